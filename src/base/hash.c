@@ -1,0 +1,83 @@
+#include "base/hash.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include "base/must.h"
+
+static int digit(char c);
+
+struct hash
+hash_of(const void *p, size_t n)
+{
+	struct str one = { p, n };
+
+	return hash_of_pieces(&one, 1);
+}
+
+struct hash
+hash_of_pieces(const struct str *pieces, size_t n)
+{
+	/* One context for the life of the process: making one costs more
+	 * than hashing a record. Roles hash on one thread at a time. */
+	static _Thread_local EVP_MD_CTX *ctx;
+	static const EVP_MD *md;
+	struct hash h;
+	unsigned len = 0;
+
+	if (ctx == NULL) {
+		md = EVP_sha256();
+		ctx = EVP_MD_CTX_new();
+		must(ctx != NULL && md != NULL);
+	}
+	must(EVP_DigestInit_ex(ctx, md, NULL) == 1);
+	for (size_t i = 0; i < n; i++)
+		must(EVP_DigestUpdate(ctx, pieces[i].p, pieces[i].n) == 1);
+	must(EVP_DigestFinal_ex(ctx, h.b, &len) == 1 && len == HASH_BYTES);
+	return h;
+}
+
+bool
+hash_eq(const struct hash *a, const struct hash *b)
+{
+	return CRYPTO_memcmp(a->b, b->b, HASH_BYTES) == 0;
+}
+
+void
+hash_hex(const struct hash *h, char out[static HASH_HEX_BYTES])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < HASH_BYTES; i++) {
+		out[2 * i] = digits[h->b[i] >> 4];
+		out[2 * i + 1] = digits[h->b[i] & 15];
+	}
+	out[2 * HASH_BYTES] = '\0';
+}
+
+int
+hash_from_hex(struct str hex, struct hash *out)
+{
+	if (hex.n != 2 * HASH_BYTES)
+		return -1;
+	for (int i = 0; i < HASH_BYTES; i++) {
+		int hi = digit(hex.p[2 * i]), lo = digit(hex.p[2 * i + 1]);
+
+		if (hi < 0 || lo < 0)
+			return -1;
+		out->b[i] = (uint8_t)(hi << 4 | lo);
+	}
+	return 0;
+}
+
+static int
+digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
