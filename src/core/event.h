@@ -1,0 +1,78 @@
+/*
+ * core/event.h: one record of the trace, as it is stored.
+ *
+ * A pure function from a struct to canonical JSON (docs/design of the trace:
+ * docs/TRACE.md has the schema): what the chain hashes is these bytes.
+ */
+#ifndef CORE_EVENT_H
+#define CORE_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/str.h"
+
+enum event_kind {
+	EVENT_RUN_OPENED = 1,
+	EVENT_RUN_CLOSED,
+	EVENT_TOOL_PROPOSED,
+	EVENT_POLICY_DECISION,
+	EVENT_APPROVAL_REQUESTED,
+	EVENT_APPROVAL_DECIDED,
+	EVENT_TOOL_STARTED,
+	EVENT_TOOL_FINISHED,
+	EVENT_DRAFT_CREATED,
+	EVENT_EGRESS_DECISION,
+	EVENT_BUDGET_STOP,
+	EVENT_KILL,
+	EVENT_NOTE,
+	EVENT_KINDS,
+};
+
+/* Bytes that an event refers to: kept in the store by their hash. */
+struct event_blob {
+	struct str bytes; /* redacted canonical JSON; n = 0: none */
+	struct hash hash; /* of bytes */
+	bool redacted; /* something was replaced before storing */
+};
+
+/* Empty texts and NULL pointers are left out of the record. */
+struct event {
+	uint64_t seq; /* set by the store */
+	uint64_t run; /* core/id.h; 0: the daemon's own */
+	uint32_t step; /* of the run, from 1; all events of a call share it */
+	int64_t t_ns; /* UTC */
+	int64_t mono_ns;
+	enum event_kind kind;
+
+	struct str tenant, actor, role; /* who */
+	struct str workflow;
+	uint32_t stage; /* 1..5, 0: left out */
+	struct str policy; /* version, hex */
+
+	struct str tool; /* name */
+	struct str tier; /* "external_write" */
+	struct event_blob args;
+
+	struct str verdict; /* "approve" */
+	struct str action; /* "executed", "waiting", ... */
+	struct str rule, code, reason;
+
+	struct str status; /* of the result: "ok", "error", "blocked", ... */
+	struct event_blob out;
+	struct str effect; /* "none", "overlay", "real" */
+	struct str origin; /* "fake", ... */
+
+	int64_t ms; /* how long it took; < 0: left out */
+	struct str body; /* further members: a canonical JSON object, or "" */
+};
+
+/* Appends the record, RFC 8785. */
+void event_write(struct buf *out, const struct event *ev);
+const char *event_kind_name(enum event_kind k); /* "tool.proposed" */
+/* 0, or -1. */
+int event_kind_parse(struct str s, enum event_kind *out);
+
+#endif

@@ -1,0 +1,188 @@
+/*
+ * core/policy.h: what a run of a workflow may do, and the verdict on a call.
+ *
+ * A document (JSON, JSON with comments, YAML; full or short form) is compiled
+ * once into a flat table; deciding is pure and allocates nothing. Its version
+ * is the SHA-256 of the canonical bytes of the document as given.
+ *
+ * Members of the full form that this build does not enforce are refused, not
+ * ignored: a rule that silently does nothing is worse than none.
+ */
+#ifndef CORE_POLICY_H
+#define CORE_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "codec/json.h"
+#include "core/budget.h"
+#include "core/identity.h"
+#include "core/labels.h"
+
+enum risk {
+	RISK_READ,
+	RISK_DRAFT,
+	RISK_INTERNAL_WRITE,
+	RISK_EXTERNAL_WRITE,
+	RISK_DESTRUCTIVE,
+	RISKS,
+};
+
+/* In order of restriction: the most restrictive of all rules holds. */
+enum verdict_kind {
+	VERDICT_ALLOW,
+	VERDICT_DRAFT,
+	VERDICT_SIMULATE,
+	VERDICT_APPROVE,
+	VERDICT_BLOCK,
+	VERDICTS,
+};
+
+enum policy_mode {
+	POLICY_ENFORCE,
+	POLICY_SHADOW, /* pass through, record what would have been */
+	POLICY_RECORD, /* allow, record */
+};
+
+enum on_timeout {
+	ON_TIMEOUT_DENY,
+	ON_TIMEOUT_HALT, /* the run is stopped */
+	ON_TIMEOUT_ESCALATE, /* stays pending, marked; never allowed */
+};
+
+struct policy_approval {
+	struct str name; /* "default" for tools that name none */
+	uint32_t quorum; /* votes needed, from 1 */
+	uint32_t n_from_roles;
+	struct str from_roles[8]; /* none: any role */
+	bool distinct_from_actor; /* the run's actor may not vote: default */
+	bool distinct_from_requester; /* nor who opened the run */
+	uint64_t deadline_ms;
+	enum on_timeout on_timeout;
+	uint32_t n_edit;
+	struct str edit[16]; /* arguments that a reviewer may change */
+};
+
+struct policy_tool {
+	struct str name; /* may hold '*' */
+	enum risk risk;
+	enum verdict_kind mode; /* as written, or the default of its risk */
+	bool mode_written;
+	const struct policy_approval *approval; /* never NULL */
+	uint32_t n_scopes, n_labels_out, n_redact_args, n_redact_result;
+	uint32_t n_trusted_fields;
+	const struct str *scopes; /* all are needed */
+	const struct str *labels_out; /* added by its result */
+	const struct str *redact_args; /* "$.customer.email" */
+	const struct str *redact_result;
+	const struct str *trusted_fields;
+	uint32_t retries; /* UINT32_MAX: the policy's max_retries_per_tool */
+	uint32_t timeout_ms;
+	bool reversible;
+};
+
+struct policy_flow {
+	struct str id;
+	uint32_t n_if_labels;
+	const struct str *if_labels; /* globs: each must match some label */
+	enum risk risk_at_least;
+	enum verdict_kind then;
+	struct str reason;
+};
+
+struct policy_sandbox {
+	uint64_t memory_bytes, disk_bytes, inodes, wall_ms;
+	uint32_t cpu_milli, pids;
+	bool limits_required; /* "limits": "required" */
+};
+
+struct policy {
+	struct str workflow; /* also "version" of the author, if given */
+	struct str version_name;
+	struct hash version; /* SHA-256: the policy version */
+	struct identity identity;
+	uint32_t stage; /* 1..5 */
+	enum policy_mode mode;
+	enum verdict_kind by_risk[RISKS];
+	struct budget budgets; /* limits only */
+	struct policy_sandbox sandbox;
+	uint32_t n_tools, n_flow, n_approvals;
+	const struct policy_tool *tools;
+	const struct policy_flow *flow;
+	const struct policy_approval *approvals;
+	struct str canonical; /* the document, RFC 8785 */
+	struct arena arena; /* holds all of the above */
+};
+
+enum policy_format { POLICY_JSON, POLICY_YAML };
+
+/* One thing wrong with a document. */
+struct policy_problem {
+	uint32_t line, column; /* from 1; 0 when there is no one place */
+	char path[160]; /* "tools.billing.refund.risk" */
+	char text[256]; /* what is wrong, and the remedy */
+};
+
+struct policy_problems {
+	uint32_t n; /* found; at most 64 are kept */
+	struct policy_problem item[64];
+};
+
+/*
+ * Compiles a document. NULL when it has problems, all of which are listed.
+ * YAML is converted to JSON first; a short form is recognised by itself.
+ */
+struct policy *policy_new(struct str text, enum policy_format format,
+    struct policy_problems *problems);
+void policy_free(struct policy *p);
+
+/* The row for a tool: an exact name before a glob, longer globs first. */
+const struct policy_tool *policy_tool_find(
+    const struct policy *p, struct str tool);
+
+/* The rule that decided, for people: "tools.billing.refund.mode". */
+enum { RULE_BYTES = 160, REASON_BYTES = 256, REASONS_MAX = 8 };
+
+struct verdict {
+	enum verdict_kind kind; /* what is done */
+	enum verdict_kind would; /* what enforce would do: differs in other
+				  * modes only */
+	char rule[RULE_BYTES];
+	char code[48]; /* "unlisted_tool", "missing_scope", "flow", ... */
+	uint32_t n_reasons;
+	char reasons[REASONS_MAX][REASON_BYTES]; /* one per rule that spoke */
+	char next_step[REASON_BYTES]; /* what the agent can do about it */
+	const struct policy_tool *tool; /* NULL when unlisted */
+	enum risk risk; /* destructive when unlisted */
+};
+
+struct policy_call {
+	struct str tool;
+	const struct json *args; /* an object */
+	const struct labels *labels; /* of the run, now */
+};
+
+/*
+ * The verdict: the most restrictive of stage cap, tool mode, scopes, flow
+ * rules. Budgets are the caller's: they stop the run, not the call.
+ */
+void policy_decide(
+    const struct policy *p, const struct policy_call *c, struct verdict *out);
+
+const char *risk_name(enum risk r); /* "external_write" */
+int risk_parse(struct str s, enum risk *out);
+const char *verdict_name(enum verdict_kind v); /* "approve" */
+int verdict_parse(struct str s, enum verdict_kind *out);
+
+/*
+ * Writes v with the values at the paths replaced by "[redacted]", canonical.
+ * A path is "$.a.b", "$.a[*].b", or "$..b" for every member of that name.
+ */
+void redact_write(struct buf *out, const struct json *v,
+    const struct str *paths, uint32_t n_paths);
+
+#endif

@@ -1,0 +1,298 @@
+/*
+ * ipc/msg.h: every message between roles.
+ *
+ * A frame is struct msg_head, the fixed body of its type, and a payload of
+ * bytes that the sender has already checked (canonical JSON, or packed text
+ * where said). A payload that does not fit in one frame travels as a sealed
+ * memfd. Sized integers, no pointers, no padding. Who may send what to whom
+ * is the table in ipc/route.c; anything else is a violation by that peer.
+ */
+#ifndef IPC_MSG_H
+#define IPC_MSG_H
+
+#include <stdint.h>
+
+#include "base/hash.h"
+
+enum role {
+	ROLE_SUPERVISOR,
+	ROLE_BROKER,
+	ROLE_GATEWAY,
+	ROLE_PROXY,
+	ROLE_WORLD,
+	ROLES,
+};
+
+enum msg_type {
+	MSG_READY = 1, /* role -> supervisor: confined, reading */
+	MSG_WIRE, /* supervisor -> role, fd: your link to another role */
+	MSG_LISTEN, /* supervisor -> gateway, fd: a listener for people */
+	MSG_QUIT, /* supervisor -> broker: close all runs, then exit */
+
+	MSG_SANDBOX_START, /* broker -> supervisor */
+	MSG_SANDBOX_STARTED, /* supervisor -> broker */
+	MSG_SANDBOX_KILL, /* broker -> supervisor */
+	MSG_SANDBOX_EXITED, /* supervisor -> broker */
+
+	MSG_DOOR_OPEN, /* broker -> gateway or proxy, fd: a run's listener */
+	MSG_DOOR_CLOSE, /* broker -> gateway or proxy */
+
+	MSG_TOOL_CALL, /* gateway -> broker */
+	MSG_API, /* gateway -> broker: a request of REST /v1 */
+	MSG_GONE, /* gateway -> broker: who asked has hung up */
+	MSG_REPLY, /* broker -> gateway: the answer to either */
+	MSG_EVENT, /* broker -> gateway: one more for a subscriber */
+
+	MSG_WORLD_OPEN, /* broker -> world, fd: the run's database */
+	MSG_WORLD_OPENED, /* world -> broker */
+	MSG_WORLD_CALL, /* broker -> world */
+	MSG_WORLD_RESULT, /* world -> broker */
+	MSG_WORLD_CLOSE, /* broker -> world */
+
+	MSG_EGRESS_ASK, /* proxy -> broker */
+	MSG_EGRESS_VERDICT, /* broker -> proxy */
+	MSG_TYPES,
+};
+
+enum { MSG_MEMFD = 1 }; /* flag: the payload is the last descriptor */
+
+struct msg_head {
+	uint16_t type; /* enum msg_type */
+	uint16_t flags;
+	uint32_t payload; /* bytes, in the frame or in the memfd */
+};
+_Static_assert(sizeof(struct msg_head) == 8, "no padding");
+
+struct msg_ready {
+	uint32_t role;
+	uint32_t pid;
+};
+_Static_assert(sizeof(struct msg_ready) == 8, "no padding");
+
+struct msg_wire {
+	uint32_t role; /* who is at the other end */
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_wire) == 8, "no padding");
+
+enum listen_kind {
+	LISTEN_UNIX, /* identity by SO_PEERCRED */
+	LISTEN_TCP, /* identity by bearer token */
+};
+
+struct msg_listen {
+	uint32_t kind; /* enum listen_kind */
+	uint32_t port; /* LISTEN_TCP */
+};
+_Static_assert(sizeof(struct msg_listen) == 8, "no padding");
+
+/* MSG_QUIT and MSG_READY-like messages without a body of their own. */
+struct msg_empty {
+	uint64_t unused;
+};
+_Static_assert(sizeof(struct msg_empty) == 8, "no padding");
+
+enum {
+	START_WORKSPACE = 1, /* a fourth descriptor: the work folder */
+	START_WRITE_BACK = 2, /* bind it read-write, no overlay */
+	START_LIMITS_REQUIRED = 4, /* refuse where no cgroup can be had */
+};
+
+/*
+ * Descriptors: stdin, stdout, stderr, and with START_WORKSPACE an O_PATH
+ * folder. Payload: NUL-terminated strings, argc of the command, then the
+ * environment, then, with START_WORKSPACE, the folder's path inside.
+ */
+struct msg_sandbox_start {
+	uint64_t run;
+	uint64_t memory_bytes; /* of all processes together */
+	uint64_t disk_bytes; /* of everything written */
+	uint64_t inodes;
+	uint64_t wall_ms;
+	uint32_t cpu_milli; /* 1000 is one core */
+	uint32_t pids;
+	uint32_t argc;
+	uint32_t envc;
+	uint32_t flags; /* START_* */
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_sandbox_start) == 64, "no padding");
+
+/*
+ * Descriptors when ok: the MCP door's listener, the proxy's listener.
+ * Payload when not ok: why, as text.
+ */
+struct msg_sandbox_started {
+	uint64_t run;
+	uint64_t posture; /* enum sandbox_wall bits that are active */
+	uint32_t ok;
+	uint32_t pid;
+};
+_Static_assert(sizeof(struct msg_sandbox_started) == 24, "no padding");
+
+struct msg_sandbox_kill {
+	uint64_t run;
+};
+_Static_assert(sizeof(struct msg_sandbox_kill) == 8, "no padding");
+
+/* Why a sandbox ended. */
+enum sandbox_end {
+	SANDBOX_END_EXIT, /* the command ended by itself */
+	SANDBOX_END_KILLED, /* asked for */
+	SANDBOX_END_WALL, /* wall_ms passed */
+	SANDBOX_END_MEMORY, /* killed for memory */
+	SANDBOX_END_LOST, /* init is gone for no known reason */
+};
+
+struct msg_sandbox_exited {
+	uint64_t run;
+	uint64_t cpu_ns;
+	uint64_t memory_peak_bytes; /* 0 when not known */
+	uint64_t pids_refused; /* forks that hit the limit; 0 unknown */
+	uint32_t end; /* enum sandbox_end */
+	uint32_t status; /* exit status, or 128 + signal */
+};
+_Static_assert(sizeof(struct msg_sandbox_exited) == 40, "no padding");
+
+struct msg_door {
+	uint64_t run;
+};
+_Static_assert(sizeof(struct msg_door) == 8, "no padding");
+
+/*
+ * Payload: canonical JSON {"arguments":{...},"name":"...","state":"..."};
+ * state is optional: the approval id of an earlier answer.
+ */
+struct msg_tool_call {
+	uint64_t call; /* the gateway's number, echoed in the reply */
+	uint64_t run; /* known by the listener or the token, 0 if by token */
+	struct hash token; /* SHA-256 of the bearer token; zeros without */
+	uint32_t uid; /* of the peer at a Unix socket, else UINT32_MAX */
+	uint32_t door; /* enum door */
+};
+_Static_assert(sizeof(struct msg_tool_call) == 56, "no padding");
+
+enum door {
+	DOOR_RUN, /* a listener inside a sandbox: the run is known */
+	DOOR_UNIX, /* a local peer: uid is known */
+	DOOR_TOKEN, /* a bearer token */
+};
+
+/*
+ * What REST /v1 can ask. Payload: canonical JSON object of arguments, path
+ * and query included; its members are named in docs/openapi.json.
+ */
+enum api_op {
+	API_HEALTH,
+	API_RUN_OPEN, /* descriptors: stdin, stdout, stderr, work folder */
+	API_RUN_LIST,
+	API_RUN_GET,
+	API_RUN_WAIT, /* answers when the run has closed */
+	API_RUN_STOP,
+	API_STOP_ALL,
+	API_TOOL_LIST,
+	API_EVENT_LIST,
+	API_EVENT_STREAM, /* MSG_EVENTs until MSG_GONE or the run's end */
+	API_APPROVAL_LIST,
+	API_APPROVAL_GET,
+	API_APPROVAL_DECIDE,
+	API_OPS,
+};
+
+struct msg_api {
+	uint64_t call;
+	uint64_t run; /* DOOR_RUN: the run it came from; else 0 */
+	struct hash token;
+	uint32_t uid;
+	uint32_t door;
+	uint32_t op; /* enum api_op */
+	uint32_t fds; /* descriptors of the caller that came with it */
+};
+_Static_assert(sizeof(struct msg_api) == 64, "no padding");
+
+struct msg_gone {
+	uint64_t call;
+};
+_Static_assert(sizeof(struct msg_gone) == 8, "no padding");
+
+enum reply_kind {
+	REPLY_OK, /* payload: the result, canonical JSON */
+	REPLY_TOOL_ERROR, /* the tool answered with an error: payload as OK */
+	REPLY_REFUSED, /* by policy: {"status":"refused","reason":...} */
+	REPLY_STOPPED, /* the structured stop of POLICY.md section 3 */
+	REPLY_PENDING, /* {"status":"pending_approval","approval_id":...} */
+	REPLY_BAD, /* {"error":{"code","message","suggested_next_step"}} */
+};
+
+struct msg_reply {
+	uint64_t call;
+	uint32_t kind; /* enum reply_kind */
+	uint32_t http; /* status that REST answers with: 200, 201, 403 ... */
+};
+_Static_assert(sizeof(struct msg_reply) == 16, "no padding");
+
+/* Payload: one event record, canonical JSON; empty when last. */
+struct msg_event {
+	uint64_t call; /* of the API_EVENT_STREAM request */
+	uint32_t last; /* 1: no more will come */
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_event) == 16, "no padding");
+
+/* Descriptor: an empty regular file. Payload: the world document. */
+struct msg_world_open {
+	uint64_t run;
+};
+_Static_assert(sizeof(struct msg_world_open) == 8, "no padding");
+
+/*
+ * Payload when ok: [{"description","inputSchema","name"}, ...] of the tools
+ * that the world has; else why not, as text.
+ */
+struct msg_world_opened {
+	uint64_t run;
+	uint32_t ok;
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_world_opened) == 16, "no padding");
+
+/* Payload: {"arguments":{...},"name":"..."}. */
+struct msg_world_call {
+	uint64_t run;
+	uint64_t call; /* the broker's number */
+	int64_t now_ns; /* UTC: the world has no clock of its own */
+};
+_Static_assert(sizeof(struct msg_world_call) == 24, "no padding");
+
+/*
+ * Payload: the result object when ok, else
+ * {"code":"not_found","error":"...","suggested_next_step":"..."}.
+ */
+struct msg_world_result {
+	uint64_t run;
+	uint64_t call;
+	uint32_t ok;
+	uint32_t wrote; /* 1: the call changed the world */
+};
+_Static_assert(sizeof(struct msg_world_result) == 24, "no padding");
+
+/* Payload: {"host","method","path","port"} as the agent asked. */
+struct msg_egress_ask {
+	uint64_t run;
+	uint64_t ask; /* the proxy's number */
+};
+_Static_assert(sizeof(struct msg_egress_ask) == 16, "no padding");
+
+/* Payload: the answer body for the agent when refused. */
+struct msg_egress_verdict {
+	uint64_t run;
+	uint64_t ask;
+	uint32_t allowed;
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_egress_verdict) == 24, "no padding");
+
+const char *role_name(enum role r); /* "broker" */
+const char *msg_name(uint16_t type); /* "TOOL_CALL", "unknown" */
+
+#endif

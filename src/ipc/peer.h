@@ -1,0 +1,68 @@
+/*
+ * ipc/peer.h: one role's end of its link to another role.
+ *
+ * Frames go over a SOCK_SEQPACKET pair. Each that arrives is checked against
+ * the table of routes; the first that breaks a rule ends the link, with
+ * on_gone telling why. Sending never blocks: what the other end does not take
+ * at once waits in a queue of bounded size.
+ */
+#ifndef IPC_PEER_H
+#define IPC_PEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "ipc/msg.h"
+#include "sys/loop.h"
+
+struct peer;
+
+/* A frame as a handler sees it. Valid for the call. */
+struct frame {
+	uint16_t type;
+	const void *body; /* of the route's size, aligned to 8 */
+	struct str payload;
+	size_t n_fds;
+	int *fds; /* fd_take() one to keep it; the rest is closed */
+};
+
+struct peer_frame; /* one that waits to be sent */
+
+struct peer {
+	enum role self, other;
+	struct loop *loop;
+	struct loop_watch watch; /* fd -1: no link */
+	struct peer_frame *first, **last; /* waiting */
+	size_t queued_bytes;
+	void (*on_frame)(struct peer *p, const struct frame *f);
+	/* The link is closed already; why is "end of file" or a violation. */
+	void (*on_gone)(struct peer *p, const char *why);
+};
+
+/* self, other, loop, on_frame and on_gone are set by the caller. */
+void peer_init(struct peer *p);
+/* Takes fd over and starts to read it. An earlier link is closed. */
+int peer_open_take(struct peer *p, int fd, struct err *e);
+/* Closes the link without on_gone. What was queued is dropped. */
+void peer_close(struct peer *p);
+bool peer_is_open(const struct peer *p);
+
+/*
+ * Sends one message. fds are borrowed: they are duplicated if they must wait.
+ * Returns 0, or -1 when there is no link or the queue is full; then on_gone
+ * has been, or will be, called from the loop: callers need not act.
+ */
+int peer_send(struct peer *p, uint16_t type, const void *body,
+    struct str payload, const int *fds, size_t n_fds);
+
+/* A connected pair of sockets for two roles, close-on-exec. */
+int peer_pair(int out[static 2], struct err *e);
+
+/* For the thread-less roles' start: blocks until all that waits is sent. */
+int peer_flush(struct peer *p, struct err *e);
+
+#endif

@@ -1,0 +1,125 @@
+#include "ipc/route.h"
+
+#include "base/limits.h"
+
+enum {
+	NONE = 0,
+	TEXT = 4096, /* one message for a person */
+	BIG = IPC_MAX_PAYLOAD_BYTES,
+};
+
+#define BODY(name) (uint16_t)sizeof(struct name)
+
+static const struct route routes[] = {
+	/* from, to, message, body, max payload, fds */
+	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_READY, BODY(msg_ready), NONE, 0,
+	    0 },
+	{ ROLE_GATEWAY, ROLE_SUPERVISOR, MSG_READY, BODY(msg_ready), NONE, 0,
+	    0 },
+	{ ROLE_PROXY, ROLE_SUPERVISOR, MSG_READY, BODY(msg_ready), NONE, 0, 0 },
+	{ ROLE_WORLD, ROLE_SUPERVISOR, MSG_READY, BODY(msg_ready), NONE, 0, 0 },
+	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_WIRE, BODY(msg_wire), NONE, 1, 1 },
+	{ ROLE_SUPERVISOR, ROLE_GATEWAY, MSG_WIRE, BODY(msg_wire), NONE, 1, 1 },
+	{ ROLE_SUPERVISOR, ROLE_PROXY, MSG_WIRE, BODY(msg_wire), NONE, 1, 1 },
+	{ ROLE_SUPERVISOR, ROLE_WORLD, MSG_WIRE, BODY(msg_wire), NONE, 1, 1 },
+	{ ROLE_SUPERVISOR, ROLE_GATEWAY, MSG_LISTEN, BODY(msg_listen), NONE, 1,
+	    1 },
+	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_QUIT, BODY(msg_empty), NONE, 0, 0 },
+
+	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_START,
+	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 3, 4 },
+	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_KILL,
+	    BODY(msg_sandbox_kill), NONE, 0, 0 },
+	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_STARTED,
+	    BODY(msg_sandbox_started), TEXT, 0, 2 },
+	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_EXITED,
+	    BODY(msg_sandbox_exited), NONE, 0, 0 },
+
+	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_OPEN, BODY(msg_door), NONE, 1,
+	    1 },
+	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_CLOSE, BODY(msg_door), NONE, 0,
+	    0 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_DOOR_OPEN, BODY(msg_door), NONE, 1, 1 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_DOOR_CLOSE, BODY(msg_door), NONE, 0, 0 },
+
+	{ ROLE_GATEWAY, ROLE_BROKER, MSG_TOOL_CALL, BODY(msg_tool_call), BIG, 0,
+	    0 },
+	{ ROLE_GATEWAY, ROLE_BROKER, MSG_API, BODY(msg_api), BIG, 0, 4 },
+	{ ROLE_GATEWAY, ROLE_BROKER, MSG_GONE, BODY(msg_gone), NONE, 0, 0 },
+	{ ROLE_BROKER, ROLE_GATEWAY, MSG_REPLY, BODY(msg_reply), BIG, 0, 0 },
+	{ ROLE_BROKER, ROLE_GATEWAY, MSG_EVENT, BODY(msg_event), BIG, 0, 0 },
+
+	{ ROLE_BROKER, ROLE_WORLD, MSG_WORLD_OPEN, BODY(msg_world_open), BIG, 1,
+	    1 },
+	{ ROLE_WORLD, ROLE_BROKER, MSG_WORLD_OPENED, BODY(msg_world_opened),
+	    BIG, 0, 0 },
+	{ ROLE_BROKER, ROLE_WORLD, MSG_WORLD_CALL, BODY(msg_world_call), BIG, 0,
+	    0 },
+	{ ROLE_WORLD, ROLE_BROKER, MSG_WORLD_RESULT, BODY(msg_world_result),
+	    BIG, 0, 0 },
+	{ ROLE_BROKER, ROLE_WORLD, MSG_WORLD_CLOSE, BODY(msg_door), NONE, 0,
+	    0 },
+
+	{ ROLE_PROXY, ROLE_BROKER, MSG_EGRESS_ASK, BODY(msg_egress_ask), TEXT,
+	    0, 0 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_VERDICT, BODY(msg_egress_verdict),
+	    TEXT, 0, 0 },
+};
+
+const struct route *
+route_find(enum role from, enum role to, uint16_t type)
+{
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		const struct route *r = &routes[i];
+
+		if (r->type == type && r->from == from && r->to == to)
+			return r;
+	}
+	return NULL;
+}
+
+int
+route_check(enum role from, enum role to, const struct msg_head *h,
+    size_t body_bytes, size_t fds, struct err *e)
+{
+	const struct route *r = route_find(from, to, h->type);
+
+	if (r == NULL)
+		return err_set(e, "%s may not send message %u (%s) to %s",
+		    role_name(from), h->type, msg_name(h->type), role_name(to));
+	if ((h->flags & ~MSG_MEMFD) != 0)
+		return err_set(
+		    e, "%s: unknown flags %u", msg_name(h->type), h->flags);
+	if (body_bytes != r->body_bytes)
+		return err_set(e, "%s: body of %zu bytes, not %u",
+		    msg_name(h->type), body_bytes, r->body_bytes);
+	if (h->payload > r->max_payload_bytes)
+		return err_set(e, "%s: payload of %u bytes, over %u",
+		    msg_name(h->type), h->payload, r->max_payload_bytes);
+	if (fds < r->min_fds || fds > r->max_fds)
+		return err_set(e, "%s: %zu descriptors, not %u to %u",
+		    msg_name(h->type), fds, r->min_fds, r->max_fds);
+	return 0;
+}
+
+const char *
+role_name(enum role r)
+{
+	static const char *const names[ROLES] = { "supervisor", "broker",
+		"gateway", "proxy", "world" };
+
+	return r < ROLES ? names[r] : "unknown";
+}
+
+const char *
+msg_name(uint16_t type)
+{
+	static const char *const names[MSG_TYPES] = { "unknown", "READY",
+		"WIRE", "LISTEN", "QUIT", "SANDBOX_START", "SANDBOX_STARTED",
+		"SANDBOX_KILL", "SANDBOX_EXITED", "DOOR_OPEN", "DOOR_CLOSE",
+		"TOOL_CALL", "API", "GONE", "REPLY", "EVENT", "WORLD_OPEN",
+		"WORLD_OPENED", "WORLD_CALL", "WORLD_RESULT", "WORLD_CLOSE",
+		"EGRESS_ASK", "EGRESS_VERDICT" };
+
+	return type < MSG_TYPES ? names[type] : "unknown";
+}

@@ -1,0 +1,167 @@
+/*
+ * store/store.h: the record keeper. The broker alone writes; the command line
+ * opens a store read-only to show and verify it.
+ *
+ * Records are numbered, chained and queued by the caller's thread; a thread of
+ * the store's own writes them in groups (at most STORE_GROUP_EVENTS records or
+ * STORE_GROUP_MS) to SQLite in WAL mode, synchronous=FULL. What the caller
+ * must not do before a record is on disk waits for store_durable().
+ *
+ * The chain: h_i = SHA-256(0x00 || h_{i-1} || bytes_i), h_0 = SHA-256(
+ * "paddock-log-v1" || log id); each run's head is in its run.closed record.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "core/event.h"
+
+struct store;
+
+/*
+ * Opens, or makes, the store in a directory for writing. One writer at a
+ * time: a second one is refused with the first one's pid. NULL with e.
+ */
+struct store *store_open(const char *dir, struct err *e);
+/* For reading, also while a daemon writes. NULL with e. */
+struct store *store_open_read(const char *dir, struct err *e);
+/* Writes what is queued, then closes. Returns 0, or -1 when that failed. */
+int store_close(struct store *s, struct err *e);
+
+/* --- writing ----------------------------------------------------------- */
+
+/*
+ * Queues a record with its blobs. Returns its number, from 1, or 0 when the
+ * queue is full or the disk has failed (then no new effect may start).
+ */
+uint64_t store_append(struct store *s, struct event *ev);
+/* The highest number that is on disk. */
+uint64_t store_durable(const struct store *s);
+/* Becomes readable when store_durable has moved, or writing has failed. */
+int store_event_fd(const struct store *s);
+/* Empties store_event_fd. -1 with e once writing has failed for good. */
+int store_check(struct store *s, struct err *e);
+/* Asks the writer not to wait for a fuller group. */
+void store_hurry(struct store *s);
+/* Number, time and hash of the last record appended. */
+struct hash store_head(const struct store *s);
+
+/* A run's row; written in order with the records. */
+struct store_run {
+	uint64_t id;
+	struct str tenant, actor, role, workflow;
+	uint32_t stage;
+	struct str mode; /* "sandbox" */
+	struct hash policy;
+	int64_t opened_ns, closed_ns; /* 0: still open */
+	struct str status; /* "open", "closed", "stopped", "failed" */
+	struct str stop_reason;
+	struct hash head; /* hash of its run.closed record */
+	uint32_t steps;
+	struct str command; /* for people */
+	uint32_t exit_status;
+};
+
+/* Queues the row (inserted, or replaced by id). 0, or -1 when failed. */
+int store_put_run(struct store *s, const struct store_run *r);
+
+/* An approval's row. args, result and votes are canonical JSON. */
+struct store_approval {
+	uint64_t id, run;
+	uint32_t step;
+	struct str tool;
+	struct str state; /* pending approved rejected expired cancelled
+			   * executed failed */
+	struct str args; /* as approved: the edited ones after an edit */
+	struct hash args_hash;
+	struct hash policy;
+	struct str body; /* risk, reasons, labels, votes, result: an object */
+	int64_t requested_ns, deadline_ns;
+};
+
+int store_put_approval(struct store *s, const struct store_approval *a);
+
+/* A draft that leaves nothing: tool, arguments and their hash. */
+int store_put_draft(struct store *s, uint64_t id, uint64_t run, struct str tool,
+    struct str args, const struct hash *args_hash);
+
+/* The document of a policy version, for explaining old runs. */
+int store_put_policy(
+    struct store *s, const struct hash *version, struct str canonical);
+
+/* A bearer token's hash and what it stands for. */
+struct store_token {
+	struct hash hash;
+	struct str tenant, actor, role;
+	uint64_t run; /* a run's own token, else 0 */
+};
+
+int store_put_token(struct store *s, const struct store_token *t);
+
+/* --- reading ----------------------------------------------------------- */
+/* Each calls `on` per row until it returns false. 0, or -1 with e. */
+
+struct store_row {
+	uint64_t seq, run;
+	uint32_t step;
+	int64_t t_ns;
+	enum event_kind kind;
+	struct str tool; /* "" when none */
+	struct str body; /* the stored bytes */
+	struct hash hash;
+};
+
+int store_events(struct store *s, uint64_t run, uint32_t from_step,
+    uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
+    void *arg, struct err *e);
+/* Newest first; run 0: all; only_open: those without an end. */
+int store_runs(struct store *s, uint64_t run, bool only_open, uint32_t limit,
+    bool (*on)(void *arg, const struct store_run *r), void *arg, struct err *e);
+/* state "": all. id 0: all. */
+int store_approvals(struct store *s, uint64_t id, struct str state,
+    bool (*on)(void *arg, const struct store_approval *a), void *arg,
+    struct err *e);
+int store_tokens(struct store *s,
+    bool (*on)(void *arg, const struct store_token *t), void *arg,
+    struct err *e);
+/* Appends a blob's bytes. -1 when there is none. */
+int store_blob(
+    struct store *s, const struct hash *h, struct buf *out, struct err *e);
+
+enum store_fault {
+	STORE_SOUND,
+	STORE_HASH_MISMATCH, /* a record's bytes are not what was chained */
+	STORE_CHAIN_BROKEN, /* a record does not follow the one before */
+	STORE_ORDER_INVALID, /* a call's records are out of order */
+	STORE_MISSING, /* a number is left out */
+	STORE_TRUNCATED, /* a run's end, or the last head, is gone */
+	STORE_BLOB_MISMATCH, /* a blob is not what its record names */
+	STORE_BAD_RECORD, /* not a record at all */
+};
+
+struct store_verdict {
+	enum store_fault fault;
+	uint64_t seq; /* the first bad record */
+	uint64_t run; /* that it belongs to, if known */
+	uint64_t records; /* looked at */
+	uint64_t runs;
+	char text[256]; /* what is wrong with it, for people */
+	struct hash head;
+};
+
+/*
+ * Verifies the whole chain (run 0) or, with the whole chain, one run: that
+ * its records are all there, in order, and end where run.closed says. What is
+ * written while this runs is left out. 0 with *v filled in, or -1 with e when
+ * the store cannot be read.
+ */
+int store_verify(
+    struct store *s, uint64_t run, struct store_verdict *v, struct err *e);
+const char *store_fault_name(enum store_fault f); /* "HASH_MISMATCH" */
+
+#endif
