@@ -5,7 +5,7 @@
 #ifndef BASE_MUST_H
 #define BASE_MUST_H
 
-[[noreturn]] void must_fail(const char *what, const char *file, int line);
+_Noreturn void must_fail(const char *what, const char *file, int line);
 
 #define must(cond)                                            \
 	do {                                                  \
