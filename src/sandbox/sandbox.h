@@ -1,0 +1,218 @@
+/*
+ * sandbox/sandbox.h: one isolated place in which a command runs.
+ *
+ * sandbox_start builds it and starts the command under our own PID 1
+ * (src/init); sandbox_reap collects how it ended; sandbox_fini removes what is
+ * left. No helper program is executed. Everything inside dies with the caller:
+ * PID 1 carries a parent-death signal and ends when its control socket closes.
+ *
+ * The life of one, in a single-threaded caller with an event loop:
+ *
+ *     struct sandbox_host host;      once per process
+ *     sandbox_host_init(&host, self_fd, &e);
+ *
+ *     struct sandbox sb;
+ *     sandbox_start(&host, &spec, &sb, &e);
+ *     ... watch sb.pidfd (readable: all is over), set a timer for wall_ms ...
+ *     sandbox_kill(&sb, LIMIT_WALL);         only when it has to stop
+ *     sandbox_reap(&sb, &end, &e);           once sb.pidfd is readable
+ *     sandbox_fini(&sb);                     always, also instead of the above
+ *
+ * As root the sandbox runs under a host uid of its own, in no user namespace.
+ * Otherwise it runs in a user namespace that maps one id, not 0, to the
+ * caller. No id inside is ever host uid 0.
+ */
+#ifndef SANDBOX_SANDBOX_H
+#define SANDBOX_SANDBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "sys/cgroup.h"
+
+enum {
+	SANDBOX_LISTENERS_MAX = 4, /* MCP door; DNS, HTTP, CONNECT to come */
+	SANDBOX_SLOTS = 1024, /* sandboxes of one process at once: RUNS_MAX */
+	SANDBOX_HOST_NAME_MAX = 64, /* utsname, with the NUL */
+};
+
+/*
+ * The walls. A bit in the posture says that the wall stands for this sandbox;
+ * a bit in spec.required says that the run is refused without it.
+ */
+enum sandbox_wall {
+	WALL_MOUNT_NS = 1 << 0, /* nothing of the host's tree */
+	WALL_PID_NS = 1 << 1,
+	WALL_NET_NS = 1 << 2, /* loopback at most */
+	WALL_IPC_NS = 1 << 3,
+	WALL_UTS_NS = 1 << 4,
+	WALL_CGROUP_NS = 1 << 5,
+	WALL_TIME_NS = 1 << 6,
+	WALL_PRIVATE_UID = 1 << 7, /* a host uid that nothing else has */
+	WALL_USER_NS = 1 << 8, /* rootless: a user namespace instead */
+	WALL_CAPS = 1 << 9, /* none, and an empty bounding set */
+	WALL_NO_NEW_PRIVS = 1 << 10,
+	WALL_SECCOMP = 1 << 11,
+	WALL_LANDLOCK_FS = 1 << 12,
+	WALL_LANDLOCK_SCOPE = 1 << 13, /* signals and abstract sockets, ABI 6 */
+	WALL_KEYRING = 1 << 14, /* a session keyring of its own */
+	WALL_MEMORY = 1 << 15, /* limit kept by a cgroup */
+	WALL_PIDS = 1 << 16, /* limit kept by a cgroup */
+	WALL_CPU = 1 << 17, /* limit kept by a cgroup */
+	WALL_RLIMITS = 1 << 18, /* always; the fall-back of the three above */
+	WALL_DISK = 1 << 19, /* bytes and inodes, by the tmpfs */
+	WALL_OVERLAY = 1 << 20, /* writes to the work folder vanish */
+	WALL_IDMAP = 1 << 21, /* as root: the folder's owner is the agent */
+	WALL_PROC_FULL = 1 << 22, /* /proc with system files, read-only, masked */
+
+	/* Where one of these is missing there is no sandbox at all. */
+	WALLS_ALWAYS = WALL_MOUNT_NS | WALL_PID_NS | WALL_NET_NS | WALL_IPC_NS |
+	    WALL_UTS_NS | WALL_CAPS | WALL_NO_NEW_PRIVS | WALL_SECCOMP |
+	    WALL_RLIMITS | WALL_DISK,
+	WALL_COUNT = 23,
+};
+
+/* What ended or hindered a run; the stop reason that users and traces see. */
+enum sandbox_limit {
+	LIMIT_NONE,
+	LIMIT_WALL, /* wall_time_exceeded: set by the caller's sandbox_kill */
+	LIMIT_MEMORY, /* memory_exceeded: the kernel killed for want of it */
+	LIMIT_PIDS, /* pids_exceeded: a fork was refused */
+	LIMIT_STOPPED, /* stopped: the caller's sandbox_kill, for its reasons */
+	LIMIT_COUNT,
+};
+
+struct sandbox_limits { /* 0 takes the default of sandbox_limits_default */
+	uint64_t memory_bytes;
+	uint64_t pids_max; /* processes and threads, PID 1 included */
+	uint64_t cpu_milli; /* thousandths of one CPU; 0: all of them */
+	uint64_t wall_ms; /* for the caller's timer; 0: none */
+	uint64_t disk_bytes; /* /tmp, /dev/shm and overlay together */
+	uint64_t inodes;
+	uint64_t nofile; /* open files of one process */
+};
+
+/* Everything is borrowed for the length of sandbox_start. */
+struct sandbox_spec {
+	const char *const *argv; /* NULL at the end; argv[0] by PATH inside */
+	const char *const *envp; /* the whole environment inside */
+	int stdio[3]; /* descriptors; -1: /dev/null. No directories. */
+
+	int workspace_fd; /* O_PATH directory, or -1: an empty /workspace */
+	const char *workspace_path; /* absolute: where it is mounted inside */
+	const char *chdir_path; /* absolute, inside; NULL: the workspace */
+	bool write_back; /* the folder itself, read-write, and no overlay */
+
+	struct sandbox_limits limits;
+	uint32_t slot; /* below SANDBOX_SLOTS, unique in this process */
+	const char *hostname; /* NULL: "sandbox" */
+
+	/* TCP listeners on 127.0.0.1 inside, by port; they are handed back. */
+	uint16_t listen_port[SANDBOX_LISTENERS_MAX];
+	unsigned n_listen; /* with 0 the loopback interface stays down */
+
+	uint32_t required; /* walls; WALLS_ALWAYS is implied */
+};
+
+/* What is found out once per process. */
+struct sandbox_host {
+	bool root; /* may give each sandbox a uid of its own */
+	uid_t uid; /* the caller's */
+	gid_t gid;
+	int landlock_abi; /* 0: not there */
+	int binary_fd; /* the small static program, O_PATH; borrowed */
+	struct cgroup_place cgroups;
+};
+
+struct sandbox {
+	pid_t pid; /* PID 1 of the sandbox, as seen here */
+	int pidfd; /* readable when everything inside is over */
+	int control; /* SOCK_SEQPACKET to PID 1 (src/init/init.h) */
+	int listener[SANDBOX_LISTENERS_MAX]; /* yours: take with fd_take */
+	unsigned n_listen;
+	uint32_t posture; /* walls that stand */
+	uid_t uid; /* host uid of the processes inside */
+	struct cgroup cgroup;
+	struct sandbox_limits limits; /* with defaults filled in */
+	int64_t started_ns; /* monotonic */
+	enum sandbox_limit killed_for;
+};
+
+enum sandbox_end_kind {
+	END_EXIT, /* code is the exit status */
+	END_SIGNAL, /* code is the signal */
+	END_NOT_STARTED, /* code is the errno of execve; ENOENT: not found */
+};
+
+struct sandbox_end {
+	enum sandbox_end_kind kind;
+	int code;
+	enum sandbox_limit limit;
+	uint64_t wall_ns;
+	uint64_t cpu_ns; /* user and system, all processes */
+	uint64_t memory_max_bytes; /* 0: not known without a cgroup */
+	uint64_t oom_kills;
+	uint64_t pids_refused; /* forks that the pids limit refused */
+};
+
+/*
+ * binary_fd is an O_PATH descriptor of the small static program, borrowed for
+ * as long as the host struct is used: it is mounted read-only at
+ * /run/paddock/paddock, and PID 1 is executed from there.
+ * Chooses the cgroup directories (below the caller's own groups) and the
+ * Landlock level. Never fails for want of a feature: that shows in postures.
+ */
+int sandbox_host_init(struct sandbox_host *h, int binary_fd, struct err *e);
+void sandbox_host_fini(struct sandbox_host *h);
+
+/*
+ * The limits of a run that names none: memory 2 GiB (or half the machine's),
+ * 512 processes, disk and inodes bounded below the memory, 1024 files, no
+ * wall-clock limit.
+ */
+struct sandbox_limits sandbox_limits_default(void);
+
+/*
+ * Builds and starts. 0 with out filled in, or -1 with e, and nothing left
+ * behind. The caller is single-threaded and has SIGCHLD blocked or default,
+ * not ignored.
+ */
+int sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
+    struct sandbox *out, struct err *e);
+
+/* Sends a signal to the command's process group, through PID 1. */
+int sandbox_signal(const struct sandbox *sb, int signo, struct err *e);
+
+/* Ends everything inside, at once. The first reason is the one that stays. */
+void sandbox_kill(struct sandbox *sb, enum sandbox_limit why);
+
+/* Forks refused and kills for want of memory so far, without waiting. */
+void sandbox_stat(const struct sandbox *sb, struct cgroup_usage *out);
+
+/*
+ * Waits for the end (at once when sb->pidfd is readable) and collects it.
+ * Call it once.
+ */
+int sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e);
+
+/*
+ * Kills and reaps what is not reaped yet, closes every descriptor that was
+ * not taken, removes the cgroups. Safe on a zeroed or failed struct.
+ */
+void sandbox_fini(struct sandbox *sb);
+
+/*
+ * Removes the cgroups that crashed callers left: their names carry the owner's
+ * pid and start time, so that those of the living are never touched. Returns
+ * how many sandboxes were removed.
+ */
+unsigned sandbox_sweep(const struct sandbox_host *h);
+
+/* "mount_ns", "landlock_fs" ... for one bit; NULL when it is not a wall. */
+const char *sandbox_wall_name(uint32_t wall);
+/* "wall_time_exceeded" ...: the stop reason as traces spell it. */
+const char *sandbox_limit_name(enum sandbox_limit limit);
+
+#endif
