@@ -4,9 +4,9 @@
  *
  * Refused: CL together with TE, several or odd Content-Length, any
  * Transfer-Encoding but exactly "chunked", obs-fold, bare LF, bare CR, NUL,
- * white space before a colon, chunk extensions over a limit, bad chunks,
- * whatever is over the limits, HTTP versions but 1.0 and 1.1 (1.0 may not use
- * Transfer-Encoding).
+ * white space before a colon, an empty line before the request line, chunk
+ * extensions (no client in use sends one), bad chunks, whatever is over the
+ * limits, HTTP versions but 1.0 and 1.1 (1.0 may not use Transfer-Encoding).
  *
  * Pure: bytes in, views into the same bytes out. The caller keeps them.
  */
