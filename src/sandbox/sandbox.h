@@ -65,7 +65,8 @@ enum sandbox_wall {
 	WALL_DISK = 1 << 19, /* bytes and inodes, by the tmpfs */
 	WALL_OVERLAY = 1 << 20, /* writes to the work folder vanish */
 	WALL_IDMAP = 1 << 21, /* as root: the folder's owner is the agent */
-	WALL_PROC_FULL = 1 << 22, /* /proc with system files, read-only, masked */
+	WALL_PROC_FULL =
+	    1 << 22, /* /proc with system files, read-only, masked */
 
 	/* Where one of these is missing there is no sandbox at all. */
 	WALLS_ALWAYS = WALL_MOUNT_NS | WALL_PID_NS | WALL_NET_NS | WALL_IPC_NS |

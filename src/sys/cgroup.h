@@ -33,7 +33,8 @@ enum { CGROUP_PATH_MAX = 512, CGROUP_NAME_MAX = 80 };
 /* Where groups may be made: found once per process. */
 struct cgroup_place {
 	enum cgroup_kind kind;
-	bool has[CGROUP_CONTROLLERS]; /* named by the kernel; see cgroup_probe */
+	bool
+	    has[CGROUP_CONTROLLERS]; /* named by the kernel; see cgroup_probe */
 	/* Parent directories; with v2 all three are the same. */
 	char dir[CGROUP_CONTROLLERS][CGROUP_PATH_MAX];
 	char owner[CGROUP_NAME_MAX]; /* "paddock-PID-START" */
