@@ -4,8 +4,12 @@
  * A document is parsed once into a tape: an array of nodes in document order,
  * a container followed by what it holds. Refused: anything RFC 8259 does not
  * allow, invalid UTF-8, lone surrogates, duplicate keys, numbers outside the
- * range of a double, integers beyond +-(2^53 - 1) (RFC 7493: they would change
- * on the way), and whatever is over the limits.
+ * range of a double (too large, or so small that they would become 0),
+ * integers beyond +-(2^53 - 1) (RFC 7493: they would change on the way), and
+ * whatever is over the limits. "Integer" is meant by value: 1e20 is one, since
+ * the canonical form writes it with its 21 digits. From 1e21 on the canonical
+ * form has an exponent. So the canonical form of what was accepted is always
+ * accepted again, apart from its size: 1e15 becomes 16 digits.
  *
  * Pure: no I/O, no clock. All memory comes from the caller's arena.
  */
@@ -47,10 +51,10 @@ struct json {
 };
 
 struct json_limits {
-	size_t max_bytes;
-	uint32_t max_depth;
-	uint32_t max_values;
-	uint32_t max_members;
+	size_t max_bytes; /* of the text */
+	uint32_t max_depth; /* open containers; never over JSON_MAX_DEPTH */
+	uint32_t max_values; /* nodes of the tape: a key is one too */
+	uint32_t max_members; /* of one object */
 };
 
 /* The limits of base/limits.h. */
@@ -87,6 +91,11 @@ int json_u64(const struct json *v, uint64_t *out);
 /* Same value, whatever the order of members. */
 bool json_equal(const struct json *a, const struct json *b);
 const char *json_type_name(enum json_type type); /* "an object" */
+/*
+ * The keys of an object in the order of RFC 8785: order has room for
+ * object->n entries, each becomes the distance in nodes from object to a key.
+ */
+void json_sort(const struct json *object, uint32_t *order);
 
 /* Line and column (from 1) of a byte of the text. */
 void json_place(struct str text, size_t at, uint32_t *line, uint32_t *column);
