@@ -1,0 +1,498 @@
+#include "sys/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "sys/fd.h"
+
+enum {
+	CPU_PERIOD_US = 100 * 1000,
+	SMALL_FILE_BYTES = 4096, /* every file read here is shorter */
+	/* A killed process leaves its group a moment after it is reaped. */
+	REMOVE_TRIES = 200,
+	REMOVE_WAIT_NS = 1000 * 1000,
+};
+
+static const char mount_dir[] = "/sys/fs/cgroup";
+static const char prefix[] = "paddock-";
+static const char *const names[CGROUP_CONTROLLERS] = {
+	[CGROUP_MEMORY] = "memory",
+	[CGROUP_PIDS] = "pids",
+	[CGROUP_CPU] = "cpu",
+};
+
+static int read_small(const char *path, char out[static SMALL_FILE_BYTES]);
+static int write_small(int dirfd, const char *file, const char *text);
+static uint64_t start_time(const char *pid);
+static void place_v1(struct cgroup_place *p, char *line);
+static void place_v2(struct cgroup_place *p, const char *own);
+static bool enable_v2(const char *dir);
+static bool wants(const struct cgroup_limits *l, enum cgroup_controller c);
+static int set_limit(const struct cgroup_place *p, int dirfd,
+    enum cgroup_controller c, const struct cgroup_limits *l);
+static int make_v1(
+    const struct cgroup_limits *l, struct cgroup *g, struct err *e);
+static int make_v2(
+    const struct cgroup_limits *l, struct cgroup *g, struct err *e);
+static uint64_t read_number(const struct cgroup *g, enum cgroup_controller c,
+    const char *file, const char *key);
+static bool remove_dir(const char *parent, const char *name);
+static bool owner_lives(const struct cgroup_place *p, const char *name);
+
+int
+cgroup_place_init(struct cgroup_place *p, struct err *e)
+{
+	char text[SMALL_FILE_BYTES];
+	char *rest = text, *line, *unified = NULL;
+	struct stat ns;
+
+	*p = (struct cgroup_place){};
+	if (stat("/proc/self/ns/pid", &ns) < 0)
+		return err_sys(e, "stat /proc/self/ns/pid");
+	(void)snprintf(p->owner, sizeof(p->owner), "%s%lu-%d-%llu", prefix,
+	    (unsigned long)ns.st_ino, (int)getpid(),
+	    (unsigned long long)start_time("self"));
+
+	if (read_small("/proc/self/cgroup", text) < 0) {
+		if (errno == ENOENT)
+			return 0; /* a kernel without cgroups */
+		return err_sys(e, "read /proc/self/cgroup");
+	}
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (strncmp(line, "0::", 3) == 0)
+			unified = line + 3;
+		else
+			place_v1(p, line);
+	}
+	if (p->kind == CGROUP_NONE && unified != NULL)
+		place_v2(p, unified);
+	return 0;
+}
+
+int
+cgroup_make(const struct cgroup_place *p, unsigned n,
+    const struct cgroup_limits *limits, struct cgroup *out, struct err *e)
+{
+	int r = 0;
+
+	*out = (struct cgroup){ .place = p, .fd = { -1, -1, -1 } };
+	(void)snprintf(out->name, sizeof(out->name), "%s-%u", p->owner, n);
+	switch (p->kind) {
+	case CGROUP_NONE:
+		break;
+	case CGROUP_V1:
+		r = make_v1(limits, out, e);
+		break;
+	case CGROUP_V2:
+		r = make_v2(limits, out, e);
+		break;
+	}
+	if (r < 0)
+		cgroup_remove(out);
+	return r;
+}
+
+int
+cgroup_enter(const struct cgroup *g, struct err *e)
+{
+	if (g->place == NULL || g->place->kind != CGROUP_V1)
+		return 0;
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		if (g->fd[c] >= 0 && write(g->fd[c], "0", 1) < 0)
+			return err_sys(e, "enter cgroup %s", names[c]);
+	}
+	return 0;
+}
+
+void
+cgroup_usage_read(const struct cgroup *g, struct cgroup_usage *out)
+{
+	const bool v1 = g->place != NULL && g->place->kind == CGROUP_V1;
+
+	*out = (struct cgroup_usage){};
+	if (g->has[CGROUP_MEMORY]) {
+		out->memory_max_bytes = read_number(g, CGROUP_MEMORY,
+		    v1 ? "memory.max_usage_in_bytes" : "memory.peak", "");
+		out->oom_kills = read_number(g, CGROUP_MEMORY,
+		    v1 ? "memory.oom_control" : "memory.events", "oom_kill ");
+	}
+	if (g->has[CGROUP_PIDS])
+		out->pids_refused =
+		    read_number(g, CGROUP_PIDS, "pids.events", "max ");
+}
+
+void
+cgroup_close(struct cgroup *g)
+{
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		if (g->place != NULL)
+			fd_fini(&g->fd[c]);
+	}
+}
+
+void
+cgroup_remove(struct cgroup *g)
+{
+	if (g->place == NULL)
+		return;
+	cgroup_close(g);
+	if (g->place->kind == CGROUP_V2)
+		(void)remove_dir(g->place->dir[0], g->name);
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		if (g->place->kind == CGROUP_V1 && g->has[c])
+			(void)remove_dir(g->place->dir[c], g->name);
+	}
+	*g = (struct cgroup){};
+}
+
+unsigned
+cgroup_sweep(const struct cgroup_place *p)
+{
+	unsigned removed = 0;
+
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		struct dirent *d;
+		unsigned here = 0;
+		DIR *dir;
+
+		if (!p->has[c] || (c > 0 && p->kind == CGROUP_V2))
+			continue;
+		dir = opendir(p->dir[c]);
+		if (dir == NULL)
+			continue;
+		while ((d = readdir(dir)) != NULL) {
+			if (owner_lives(p, d->d_name))
+				continue;
+			/* Whoever is left in it keeps it: rmdir fails then. */
+			if (unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR) == 0)
+				here++;
+		}
+		(void)closedir(dir); /* read only: nothing to lose */
+		if (here > removed)
+			removed = here;
+	}
+	return removed;
+}
+
+bool
+cgroup_probe(const struct cgroup_place *p, enum cgroup_controller c)
+{
+	char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
+
+	if (!p->has[c])
+		return false;
+	(void)snprintf(path, sizeof(path), "%s/%s-probe", p->dir[c], p->owner);
+	return mkdir(path, 0755) == 0 && rmdir(path) == 0;
+}
+
+/* The whole file with a NUL behind it. Returns 0, or -1 with errno. */
+static int
+read_small(const char *path, char out[static SMALL_FILE_BYTES])
+{
+	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t n = 0;
+	ssize_t r;
+
+	if (fd < 0)
+		return -1;
+	do {
+		r = read(fd, out + n, SMALL_FILE_BYTES - 1 - n);
+		if (r < 0)
+			return -1;
+		n += (size_t)r;
+	} while (r > 0);
+	out[n] = '\0';
+	return 0;
+}
+
+static int
+write_small(int dirfd, const char *file, const char *text)
+{
+	own_fd int fd = openat(dirfd, file, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	return write(fd, text, strlen(text)) < 0 ? -1 : 0;
+}
+
+/* When the process started, in ticks since boot; 0 when there is none. */
+static uint64_t
+start_time(const char *pid)
+{
+	char path[64], text[SMALL_FILE_BYTES];
+	char *rest, *field = NULL;
+
+	(void)snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+	if (read_small(path, text) < 0)
+		return 0;
+	/* Field 2 is a name that may hold anything; 22 is the 20th behind. */
+	rest = strrchr(text, ')');
+	for (int i = 0; i <= 20 && rest != NULL; i++)
+		field = strsep(&rest, " ");
+	return field != NULL ? strtoull(field, NULL, 10) : 0;
+}
+
+/* "4:memory:/own/path": one v1 hierarchy, with one or more controllers. */
+static void
+place_v1(struct cgroup_place *p, char *line)
+{
+	char *rest = line, *list, *name;
+	char own[CGROUP_PATH_MAX], root[CGROUP_PATH_MAX];
+
+	(void)strsep(&rest, ":");
+	list = strsep(&rest, ":");
+	if (list == NULL || rest == NULL)
+		return;
+	(void)snprintf(root, sizeof(root), "%s/%s", mount_dir, list);
+	/* "/" adds nothing; a path that leaves our view is not there. */
+	if (snprintf(own, sizeof(own), "%s%s", root,
+		strcmp(rest, "/") == 0 ? "" : rest) >= (int)sizeof(own) ||
+	    access(own, F_OK) < 0)
+		memcpy(own, root, sizeof(own));
+	if (access(own, F_OK) < 0)
+		return;
+	while ((name = strsep(&list, ",")) != NULL) {
+		for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+			if (strcmp(name, names[c]) != 0)
+				continue;
+			memcpy(p->dir[c], own, sizeof(own));
+			p->has[c] = true;
+			p->kind = CGROUP_V1;
+		}
+	}
+}
+
+/*
+ * A v2 group that holds processes cannot give controllers to groups below it,
+ * so climb to the first one that can and that we may write: the root group,
+ * or what systemd delegated to the user.
+ */
+static void
+place_v2(struct cgroup_place *p, const char *own)
+{
+	char dir[CGROUP_PATH_MAX], text[SMALL_FILE_BYTES];
+	char path[CGROUP_PATH_MAX + 32];
+
+	if (snprintf(dir, sizeof(dir), "%s%s", mount_dir,
+		strcmp(own, "/") == 0 ? "" : own) >= (int)sizeof(dir) ||
+	    access(dir, F_OK) < 0)
+		memcpy(dir, mount_dir, sizeof(mount_dir));
+	while (!enable_v2(dir)) {
+		char *slash = strrchr(dir, '/');
+
+		if (strlen(dir) < sizeof(mount_dir) || slash == NULL)
+			return;
+		*slash = '\0';
+	}
+	(void)snprintf(path, sizeof(path), "%s/cgroup.subtree_control", dir);
+	if (read_small(path, text) < 0)
+		return;
+	p->kind = CGROUP_V2;
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		char *rest = text, *at = strstr(text, names[c]);
+		size_t n = strlen(names[c]);
+
+		/* Whole words: "cpu" is not "cpuset". */
+		while (at != NULL && (at > rest && at[-1] != ' '))
+			at = strstr(at + 1, names[c]);
+		while (at != NULL && at[n] != ' ' && at[n] != '\n' &&
+		    at[n] != '\0')
+			at = strstr(at + 1, names[c]);
+		p->has[c] = at != NULL;
+		memcpy(p->dir[c], dir, sizeof(dir));
+	}
+}
+
+static bool
+enable_v2(const char *dir)
+{
+	char path[CGROUP_PATH_MAX + 32], text[SMALL_FILE_BYTES];
+	own_fd int fd = -1;
+
+	if (access(dir, W_OK) < 0)
+		return false;
+	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		(void)snprintf(text, sizeof(text), "+%s", names[c]);
+		/* What is refused is missing below, and read back. */
+		(void)write_small(fd, "cgroup.subtree_control", text);
+	}
+	(void)snprintf(path, sizeof(path), "%s/cgroup.subtree_control", dir);
+	return read_small(path, text) == 0 && strstr(text, "memory") != NULL;
+}
+
+static bool
+wants(const struct cgroup_limits *l, enum cgroup_controller c)
+{
+	switch (c) {
+	case CGROUP_MEMORY:
+		return l->memory_bytes > 0;
+	case CGROUP_PIDS:
+		return l->pids_max > 0;
+	case CGROUP_CPU:
+		return l->cpu_milli > 0;
+	case CGROUP_CONTROLLERS:
+		break;
+	}
+	return false;
+}
+
+static int
+set_limit(const struct cgroup_place *p, int dirfd, enum cgroup_controller c,
+    const struct cgroup_limits *l)
+{
+	const bool v1 = p->kind == CGROUP_V1;
+	unsigned long long quota = l->cpu_milli * (CPU_PERIOD_US / 1000);
+	char text[64];
+
+	switch (c) {
+	case CGROUP_MEMORY:
+		(void)snprintf(text, sizeof(text), "%llu",
+		    (unsigned long long)l->memory_bytes);
+		if (write_small(dirfd,
+			v1 ? "memory.limit_in_bytes" : "memory.max", text) < 0)
+			return -1;
+		/* No swap beside it. A kernel without swap accounting has no
+		 * such file, and then there is nothing to bound. */
+		(void)write_small(dirfd,
+		    v1 ? "memory.memsw.limit_in_bytes" : "memory.swap.max",
+		    v1 ? text : "0");
+		if (!v1)
+			(void)write_small(dirfd, "memory.oom.group", "1");
+		return 0;
+	case CGROUP_PIDS:
+		(void)snprintf(text, sizeof(text), "%llu",
+		    (unsigned long long)l->pids_max);
+		return write_small(dirfd, "pids.max", text);
+	case CGROUP_CPU:
+		(void)snprintf(
+		    text, sizeof(text), v1 ? "%llu" : "%llu 100000", quota);
+		return write_small(
+		    dirfd, v1 ? "cpu.cfs_quota_us" : "cpu.max", text);
+	case CGROUP_CONTROLLERS:
+		break;
+	}
+	return 0;
+}
+
+static int
+make_v1(const struct cgroup_limits *l, struct cgroup *g, struct err *e)
+{
+	const struct cgroup_place *p = g->place;
+
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
+		own_fd int dir = -1;
+
+		if (!p->has[c] || !wants(l, (enum cgroup_controller)c))
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", p->dir[c], g->name);
+		if (mkdir(path, 0755) < 0)
+			continue; /* not ours to write: has[] says so */
+		g->has[c] = true;
+		dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0)
+			return err_sys(e, "open %s", path);
+		if (set_limit(p, dir, (enum cgroup_controller)c, l) < 0)
+			return err_sys(
+			    e, "set the %s limit in %s", names[c], path);
+		g->fd[c] = openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
+		if (g->fd[c] < 0)
+			return err_sys(e, "open %s/tasks", path);
+	}
+	return 0;
+}
+
+static int
+make_v2(const struct cgroup_limits *l, struct cgroup *g, struct err *e)
+{
+	const struct cgroup_place *p = g->place;
+	char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", p->dir[0], g->name);
+	if (mkdir(path, 0755) < 0) {
+		g->place = NULL; /* not ours to write: has[] says so */
+		return 0;
+	}
+	g->fd[0] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (g->fd[0] < 0)
+		return err_sys(e, "open %s", path);
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		if (!p->has[c] || !wants(l, (enum cgroup_controller)c))
+			continue;
+		if (set_limit(p, g->fd[0], (enum cgroup_controller)c, l) < 0)
+			return err_sys(
+			    e, "set the %s limit in %s", names[c], path);
+		g->has[c] = true;
+	}
+	return 0;
+}
+
+/* The number behind the first line that starts with key; 0 when none does. */
+static uint64_t
+read_number(const struct cgroup *g, enum cgroup_controller c, const char *file,
+    const char *key)
+{
+	char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 40];
+	char text[SMALL_FILE_BYTES], *rest = text, *line;
+	size_t n = strlen(key);
+
+	(void)snprintf(
+	    path, sizeof(path), "%s/%s/%s", g->place->dir[c], g->name, file);
+	if (read_small(path, text) < 0)
+		return 0;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (strncmp(line, key, n) == 0)
+			return strtoull(line + n, NULL, 10);
+	}
+	return 0;
+}
+
+static bool
+remove_dir(const char *parent, const char *name)
+{
+	const struct timespec wait = { .tv_nsec = REMOVE_WAIT_NS };
+	char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", parent, name);
+	for (int i = 0; i < REMOVE_TRIES; i++) {
+		if (rmdir(path) == 0 || errno == ENOENT)
+			return true;
+		if (errno != EBUSY)
+			return false;
+		(void)nanosleep(&wait, NULL);
+	}
+	return false;
+}
+
+/* True for the living, and for every name that is not surely a dead one's. */
+static bool
+owner_lives(const struct cgroup_place *p, const char *name)
+{
+	const char *ns = p->owner + sizeof(prefix) - 1;
+	size_t same = sizeof(prefix) - 1 + strcspn(ns, "-") + 1;
+	char pid[16];
+	const char *dash;
+	uint64_t start;
+
+	/* A pid means something in its own pid namespace only. */
+	if (strncmp(name, p->owner, same) != 0)
+		return true;
+	name += same;
+	dash = strchr(name, '-');
+	if (dash == NULL ||
+	    str_copy((struct str){ name, (size_t)(dash - name) }, pid,
+		sizeof(pid)) < 0)
+		return true;
+	start = strtoull(dash + 1, NULL, 10);
+	return start == 0 || start_time(pid) == start;
+}
