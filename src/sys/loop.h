@@ -38,22 +38,33 @@ void loop_free(struct loop *l);
 
 /* w->fd, w->events and w->on_ready are set by the caller. 0, or -1. */
 int loop_add(struct loop *l, struct loop_watch *w, struct err *e);
-/* Changes what is waited for. Nothing happens when it is the same. */
-int loop_want(struct loop *l, struct loop_watch *w, uint32_t events,
-    struct err *e);
-/* Forgets w and sets w->fd to -1, returning the descriptor that it was. */
+/*
+ * Changes what is waited for. Nothing happens when it is the same. EPOLLHUP
+ * and EPOLLERR come even with 0: who wants no event at all removes the watch.
+ */
+int loop_want(
+    struct loop *l, struct loop_watch *w, uint32_t events, struct err *e);
+/*
+ * Forgets w and sets w->fd to -1, returning the descriptor that it was, still
+ * open, for the caller to close. -1 when w was not watched.
+ */
 int loop_remove(struct loop *l, struct loop_watch *w);
 
-/* (Re)sets the timer to go off once, at_ns on the monotonic clock. */
+/*
+ * (Re)sets the timer to go off once, at_ns on the monotonic clock or up to a
+ * millisecond later. A timer set to now by its own callback goes off in the
+ * next round. Timers of one time go off in the order in which they were set.
+ */
 void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t at_ns);
 void loop_timer_clear(struct loop *l, struct loop_timer *t);
 
 /*
- * Runs until loop_stop. After each round of events on_round (may be NULL) is
- * called: the place for work that is done once for many events.
+ * Runs until loop_stop, and then to the end of the round. After each round of
+ * events on_round (may be NULL) is called: the place for work that is done once
+ * for many events. -1 when epoll fails.
  */
-int loop_run(struct loop *l, void (*on_round)(void *arg), void *arg,
-    struct err *e);
+int loop_run(
+    struct loop *l, void (*on_round)(void *arg), void *arg, struct err *e);
 void loop_stop(struct loop *l);
 /* The monotonic time of the current round. */
 int64_t loop_now_ns(const struct loop *l);
