@@ -86,11 +86,11 @@ struct msg_listen {
 };
 _Static_assert(sizeof(struct msg_listen) == 8, "no padding");
 
-/* MSG_QUIT and MSG_READY-like messages without a body of their own. */
-struct msg_empty {
-	uint64_t unused;
+struct msg_quit {
+	uint32_t when_idle; /* 1: once no run is open; 0: stop them all */
+	uint32_t unused;
 };
-_Static_assert(sizeof(struct msg_empty) == 8, "no padding");
+_Static_assert(sizeof(struct msg_quit) == 8, "no padding");
 
 enum {
 	START_WORKSPACE = 1, /* a fourth descriptor: the work folder */
@@ -136,12 +136,13 @@ struct msg_sandbox_kill {
 _Static_assert(sizeof(struct msg_sandbox_kill) == 8, "no padding");
 
 /* Why a sandbox ended. */
-enum sandbox_end {
-	SANDBOX_END_EXIT, /* the command ended by itself */
-	SANDBOX_END_KILLED, /* asked for */
-	SANDBOX_END_WALL, /* wall_ms passed */
-	SANDBOX_END_MEMORY, /* killed for memory */
-	SANDBOX_END_LOST, /* init is gone for no known reason */
+enum exit_cause {
+	CAUSE_EXIT, /* the command ended by itself */
+	CAUSE_KILLED, /* asked for */
+	CAUSE_WALL, /* wall_ms passed */
+	CAUSE_MEMORY, /* killed for want of memory */
+	CAUSE_NOT_STARTED, /* the command is not there, or not executable */
+	CAUSE_LOST, /* PID 1 is gone for no known reason */
 };
 
 struct msg_sandbox_exited {
@@ -149,8 +150,8 @@ struct msg_sandbox_exited {
 	uint64_t cpu_ns;
 	uint64_t memory_peak_bytes; /* 0 when not known */
 	uint64_t pids_refused; /* forks that hit the limit; 0 unknown */
-	uint32_t end; /* enum sandbox_end */
-	uint32_t status; /* exit status, or 128 + signal */
+	uint32_t cause; /* enum exit_cause */
+	uint32_t status; /* exit status, 128 + signal, 127: not started */
 };
 _Static_assert(sizeof(struct msg_sandbox_exited) == 40, "no padding");
 

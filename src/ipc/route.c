@@ -24,7 +24,7 @@ static const struct route routes[] = {
 	{ ROLE_SUPERVISOR, ROLE_WORLD, MSG_WIRE, BODY(msg_wire), NONE, 1, 1 },
 	{ ROLE_SUPERVISOR, ROLE_GATEWAY, MSG_LISTEN, BODY(msg_listen), NONE, 1,
 	    1 },
-	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_QUIT, BODY(msg_empty), NONE, 0, 0 },
+	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_QUIT, BODY(msg_quit), NONE, 0, 0 },
 
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_START,
 	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 3, 4 },

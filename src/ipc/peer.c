@@ -1,0 +1,406 @@
+#include "ipc/peer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "ipc/route.h"
+#include "sys/fd.h"
+
+enum {
+	/* Frames handled in one go before other watches get their turn. */
+	BURST = 32,
+	MAX_BODY_BYTES = 128, /* larger than any body in msg.h */
+};
+
+struct peer_frame {
+	struct peer_frame *next;
+	size_t n; /* bytes */
+	size_t n_fds;
+	int fds[IPC_MAX_FDS]; /* owned: duplicates */
+	_Alignas(8) char bytes[];
+};
+
+static void on_ready(struct loop_watch *w, uint32_t events);
+static void read_some(struct peer *p);
+static void take_frame(
+    struct peer *p, char *bytes, size_t n, int *fds, size_t n_fds, bool cut);
+static int send_now(struct peer *p, const struct iovec *iov, size_t n_iov,
+    const int *fds, size_t n_fds);
+static int enqueue(struct peer *p, const struct iovec *iov, size_t n_iov,
+    const int *fds, size_t n_fds);
+static void drain(struct peer *p);
+static void drop(struct peer *p, const char *why);
+static void frame_free(struct peer_frame *f);
+
+void
+peer_init(struct peer *p)
+{
+	must(p->on_frame != NULL && p->on_gone != NULL && p->loop != NULL);
+	p->watch = (struct loop_watch){ .fd = -1 };
+	p->first = NULL;
+	p->last = &p->first;
+	p->queued_bytes = 0;
+}
+
+int
+peer_open_take(struct peer *p, int fd, struct err *e)
+{
+	own_fd int mine = fd;
+
+	peer_close(p);
+	if (fd_nonblock(mine, e) < 0)
+		return -1;
+	p->watch = (struct loop_watch){
+		.fd = mine,
+		.events = EPOLLIN,
+		.on_ready = on_ready,
+	};
+	if (loop_add(p->loop, &p->watch, e) < 0) {
+		p->watch.fd = -1;
+		return -1;
+	}
+	(void)fd_take(&mine);
+	return 0;
+}
+
+void
+peer_close(struct peer *p)
+{
+	if (p->watch.fd >= 0) {
+		own_fd int fd = loop_remove(p->loop, &p->watch);
+	}
+	while (p->first != NULL) {
+		struct peer_frame *f = p->first;
+
+		p->first = f->next;
+		frame_free(f);
+	}
+	p->last = &p->first;
+	p->queued_bytes = 0;
+}
+
+bool
+peer_is_open(const struct peer *p)
+{
+	return p->watch.fd >= 0;
+}
+
+int
+peer_send(struct peer *p, uint16_t type, const void *body, struct str payload,
+    const int *fds, size_t n_fds)
+{
+	const struct route *r = route_find(p->self, p->other, type);
+	struct msg_head h = { .type = type, .payload = (uint32_t)payload.n };
+	int all[IPC_MAX_FDS];
+	own_fd int memfd = -1;
+	struct iovec iov[3];
+	size_t n_iov = 2;
+
+	/* What we send ourselves must be right: these are our own bugs. */
+	must(r != NULL);
+	must(payload.n <= r->max_payload_bytes);
+	must(n_fds >= r->min_fds && n_fds <= r->max_fds);
+	if (!peer_is_open(p))
+		return -1;
+
+	for (size_t i = 0; i < n_fds; i++)
+		all[i] = fds[i];
+	iov[0] = (struct iovec){ &h, sizeof(h) };
+	/* sendmsg(2) does not write to what it sends. */
+	memcpy(&iov[1].iov_base, &body, sizeof(body));
+	iov[1].iov_len = r->body_bytes;
+	if (payload.n + sizeof(h) + r->body_bytes > IPC_MAX_FRAME_BYTES) {
+		struct err e = {};
+
+		memfd = fd_sealed(payload.p, payload.n, &e);
+		if (memfd < 0) {
+			drop(p, e.text);
+			return -1;
+		}
+		h.flags = MSG_MEMFD;
+		all[n_fds++] = memfd;
+	} else if (payload.n > 0) {
+		memcpy(&iov[2].iov_base, &payload.p, sizeof(payload.p));
+		iov[2].iov_len = payload.n;
+		n_iov = 3;
+	}
+
+	if (p->first == NULL) {
+		int r1 = send_now(p, iov, n_iov, all, n_fds);
+
+		if (r1 >= 0)
+			return 0;
+		if (errno != EAGAIN && errno != ENOBUFS) {
+			drop(p, strerror(errno));
+			return -1;
+		}
+	}
+	return enqueue(p, iov, n_iov, all, n_fds);
+}
+
+int
+peer_pair(int out[static 2], struct err *e)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, out) < 0)
+		return err_sys(e, "socketpair");
+	return 0;
+}
+
+int
+peer_flush(struct peer *p, struct err *e)
+{
+	int flags;
+
+	if (!peer_is_open(p))
+		return err_set(e, "no link to %s", role_name(p->other));
+	flags = fcntl(p->watch.fd, F_GETFL);
+	if (flags < 0 || fcntl(p->watch.fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		return err_sys(e, "fcntl");
+	drain(p);
+	if (!peer_is_open(p))
+		return err_set(e, "link to %s lost", role_name(p->other));
+	return fd_nonblock(p->watch.fd, e);
+}
+
+static void
+on_ready(struct loop_watch *w, uint32_t events)
+{
+	struct peer *p = LOOP_OF(w, struct peer, watch);
+
+	if ((events & EPOLLOUT) != 0)
+		drain(p);
+	if (peer_is_open(p) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+		read_some(p);
+}
+
+static void
+read_some(struct peer *p)
+{
+	static _Alignas(8) char bytes[IPC_MAX_FRAME_BYTES];
+
+	for (int i = 0; i < BURST && peer_is_open(p); i++) {
+		union {
+			char space[CMSG_SPACE(sizeof(int) * IPC_MAX_FDS)];
+			struct cmsghdr align;
+		} control;
+		struct iovec iov = { bytes, sizeof(bytes) };
+		struct msghdr m = {
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control.space,
+			.msg_controllen = sizeof(control.space),
+		};
+		int fds[IPC_MAX_FDS];
+		size_t n_fds = 0;
+		ssize_t n;
+
+		n = recvmsg(p->watch.fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n < 0) {
+			drop(p, strerror(errno));
+			return;
+		}
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL;
+		     c = CMSG_NXTHDR(&m, c)) {
+			size_t got;
+
+			if (c->cmsg_level != SOL_SOCKET ||
+			    c->cmsg_type != SCM_RIGHTS)
+				continue;
+			got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+			if (got > IPC_MAX_FDS - n_fds)
+				got = IPC_MAX_FDS - n_fds;
+			memcpy(fds + n_fds, CMSG_DATA(c), got * sizeof(int));
+			n_fds += got;
+		}
+
+		/* A frame has a head at least, so an empty one is the end. */
+		if (n == 0) {
+			drop(p, "end of file");
+			return;
+		}
+		take_frame(p, bytes, (size_t)n, fds, n_fds,
+		    (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0);
+		for (size_t k = 0; k < n_fds; k++)
+			fd_fini(&fds[k]);
+	}
+}
+
+/* Checks one frame against the routes, and hands it on. */
+static void
+take_frame(
+    struct peer *p, char *bytes, size_t n, int *fds, size_t n_fds, bool cut)
+{
+	own_buf struct buf big = { .max = IPC_MAX_PAYLOAD_BYTES };
+	_Alignas(8) char body[MAX_BODY_BYTES];
+	struct msg_head h;
+	struct frame f = {};
+	struct err e = {};
+	size_t in_frame, body_n;
+	const struct route *r;
+
+	if (cut) {
+		drop(p, "frame over the limit");
+		return;
+	}
+	if (n < sizeof(h)) {
+		drop(p, "frame shorter than its head");
+		return;
+	}
+	memcpy(&h, bytes, sizeof(h));
+	in_frame = (h.flags & MSG_MEMFD) != 0 ? 0 : h.payload;
+	if (n - sizeof(h) < in_frame) {
+		drop(p, "frame shorter than its payload");
+		return;
+	}
+	body_n = n - sizeof(h) - in_frame;
+	if ((h.flags & MSG_MEMFD) != 0 && n_fds == 0) {
+		drop(p, "frame without its payload's descriptor");
+		return;
+	}
+	if (route_check(p->other, p->self, &h, body_n,
+		n_fds - ((h.flags & MSG_MEMFD) != 0), &e) < 0) {
+		drop(p, e.text);
+		return;
+	}
+	r = route_find(p->other, p->self, h.type);
+	must(r != NULL && body_n <= sizeof(body));
+	memcpy(body, bytes + sizeof(h), body_n);
+	f.type = h.type;
+	f.body = body;
+	f.payload = (struct str){ bytes + sizeof(h) + body_n, in_frame };
+	f.fds = fds;
+	f.n_fds = n_fds;
+	if ((h.flags & MSG_MEMFD) != 0) {
+		f.n_fds--;
+		if (fd_read_sealed(
+			fds[f.n_fds], &big, r->max_payload_bytes, &e) < 0) {
+			drop(p, e.text);
+			return;
+		}
+		if (big.n != h.payload) {
+			drop(p, "payload of another size than its head says");
+			return;
+		}
+		f.payload = buf_str(&big);
+	}
+	p->on_frame(p, &f);
+}
+
+static int
+send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
+    size_t n_fds)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int) * IPC_MAX_FDS)];
+		struct cmsghdr align;
+	} control = {};
+	struct msghdr m = { .msg_iovlen = n_iov };
+	ssize_t r;
+
+	/* sendmsg(2) does not write to what it sends. */
+	memcpy(&m.msg_iov, &iov, sizeof(iov));
+	if (n_fds > 0) {
+		struct cmsghdr *c;
+
+		m.msg_control = control.space;
+		m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
+	}
+	do {
+		r = sendmsg(p->watch.fd, &m, MSG_NOSIGNAL);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -1 : 0;
+}
+
+static int
+enqueue(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
+    size_t n_fds)
+{
+	struct peer_frame *f;
+	struct err e = {};
+	size_t n = 0;
+
+	for (size_t i = 0; i < n_iov; i++)
+		n += iov[i].iov_len;
+	if (n > IPC_MAX_QUEUE_BYTES - p->queued_bytes) {
+		drop(p, "does not read: the queue is full");
+		return -1;
+	}
+	f = calloc(1, sizeof(*f) + n);
+	must(f != NULL);
+	for (size_t i = 0; i < n_iov; i++) {
+		memcpy(f->bytes + f->n, iov[i].iov_base, iov[i].iov_len);
+		f->n += iov[i].iov_len;
+	}
+	for (size_t i = 0; i < n_fds; i++) {
+		f->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+		if (f->fds[i] < 0) {
+			frame_free(f);
+			drop(p, "no descriptors left to queue");
+			return -1;
+		}
+		f->n_fds++;
+	}
+	*p->last = f;
+	p->last = &f->next;
+	p->queued_bytes += n;
+	if (loop_want(p->loop, &p->watch, EPOLLIN | EPOLLOUT, &e) < 0) {
+		drop(p, e.text);
+		return -1;
+	}
+	return 0;
+}
+
+/* Sends what waits, until the other end takes no more. */
+static void
+drain(struct peer *p)
+{
+	struct err e = {};
+
+	while (p->first != NULL) {
+		struct peer_frame *f = p->first;
+		struct iovec iov = { f->bytes, f->n };
+
+		if (send_now(p, &iov, 1, f->fds, f->n_fds) < 0) {
+			if (errno != EAGAIN && errno != ENOBUFS)
+				drop(p, strerror(errno));
+			return;
+		}
+		p->first = f->next;
+		if (p->first == NULL)
+			p->last = &p->first;
+		p->queued_bytes -= f->n;
+		frame_free(f);
+	}
+	if (loop_want(p->loop, &p->watch, EPOLLIN, &e) < 0)
+		drop(p, e.text);
+}
+
+static void
+drop(struct peer *p, const char *why)
+{
+	if (!peer_is_open(p))
+		return;
+	peer_close(p);
+	p->on_gone(p, why);
+}
+
+static void
+frame_free(struct peer_frame *f)
+{
+	for (size_t i = 0; i < f->n_fds; i++)
+		fd_fini(&f->fds[i]);
+	free(f);
+}

@@ -1,0 +1,38 @@
+/*
+ * supervisor/cells.h: the sandboxes that are running, one per run.
+ *
+ * Storage for all of them is there from the start. What happens to one is
+ * told through on_exit, once; a killed one too.
+ */
+#ifndef SUPERVISOR_CELLS_H
+#define SUPERVISOR_CELLS_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "ipc/msg.h"
+#include "ipc/peer.h"
+#include "sandbox/sandbox.h"
+#include "sys/loop.h"
+
+struct cells;
+
+/* The host struct is borrowed. NULL with e. */
+struct cells *cells_new(struct loop *loop, const struct sandbox_host *host,
+    void (*on_exit)(const struct msg_sandbox_exited *m), struct err *e);
+/* Kills and removes all; on_exit is not called. */
+void cells_free(struct cells *c);
+
+/*
+ * Starts what the frame (MSG_SANDBOX_START) asks. 0 with *out and the two
+ * listeners (MCP door, proxy; the caller's), or -1 with e.
+ */
+int cells_start(struct cells *c, const struct frame *f,
+    struct msg_sandbox_started *out, int listener[static 2], struct err *e);
+/* False when there is no such run. */
+bool cells_kill(struct cells *c, uint64_t run);
+/* Kills everything, without a word to anyone yet. Returns how many. */
+unsigned cells_kill_all(struct cells *c);
+unsigned cells_count(const struct cells *c);
+
+#endif
