@@ -21,7 +21,7 @@ enum {
 
 static const int64_t WINDOW_NS = 10LL * 1000 * 1000 * 1000;
 
-[[noreturn]] static void become(const char *role, int link, const char *dir);
+__attribute__((noreturn)) static void become(const char *role, int link, const char *dir);
 static void on_pidfd(struct loop_watch *w, uint32_t events);
 
 void

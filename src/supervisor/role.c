@@ -1,0 +1,558 @@
+#include "supervisor/role.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/must.h"
+#include "core/id.h"
+#include "supervisor/cells.h"
+#include "supervisor/child.h"
+#include "supervisor/state.h"
+#include "sys/confine.h"
+#include "sys/fd.h"
+
+enum {
+	READY_FD = 3, /* where the starter reads how it went */
+	LIFE_FD = 4, /* its end of file: the starter is gone */
+	KILL_LINE_BYTES = 64,
+};
+
+/* The broker stops runs and closes the store; longer, and it is hung. */
+static const int64_t QUIT_NS = 5LL * 1000 * 1000 * 1000;
+
+static struct {
+	struct loop *loop;
+	struct state state;
+	struct sandbox_host host;
+	struct cells *cells;
+	struct child child[ROLES]; /* [ROLE_SUPERVISOR] unused */
+	struct loop_watch signals, life, kills;
+	struct loop_timer quit;
+	bool embedded;
+	bool said_ready;
+	bool quitting;
+	bool idle_quit; /* end when the last run has closed */
+	int exit_status;
+} sup;
+
+static int options(int argc, char **argv, const char **dir, const char **listen,
+    struct err *e);
+static int set_up(const char *dir, const char *listen, struct err *e);
+static int binary_open(int *out, struct err *e);
+static int start_all(struct err *e);
+static int start_one(enum role r, struct err *e);
+static int wire(enum role a, enum role b, struct err *e);
+static int wire_role(enum role r, struct err *e);
+static void say_ready(void);
+static void on_frame(struct peer *p, const struct frame *f);
+static void on_link_gone(struct peer *p, const char *why);
+static void on_exit_of(struct child *c, int status);
+static void on_cell_exit(const struct msg_sandbox_exited *m);
+static void on_sandbox_start(const struct frame *f);
+static void on_signal(struct loop_watch *w, uint32_t events);
+static void on_life(struct loop_watch *w, uint32_t events);
+static void on_kill_socket(struct loop_watch *w, uint32_t events);
+static void quit(bool when_idle);
+static void on_quit_late(struct loop_timer *t);
+static void tear_down(void);
+
+int
+supervisor_role_main(int argc, char **argv)
+{
+	const char *dir = NULL, *listen = NULL;
+	struct err e = {};
+	char line[ERR_TEXT_BYTES + 16];
+
+	log_init("supervisor", LOG_WARN);
+	if (options(argc, argv, &dir, &listen, &e) < 0 ||
+	    set_up(dir, listen, &e) < 0 || start_all(&e) < 0) {
+		int n = snprintf(line, sizeof(line), "error: %s\n", e.text);
+
+		if (write(READY_FD, line, (size_t)n) < 0)
+			log_error("%s", e.text);
+		tear_down();
+		return 1;
+	}
+	if (loop_run(sup.loop, NULL, NULL, &e) < 0) {
+		log_error("event loop failed why=\"%s\"", e.text);
+		sup.exit_status = 1;
+	}
+	tear_down();
+	return sup.exit_status;
+}
+
+static int
+options(
+    int argc, char **argv, const char **dir, const char **listen, struct err *e)
+{
+	static const struct option table[] = {
+		{ "role", required_argument, NULL, 'r' },
+		{ "state", required_argument, NULL, 's' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "embedded", no_argument, NULL, 'e' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		switch (c) {
+		case 'r':
+			break;
+		case 's':
+			*dir = optarg;
+			break;
+		case 'l':
+			*listen = optarg;
+			break;
+		case 'e':
+			sup.embedded = true;
+			break;
+		default:
+			return err_set(e, "unknown option of the supervisor");
+		}
+	}
+	if (*dir == NULL)
+		return err_set(e, "the supervisor needs --state DIR");
+	return 0;
+}
+
+static int
+set_up(const char *dir, const char *listen, struct err *e)
+{
+	own_fd int binary = -1;
+	sigset_t set;
+	int fd;
+
+	if (fd_cloexec(READY_FD, true, e) < 0 ||
+	    fd_cloexec(LIFE_FD, true, e) < 0)
+		return -1;
+	if (state_open(&sup.state, dir, listen, e) < 0)
+		return -1;
+	sup.loop = loop_new(e);
+	if (sup.loop == NULL)
+		return -1;
+	if (binary_open(&binary, e) < 0)
+		return -1;
+	if (sandbox_host_init(&sup.host, fd_take(&binary), e) < 0)
+		return -1;
+	if (confine_role(CONFINE_SUPERVISOR, NULL, e) < 0)
+		return -1;
+	(void)sandbox_sweep(&sup.host); /* what a crash left is no failure */
+	sup.cells = cells_new(sup.loop, &sup.host, on_cell_exit, e);
+	if (sup.cells == NULL)
+		return -1;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGPIPE);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_sys(e, "sigprocmask");
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return err_sys(e, "signalfd");
+	sup.signals = (struct loop_watch){
+		.fd = fd,
+		.events = EPOLLIN,
+		.on_ready = on_signal,
+	};
+	sup.life = (struct loop_watch){
+		.fd = LIFE_FD,
+		.events = EPOLLIN,
+		.on_ready = on_life,
+	};
+	sup.kills = (struct loop_watch){
+		.fd = sup.state.kill_fd,
+		.events = EPOLLIN,
+		.on_ready = on_kill_socket,
+	};
+	sup.quit.on_time = on_quit_late;
+	if (loop_add(sup.loop, &sup.signals, e) < 0 ||
+	    loop_add(sup.loop, &sup.life, e) < 0 ||
+	    loop_add(sup.loop, &sup.kills, e) < 0)
+		return -1;
+	for (int r = ROLE_BROKER; r < ROLES; r++) {
+		struct child *c = &sup.child[r];
+
+		c->link.on_frame = on_frame;
+		c->link.on_gone = on_link_gone;
+		c->on_exit = on_exit_of;
+		child_init(c, (enum role)r, sup.loop);
+	}
+	return 0;
+}
+
+/*
+ * The small half of the program lies beside this one in a build, and in bin/
+ * when installed.
+ */
+static int
+binary_open(int *out, struct err *e)
+{
+	static const char *const places[] = { "paddock", "../../bin/paddock" };
+	char self[PATH_MAX], path[PATH_MAX + 32];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (n < 0)
+		return err_sys(e, "readlink /proc/self/exe");
+	self[n] = '\0';
+	slash = strrchr(self, '/');
+	must(slash != NULL);
+	*slash = '\0';
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", self, places[i]);
+		*out = open(path, O_PATH | O_CLOEXEC);
+		if (*out >= 0)
+			return 0;
+	}
+	return err_set(e,
+	    "the program `paddock` is not beside %s/paddockd: install both "
+	    "(meson install)",
+	    self);
+}
+
+static int
+start_all(struct err *e)
+{
+	for (int r = ROLE_BROKER; r < ROLES; r++) {
+		if (start_one((enum role)r, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+start_one(enum role r, struct err *e)
+{
+	const char *dir = r == ROLE_BROKER ? sup.state.store : NULL;
+
+	return child_start(&sup.child[r], dir, e);
+}
+
+/* A new link between two running roles. */
+static int
+wire(enum role a, enum role b, struct err *e)
+{
+	struct msg_wire to_a = { .role = b };
+	struct msg_wire to_b = { .role = a };
+	int pair[2];
+	own_fd int one = -1;
+	own_fd int two = -1;
+
+	if (peer_pair(pair, e) < 0)
+		return -1;
+	one = pair[0];
+	two = pair[1];
+	if (peer_send(&sup.child[a].link, MSG_WIRE, &to_a, STR(""), &one, 1) <
+		0 ||
+	    peer_send(&sup.child[b].link, MSG_WIRE, &to_b, STR(""), &two, 1) <
+		0)
+		return err_set(
+		    e, "cannot link %s to %s", role_name(a), role_name(b));
+	return 0;
+}
+
+/* Links a role that has just become ready to those that are. */
+static int
+wire_role(enum role r, struct err *e)
+{
+	if (r == ROLE_BROKER) {
+		for (int other = ROLE_GATEWAY; other < ROLES; other++) {
+			if (sup.child[other].ready &&
+			    wire(ROLE_BROKER, (enum role)other, e) < 0)
+				return -1;
+		}
+	} else if (sup.child[ROLE_BROKER].ready &&
+	    wire(ROLE_BROKER, r, e) < 0) {
+		return -1;
+	}
+	return 0;
+}
+
+/* The public listener opens last: when every role has confined itself. */
+static void
+say_ready(void)
+{
+	struct peer *gateway = &sup.child[ROLE_GATEWAY].link;
+	struct msg_listen m = { .kind = LISTEN_UNIX };
+
+	for (int r = ROLE_BROKER; r < ROLES; r++) {
+		if (!sup.child[r].ready)
+			return;
+	}
+	(void)peer_send(gateway, MSG_LISTEN, &m, STR(""), &sup.state.unix_fd,
+	    1); /* a broken link restarts the gateway, and comes here again */
+	if (sup.state.tcp_fd >= 0) {
+		m.kind = LISTEN_TCP;
+		m.port = sup.state.tcp_port;
+		(void)peer_send(gateway, MSG_LISTEN, &m, STR(""),
+		    &sup.state.tcp_fd, 1); /* as above */
+	}
+	if (!sup.said_ready) {
+		char line[32];
+		int n = snprintf(
+		    line, sizeof(line), "ready %u\n", sup.state.tcp_port);
+
+		sup.said_ready = true;
+		if (write(READY_FD, line, (size_t)n) < 0)
+			log_warn("the starter does not listen");
+		(void)close(READY_FD); /* said all there is */
+	}
+}
+
+static void
+on_frame(struct peer *p, const struct frame *f)
+{
+	struct child *c = &sup.child[p->other];
+	const struct msg_sandbox_kill *kill_m = f->body;
+	struct err e = {};
+
+	switch ((enum msg_type)f->type) {
+	case MSG_READY:
+		if (c->ready)
+			return;
+		c->ready = true;
+		if (wire_role(p->other, &e) < 0)
+			log_error("%s", e.text);
+		if (p->other == ROLE_GATEWAY || !sup.said_ready)
+			say_ready();
+		return;
+	case MSG_SANDBOX_START:
+		on_sandbox_start(f);
+		return;
+	case MSG_SANDBOX_KILL:
+		(void)cells_kill(sup.cells, kill_m->run); /* over: fine */
+		return;
+	case MSG_WIRE:
+	case MSG_LISTEN:
+	case MSG_QUIT:
+	case MSG_SANDBOX_STARTED:
+	case MSG_SANDBOX_EXITED:
+	case MSG_DOOR_OPEN:
+	case MSG_DOOR_CLOSE:
+	case MSG_TOOL_CALL:
+	case MSG_API:
+	case MSG_GONE:
+	case MSG_REPLY:
+	case MSG_EVENT:
+	case MSG_WORLD_OPEN:
+	case MSG_WORLD_OPENED:
+	case MSG_WORLD_CALL:
+	case MSG_WORLD_RESULT:
+	case MSG_WORLD_CLOSE:
+	case MSG_EGRESS_ASK:
+	case MSG_EGRESS_VERDICT:
+	case MSG_TYPES:
+		must(false); /* no route leads here */
+	}
+}
+
+static void
+on_sandbox_start(const struct frame *f)
+{
+	const struct msg_sandbox_start *m = f->body;
+	struct peer *broker = &sup.child[ROLE_BROKER].link;
+	struct msg_sandbox_started out = { .run = m->run };
+	int listener[2] = { -1, -1 };
+	struct err e = {};
+
+	if (sup.quitting)
+		(void)err_set(&e, "paddock is ending");
+	else if (cells_start(sup.cells, f, &out, listener, &e) == 0) {
+		(void)peer_send(broker, MSG_SANDBOX_STARTED, &out, STR(""),
+		    listener, 2); /* a broken link kills the sandbox */
+		fd_fini(&listener[0]);
+		fd_fini(&listener[1]);
+		return;
+	}
+	(void)peer_send(broker, MSG_SANDBOX_STARTED, &out, str_of(e.text), NULL,
+	    0); /* as above */
+}
+
+static void
+on_cell_exit(const struct msg_sandbox_exited *m)
+{
+	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_SANDBOX_EXITED, m,
+	    STR(""), NULL, 0); /* a broker that is gone closes it on restart */
+}
+
+/* A role that breaks the rules, or hangs up, is ended; see on_exit_of. */
+static void
+on_link_gone(struct peer *p, const char *why)
+{
+	struct child *c = &sup.child[p->other];
+
+	log_debug("link ended role=%s why=\"%s\"", role_name(p->other), why);
+	if (c->pid > 0 && !(sup.quitting && c->role == ROLE_BROKER))
+		(void)kill(c->pid, SIGKILL); /* its pidfd tells the rest */
+}
+
+static void
+on_exit_of(struct child *c, int status)
+{
+	struct err e = {};
+
+	if (sup.quitting ||
+	    (c->role == ROLE_BROKER && sup.idle_quit && WIFEXITED(status) &&
+		WEXITSTATUS(status) == 0)) {
+		if (c->role == ROLE_BROKER)
+			loop_stop(sup.loop);
+		return;
+	}
+	log_warn("role ended role=%s status=%d signal=%d", role_name(c->role),
+	    WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+	    WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+
+	/* Without the broker nobody watches what the sandboxes do. */
+	if (c->role == ROLE_BROKER) {
+		(void)cells_kill_all(sup.cells);
+		for (int r = ROLE_GATEWAY; r < ROLES; r++)
+			child_kill(&sup.child[r]);
+	}
+	if (!child_may_restart(c, clock_mono_ns())) {
+		log_error(
+		    "role keeps ending, giving up role=%s", role_name(c->role));
+		sup.exit_status = 1;
+		if (!sup.said_ready) {
+			static const char text[] =
+			    "error: a role does not start; see the lines "
+			    "above\n";
+			(void)!write(READY_FD, text, sizeof(text) - 1);
+		}
+		loop_stop(sup.loop);
+		return;
+	}
+	for (int r = ROLE_BROKER; r < ROLES; r++) {
+		if (sup.child[r].pid == 0 && start_one((enum role)r, &e) < 0) {
+			log_error("cannot restart why=\"%s\"", e.text);
+			sup.exit_status = 1;
+			loop_stop(sup.loop);
+			return;
+		}
+	}
+	if (sup.idle_quit) /* the new broker has not heard it */
+		quit(true);
+}
+
+static void
+on_signal(struct loop_watch *w, uint32_t events)
+{
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo != SIGPIPE)
+			quit(false);
+	}
+}
+
+static void
+on_life(struct loop_watch *w, uint32_t events)
+{
+	(void)events;
+	(void)loop_remove(sup.loop, w);
+	quit(sup.embedded);
+}
+
+/*
+ * The kill switch: "kill-all\n" or "kill r-...\n" from a local peer that the
+ * file's mode let in. It works whatever the other roles do. One line is one
+ * packet on a local stream; more than that is not a client of ours.
+ */
+static void
+on_kill_socket(struct loop_watch *w, uint32_t events)
+{
+	own_fd int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
+	struct timeval patience = { .tv_usec = 200 * 1000 };
+	char line[KILL_LINE_BYTES], answer[KILL_LINE_BYTES];
+	struct str s;
+	uint64_t run = 0;
+	ssize_t n;
+	int len;
+
+	(void)events;
+	if (fd < 0)
+		return;
+	/* A peer that says nothing holds this loop for so long and no more. */
+	(void)setsockopt(
+	    fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	n = recv(fd, line, sizeof(line), 0);
+	if (n <= 0)
+		return;
+	s = (struct str){ line, (size_t)n };
+	if (str_eq(s, STR("kill-all\n"))) {
+		unsigned all = cells_kill_all(sup.cells);
+
+		len = snprintf(answer, sizeof(answer), "killed %u\n", all);
+	} else if (str_starts(s, STR("kill ")) && str_ends(s, STR("\n")) &&
+	    id_parse('r', (struct str){ s.p + 5, s.n - 6 }, &run) == 0) {
+		len = snprintf(answer, sizeof(answer), "killed %d\n",
+		    cells_kill(sup.cells, run) ? 1 : 0);
+	} else {
+		len = snprintf(answer, sizeof(answer),
+		    "error: say kill-all, or kill and a run\n");
+	}
+	(void)send(fd, answer, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* Asks the broker to close what is open and end. */
+static void
+quit(bool when_idle)
+{
+	struct msg_quit m = { .when_idle = when_idle ? 1 : 0 };
+
+	if (sup.quitting)
+		return;
+	if (when_idle)
+		sup.idle_quit = true;
+	else
+		sup.quitting = true;
+	if (!sup.child[ROLE_BROKER].ready && sup.quitting) {
+		loop_stop(sup.loop);
+		return;
+	}
+	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_QUIT, &m, STR(""),
+	    NULL, 0); /* a broker that is gone needs no asking */
+	if (sup.quitting)
+		loop_timer_set(sup.loop, &sup.quit, clock_mono_ns() + QUIT_NS);
+}
+
+static void
+on_quit_late(struct loop_timer *t)
+{
+	(void)t;
+	log_error("the broker does not end; killing it");
+	sup.exit_status = 1;
+	loop_stop(sup.loop);
+}
+
+static void
+tear_down(void)
+{
+	cells_free(sup.cells);
+	for (int r = ROLE_BROKER; r < ROLES; r++) {
+		if (sup.child[r].link.loop != NULL)
+			child_kill(&sup.child[r]);
+	}
+	if (sup.state.lock_fd >= 0 && sup.state.dir[0] != '\0')
+		state_close(&sup.state);
+	sandbox_host_fini(&sup.host);
+	loop_free(sup.loop);
+}
