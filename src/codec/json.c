@@ -75,6 +75,7 @@ static int check_keys(struct parser *p, const struct json *object);
 static int fail_twice(struct parser *p, const struct json *key);
 static int parse_string(struct parser *p);
 static int check_escape(struct parser *p, size_t at, size_t *len);
+static int fail_open_string(struct parser *p);
 static int hex4(struct str text, size_t at);
 static size_t unescape(char *dst, struct str raw);
 static size_t put_utf8(char *dst, uint32_t c);
@@ -364,9 +365,7 @@ parse_string(struct parser *p)
 	for (;; at += len) {
 		at += json_text_plain(text + at, p->text.n - at);
 		if (at == p->text.n)
-			return fail(p, p->at,
-			    "the string that starts here has no end; close it "
-			    "with a double quote");
+			return fail_open_string(p);
 		if (text[at] == '"')
 			break;
 		if (text[at] == '\\') {
@@ -413,7 +412,7 @@ check_escape(struct parser *p, size_t at, size_t *len)
 
 	*len = 2;
 	if (c < 0)
-		return 0; /* parse_string says that the string has no end */
+		return fail_open_string(p);
 	if (c != 'u') {
 		if (strchr("\"\\/bfnrt", c) == NULL || c == '\0')
 			return fail(p, at,
@@ -436,6 +435,14 @@ check_escape(struct parser *p, size_t at, size_t *len)
 		    "high before low",
 		    (unsigned)high);
 	return 0;
+}
+
+static int
+fail_open_string(struct parser *p)
+{
+	return fail(p, p->at,
+	    "the string that starts here has no end; close it with a double "
+	    "quote");
 }
 
 /* The value of four hexadecimal digits, or -1. */
