@@ -477,7 +477,7 @@ duplicate_keys_are_refused(void **state)
 		{ "unsafe for a terminal",
 		    "{\"\\u001b\\u0007\xc2\x9b\":1,\"\\u001b\\u0007\xc2\x9b\":"
 		    "1}",
-		    18, "duplicate key \"???\"" },
+		    20, "duplicate key \"???\"" },
 		{ "long key is cut",
 		    "{\"0123456789012345678901234567890123456789012345678\":"
 		    "1,\"0123456789012345678901234567890123456789012345678\":"
