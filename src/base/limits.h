@@ -41,6 +41,31 @@ enum {
 	HTTP_IDLE_TIMEOUT_MS = 300 * 1000, /* keep-alive between requests */
 	HTTP_MAX_CONNECTIONS = 1024, /* per gateway */
 	HTTP_MAX_CONNECTIONS_PER_RUN = 128, /* one agent starves no other */
+	HTTP_RESERVED_CONNECTIONS = 64, /* for people, when runs use all */
+	HTTP_SURPLUS_CONNECTIONS = 64, /* over the limit: told so, closed */
+	/* After the last answer we wait this long for the client to close, so
+	 * that a reset does not destroy what it has not read yet. */
+	HTTP_LINGER_MS = 1000,
+	HTTP_BODY_STEP_BYTES = 64 * 1024, /* a body's deadline starts anew */
+	/* Waiting for a client that does not read: one large answer and what
+	 * comes behind it. All connections together: a part of the machine. */
+	HTTP_MAX_OUT_BYTES = 4 * HTTP_MAX_BODY_BYTES,
+	HTTP_MAX_BUFFERED_BYTES = 256 * 1024 * 1024,
+	HTTP_KEEP_BYTES = 64 * 1024, /* a buffer this small is not freed */
+};
+
+/* MCP and REST (gateway) */
+enum {
+	MCP_MAX_ID_BYTES = 256, /* a request's id or progress token, as JSON */
+	MCP_MAX_SESSIONS = 1024, /* of clients that know initialize */
+	MCP_MAX_SESSIONS_PER_RUN = 16, /* the least recently used one goes */
+	MCP_HELD_MS = 2000, /* no answer yet: the answer becomes a stream */
+	MCP_PROGRESS_MS = 5000, /* between signs of life on a stream */
+	/* A tool list may be kept this long: policies change by new runs. */
+	MCP_LIST_TTL_MS = 60 * 1000,
+	REST_MAX_TOKEN_BYTES = 512, /* a bearer token */
+	REST_STREAM_MS = 250, /* no event yet: the stream begins without */
+	OUTPUT_KEEP_RUNS = 64, /* ended runs whose output is kept */
 };
 
 /* messages between roles (ipc) */
@@ -65,6 +90,26 @@ enum {
 	ARGV_MAX_BYTES = 256 * 1024, /* command and environment of a run */
 };
 
+/* policy documents (core/policy) */
+enum {
+	POLICY_MAX_BYTES = 1024 * 1024, /* TOOLS_MAX tools of 1 KiB each */
+	POLICY_MAX_DEPTH = 16, /* twice the deepest member that we know */
+	POLICY_MAX_VALUES = 200 * 1000, /* nodes: 1 MiB rarely has more */
+	POLICY_MAX_MEMBERS = 2 * TOOLS_MAX, /* so that TOOLS_MAX is told */
+	POLICY_ARENA_BYTES = 64 * 1024 * 1024, /* the tape of all of these */
+	POLICY_LIST_MAX = 64, /* scopes, labels or paths of one tool or rule */
+	POLICY_FLOW_MAX = 64, /* flow rules: each is tried at every call */
+	POLICY_APPROVALS_MAX = 64, /* kinds of approval in one policy */
+	POLICY_TEXT_MAX_BYTES = 160, /* a reason: one line of a screen */
+	POLICY_QUORUM_MAX = 20, /* votes: more people never meet a deadline */
+	POLICY_RETRIES_MAX = 100, /* of one tool */
+	POLICY_CALLS_MAX = 1000 * 1000, /* tool calls of one run */
+	POLICY_RUN_MAX_MS = 7 * 24 * 3600 * 1000, /* a run: a week */
+	POLICY_TOOL_TIMEOUT_MS = 30 * 1000, /* when a tool names none */
+	POLICY_TOOL_TIMEOUT_MAX_MS = 3600 * 1000, /* one call: an hour */
+	REDACT_STEPS_MAX = 31, /* parts of one path: bits of a 32-bit mask */
+};
+
 /* runs */
 enum {
 	RUNS_MAX = 1024, /* open at once on one node */
@@ -75,12 +120,39 @@ enum {
 	OUTPUT_KEEP_BYTES = 1024 * 1024, /* output kept of a detached run */
 };
 
+/* world: the fake services of one run */
+enum {
+	WORLD_MAX_ROWS = 10 * 1000, /* of one section of a world document */
+	WORLD_MAX_NESTED = 100, /* comments of a ticket, lines of an invoice */
+	WORLD_MAX_ID = 64, /* characters of an identifier */
+	WORLD_MAX_LINE = 256, /* characters of a name, subject or title */
+	WORLD_MAX_TEXT = 64 * 1024, /* characters of a body */
+	WORLD_MAX_CENTS = 100 * 1000 * 1000, /* one amount: a million */
+	WORLD_MAX_QUERY_WORDS = 32, /* more never make a search better */
+	/* Instructions of SQLite's machine in one call: about 50 ms. */
+	WORLD_MAX_STEPS = 2 * 1000 * 1000,
+	/* Pages of 4 KiB: a run that writes without end fills 256 MiB. */
+	WORLD_MAX_PAGES = 64 * 1024,
+	/* A document is larger in memory than as text: a tape, 24 bytes a
+	 * value, stands beside it. */
+	WORLD_MAX_PARSE_BYTES = 64 * 1024 * 1024,
+};
+
 /* store (group commit, EVIDENCE.md decision 4) */
 enum {
 	STORE_GROUP_EVENTS = 64,
 	STORE_GROUP_MS = 2,
 	STORE_MAX_EVENT_BYTES = 8 * 1024 * 1024, /* payload plus its frame */
 	STORE_MAX_QUEUE_EVENTS = 65536, /* waiting for the disk */
+	/* The same in bytes: what a role may hold while a disk hangs. */
+	STORE_MAX_QUEUE_BYTES = 256 * 1024 * 1024,
+	/* Smaller blobs are kept as they are: zstd saves less than its frame
+	 * and the time to read it back. */
+	STORE_PACK_BYTES = 512,
+	/* Hashes of blobs just written: a hit spares the copy and the disk. */
+	STORE_RECENT_BLOBS = 4096,
+	/* Of arguments and results, in the record: for a person's eye. */
+	EVENT_PREVIEW_BYTES = 256,
 };
 
 #endif
