@@ -9,6 +9,8 @@
 
 enum { FIRST_BYTES = 256 };
 
+static char *grow(struct buf *b, size_t n, size_t extra);
+
 void
 buf_fini(struct buf *b)
 {
@@ -79,7 +81,7 @@ buf_printf(struct buf *b, const char *fmt, ...)
 		b->failed = true;
 		return;
 	}
-	at = buf_reserve(b, (size_t)need + 1);
+	at = grow(b, (size_t)need, 1);
 	if (at == NULL)
 		return;
 	va_start(ap, fmt);
@@ -91,28 +93,7 @@ buf_printf(struct buf *b, const char *fmt, ...)
 char *
 buf_reserve(struct buf *b, size_t n)
 {
-	size_t max = b->max > 0 ? b->max : BUF_DEFAULT_MAX_BYTES;
-	size_t cap = b->cap > 0 ? b->cap : FIRST_BYTES;
-	char *p;
-
-	if (b->failed)
-		return NULL;
-	if (b->n > max || n > max - b->n) {
-		b->failed = true;
-		return NULL;
-	}
-	if (b->p != NULL && n <= b->cap - b->n)
-		return b->p + b->n;
-	while (cap - b->n < n)
-		cap *= 2;
-	p = realloc(b->p, cap);
-	if (p == NULL) {
-		b->failed = true;
-		return NULL;
-	}
-	b->p = p;
-	b->cap = cap;
-	return b->p + b->n;
+	return grow(b, n, 0);
 }
 
 void
@@ -135,10 +116,42 @@ buf_str(const struct buf *b)
 const char *
 buf_c(struct buf *b)
 {
-	char *end = buf_reserve(b, 1);
+	char *end = grow(b, 0, 1);
 
 	if (end == NULL)
 		return "";
 	*end = '\0';
 	return b->p;
+}
+
+/*
+ * Room for n bytes within the limit, and for extra (a NUL) that does not count
+ * to it. Returns the place behind those in use, or NULL.
+ */
+static char *
+grow(struct buf *b, size_t n, size_t extra)
+{
+	size_t max = b->max > 0 ? b->max : BUF_DEFAULT_MAX_BYTES;
+	size_t cap = b->cap > 0 ? b->cap : FIRST_BYTES;
+	char *p;
+
+	if (b->failed)
+		return NULL;
+	if (b->n > max || n > max - b->n) {
+		b->failed = true;
+		return NULL;
+	}
+	n += extra;
+	if (b->p != NULL && n <= b->cap - b->n)
+		return b->p + b->n;
+	while (cap - b->n < n)
+		cap *= 2;
+	p = realloc(b->p, cap);
+	if (p == NULL) {
+		b->failed = true;
+		return NULL;
+	}
+	b->p = p;
+	b->cap = cap;
+	return b->p + b->n;
 }
