@@ -105,6 +105,24 @@ enum {
 	POLICY_RETRIES_MAX = 100, /* of one tool */
 	POLICY_CALLS_MAX = 1000 * 1000, /* tool calls of one run */
 	POLICY_RUN_MAX_MS = 7 * 24 * 3600 * 1000, /* a run: a week */
+	/* What a policy without budgets gets: a run ends by itself, even
+	 * when its author forgot to say when. */
+	POLICY_RETRIES = 2,
+	POLICY_CALLS = 100,
+	POLICY_RUN_MS = 10 * 60 * 1000,
+	/* A sandbox whose policy says nothing: an interpreter with a few
+	 * libraries. Wall time includes waiting for people. */
+	SANDBOX_MEMORY_MB = 512,
+	SANDBOX_DISK_MB = 512,
+	SANDBOX_PIDS = 128,
+	SANDBOX_INODES = 20000,
+	SANDBOX_WALL_MS = 3600 * 1000,
+	/* The most that a policy may give: a mistyped zero is caught. */
+	SANDBOX_MEMORY_MAX_MB = 1024 * 1024,
+	SANDBOX_DISK_MAX_MB = 1024 * 1024,
+	SANDBOX_PIDS_MAX = 32768,
+	SANDBOX_INODES_MAX = 100 * 1000 * 1000,
+	SANDBOX_CPUS_MAX = 1024,
 	POLICY_TOOL_TIMEOUT_MS = 30 * 1000, /* when a tool names none */
 	POLICY_TOOL_TIMEOUT_MAX_MS = 3600 * 1000, /* one call: an hour */
 	REDACT_STEPS_MAX = 31, /* parts of one path: bits of a 32-bit mask */
@@ -120,13 +138,35 @@ enum {
 	OUTPUT_KEEP_BYTES = 1024 * 1024, /* output kept of a detached run */
 };
 
+/* paddock mcp: the bridge between standard input and an MCP door (init) */
+enum {
+	/* Calls under way at once: no run may have more pending. */
+	BRIDGE_MAX_CALLS = 64,
+	BRIDGE_MAX_URL_BYTES = 2048, /* fits a request line with ease */
+	BRIDGE_MAX_TOKEN_BYTES = 4096, /* a signed token of any kind */
+	BRIDGE_MAX_SESSION_BYTES = 256, /* ours has far fewer */
+	BRIDGE_MAX_VERSION_BYTES = 32, /* "2026-07-28" and some */
+	BRIDGE_READ_BYTES = 64 * 1024, /* taken from a pipe or socket at once */
+	BRIDGE_CONNECT_MS = 10 * 1000, /* the door is on this machine */
+	/* Messages that hold up the ones behind them: initialize, and
+	 * whatever gets no answer but 202. A door never holds those. */
+	BRIDGE_ORDERED_MS = 30 * 1000,
+	/* An unused connection is closed before a server would do it (5 s is
+	 * the shortest in use): a request never meets a closing one. */
+	BRIDGE_IDLE_MS = 4 * 1000,
+	/* Answers waited for after the end of standard input: a little more
+	 * than APPROVAL_HOLD_MS, so that a held call still gets its own. */
+	BRIDGE_DRAIN_MS = 60 * 1000,
+	BRIDGE_CLOSE_MS = 2 * 1000, /* for the answer to DELETE */
+};
+
 /* world: the fake services of one run */
 enum {
 	WORLD_MAX_ROWS = 10 * 1000, /* of one section of a world document */
 	WORLD_MAX_NESTED = 100, /* comments of a ticket, lines of an invoice */
 	WORLD_MAX_ID = 64, /* characters of an identifier */
 	WORLD_MAX_LINE = 256, /* characters of a name, subject or title */
-	WORLD_MAX_TEXT = 64 * 1024, /* characters of a body */
+	WORLD_MAX_TEXT = 32 * 1024, /* characters of a body */
 	WORLD_MAX_CENTS = 100 * 1000 * 1000, /* one amount: a million */
 	WORLD_MAX_QUERY_WORDS = 32, /* more never make a search better */
 	/* Instructions of SQLite's machine in one call: about 50 ms. */

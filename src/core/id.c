@@ -24,7 +24,7 @@ id_parse(char kind, struct str s, uint64_t *out)
 	if (s.n != 2 + DIGITS || s.p[0] != kind || s.p[1] != '-')
 		return -1;
 	for (int i = 0; i < DIGITS; i++) {
-		size_t d = str_find(STR(alphabet), s.p[2 + i]);
+		size_t d = str_find(str_of(alphabet), s.p[2 + i]);
 
 		if (d >= 32)
 			return -1;

@@ -1,0 +1,268 @@
+/*
+ * The caller's side of writing: numbers, hashes, and rows for the queue.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/must.h"
+#include "core/id.h"
+#include "store/inside.h"
+#include "store/store.h"
+
+/* Items that go on the queue together. */
+struct chain {
+	struct item *first, *last;
+	size_t count, bytes;
+	bool failed;
+};
+
+static struct param text(struct str s);
+static struct param blob(struct str s);
+static struct param hash(const struct hash *h);
+static struct param number(int64_t v);
+static struct param name(const char *id);
+static struct item *add(struct chain *c, enum statement statement,
+    const struct param *params, size_t n);
+static void add_blob(
+    struct store *s, struct chain *c, const struct event_blob *b);
+static struct hash *recent(struct store *s, const struct hash *h);
+static void remember(struct store *s, const struct event_blob *b);
+static int put(struct store *s, struct chain *c);
+
+uint64_t
+store_append(struct store *s, struct event *ev)
+{
+	static const char record = '\0';
+	struct chain c = {};
+	struct str bytes, pieces[3];
+	struct hash h;
+	struct item *it;
+	char run[ID_BYTES];
+
+	must(s->lock_fd >= 0);
+	ev->seq = s->seq + 1;
+	buf_reset(&s->scratch);
+	event_write(&s->scratch, ev);
+	if (s->scratch.failed)
+		return 0;
+	bytes = buf_str(&s->scratch);
+	pieces[0] = (struct str){ &record, 1 };
+	pieces[1] = (struct str){ (const char *)s->head.b, HASH_BYTES };
+	pieces[2] = bytes;
+	h = hash_of_pieces(pieces, 3);
+
+	id_text('r', ev->run, run);
+	add_blob(s, &c, &ev->args);
+	add_blob(s, &c, &ev->out);
+	it = add(&c, ST_EVENT,
+	    (struct param[]){ number((int64_t)ev->seq), name(run),
+		number(ev->step), number(ev->t_ns / 1000), number(ev->kind),
+		text(ev->tool), blob(bytes), hash(&h) },
+	    8);
+	if (it != NULL) {
+		it->seq = ev->seq;
+		it->hash = h;
+	}
+	if (ev->kind == EVENT_RUN_CLOSED)
+		add(&c, ST_RUN_HEAD, (struct param[]){ hash(&h), name(run) },
+		    2);
+	if (put(s, &c) < 0)
+		return 0;
+	remember(s, &ev->args);
+	remember(s, &ev->out);
+	s->seq = ev->seq;
+	s->head = h;
+	return ev->seq;
+}
+
+int
+store_put_run(struct store *s, const struct store_run *r)
+{
+	struct chain c = {};
+	char id[ID_BYTES];
+	static const struct hash none;
+	bool closed = !hash_eq(&r->head, &none);
+
+	id_text('r', r->id, id);
+	add(&c, ST_RUN,
+	    (struct param[]){ name(id), text(r->tenant), text(r->actor),
+		text(r->role), text(r->workflow), number(r->stage),
+		text(r->mode), hash(&r->policy), number(r->opened_ns),
+		number(r->closed_ns), text(r->status), text(r->stop_reason),
+		closed ? hash(&r->head) : (struct param){ .n = SIZE_MAX },
+		number(r->steps), text(r->command), number(r->exit_status) },
+	    16);
+	return put(s, &c);
+}
+
+int
+store_put_approval(struct store *s, const struct store_approval *a)
+{
+	struct chain c = {};
+	char id[ID_BYTES], run[ID_BYTES];
+
+	id_text('a', a->id, id);
+	id_text('r', a->run, run);
+	add(&c, ST_APPROVAL,
+	    (struct param[]){ name(id), name(run), number(a->step),
+		text(a->tool), text(a->state), blob(a->args),
+		hash(&a->args_hash), hash(&a->policy), blob(a->body),
+		number(a->requested_ns), number(a->deadline_ns) },
+	    11);
+	return put(s, &c);
+}
+
+int
+store_put_draft(struct store *s, uint64_t id, uint64_t run, struct str tool,
+    struct str args, const struct hash *args_hash)
+{
+	struct chain c = {};
+	char draft[ID_BYTES], of[ID_BYTES];
+
+	id_text('d', id, draft);
+	id_text('r', run, of);
+	add(&c, ST_DRAFT,
+	    (struct param[]){ name(draft), name(of), text(tool), blob(args),
+		hash(args_hash) },
+	    5);
+	return put(s, &c);
+}
+
+int
+store_put_policy(
+    struct store *s, const struct hash *version, struct str canonical)
+{
+	struct chain c = {};
+
+	add(&c, ST_POLICY, (struct param[]){ hash(version), blob(canonical) },
+	    2);
+	return put(s, &c);
+}
+
+int
+store_put_token(struct store *s, const struct store_token *t)
+{
+	struct chain c = {};
+	char run[ID_BYTES];
+
+	id_text('r', t->run, run);
+	add(&c, ST_TOKEN,
+	    (struct param[]){ hash(&t->hash), text(t->tenant), text(t->actor),
+		text(t->role), name(run) },
+	    5);
+	return put(s, &c);
+}
+
+static struct param
+text(struct str s)
+{
+	return (struct param){ s.n > 0 ? s.p : "", s.n, 0, true };
+}
+
+static struct param
+blob(struct str s)
+{
+	return (struct param){ s.n > 0 ? s.p : "", s.n, 0, false };
+}
+
+static struct param
+hash(const struct hash *h)
+{
+	return (struct param){ h->b, HASH_BYTES, 0, false };
+}
+
+static struct param
+number(int64_t v)
+{
+	return (struct param){ .number = v };
+}
+
+static struct param
+name(const char *id)
+{
+	return text(str_of(id));
+}
+
+/* Copies the parameters and all they point to. NULL: no memory. */
+static struct item *
+add(struct chain *c, enum statement statement, const struct param *params,
+    size_t n)
+{
+	size_t size = sizeof(struct item) + n * sizeof(params[0]);
+	struct item *it;
+	char *at;
+
+	must(n <= PARAMS_MAX);
+	if (c->failed)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (params[i].p != NULL)
+			size += params[i].n;
+	it = malloc(size);
+	if (it == NULL) {
+		c->failed = true;
+		return NULL;
+	}
+	*it = (struct item){ .statement = statement,
+		.joins = c->first != NULL,
+		.bytes = size,
+		.params = (uint32_t)n };
+	at = (char *)&it->param[n];
+	for (size_t i = 0; i < n; i++) {
+		it->param[i] = params[i];
+		if (params[i].p == NULL)
+			continue;
+		memcpy(at, params[i].p, params[i].n);
+		it->param[i].p = at;
+		at += params[i].n;
+	}
+	if (c->last != NULL)
+		c->last->next = it;
+	else
+		c->first = it;
+	c->last = it;
+	c->count++;
+	c->bytes += size;
+	return it;
+}
+
+static void
+add_blob(struct store *s, struct chain *c, const struct event_blob *b)
+{
+	if (b->bytes.n == 0 || hash_eq(recent(s, &b->hash), &b->hash))
+		return;
+	add(c, ST_BLOB, (struct param[]){ hash(&b->hash), blob(b->bytes) }, 2);
+}
+
+/* Where a hash is remembered: one place each, the last one stays. */
+static struct hash *
+recent(struct store *s, const struct hash *h)
+{
+	uint32_t at;
+
+	memcpy(&at, h->b, sizeof(at));
+	return &s->recent[at % STORE_RECENT_BLOBS];
+}
+
+static void
+remember(struct store *s, const struct event_blob *b)
+{
+	if (b->bytes.n > 0)
+		*recent(s, &b->hash) = b->hash;
+}
+
+static int
+put(struct store *s, struct chain *c)
+{
+	must(s->lock_fd >= 0);
+	if (c->failed) {
+		while (c->first != NULL) {
+			struct item *next = c->first->next;
+
+			free(c->first);
+			c->first = next;
+		}
+		return -1;
+	}
+	return queue_put_take(s, c->first, c->last, c->count, c->bytes);
+}

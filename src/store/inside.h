@@ -1,0 +1,99 @@
+/*
+ * store/inside.h: what the files of the store share.
+ *
+ * Two threads. The caller's numbers and chains records and puts items on the
+ * queue; the writer's takes them off in groups, each one transaction. An item
+ * is one row: a statement and what is bound to it, in one piece of memory, so
+ * that the writer knows nothing about records or runs.
+ */
+#ifndef STORE_INSIDE_H
+#define STORE_INSIDE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <sqlite3.h>
+#include <zstd.h>
+
+#include "base/limits.h"
+#include "store/store.h"
+
+enum statement {
+	ST_BEGIN,
+	ST_COMMIT,
+	ST_EVENT,
+	ST_BLOB, /* h, bytes: packed by the writer */
+	ST_META,
+	ST_RUN,
+	ST_RUN_HEAD,
+	ST_APPROVAL,
+	ST_DRAFT,
+	ST_POLICY,
+	ST_TOKEN,
+	STATEMENTS,
+};
+
+enum { PARAMS_MAX = 16 };
+
+/* What is bound to a statement, in order. */
+struct param {
+	const void *p; /* NULL: the number, or with n = SIZE_MAX nothing */
+	size_t n;
+	int64_t number;
+	bool text;
+};
+
+struct item {
+	struct item *next;
+	enum statement statement;
+	bool joins; /* in the same transaction as the item before */
+	uint64_t seq; /* of a record, else 0 */
+	struct hash hash; /* of a record */
+	size_t bytes;
+	uint32_t params;
+	struct param param[]; /* what they point to lies behind them */
+};
+
+struct store {
+	int lock_fd; /* -1: opened for reading */
+	int event_fd;
+	sqlite3 *reader; /* the caller's */
+
+	/* the caller's thread */
+	uint64_t seq;
+	struct hash head;
+	struct hash recent[STORE_RECENT_BLOBS]; /* queued, by their hash */
+	struct buf scratch;
+
+	/* both */
+	pthread_mutex_t lock; /* over this paragraph */
+	pthread_cond_t wake; /* of the writer */
+	struct item *first, *last;
+	size_t queued, queued_bytes;
+	int64_t oldest_ns; /* when the queue stopped being empty */
+	bool hurry, closing;
+	struct err why; /* writing failed */
+	_Atomic uint64_t durable;
+	_Atomic bool failed;
+
+	/* the writer's thread */
+	pthread_t thread;
+	sqlite3 *db;
+	sqlite3_stmt *statement[STATEMENTS];
+	ZSTD_CCtx *packer;
+	struct buf packed;
+};
+
+/* Prepares the statements and starts the thread. */
+int writer_start(struct store *s, struct err *e);
+/* Writes what is queued, ends the thread, frees what is the writer's. */
+void writer_stop(struct store *s);
+
+/*
+ * Puts a chain of items on the queue, all or none. Takes the items over in
+ * either case. -1 when the queue is full or writing has failed.
+ */
+int queue_put_take(struct store *s, struct item *first, struct item *last,
+    size_t count, size_t bytes);
+
+#endif

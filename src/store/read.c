@@ -1,0 +1,278 @@
+/*
+ * Reading rows back. Each function has its statement and one row on the
+ * stack; what a row points to is SQLite's until the next one.
+ */
+#include <stdlib.h>
+
+#include <zstd.h>
+
+#include "base/limits.h"
+#include "base/must.h"
+#include "core/id.h"
+#include "store/blob.h"
+#include "store/db.h"
+#include "store/inside.h"
+#include "store/store.h"
+
+enum { NS_PER_US = 1000 };
+
+static int bind_text(sqlite3_stmt *st, int at, struct str s, struct err *e);
+static int bind_number(sqlite3_stmt *st, int at, int64_t v, struct err *e);
+static bool read_event(sqlite3_stmt *st, struct store_row *row);
+static void read_run(sqlite3_stmt *st, struct store_run *r);
+
+int
+store_events(struct store *s, uint64_t run, uint32_t from_step, uint32_t limit,
+    bool (*on)(void *arg, const struct store_row *row), void *arg,
+    struct err *e)
+{
+	own_stmt sqlite3_stmt *list = NULL, *get = NULL;
+	char id[ID_BYTES];
+	int got;
+
+	/* Sorts numbers rather than records: the index has them by step. */
+	id_text('r', run, id);
+	if (db_prepare(s->reader,
+		"SELECT seq FROM event WHERE run = ? AND step >= ?"
+		" ORDER BY seq LIMIT ?",
+		&list, e) < 0 ||
+	    db_prepare(s->reader,
+		"SELECT seq, run, step, t, kind, tool, body, hash FROM event"
+		" WHERE seq = ?",
+		&get, e) < 0 ||
+	    bind_text(list, 1, str_of(id), e) < 0 ||
+	    bind_number(list, 2, from_step, e) < 0 ||
+	    bind_number(list, 3, limit > 0 ? (int64_t)limit : -1, e) < 0)
+		return -1;
+	while ((got = db_step(list, e)) > 0) {
+		struct store_row row;
+		bool more;
+
+		if (bind_number(get, 1, sqlite3_column_int64(list, 0), e) < 0 ||
+		    db_step(get, e) < 0)
+			return -1;
+		if (!read_event(get, &row))
+			return err_set(e,
+			    "record %llu is damaged: see paddock trace verify",
+			    (unsigned long long)db_u64(list, 0));
+		more = on(arg, &row);
+		(void)sqlite3_reset(get); /* its last step succeeded */
+		if (!more)
+			return 0;
+	}
+	return got;
+}
+
+int
+store_runs(struct store *s, uint64_t run, bool only_open, uint32_t limit,
+    bool (*on)(void *arg, const struct store_run *r), void *arg, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	char id[ID_BYTES] = "";
+	int got;
+
+	if (run != 0)
+		id_text('r', run, id);
+	if (db_prepare(s->reader,
+		"SELECT id, tenant, actor, role, workflow, stage, mode, policy,"
+		" opened, closed, status, stop_reason, head, steps, command,"
+		" exit_status FROM run WHERE (?1 = '' OR id = ?1)"
+		" AND (NOT ?2 OR closed = 0)"
+		" ORDER BY opened DESC, id LIMIT ?3",
+		&st, e) < 0 ||
+	    bind_text(st, 1, str_of(id), e) < 0 ||
+	    bind_number(st, 2, only_open, e) < 0 ||
+	    bind_number(st, 3, limit > 0 ? (int64_t)limit : -1, e) < 0)
+		return -1;
+	while ((got = db_step(st, e)) > 0) {
+		struct store_run r;
+
+		read_run(st, &r);
+		if (!on(arg, &r))
+			return 0;
+	}
+	return got;
+}
+
+int
+store_approvals(struct store *s, uint64_t id, struct str state,
+    bool (*on)(void *arg, const struct store_approval *a), void *arg,
+    struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	char name[ID_BYTES] = "";
+	int got;
+
+	if (id != 0)
+		id_text('a', id, name);
+	if (db_prepare(s->reader,
+		"SELECT id, run, step, tool, state, args, args_hash, policy,"
+		" body, requested, deadline FROM approval"
+		" WHERE (?1 = '' OR id = ?1) AND (?2 = '' OR state = ?2)"
+		" ORDER BY requested, id",
+		&st, e) < 0 ||
+	    bind_text(st, 1, str_of(name), e) < 0 ||
+	    bind_text(st, 2, state, e) < 0)
+		return -1;
+	while ((got = db_step(st, e)) > 0) {
+		struct store_approval a = { .id = db_id(st, 0, 'a'),
+			.run = db_id(st, 1, 'r'),
+			.step = (uint32_t)db_u64(st, 2),
+			.tool = db_str(st, 3),
+			.state = db_str(st, 4),
+			.args = db_str(st, 5),
+			.body = db_str(st, 8),
+			.requested_ns = sqlite3_column_int64(st, 9),
+			.deadline_ns = sqlite3_column_int64(st, 10) };
+
+		if (db_hash(st, 6, &a.args_hash) < 0 ||
+		    db_hash(st, 7, &a.policy) < 0)
+			return err_set(e, "an approval's row is damaged");
+		if (!on(arg, &a))
+			return 0;
+	}
+	return got;
+}
+
+int
+store_tokens(struct store *s,
+    bool (*on)(void *arg, const struct store_token *t), void *arg,
+    struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	int got;
+
+	if (db_prepare(s->reader,
+		"SELECT hash, tenant, actor, role, run FROM token", &st, e) < 0)
+		return -1;
+	while ((got = db_step(st, e)) > 0) {
+		struct store_token t = { .tenant = db_str(st, 1),
+			.actor = db_str(st, 2),
+			.role = db_str(st, 3),
+			.run = db_id(st, 4, 'r') };
+
+		if (db_hash(st, 0, &t.hash) < 0)
+			return err_set(e, "a token's row is damaged");
+		if (!on(arg, &t))
+			return 0;
+	}
+	return got;
+}
+
+int
+store_blob(
+    struct store *s, const struct hash *h, struct buf *out, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	char hex[HASH_HEX_BYTES];
+	int got;
+
+	if (blob_prepare(s->reader, &st, e) < 0)
+		return -1;
+	got = blob_find(st, h, out, e);
+	if (got < 0)
+		return -1;
+	hash_hex(h, hex);
+	if (got == 0)
+		return err_set(e, "no blob %s", hex);
+	return 0;
+}
+
+int
+blob_prepare(sqlite3 *db, sqlite3_stmt **out, struct err *e)
+{
+	return db_prepare(
+	    db, "SELECT n, z, data FROM blob WHERE h = ?", out, e);
+}
+
+int
+blob_find(
+    sqlite3_stmt *st, const struct hash *h, struct buf *out, struct err *e)
+{
+	struct str data;
+	uint64_t n;
+	char *at;
+	size_t got = 0;
+	int rc;
+
+	(void)sqlite3_reset(st); /* its last step was looked at */
+	if (sqlite3_bind_blob(st, 1, h->b, HASH_BYTES, SQLITE_STATIC) !=
+	    SQLITE_OK)
+		return db_err(sqlite3_db_handle(st), e, "bind");
+	rc = db_step(st, e);
+	if (rc <= 0)
+		return rc;
+	n = db_u64(st, 0);
+	data = db_str(st, 2);
+	if (sqlite3_column_int(st, 1) == 0) {
+		if (n != data.n)
+			return err_set(e, "it has lost or gained bytes");
+		buf_add_str(out, data);
+		return out->failed ? err_set(e, "no room for it") : 1;
+	}
+	at = n <= STORE_MAX_EVENT_BYTES ? buf_reserve(out, n) : NULL;
+	if (at == NULL)
+		return err_set(
+		    e, "no room for its %llu bytes", (unsigned long long)n);
+	got = ZSTD_decompress(at, n, data.p, data.n);
+	if (ZSTD_isError(got) || got != n)
+		return err_set(e, "it cannot be unpacked");
+	out->n += n;
+	return 1;
+}
+
+static int
+bind_text(sqlite3_stmt *st, int at, struct str s, struct err *e)
+{
+	if (sqlite3_bind_text64(st, at, s.n > 0 ? s.p : "", s.n,
+		SQLITE_TRANSIENT, SQLITE_UTF8) != SQLITE_OK)
+		return db_err(sqlite3_db_handle(st), e, "bind");
+	return 0;
+}
+
+static int
+bind_number(sqlite3_stmt *st, int at, int64_t v, struct err *e)
+{
+	if (sqlite3_bind_int64(st, at, v) != SQLITE_OK)
+		return db_err(sqlite3_db_handle(st), e, "bind");
+	return 0;
+}
+
+static bool
+read_event(sqlite3_stmt *st, struct store_row *row)
+{
+	int64_t kind = sqlite3_column_int64(st, 4);
+
+	*row = (struct store_row){ .seq = db_u64(st, 0),
+		.run = db_id(st, 1, 'r'),
+		.step = (uint32_t)db_u64(st, 2),
+		.t_ns = sqlite3_column_int64(st, 3) * NS_PER_US,
+		.tool = db_str(st, 5),
+		.body = db_str(st, 6) };
+	if (kind < EVENT_RUN_OPENED || kind >= EVENT_KINDS)
+		return false;
+	row->kind = (enum event_kind)kind;
+	return db_hash(st, 7, &row->hash) == 0;
+}
+
+static void
+read_run(sqlite3_stmt *st, struct store_run *r)
+{
+	*r = (struct store_run){ .id = db_id(st, 0, 'r'),
+		.tenant = db_str(st, 1),
+		.actor = db_str(st, 2),
+		.role = db_str(st, 3),
+		.workflow = db_str(st, 4),
+		.stage = (uint32_t)db_u64(st, 5),
+		.mode = db_str(st, 6),
+		.opened_ns = sqlite3_column_int64(st, 8),
+		.closed_ns = sqlite3_column_int64(st, 9),
+		.status = db_str(st, 10),
+		.stop_reason = db_str(st, 11),
+		.steps = (uint32_t)db_u64(st, 13),
+		.command = db_str(st, 14),
+		.exit_status = (uint32_t)db_u64(st, 15) };
+	/* Zeros stand for what is not there. */
+	(void)db_hash(st, 7, &r->policy);
+	(void)db_hash(st, 12, &r->head);
+}

@@ -1,0 +1,375 @@
+/*
+ * The writer's thread: groups of items become transactions.
+ *
+ * A failure is for good. The transaction is rolled back, everything queued is
+ * dropped, and from then on nothing is taken: what was not acknowledged by
+ * store_durable() must not happen, and what was is on disk. Going on would
+ * leave a hole in the chain.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/must.h"
+#include "store/db.h"
+#include "store/inside.h"
+
+enum { NS_PER_MS = 1000 * 1000, NS_PER_S = 1000 * 1000 * 1000, PACK_LEVEL = 3 };
+
+static const char *const sql[STATEMENTS] = {
+	[ST_BEGIN] = "BEGIN IMMEDIATE",
+	[ST_COMMIT] = "COMMIT",
+	[ST_EVENT] = "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+	[ST_BLOB] = "INSERT OR IGNORE INTO blob VALUES(?, ?, ?, ?)",
+	[ST_META] = "UPDATE meta SET count = ?, head = ?",
+	/* A head that is there stays, and one that the records have is found:
+	 * a row may be written again, or late, by one who does not know it. */
+	[ST_RUN] =
+	    "INSERT INTO run VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+	    " ?11, ?12, coalesce(?13, (SELECT hash FROM event WHERE run = ?1"
+	    " AND kind = 2)), ?14, ?15, ?16) ON CONFLICT(id) DO UPDATE SET"
+	    " tenant = excluded.tenant, actor = excluded.actor,"
+	    " role = excluded.role, workflow = excluded.workflow,"
+	    " stage = excluded.stage, mode = excluded.mode,"
+	    " policy = excluded.policy, opened = excluded.opened,"
+	    " closed = excluded.closed, status = excluded.status,"
+	    " stop_reason = excluded.stop_reason,"
+	    " head = coalesce(run.head, excluded.head),"
+	    " steps = excluded.steps, command = excluded.command,"
+	    " exit_status = excluded.exit_status",
+	[ST_RUN_HEAD] = "UPDATE run SET head = ? WHERE id = ?",
+	[ST_APPROVAL] =
+	    "INSERT OR REPLACE INTO approval VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?,"
+	    " ?, ?)",
+	[ST_DRAFT] = "INSERT OR REPLACE INTO draft VALUES(?, ?, ?, ?, ?)",
+	[ST_POLICY] = "INSERT OR IGNORE INTO policy VALUES(?, ?)",
+	[ST_TOKEN] = "INSERT OR REPLACE INTO token VALUES(?, ?, ?, ?, ?)",
+};
+_Static_assert(EVENT_RUN_CLOSED == 2, "ST_RUN names the kind");
+
+static void *writer_main(void *arg);
+static struct item *take_group(struct store *s);
+static bool wait_for_group(struct store *s);
+static int write_group(
+    struct store *s, const struct item *first, uint64_t *seq, struct err *e);
+static int write_item(struct store *s, const struct item *it, struct err *e);
+static int write_blob(struct store *s, const struct item *it, struct err *e);
+static int write_meta(
+    struct store *s, uint64_t seq, const struct hash *head, struct err *e);
+static int run(struct store *s, enum statement which, struct err *e);
+static void fail(struct store *s, const struct err *why);
+static void announce(struct store *s);
+static void free_items(struct item *it);
+
+int
+writer_start(struct store *s, struct err *e)
+{
+	pthread_condattr_t attr;
+	sigset_t all, old;
+	int rc;
+
+	for (int i = 0; i < STATEMENTS; i++)
+		if (db_prepare(s->db, sql[i], &s->statement[i], e) < 0)
+			return -1;
+	s->packer = ZSTD_createCCtx();
+	if (s->packer == NULL)
+		return err_set(e, "zstd: out of memory");
+	must(pthread_mutex_init(&s->lock, NULL) == 0);
+	must(pthread_condattr_init(&attr) == 0);
+	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+	must(pthread_cond_init(&s->wake, &attr) == 0);
+	must(pthread_condattr_destroy(&attr) == 0);
+
+	/* Signals are for the role's loop. */
+	must(sigfillset(&all) == 0);
+	must(pthread_sigmask(SIG_SETMASK, &all, &old) == 0);
+	rc = pthread_create(&s->thread, NULL, writer_main, s);
+	must(pthread_sigmask(SIG_SETMASK, &old, NULL) == 0);
+	if (rc != 0) {
+		errno = rc;
+		return err_sys(e, "pthread_create");
+	}
+	return 0;
+}
+
+void
+writer_stop(struct store *s)
+{
+	must(pthread_mutex_lock(&s->lock) == 0);
+	s->closing = true;
+	must(pthread_cond_signal(&s->wake) == 0);
+	must(pthread_mutex_unlock(&s->lock) == 0);
+	must(pthread_join(s->thread, NULL) == 0);
+	must(pthread_cond_destroy(&s->wake) == 0);
+	must(pthread_mutex_destroy(&s->lock) == 0);
+}
+
+int
+queue_put_take(struct store *s, struct item *first, struct item *last,
+    size_t count, size_t bytes)
+{
+	bool wake, full;
+
+	must(pthread_mutex_lock(&s->lock) == 0);
+	full = s->queued + count > STORE_MAX_QUEUE_EVENTS ||
+	    s->queued_bytes + bytes > STORE_MAX_QUEUE_BYTES ||
+	    atomic_load(&s->failed);
+	if (full) {
+		must(pthread_mutex_unlock(&s->lock) == 0);
+		free_items(first);
+		return -1;
+	}
+	/* The writer sleeps without a limit only when there is nothing, and
+	 * with one until the group is full or old. */
+	wake = s->first == NULL ||
+	    (s->queued < STORE_GROUP_EVENTS &&
+		s->queued + count >= STORE_GROUP_EVENTS);
+	if (s->first == NULL) {
+		s->first = first;
+		s->oldest_ns = clock_mono_ns();
+	} else {
+		s->last->next = first;
+	}
+	s->last = last;
+	s->queued += count;
+	s->queued_bytes += bytes;
+	if (wake)
+		must(pthread_cond_signal(&s->wake) == 0);
+	must(pthread_mutex_unlock(&s->lock) == 0);
+	return 0;
+}
+
+void
+store_hurry(struct store *s)
+{
+	must(pthread_mutex_lock(&s->lock) == 0);
+	if (s->first != NULL && !s->hurry) {
+		s->hurry = true;
+		must(pthread_cond_signal(&s->wake) == 0);
+	}
+	must(pthread_mutex_unlock(&s->lock) == 0);
+}
+
+static void *
+writer_main(void *arg)
+{
+	struct store *s = arg;
+	struct item *group;
+
+	while ((group = take_group(s)) != NULL) {
+		struct err e = {};
+		uint64_t seq = 0;
+
+		if (atomic_load(&s->failed)) {
+			free_items(group);
+			continue;
+		}
+		if (write_group(s, group, &seq, &e) < 0) {
+			fail(s, &e);
+		} else if (seq > 0) {
+			atomic_store(&s->durable, seq);
+			announce(s);
+		}
+		free_items(group);
+	}
+	return NULL;
+}
+
+/* The next group, or NULL when the store closes and all is written. */
+static struct item *
+take_group(struct store *s)
+{
+	struct item *first, *last;
+	size_t events = 0;
+
+	must(pthread_mutex_lock(&s->lock) == 0);
+	if (!wait_for_group(s)) {
+		must(pthread_mutex_unlock(&s->lock) == 0);
+		return NULL;
+	}
+	first = s->first;
+	for (last = first;; last = last->next) {
+		s->queued--;
+		s->queued_bytes -= last->bytes;
+		events += last->seq > 0;
+		if (last->next == NULL ||
+		    (events >= STORE_GROUP_EVENTS && !last->next->joins))
+			break;
+	}
+	s->first = last->next;
+	if (s->first == NULL) {
+		s->last = NULL;
+		s->hurry = false;
+	}
+	last->next = NULL;
+	must(pthread_mutex_unlock(&s->lock) == 0);
+	return first;
+}
+
+/* Waits, with the lock held, until there is a group to write. */
+static bool
+wait_for_group(struct store *s)
+{
+	for (;;) {
+		int64_t until;
+		struct timespec ts;
+
+		if (s->first == NULL) {
+			if (s->closing)
+				return false;
+			must(pthread_cond_wait(&s->wake, &s->lock) == 0);
+			continue;
+		}
+		until = s->oldest_ns + STORE_GROUP_MS * NS_PER_MS;
+		if (s->hurry || s->closing || s->queued >= STORE_GROUP_EVENTS ||
+		    clock_mono_ns() >= until)
+			return true;
+		ts.tv_sec = until / NS_PER_S;
+		ts.tv_nsec = until % NS_PER_S;
+		/* ETIMEDOUT or woken: the conditions above say which. */
+		(void)pthread_cond_timedwait(&s->wake, &s->lock, &ts);
+	}
+}
+
+/* *seq becomes the number of the last record in it, or stays. */
+static int
+write_group(
+    struct store *s, const struct item *first, uint64_t *seq, struct err *e)
+{
+	const struct item *last = NULL;
+
+	if (run(s, ST_BEGIN, e) < 0)
+		return -1;
+	for (const struct item *it = first; it != NULL; it = it->next) {
+		if (write_item(s, it, e) < 0)
+			return -1;
+		if (it->seq > 0)
+			last = it;
+	}
+	if (last != NULL && write_meta(s, last->seq, &last->hash, e) < 0)
+		return -1;
+	if (run(s, ST_COMMIT, e) < 0)
+		return -1;
+	if (last != NULL)
+		*seq = last->seq;
+	return 0;
+}
+
+static int
+write_item(struct store *s, const struct item *it, struct err *e)
+{
+	sqlite3_stmt *st = s->statement[it->statement];
+	int rc = SQLITE_OK;
+
+	if (it->statement == ST_BLOB)
+		return write_blob(s, it, e);
+	for (uint32_t i = 0; i < it->params && rc == SQLITE_OK; i++) {
+		const struct param *p = &it->param[i];
+		int at = (int)i + 1;
+
+		if (p->n == SIZE_MAX)
+			rc = sqlite3_bind_null(st, at);
+		else if (p->p == NULL)
+			rc = sqlite3_bind_int64(st, at, p->number);
+		else if (p->text)
+			rc = sqlite3_bind_text64(
+			    st, at, p->p, p->n, SQLITE_STATIC, SQLITE_UTF8);
+		else
+			rc = sqlite3_bind_blob64(
+			    st, at, p->p, p->n, SQLITE_STATIC);
+	}
+	if (rc != SQLITE_OK)
+		return db_err(s->db, e, "bind");
+	return run(s, it->statement, e);
+}
+
+static int
+write_blob(struct store *s, const struct item *it, struct err *e)
+{
+	sqlite3_stmt *st = s->statement[ST_BLOB];
+	struct str h = { it->param[0].p, it->param[0].n };
+	struct str data = { it->param[1].p, it->param[1].n };
+	size_t n = data.n;
+	bool packed = false;
+
+	if (n > STORE_PACK_BYTES) {
+		size_t bound = ZSTD_compressBound(n), got;
+		char *at;
+
+		buf_reset(&s->packed);
+		at = buf_reserve(&s->packed, bound);
+		if (at == NULL)
+			return err_set(e, "zstd: out of memory");
+		got = ZSTD_compressCCtx(
+		    s->packer, at, bound, data.p, n, PACK_LEVEL);
+		packed = !ZSTD_isError(got) && got < n;
+		if (packed)
+			data = (struct str){ at, got };
+	}
+	if (sqlite3_bind_blob64(st, 1, h.p, h.n, SQLITE_STATIC) != SQLITE_OK ||
+	    sqlite3_bind_int64(st, 2, (int64_t)n) != SQLITE_OK ||
+	    sqlite3_bind_int(st, 3, packed) != SQLITE_OK ||
+	    sqlite3_bind_blob64(st, 4, data.p, data.n, SQLITE_STATIC) !=
+		SQLITE_OK)
+		return db_err(s->db, e, "bind");
+	return run(s, ST_BLOB, e);
+}
+
+static int
+write_meta(
+    struct store *s, uint64_t seq, const struct hash *head, struct err *e)
+{
+	sqlite3_stmt *st = s->statement[ST_META];
+
+	if (sqlite3_bind_int64(st, 1, (int64_t)seq) != SQLITE_OK ||
+	    sqlite3_bind_blob(st, 2, head->b, HASH_BYTES, SQLITE_STATIC) !=
+		SQLITE_OK)
+		return db_err(s->db, e, "bind");
+	return run(s, ST_META, e);
+}
+
+static int
+run(struct store *s, enum statement which, struct err *e)
+{
+	int got = db_step(s->statement[which], e);
+
+	/* Repeats the step's error, which is in e. */
+	(void)sqlite3_reset(s->statement[which]);
+	return got < 0 ? -1 : 0;
+}
+
+static void
+fail(struct store *s, const struct err *why)
+{
+	/* SQLite may have rolled back already; then this is an error. */
+	(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	must(pthread_mutex_lock(&s->lock) == 0);
+	s->why = *why;
+	atomic_store(&s->failed, true);
+	must(pthread_mutex_unlock(&s->lock) == 0);
+	announce(s);
+}
+
+static void
+announce(struct store *s)
+{
+	const uint64_t one = 1;
+
+	/* EAGAIN: so many are unread that it is readable anyway. */
+	(void)!write(s->event_fd, &one, sizeof(one));
+}
+
+static void
+free_items(struct item *it)
+{
+	while (it != NULL) {
+		struct item *next = it->next;
+
+		free(it);
+		it = next;
+	}
+}
