@@ -1,0 +1,154 @@
+#include "cli/approval_show.h"
+
+enum { US_PER_S = 1000 * 1000, NS_PER_US = 1000 };
+
+static void put_left(struct buf *out, const struct json *a, int64_t now_ns);
+static void put_field(const struct term *t, struct buf *out, const char *name,
+    const struct json *v);
+static void put_value(struct buf *out, const struct json *v);
+static void put_list(const struct term *t, struct buf *out, const char *name,
+    const struct json *v);
+
+int
+approval_table(const struct term *t, const struct json *items, int64_t now_ns,
+    struct buf *out, struct err *e)
+{
+	struct term_table tab = {};
+	int status;
+
+	term_row(&tab,
+	    (const struct term_cell[]){
+		{ STR("ID"), TERM_BOLD, false },
+		{ STR("STATE"), TERM_BOLD, false },
+		{ STR("RUN"), TERM_BOLD, false },
+		{ STR("TOOL"), TERM_BOLD, false },
+		{ STR("RISK"), TERM_BOLD, false },
+		{ STR("LEFT"), TERM_BOLD, true },
+	    },
+	    6);
+	for (const struct json *a = json_first(items); a != NULL;
+	     a = json_next(items, a)) {
+		struct str state = json_str(json_get(a, STR("state")));
+		own_buf struct buf left = {}, args = {};
+
+		put_left(&left, a, now_ns);
+		term_row(&tab,
+		    (const struct term_cell[]){
+			{ json_str(json_get(a, STR("id"))), TERM_BOLD, false },
+			{ state, term_style_of(state), false },
+			{ json_str(json_get(a, STR("run"))), TERM_PLAIN,
+			    false },
+			{ json_str(json_get(a, STR("tool"))), TERM_PLAIN,
+			    false },
+			{ json_str(json_get(a, STR("risk"))), TERM_PLAIN,
+			    false },
+			{ buf_str(&left), TERM_DIM, true },
+		    },
+		    6);
+		if (json_get(a, STR("args")) != NULL) {
+			buf_add_c(&args, "  ");
+			json_write(&args, json_get(a, STR("args")));
+			term_note(&tab, TERM_PLAIN, buf_str(&args));
+		}
+	}
+	status = term_table_write(t, &tab, out, e);
+	term_table_fini(&tab);
+	return status;
+}
+
+void
+approval_show(
+    const struct term *t, const struct json *a, int64_t now_ns, struct buf *out)
+{
+	const struct json *args = json_get(a, STR("args"));
+	struct str state = json_str(json_get(a, STR("state")));
+	own_buf struct buf left = {};
+
+	term_put(t, out, TERM_BOLD, json_str(json_get(a, STR("tool"))));
+	buf_add_c(out, "  ");
+	term_put(t, out, term_style_of(state), state);
+	put_left(&left, a, now_ns);
+	if (left.n > 0) {
+		buf_add_c(out, ", ");
+		buf_add_str(out, buf_str(&left));
+		buf_add_c(out, " left");
+	}
+	buf_add_byte(out, '\n');
+
+	/* One argument per line: a long one must not hide the next. */
+	if (json_is(args, JSON_OBJECT))
+		for (const struct json *k = json_first(args); k != NULL;
+		     k = json_next(args, k)) {
+			buf_add_c(out, "    ");
+			term_put(t, out, TERM_CYAN, json_str(k));
+			buf_add_c(out, " = ");
+			put_value(out, json_value(k));
+			buf_add_byte(out, '\n');
+		}
+	put_field(t, out, "run", json_get(a, STR("run")));
+	put_field(t, out, "step", json_get(a, STR("step")));
+	put_field(t, out, "risk", json_get(a, STR("risk")));
+	put_list(t, out, "why", json_get(a, STR("reasons")));
+	put_list(t, out, "labels", json_get(a, STR("labels")));
+	put_list(t, out, "votes", json_get(a, STR("votes")));
+	put_field(t, out, "policy", json_get(a, STR("policy_version")));
+	put_field(t, out, "sha256", json_get(a, STR("args_sha256")));
+}
+
+/* Time until the deadline, while that matters; "" otherwise. */
+static void
+put_left(struct buf *out, const struct json *a, int64_t now_ns)
+{
+	uint64_t at_us, now_us = (uint64_t)now_ns / NS_PER_US, s;
+
+	if (!str_eq_c(json_str(json_get(a, STR("state"))), "pending") ||
+	    json_u64(json_get(a, STR("deadline")), &at_us) < 0)
+		return;
+	s = at_us > now_us ? (at_us - now_us) / US_PER_S : 0;
+	if (s < 120)
+		buf_printf(out, "%us", (unsigned)s);
+	else if (s < 120 * 60)
+		buf_printf(out, "%um", (unsigned)(s / 60));
+	else
+		buf_printf(out, "%uh", (unsigned)(s / 3600));
+}
+
+static void
+put_field(const struct term *t, struct buf *out, const char *name,
+    const struct json *v)
+{
+	if (v == NULL || v->type == JSON_NULL)
+		return;
+	buf_add_c(out, "  ");
+	term_put(t, out, TERM_DIM, str_of(name));
+	buf_add_byte(out, ' ');
+	put_value(out, v);
+	buf_add_byte(out, '\n');
+}
+
+/* Texts without quotes, everything else as JSON; safe for a terminal. */
+static void
+put_value(struct buf *out, const struct json *v)
+{
+	own_buf struct buf text = {};
+
+	if (v->type == JSON_STRING) {
+		term_text(out, json_str(v));
+		return;
+	}
+	json_write(&text, v);
+	term_text(out, buf_str(&text));
+}
+
+static void
+put_list(const struct term *t, struct buf *out, const char *name,
+    const struct json *v)
+{
+	if (!json_is(v, JSON_ARRAY)) {
+		put_field(t, out, name, v);
+		return;
+	}
+	for (const struct json *x = json_first(v); x != NULL;
+	     x = json_next(v, x))
+		put_field(t, out, name, x);
+}

@@ -1,0 +1,320 @@
+#include "cli/commands.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "cli/args.h"
+#include "cli/client.h"
+#include "cli/daemon.h"
+#include "cli/out.h"
+#include "cli/run_open.h"
+#include "cli/run_watch.h"
+#include "sys/fd.h"
+
+static const char help[] =
+    "usage: paddock run POLICY [OPTIONS] -- COMMAND [ARGUMENTS]\n"
+    "\n"
+    "Runs COMMAND in a sandbox under POLICY (JSON, JSON with comments or\n"
+    "YAML). The tools that the policy names are at $PADDOCK_MCP_URL inside. "
+    "The\n"
+    "current folder is seen through an overlay: what is written there "
+    "vanishes\n"
+    "with the run. Without a daemon, one is started for the length of the "
+    "run.\n"
+    "\n"
+    "  --world FILE   data that the fake services begin with (JSON)\n"
+    "  --dir DIR      the work folder, instead of the current one\n"
+    "  --write-back   writes go to the work folder itself\n"
+    "  --env K=V      a variable for the command; may be given many times\n"
+    "  --quiet        say nothing but what went wrong\n"
+    "  --json         notices on standard error are lines of JSON\n"
+    "  --state DIR    where the daemon keeps its state\n"
+    "\n"
+    "Exit status: the command's own; 1 when the run was stopped, with the\n"
+    "reason as JSON on standard error; 2 for wrong usage.\n"
+    "\n"
+    "example: paddock run policy.json --world world.json -- python3 agent.py\n";
+
+enum { ENV_MAX = 1024 }; /* --env options: ARGV_MAX_BYTES bounds their text */
+
+static const struct option options[] = {
+	{ "world", required_argument, NULL, 'w' },
+	{ "dir", required_argument, NULL, 'd' },
+	{ "write-back", no_argument, NULL, 'b' },
+	{ "env", required_argument, NULL, 'e' },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "state", required_argument, NULL, 'S' },
+	ARGS_HELP,
+	{},
+};
+
+struct run_command {
+	struct run_open open;
+	struct client_options where;
+	bool quiet, json;
+	const char *env[ENV_MAX];
+};
+
+static int read_options(
+    struct args *a, struct run_command *r, int argc, char **argv);
+static int run(const struct run_command *r, const struct client *c,
+    struct daemon *d, struct str body, int dir_fd, int signals);
+static int open_run(const struct client *c, struct daemon *d, struct str body,
+    int dir_fd, struct client_reply *r, struct err *e);
+static int start_embedded(
+    const struct client *c, struct daemon *d, struct err *e);
+static int stdio_open(struct err *e);
+static void tell_opened(const struct run_command *r,
+    const struct client_reply *opened, const char *id, const char *hint);
+static int tell_end(
+    const struct run_command *r, const struct json *v, const char *id);
+static int signals_open(struct err *e);
+
+int
+cmd_run(int argc, char **argv)
+{
+	own_client struct client c = {};
+	own_buf struct buf body = {};
+	own_fd int dir_fd = -1, signals = -1;
+	struct daemon d = { .pidfd = -1, .lifeline = -1 };
+	static struct run_command r; /* too large for the stack */
+	struct args a;
+	struct err e;
+	size_t n_problems;
+	int status = read_options(&a, &r, argc, argv);
+
+	if (status >= 0)
+		return status;
+	if (client_init(&c, &r.where, &e) < 0 || stdio_open(&e) < 0)
+		return out_fail(&e);
+	if (run_open_body(&r.open, &body, &dir_fd, &n_problems, &e) < 0)
+		return out_fail(&e);
+	signals = signals_open(&e);
+	if (signals < 0)
+		return out_fail(&e);
+	status = run(&r, &c, &d, buf_str(&body), dir_fd, signals);
+	daemon_end(&d);
+	return status;
+}
+
+/* -1 to go on, else the exit status. */
+static int
+read_options(struct args *a, struct run_command *r, int argc, char **argv)
+{
+	struct err e;
+	int c, status;
+
+	args_init(a, argc, argv, help, options);
+	r->open.env = r->env;
+	while ((c = args_next(a)) != ARGS_END) {
+		switch (c) {
+		case ARGS_STOP:
+			return a->exit;
+		case 'w':
+			r->open.world = optarg;
+			break;
+		case 'd':
+			r->open.dir = optarg;
+			break;
+		case 'b':
+			r->open.write_back = true;
+			break;
+		case 'e':
+			if (run_open_env(optarg, &e) < 0)
+				return args_bad(a, "%s", e.text);
+			if (r->open.n_env == ENV_MAX)
+				return args_bad(
+				    a, "more than %d --env", ENV_MAX);
+			r->env[r->open.n_env++] = optarg;
+			break;
+		case 'q':
+			r->quiet = true;
+			break;
+		case 'j':
+			r->json = true;
+			break;
+		default:
+			(void)client_option(&r->where, c, optarg);
+		}
+	}
+	if (a->command == NULL)
+		return args_bad(a, "no command; it stands behind --");
+	if (a->command[0] == NULL)
+		return args_bad(a, "nothing stands behind --");
+	r->open.command = a->command;
+	a->command = NULL; /* taken */
+	status = args_need(a, 1, 1, "POLICY");
+	if (status != 0)
+		return status;
+	r->open.policy = args_rest(a)[0];
+	return -1;
+}
+
+static int
+run(const struct run_command *r, const struct client *c, struct daemon *d,
+    struct str body, int dir_fd, int signals)
+{
+	own_reply struct client_reply opened = {}, ended = {};
+	own_buf struct buf hint = {};
+	struct run_watch w = {
+		.client = c,
+		.daemon = d,
+		.quiet = r->quiet,
+		.json = r->json,
+		.signals = signals,
+	};
+	char id[RUN_ID_BYTES];
+	struct err e;
+
+	if (open_run(c, d, body, dir_fd, &opened, &e) < 0)
+		return out_fail(&e);
+	if (str_copy(json_str(json_get(opened.json, STR("run"))), id,
+		sizeof(id)) < 0 ||
+	    id[0] == '\0') {
+		(void)err_set(&e, "the daemon's answer names no run");
+		return out_fail(&e);
+	}
+	/* Commands that are shown work as they stand, also in another shell. */
+	if (r->where.state != NULL || getenv("PADDOCK_STATE") != NULL)
+		buf_printf(&hint, " --state %.*s", STR_FMT(buf_str(&c->state)));
+	w.run = id;
+	w.hint = buf_c(&hint);
+	if (!r->quiet)
+		tell_opened(r, &opened, id, w.hint);
+	if (run_watch(&w, &ended, &e) < 0)
+		return out_fail(&e);
+	return tell_end(r, ended.json, id);
+}
+
+/* Asks the daemon that is there, else one of our own. */
+static int
+open_run(const struct client *c, struct daemon *d, struct str body, int dir_fd,
+    struct client_reply *r, struct err *e)
+{
+	const int fds[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO,
+		dir_fd };
+	const struct client_request q = {
+		.method = "POST",
+		.target = "/v1/runs",
+		.body = body,
+		.fds = fds,
+		.n_fds = sizeof(fds) / sizeof(fds[0]),
+	};
+
+	if (client_ask(c, &q, r, e) == 0)
+		return 0;
+	if (r->status != 0 || !client_down(e))
+		return err_add(e, "open a run");
+	if (start_embedded(c, d, e) < 0)
+		return -1;
+	if (client_ask(c, &q, r, e) < 0)
+		return err_add(e, "open a run");
+	return 0;
+}
+
+static int
+start_embedded(const struct client *c, struct daemon *d, struct err *e)
+{
+	own_buf struct buf state = {};
+	own_conn struct client_conn conn = { .fd = -1 };
+	struct daemon_spec spec = { .embedded = true };
+	const struct client_request q = { .method = "GET",
+		.target = "/v1/health" };
+	struct err other;
+
+	buf_add_str(&state, buf_str(&c->state));
+	spec.state = buf_c(&state);
+	if (daemon_start(d, &spec, e) == 0)
+		return 0;
+	/* Somebody else may have started one in the same moment. */
+	if (client_send(c, &q, &conn, &other) == 0)
+		return 0;
+	return err_add(e, "start the daemon");
+}
+
+/*
+ * A closed standard descriptor would be taken by the next open file, and that
+ * file would be the command's input.
+ */
+static int
+stdio_open(struct err *e)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return err_sys(e, "open /dev/null");
+	return 0;
+}
+
+static void
+tell_opened(const struct run_command *r, const struct client_reply *opened,
+    const char *id, const char *hint)
+{
+	if (r->json)
+		run_watch_json(buf_str(&opened->body));
+	else
+		out_note(
+		    "run %s (trace: paddock trace show %s%s)", id, id, hint);
+}
+
+/* The exit status: the command's own, unless the run was stopped. */
+static int
+tell_end(const struct run_command *r, const struct json *v, const char *id)
+{
+	struct str reason = json_str(json_get(v, STR("stop_reason")));
+	const struct json *stop = json_get(v, STR("stop"));
+	struct str status = json_str(json_get(v, STR("status")));
+	own_buf struct buf line = {};
+	uint64_t exit_status;
+
+	if (r->json) {
+		json_write(&line, v);
+		run_watch_json(buf_str(&line));
+	}
+	if (str_eq_c(status, "closed")) {
+		if (json_u64(json_get(v, STR("exit_status")), &exit_status) <
+			0 ||
+		    exit_status > 255) {
+			out_note("run %s: the daemon gives no exit status", id);
+			return EXIT_FAILED;
+		}
+		return (int)exit_status;
+	}
+	if (r->json)
+		return EXIT_FAILED;
+	out_note("run %s %.*s: %.*s", id, STR_FMT(status), STR_FMT(reason));
+	if (json_is(stop, JSON_OBJECT)) {
+		json_write(&line, stop);
+	} else {
+		buf_add_c(&line, "{\"reason\":");
+		json_put_str(&line, reason);
+		buf_add_c(&line, ",\"status\":");
+		json_put_str(&line, status);
+		buf_add_byte(&line, '}');
+	}
+	run_watch_json(buf_str(&line));
+	return EXIT_FAILED;
+}
+
+static int
+signals_open(struct err *e)
+{
+	sigset_t set;
+	int fd;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_sys(e, "sigprocmask");
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "signalfd");
+	return fd;
+}

@@ -1,0 +1,104 @@
+#include "cli/commands.h"
+
+#include <stdio.h>
+
+#include "cli/args.h"
+#include "cli/client.h"
+#include "cli/out.h"
+#include "core/id.h"
+
+static const char help[] =
+    "usage: paddock stop RUN... | --all [--reason TEXT]\n"
+    "\n"
+    "Stops runs in good order: every further call is answered with the "
+    "reason,\n"
+    "then the processes end, and the trace says why.\n"
+    "\n"
+    "  --all               every run\n"
+    "  --reason TEXT       what the agent and the trace are told\n" CLIENT_HELP
+    "\n"
+    "example: paddock stop r-7k3m9q2v5w1x --reason \"wrong ticket\"\n";
+
+static const struct option options[] = {
+	{ "all", no_argument, NULL, 'a' },
+	{ "reason", required_argument, NULL, 'r' },
+	CLIENT_OPTIONS,
+	ARGS_HELP,
+	{},
+};
+
+static int stop(const struct client *c, const char *run, struct str body);
+
+int
+cmd_stop(int argc, char **argv)
+{
+	own_client struct client client = {};
+	own_buf struct buf body = {};
+	struct client_options o = {};
+	const char *reason = "stopped by a person";
+	bool all = false;
+	struct args a;
+	struct err e;
+	int c, status;
+
+	args_init(&a, argc, argv, help, options);
+	while ((c = args_next(&a)) != ARGS_END) {
+		switch (c) {
+		case ARGS_STOP:
+			return a.exit;
+		case 'a':
+			all = true;
+			break;
+		case 'r':
+			reason = optarg;
+			break;
+		default:
+			(void)client_option(&o, c, optarg);
+		}
+	}
+	status = args_need(&a, all ? 0 : 1, all ? 0 : ARGS_MANY, "RUN");
+	if (status != 0)
+		return status;
+	for (int i = 0; i < args_count(&a); i++) {
+		uint64_t id;
+
+		if (id_parse('r', str_of(args_rest(&a)[i]), &id) < 0)
+			return args_bad(&a, "%s is not the name of a run",
+			    args_rest(&a)[i]);
+	}
+	if (client_init(&client, &o, &e) < 0)
+		return out_fail(&e);
+	buf_add_c(&body, "{\"reason\":");
+	json_put_str(&body, str_of(reason));
+	buf_add_byte(&body, '}');
+	if (all)
+		return stop(&client, NULL, buf_str(&body));
+	for (int i = 0; i < args_count(&a); i++)
+		if (stop(&client, args_rest(&a)[i], buf_str(&body)) !=
+		    EXIT_DONE)
+			status = EXIT_FAILED;
+	return status;
+}
+
+/* run NULL: all of them. */
+static int
+stop(const struct client *c, const char *run, struct str body)
+{
+	own_reply struct client_reply r = {};
+	own_buf struct buf line = {};
+	char target[64] = "/v1/stop";
+	const struct client_request q = {
+		.method = "POST", .target = target, .body = body
+	};
+	struct err e;
+
+	if (run != NULL)
+		(void)snprintf(target, sizeof(target), "/v1/runs/%s/stop", run);
+	if (client_ask(c, &q, &r, &e) < 0) {
+		if (run != NULL)
+			(void)err_add(&e, "stop %s", run);
+		return out_fail(&e);
+	}
+	buf_printf(&line, "stopping %s\n", run != NULL ? run : "all runs");
+	return out_write(&line);
+}

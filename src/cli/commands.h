@@ -1,0 +1,25 @@
+/*
+ * cli/commands.h: the table of subcommands, and `paddock help`.
+ *
+ * A handler gets the subcommand's name as argv[0] and returns the exit status:
+ * 0 done, 1 refused or failed, 2 usage; `run` returns its command's own.
+ */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+/* argv[0] is the program, argv[1] the subcommand. */
+int command_main(int argc, char **argv);
+
+int cmd_approvals(int argc, char **argv);
+int cmd_approve(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_kill(int argc, char **argv);
+int cmd_policy(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
+int cmd_reject(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
+int cmd_trace(int argc, char **argv);
+
+#endif

@@ -1,0 +1,216 @@
+#include "cli/run_open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/limits.h"
+#include "cli/out.h"
+#include "codec/json.h"
+#include "codec/json_text.h"
+#include "core/policy.h"
+#include "sys/fd.h"
+
+static int put_policy(
+    struct buf *body, const char *path, size_t *n_problems, struct err *e);
+static int put_world(struct buf *body, const char *path, struct err *e);
+static int put_command(
+    struct buf *body, const struct run_open *r, struct err *e);
+static int put_folder(
+    struct buf *body, const char *dir, int *dir_fd, struct err *e);
+static int put_text(
+    struct buf *b, struct str s, const char *what, struct err *e);
+static void print_problems(
+    const char *path, const struct policy_problems *problems);
+static const char *base_name(const char *path);
+
+int
+run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
+    size_t *n_problems, struct err *e)
+{
+	*n_problems = 0;
+	*dir_fd = -1;
+	/* The members stand in no particular order: nobody hashes this. */
+	buf_add_c(body, "{\"attach\":true,\"write_back\":");
+	buf_add_c(body, r->write_back ? "true" : "false");
+	if (put_policy(body, r->policy, n_problems, e) < 0 ||
+	    (r->world != NULL && put_world(body, r->world, e) < 0) ||
+	    put_command(body, r, e) < 0 ||
+	    put_folder(body, r->dir, dir_fd, e) < 0) {
+		fd_fini(dir_fd);
+		return -1;
+	}
+	buf_add_byte(body, '}');
+	if (body->failed || body->n > HTTP_MAX_BODY_BYTES) {
+		fd_fini(dir_fd);
+		return err_set(e,
+		    "policy, world and command together are over %d bytes",
+		    HTTP_MAX_BODY_BYTES);
+	}
+	return 0;
+}
+
+int
+run_open_env(const char *assignment, struct err *e)
+{
+	const char *equals = strchr(assignment, '=');
+
+	if (equals == NULL || equals == assignment)
+		return err_set(e, "--env %s: not NAME=VALUE", assignment);
+	return 0;
+}
+
+static int
+put_policy(
+    struct buf *body, const char *path, size_t *n_problems, struct err *e)
+{
+	own_buf struct buf text = {};
+	struct str name = str_of(path);
+	bool yaml = str_ends(name, STR(".yaml")) || str_ends(name, STR(".yml"));
+	struct policy_problems *problems;
+	struct policy *p;
+
+	if (file_read(path, &text, JSON_MAX_BYTES, e) < 0)
+		return err_add(e, "policy");
+	problems = calloc(1, sizeof(*problems));
+	if (problems == NULL)
+		return err_set(e, "out of memory");
+	p = policy_new(
+	    buf_str(&text), yaml ? POLICY_YAML : POLICY_JSON, problems);
+	if (p == NULL) {
+		*n_problems = problems->n;
+		print_problems(path, problems);
+		free(problems);
+		return err_set(e, "%s is no policy that can be enforced", path);
+	}
+	policy_free(p);
+	free(problems);
+	buf_add_c(body, ",\"policy_format\":");
+	json_put_str(body, yaml ? STR("yaml") : STR("json"));
+	buf_add_c(body, ",\"policy_text\":");
+	if (put_text(body, buf_str(&text), path, e) < 0)
+		return -1;
+	buf_add_c(body, ",\"policy_name\":");
+	return put_text(body, str_of(base_name(path)), path, e);
+}
+
+static int
+put_world(struct buf *body, const char *path, struct err *e)
+{
+	own_arena struct arena a = {};
+	own_buf struct buf text = {};
+	const struct json *v;
+	uint32_t line, column;
+	size_t bad = 0;
+
+	if (file_read(path, &text, JSON_MAX_BYTES, e) < 0)
+		return err_add(e, "world");
+	v = json_parse(buf_str(&text), NULL, &a, e, &bad);
+	if (v == NULL) {
+		json_place(buf_str(&text), bad, &line, &column);
+		return err_add(e, "%s:%u:%u", path, line, column);
+	}
+	if (!json_is(v, JSON_OBJECT))
+		return err_set(e, "%s:1:1: a world is an object, this is %s",
+		    path, json_type_name((enum json_type)v->type));
+	buf_add_c(body, ",\"world\":");
+	json_write(body, v);
+	return 0;
+}
+
+static int
+put_command(struct buf *body, const struct run_open *r, struct err *e)
+{
+	buf_add_c(body, ",\"argv\":[");
+	for (size_t i = 0; r->command[i] != NULL; i++) {
+		if (i > 0)
+			buf_add_byte(body, ',');
+		if (put_text(body, str_of(r->command[i]),
+			"an argument of the command", e) < 0)
+			return -1;
+	}
+	buf_add_c(body, "],\"env\":{");
+	for (size_t i = 0; i < r->n_env; i++) {
+		struct str pair = str_of(r->env[i]);
+		size_t equals = str_find(pair, '=');
+
+		if (i > 0)
+			buf_add_byte(body, ',');
+		if (put_text(body, (struct str){ pair.p, equals }, "--env", e) <
+		    0)
+			return -1;
+		buf_add_byte(body, ':');
+		if (put_text(body,
+			(struct str){
+			    pair.p + equals + 1, pair.n - equals - 1 },
+			"--env", e) < 0)
+			return -1;
+	}
+	buf_add_byte(body, '}');
+	return 0;
+}
+
+/* The descriptor says which folder; the path is only where it shows up. */
+static int
+put_folder(struct buf *body, const char *dir, int *dir_fd, struct err *e)
+{
+	char path[PATH_MAX];
+
+	if (dir == NULL)
+		dir = ".";
+	*dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*dir_fd < 0)
+		return err_sys(e, "work folder %s", dir);
+	if (realpath(dir, path) == NULL)
+		return err_sys(e, "work folder %s", dir);
+	buf_add_c(body, ",\"workspace\":");
+	return put_text(body, str_of(path), "the work folder's name", e);
+}
+
+/* Bytes that are not UTF-8 cannot travel in JSON, and must not change. */
+static int
+put_text(struct buf *b, struct str s, const char *what, struct err *e)
+{
+	for (size_t i = 0; i < s.n;) {
+		size_t n = json_text_utf8(s.p + i, s.n - i);
+
+		if (n == 0)
+			return err_set(
+			    e, "%s is not UTF-8 (byte %zu)", what, i + 1);
+		i += n;
+	}
+	json_put_str(b, s);
+	return 0;
+}
+
+static void
+print_problems(const char *path, const struct policy_problems *problems)
+{
+	const uint32_t kept =
+	    sizeof(problems->item) / sizeof(problems->item[0]);
+
+	for (uint32_t i = 0; i < problems->n && i < kept; i++) {
+		const struct policy_problem *p = &problems->item[i];
+
+		if (p->line > 0)
+			out_note("%s:%u:%u: %s%s%s", path, p->line, p->column,
+			    p->path, p->path[0] != '\0' ? ": " : "", p->text);
+		else
+			out_note("%s: %s%s%s", path, p->path,
+			    p->path[0] != '\0' ? ": " : "", p->text);
+	}
+	if (problems->n > kept)
+		out_note("%s: and %u more", path, problems->n - kept);
+}
+
+static const char *
+base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}

@@ -1,0 +1,38 @@
+/*
+ * cli/run_open.h: what `paddock run` asks the daemon for.
+ *
+ * The policy, the world and the command are checked here first, where the
+ * files are known by name, so that all that is wrong is said with file, line
+ * and column before anything is started. The broker checks again.
+ */
+#ifndef CLI_RUN_OPEN_H
+#define CLI_RUN_OPEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct run_open {
+	const char *policy; /* file */
+	const char *world; /* file, or NULL */
+	const char *dir; /* the work folder; NULL: the current one */
+	const char *const *env; /* "K=V" */
+	size_t n_env;
+	char *const *command; /* ends with NULL, not empty */
+	bool write_back;
+};
+
+/*
+ * Appends the body of POST /v1/runs, and opens the work folder: *dir_fd is the
+ * caller's. -1 with e; n_problems problems of the policy have then been
+ * printed already, when it is not 0.
+ */
+int run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
+    size_t *n_problems, struct err *e);
+
+/* 0 when "K=V" names a variable, else -1 with e. */
+int run_open_env(const char *assignment, struct err *e);
+
+#endif
