@@ -27,7 +27,7 @@ struct labels {
 void labels_add(struct labels *l, struct str label);
 /* True when some label matches the glob ("untrusted:*"). */
 bool labels_match(const struct labels *l, struct str pattern);
-/* Appends a JSON array of strings, sorted. */
+/* Appends a JSON array of strings, sorted; "*" is first when overflowed. */
 void labels_write(struct buf *out, const struct labels *l);
 
 #endif

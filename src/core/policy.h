@@ -114,6 +114,12 @@ struct policy {
 	const struct policy_tool *tools;
 	const struct policy_flow *flow;
 	const struct policy_approval *approvals;
+	/* For policy_tool_find: an open table of places in tools, each plus
+	 * one, and the places of the patterns, longest first. */
+	uint32_t index_mask, n_globs;
+	const uint32_t *index;
+	const uint32_t *globs;
+	bool short_form;
 	struct str canonical; /* the document, RFC 8785 */
 	struct arena arena; /* holds all of the above */
 };
@@ -151,6 +157,9 @@ struct verdict {
 	enum verdict_kind kind; /* what is done */
 	enum verdict_kind would; /* what enforce would do: differs in other
 				  * modes only */
+	/* What a yes to an approval leads to: allow, or draft or simulate
+	 * when a rule says that too. Means something for approve only. */
+	enum verdict_kind approved;
 	char rule[RULE_BYTES];
 	char code[48]; /* "unlisted_tool", "missing_scope", "flow", ... */
 	uint32_t n_reasons;
@@ -173,14 +182,32 @@ struct policy_call {
 void policy_decide(
     const struct policy *p, const struct policy_call *c, struct verdict *out);
 
+/*
+ * Adds what a result of the tool brings: "untrusted:<tool>", unless labels_out
+ * of its row holds "trusted", and the rest of labels_out. t may be NULL.
+ */
+void policy_result_labels(
+    const struct policy_tool *t, struct str tool, struct labels *l);
+
+/*
+ * What is legal but perhaps not meant: a tool that always misses a scope, a
+ * mode that the stage holds down, an approval that no tool names.
+ */
+void policy_notes(const struct policy *p, struct policy_problems *notes);
+
 const char *risk_name(enum risk r); /* "external_write" */
 int risk_parse(struct str s, enum risk *out);
 const char *verdict_name(enum verdict_kind v); /* "approve" */
 int verdict_parse(struct str s, enum verdict_kind *out);
+const char *policy_mode_name(enum policy_mode m); /* "enforce" */
 
+/* True when s is a path that redact_write understands. */
+bool redact_path_ok(struct str s);
 /*
  * Writes v with the values at the paths replaced by "[redacted]", canonical.
- * A path is "$.a.b", "$.a[*].b", or "$..b" for every member of that name.
+ * A path is "$.a.b", "$.a[*].b", or "$..b" for every member of that name;
+ * [*] takes all members of an object, too. A path that is none of these hides
+ * all of v. out->failed tells of memory: then nothing was written.
  */
 void redact_write(struct buf *out, const struct json *v,
     const struct str *paths, uint32_t n_paths);

@@ -1,0 +1,318 @@
+/*
+ * The verdict on one call. Every rule that restricts it speaks; the most
+ * restrictive holds, and of equals the one that spoke first. Runs at every
+ * call: texts are put together by copying, never by printf.
+ */
+#include <string.h>
+
+#include "base/must.h"
+#include "core/policy_int.h"
+
+/* Enough pieces for the longest sentence below. */
+enum { PIECES_MAX = 8 };
+
+/* What a rule says. Pieces end at the first empty one. */
+struct speech {
+	enum verdict_kind kind;
+	const char *code;
+	struct str rule[PIECES_MAX];
+	struct str reason[PIECES_MAX];
+};
+
+static void decide_tool(const struct policy_tool *t, struct verdict *out);
+static void decide_stage(
+    const struct policy *p, const struct policy_tool *t, struct verdict *out);
+static enum verdict_kind stage_cap(uint32_t stage, const struct policy_tool *t);
+static void decide_scopes(
+    const struct policy *p, const struct policy_tool *t, struct verdict *out);
+static void decide_flow(const struct policy *p, const struct policy_tool *t,
+    const struct labels *labels, struct verdict *out);
+static void decide_unlisted(struct verdict *out);
+static void speak(struct verdict *out, const struct speech *s);
+static void next_step(struct verdict *out);
+static void join(char *out, size_t cap, const struct str *pieces);
+
+void
+policy_decide(
+    const struct policy *p, const struct policy_call *c, struct verdict *out)
+{
+	policy_decide_row(p, policy_tool_find(p, c->tool), c->labels, out);
+}
+
+void
+policy_decide_row(const struct policy *p, const struct policy_tool *t,
+    const struct labels *labels, struct verdict *out)
+{
+	out->kind = out->would = out->approved = VERDICT_ALLOW;
+	out->rule[0] = out->code[0] = out->next_step[0] = '\0';
+	out->n_reasons = 0;
+	out->tool = t;
+	out->risk = t != NULL ? t->risk : RISK_DESTRUCTIVE;
+	if (t == NULL) {
+		decide_unlisted(out);
+	} else {
+		decide_tool(t, out);
+		decide_stage(p, t, out);
+		decide_scopes(p, t, out);
+		decide_flow(p, t, labels, out);
+	}
+	out->kind = p->mode == POLICY_ENFORCE ? out->would : VERDICT_ALLOW;
+	if (out->kind != VERDICT_ALLOW)
+		next_step(out);
+}
+
+void
+policy_result_labels(
+    const struct policy_tool *t, struct str tool, struct labels *l)
+{
+	static const struct str head = { "untrusted:", 10 };
+	char text[LABEL_BYTES];
+	bool trusted = false;
+
+	for (uint32_t i = 0; t != NULL && i < t->n_labels_out; i++) {
+		if (str_eq_c(t->labels_out[i], "trusted"))
+			trusted = true;
+		else
+			labels_add(l, t->labels_out[i]);
+	}
+	if (trusted)
+		return;
+	if (head.n + tool.n >= sizeof(text)) {
+		l->overflowed = true; /* as labels_add would say */
+		return;
+	}
+	memcpy(text, head.p, head.n);
+	if (tool.n > 0)
+		memcpy(text + head.n, tool.p, tool.n);
+	labels_add(l, (struct str){ text, head.n + tool.n });
+}
+
+static void
+decide_tool(const struct policy_tool *t, struct verdict *out)
+{
+	struct speech s = { .kind = t->mode };
+
+	if (t->mode_written) {
+		s.code = t->mode == VERDICT_ALLOW ? "allowed" : "tool_mode";
+		s.rule[0] = STR("tools.");
+		s.rule[1] = t->name;
+		s.rule[2] = STR(".mode");
+		s.reason[0] = STR("the policy says ");
+		s.reason[1] = str_of(verdict_name(t->mode));
+		s.reason[2] = STR(" for ");
+		s.reason[3] = t->name;
+	} else {
+		s.code = t->mode == VERDICT_ALLOW ? "allowed" : "risk_default";
+		s.rule[0] = STR("defaults.by_risk.");
+		s.rule[1] = str_of(risk_name(t->risk));
+		s.reason[0] = STR("the policy says ");
+		s.reason[1] = str_of(verdict_name(t->mode));
+		s.reason[2] = STR(" for tools of risk ");
+		s.reason[3] = str_of(risk_name(t->risk));
+	}
+	speak(out, &s);
+}
+
+static void
+decide_stage(
+    const struct policy *p, const struct policy_tool *t, struct verdict *out)
+{
+	static const char *const rules[] = { "stage 0 cap", "stage 1 cap",
+		"stage 2 cap", "stage 3 cap", "stage 4 cap", "stage 5 cap" };
+	enum verdict_kind cap = stage_cap(p->stage, t);
+	struct speech s;
+
+	if (cap == VERDICT_ALLOW)
+		return;
+	must(p->stage <= 5);
+	s = (struct speech){
+		.kind = cap,
+		.code = "stage_cap",
+		.rule = { str_of(rules[p->stage]) },
+		.reason = { str_of(rules[p->stage]), STR("s "),
+		    str_of(risk_name(t->risk)), STR(" tools at "),
+		    str_of(verdict_name(cap)),
+		    p->stage == 4 ? STR(" unless they are reversible")
+				  : STR("") },
+	};
+	speak(out, &s);
+}
+
+/* What a stage allows at most (docs/POLICY.md has this as a table). */
+static enum verdict_kind
+stage_cap(uint32_t stage, const struct policy_tool *t)
+{
+	static const enum verdict_kind caps[3][RISKS] = {
+		{ VERDICT_ALLOW, VERDICT_SIMULATE, VERDICT_SIMULATE,
+		    VERDICT_SIMULATE, VERDICT_SIMULATE },
+		{ VERDICT_ALLOW, VERDICT_ALLOW, VERDICT_SIMULATE,
+		    VERDICT_SIMULATE, VERDICT_SIMULATE },
+		{ VERDICT_ALLOW, VERDICT_ALLOW, VERDICT_ALLOW, VERDICT_APPROVE,
+		    VERDICT_SIMULATE },
+	};
+
+	if (stage >= 1 && stage <= 3)
+		return caps[stage - 1][t->risk];
+	if (stage == 4 && t->risk > RISK_DRAFT && !t->reversible)
+		return VERDICT_APPROVE;
+	return VERDICT_ALLOW;
+}
+
+static void
+decide_scopes(
+    const struct policy *p, const struct policy_tool *t, struct verdict *out)
+{
+	for (uint32_t i = 0; i < t->n_scopes; i++) {
+		if (identity_has_scope(&p->identity, t->scopes[i]))
+			continue;
+		speak(out,
+		    &(struct speech){
+			.kind = VERDICT_BLOCK,
+			.code = "missing_scope",
+			.rule = { STR("scope "), t->scopes[i] },
+			.reason = { t->name, STR(" needs the scope "),
+			    t->scopes[i], STR(", which "), p->identity.actor,
+			    STR(" does not hold") },
+		    });
+	}
+}
+
+static void
+decide_flow(const struct policy *p, const struct policy_tool *t,
+    const struct labels *labels, struct verdict *out)
+{
+	for (uint32_t i = 0; i < p->n_flow; i++) {
+		const struct policy_flow *f = &p->flow[i];
+		struct speech s = {
+			.kind = f->then,
+			.code = "flow",
+			.rule = { STR("flow."), f->id },
+			.reason = { STR("the run holds data labelled "),
+			    f->if_labels[0],
+			    f->n_if_labels > 1 ? STR(" and more, so ")
+					       : STR(", so "),
+			    t->name, STR(" is held to "),
+			    str_of(verdict_name(f->then)) },
+		};
+		uint32_t k = 0;
+
+		if (t->risk < f->risk_at_least)
+			continue;
+		while (
+		    k < f->n_if_labels && labels_match(labels, f->if_labels[k]))
+			k++;
+		if (k < f->n_if_labels)
+			continue;
+		if (f->reason.n > 0) {
+			s.reason[0] = f->reason;
+			s.reason[1] = STR("");
+		}
+		speak(out, &s);
+	}
+}
+
+static void
+decide_unlisted(struct verdict *out)
+{
+	static const struct speech s = {
+		.kind = VERDICT_BLOCK,
+		.code = "unlisted_tool",
+		.rule = { { "defaults.unlisted", 17 } },
+		.reason = { { "the policy lists no such tool", 29 } },
+	};
+
+	speak(out, &s);
+}
+
+/*
+ * Notes one rule. The last place for a reason is kept for the one that holds,
+ * so that it is never missing.
+ */
+static void
+speak(struct verdict *out, const struct speech *s)
+{
+	bool first = out->rule[0] == '\0';
+	bool holds = first || s->kind > out->would;
+	uint32_t at = out->n_reasons;
+
+	if (holds) {
+		out->would = s->kind;
+		(void)str_copy(str_of(s->code), out->code, sizeof(out->code));
+		join(out->rule, sizeof(out->rule), s->rule);
+	}
+	if (s->kind != VERDICT_APPROVE && s->kind > out->approved)
+		out->approved = s->kind;
+	if (at == REASONS_MAX) {
+		if (!holds)
+			return;
+		at = REASONS_MAX - 1;
+	}
+	join(out->reasons[at], REASON_BYTES, s->reason);
+	out->n_reasons = at + 1;
+}
+
+/* For the agent: what to do now, by what was decided and why. */
+static void
+next_step(struct verdict *out)
+{
+	struct str tool = out->tool != NULL ? out->tool->name : STR("");
+	struct str pieces[PIECES_MAX] = {};
+
+	switch (out->kind) {
+	case VERDICT_ALLOW:
+	case VERDICT_SIMULATE: /* the agent is not to know */
+	case VERDICTS:
+		return;
+	case VERDICT_DRAFT:
+		pieces[0] = STR("The draft is stored and nothing has been "
+				"sent: tell the user that it waits.");
+		break;
+	case VERDICT_APPROVE:
+		pieces[0] = STR("A person must approve this call: wait for "
+				"the answer, and do not send it again.");
+		break;
+	case VERDICT_BLOCK:
+		if (out->tool == NULL) {
+			pieces[0] = STR("Use one of the listed tools; this "
+					"one cannot be called.");
+			break;
+		}
+		pieces[0] = STR("Go on without ");
+		pieces[1] = tool;
+		if (strcmp(out->code, "missing_scope") == 0)
+			pieces[2] = STR(", or ask the user to have the scope "
+					"granted for another run.");
+		else if (strcmp(out->code, "flow") == 0)
+			pieces[2] = STR(", which this run may not use after "
+					"what it has read; leave that step "
+					"to a person.");
+		else
+			pieces[2] = STR(", and tell the user that a person "
+					"has to do that step.");
+		break;
+	}
+	join(out->next_step, sizeof(out->next_step), pieces);
+}
+
+/* Cuts what is too long, never within a character. */
+static void
+join(char *out, size_t cap, const struct str *pieces)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < PIECES_MAX && pieces[i].n > 0; i++) {
+		size_t more = pieces[i].n;
+
+		if (more > cap - 1 - n) {
+			more = cap - 1 - n;
+			while (more > 0 &&
+			    ((unsigned char)pieces[i].p[more] & 0xc0) == 0x80)
+				more--;
+		}
+		memcpy(out + n, pieces[i].p, more);
+		n += more;
+		if (more < pieces[i].n)
+			break;
+	}
+	out[n] = '\0';
+}

@@ -1,0 +1,148 @@
+/*
+ * core/policy_int.h: what the files of the policy compiler share.
+ *
+ * A document becomes JSON text (policy_text.c, policy_yaml.c), the text a tape
+ * (codec/json), and the tape a struct policy (policy_parse.c, policy_tools.c)
+ * by the readers below (policy_read.c). A reader that finds something wrong
+ * notes it and goes on, so that one look tells everything.
+ */
+#ifndef CORE_POLICY_INT_H
+#define CORE_POLICY_INT_H
+
+#include "base/arena.h"
+#include "codec/json.h"
+#include "core/policy.h"
+
+/* Where the value that starts at this byte of the JSON text was written. */
+struct policy_mark {
+	uint32_t at;
+	uint32_t line, column;
+};
+
+struct policy_text {
+	struct str given; /* the document */
+	struct str json; /* in the arena; same offsets unless there are marks */
+	uint32_t n_marks; /* YAML: in the order of at */
+	const struct policy_mark *marks;
+};
+
+struct reader {
+	struct policy *p;
+	struct policy_text text;
+	struct policy_problems *problems;
+};
+
+/*
+ * A value of the document and how one gets there. The readers below take the
+ * spot of an object and the name of a member; a member that is not there
+ * leaves *out as it is.
+ */
+struct spot {
+	const struct spot *up; /* NULL: the document itself */
+	const struct json *v;
+	struct str key; /* of v in up; p is NULL when up is a list */
+	uint32_t index; /* of v in such a list */
+};
+
+/* Whole numbers that a member takes, and what they count. */
+struct range {
+	uint64_t min, max;
+	const char *unit; /* "milliseconds", or "" */
+};
+
+/* Lists of texts: what one entry may be. */
+enum entry_kind {
+	ENTRY_NAME, /* letters, digits and ._:/@+- */
+	ENTRY_PATTERN, /* also '*' */
+	ENTRY_SCOPE, /* a name that may end in ":*" */
+	ENTRY_LABEL, /* a name that fits into struct labels */
+	ENTRY_LABEL_PATTERN,
+	ENTRY_PATH, /* "$.a.b" */
+	ENTRY_ARGUMENT, /* any text on one line */
+};
+
+struct list {
+	const struct str *p;
+	uint32_t n;
+};
+
+/* policy_text.c, policy_yaml.c: -1 with one problem noted. */
+int policy_text_json(struct reader *r);
+int policy_text_yaml(struct reader *r);
+
+/* policy_problem.c. at is a byte of the JSON text. */
+void problem_at(struct reader *r, size_t at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Something about a value; its path is noted, too. */
+void problem(struct reader *r, const struct spot *s, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Something about a member's name: key is a member of the object s. */
+void problem_key(struct reader *r, const struct spot *s, const struct json *key,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Keeps the lists sorted by place, and each thing once. */
+void problem_add(
+    struct policy_problems *list, const struct policy_problem *one);
+/* A value as an error shows it: "\"alow\"", "-3", "an object". */
+enum { SHOWN_BYTES = 56 };
+void value_show(const struct json *v, char out[static SHOWN_BYTES]);
+
+/* policy_read.c */
+
+/* The member's value as a spot; false when it is not there. */
+bool read_member(const struct spot *o, const char *name, struct spot *out);
+/* True when s is an object; notes it when not. */
+bool read_object(struct reader *r, const struct spot *s);
+bool read_array(struct reader *r, const struct spot *s);
+/*
+ * Notes members that are not in known (NULL ends it): those in other with the
+ * text why, the rest as unknown, with a suggestion.
+ */
+void read_known(struct reader *r, const struct spot *o,
+    const char *const *known, const char *const *other, const char *why);
+/* For members of the format that this build would have to ignore. */
+#define NOT_YET "is not enforced by this version: remove it"
+/* These return true when the member is there and good. */
+bool read_whole(struct reader *r, const struct spot *o, const char *name,
+    struct range range, uint64_t *out);
+bool read_bool(
+    struct reader *r, const struct spot *o, const char *name, bool *out);
+bool read_name(
+    struct reader *r, const struct spot *o, const char *name, struct str *out);
+/* One line of text, at most POLICY_TEXT_MAX_BYTES. */
+bool read_text(
+    struct reader *r, const struct spot *o, const char *name, struct str *out);
+/* words ends with NULL; *out is the place in it. */
+bool read_word(struct reader *r, const struct spot *o, const char *name,
+    const char *const *words, uint32_t *out);
+bool read_list(struct reader *r, const struct spot *o, const char *name,
+    enum entry_kind kind, uint32_t max, struct list *out);
+/* The only value that this build enforces: others are noted. */
+void read_only(
+    struct reader *r, const struct spot *o, const char *name, const char *word);
+/* Notes that a member is missing. */
+void read_missing(struct reader *r, const struct spot *o, const char *name,
+    const char *remedy);
+/* NULL when s may be an entry of this kind, else what it must be. */
+const char *entry_fault(enum entry_kind kind, struct str s);
+
+extern const char *const risk_words[]; /* as enum risk, NULL at the end */
+extern const char *const verdict_words[]; /* as enum verdict_kind */
+
+/* policy_parse.c: the whole document. */
+void policy_parse(struct reader *r, const struct spot *root);
+/* policy_short.c: the members that only the short form has. */
+void policy_parse_short(struct reader *r, const struct spot *root);
+/* policy_limits.c: "budgets" and "sandbox" of the full form. */
+void policy_parse_budgets(struct reader *r, const struct spot *root);
+void policy_parse_sandbox(struct reader *r, const struct spot *root);
+/* policy_tools.c: "approvals", "tools" and "flow", in this order. */
+void policy_parse_approvals(struct reader *r, const struct spot *root);
+void policy_parse_tools(struct reader *r, const struct spot *root);
+void policy_parse_flow(struct reader *r, const struct spot *root);
+/* policy_decide.c: the verdict by a row; t is NULL for an unlisted tool. */
+void policy_decide_row(const struct policy *p, const struct policy_tool *t,
+    const struct labels *labels, struct verdict *out);
+/* policy_index.c: fills index and globs. */
+void policy_index(struct policy *p);
+
+#endif

@@ -1,0 +1,75 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "core/policy_int.h"
+
+static void note(struct policy_problems *notes, const char *group,
+    struct str name, const char *text);
+static void note_tool(const struct policy *p, const struct policy_tool *t,
+    struct policy_problems *notes);
+static void note_approval(const struct policy *p,
+    const struct policy_approval *a, struct policy_problems *notes);
+
+void
+policy_notes(const struct policy *p, struct policy_problems *notes)
+{
+	notes->n = 0;
+	if (p->mode != POLICY_ENFORCE)
+		note(notes, "mode", STR(""),
+		    "no call is refused in this mode; what would have been is "
+		    "recorded");
+	for (uint32_t i = 0; i < p->n_tools; i++)
+		note_tool(p, &p->tools[i], notes);
+	for (uint32_t i = 0; i < p->n_approvals; i++)
+		note_approval(p, &p->approvals[i], notes);
+}
+
+/* What holds a tool down before any data has come in. */
+static void
+note_tool(const struct policy *p, const struct policy_tool *t,
+    struct policy_problems *notes)
+{
+	static const struct labels none;
+	struct verdict v;
+	char text[256];
+
+	policy_decide_row(p, t, &none, &v);
+	if (v.would == t->mode)
+		return;
+	if (strcmp(v.code, "missing_scope") == 0)
+		(void)snprintf(text, sizeof(text),
+		    "every call is refused: %.*s does not hold the %s",
+		    STR_FMT(p->identity.actor), v.rule);
+	else
+		(void)snprintf(text, sizeof(text),
+		    "the policy says %s, but the %s makes it %s",
+		    verdict_name(t->mode), v.rule, verdict_name(v.would));
+	note(notes, "tools", t->name, text);
+}
+
+static void
+note_approval(const struct policy *p, const struct policy_approval *a,
+    struct policy_problems *notes)
+{
+	bool used = str_eq_c(a->name, "default");
+
+	for (uint32_t i = 0; i < p->n_tools && !used; i++)
+		used = p->tools[i].approval == a;
+	if (!used)
+		note(notes, "approvals", a->name, "no tool names it");
+	if (!a->distinct_from_actor)
+		note(notes, "approvals", a->name,
+		    "the actor may approve its own calls");
+}
+
+static void
+note(struct policy_problems *notes, const char *group, struct str name,
+    const char *text)
+{
+	struct policy_problem one = {};
+
+	(void)snprintf(one.path, sizeof(one.path), "%s%s%.*s", group,
+	    name.n > 0 ? "." : "", STR_FMT(name));
+	(void)snprintf(one.text, sizeof(one.text), "%s", text);
+	problem_add(notes, &one);
+}

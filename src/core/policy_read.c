@@ -1,0 +1,378 @@
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "core/policy_int.h"
+#include "core/suggest.h"
+
+static bool listed(struct str name, const char *const *names);
+static void unknown(struct reader *r, const struct spot *o,
+    const struct json *key, const char *const *known);
+static bool is_name(struct str s, bool star);
+static bool is_line(struct str s);
+static void write_words(
+    const char *const *words, const char *last, char *out, size_t cap);
+
+const char *const risk_words[] = { "read", "draft", "internal_write",
+	"external_write", "destructive", NULL };
+const char *const verdict_words[] = { "allow", "draft", "simulate", "approve",
+	"block", NULL };
+
+bool
+read_member(const struct spot *o, const char *name, struct spot *out)
+{
+	const struct json *v = json_get(o->v, str_of(name));
+
+	if (v == NULL)
+		return false;
+	*out = (struct spot){ .up = o, .v = v, .key = str_of(name) };
+	return true;
+}
+
+bool
+read_object(struct reader *r, const struct spot *s)
+{
+	char shown[SHOWN_BYTES];
+
+	if (json_is(s->v, JSON_OBJECT))
+		return true;
+	value_show(s->v, shown);
+	problem(r, s, "must be an object, not %s", shown);
+	return false;
+}
+
+bool
+read_array(struct reader *r, const struct spot *s)
+{
+	char shown[SHOWN_BYTES];
+
+	if (json_is(s->v, JSON_ARRAY))
+		return true;
+	value_show(s->v, shown);
+	problem(r, s, "must be a list ([...]), not %s", shown);
+	return false;
+}
+
+void
+read_known(struct reader *r, const struct spot *o, const char *const *known,
+    const char *const *other, const char *why)
+{
+	for (const struct json *key = json_first(o->v); key != NULL;
+	     key = json_next(o->v, key)) {
+		struct str name = json_str(key);
+
+		if (listed(name, known))
+			continue;
+		if (listed(name, other))
+			problem_key(r, o, key, "`%.*s` %s", STR_FMT(name), why);
+		else
+			unknown(r, o, key, known);
+	}
+}
+
+bool
+read_whole(struct reader *r, const struct spot *o, const char *name,
+    struct range range, uint64_t *out)
+{
+	char shown[SHOWN_BYTES];
+	struct spot s;
+	uint64_t v;
+
+	if (!read_member(o, name, &s))
+		return false;
+	if (json_u64(s.v, &v) < 0 || v < range.min || v > range.max) {
+		value_show(s.v, shown);
+		problem(r, &s,
+		    "must be a whole number from %llu to %llu%s%s, not %s",
+		    (unsigned long long)range.min,
+		    (unsigned long long)range.max,
+		    range.unit[0] != '\0' ? " " : "", range.unit, shown);
+		return false;
+	}
+	*out = v;
+	return true;
+}
+
+bool
+read_bool(struct reader *r, const struct spot *o, const char *name, bool *out)
+{
+	char shown[SHOWN_BYTES];
+	struct spot s;
+
+	if (!read_member(o, name, &s))
+		return false;
+	if (!json_is(s.v, JSON_TRUE) && !json_is(s.v, JSON_FALSE)) {
+		value_show(s.v, shown);
+		problem(r, &s, "must be true or false, not %s", shown);
+		return false;
+	}
+	*out = json_is(s.v, JSON_TRUE);
+	return true;
+}
+
+bool
+read_name(
+    struct reader *r, const struct spot *o, const char *name, struct str *out)
+{
+	char shown[SHOWN_BYTES];
+	const char *fault;
+	struct spot s;
+
+	if (!read_member(o, name, &s))
+		return false;
+	value_show(s.v, shown);
+	if (!json_is(s.v, JSON_STRING)) {
+		problem(r, &s, "must be a text, not %s%s", shown,
+		    json_is(s.v, JSON_NUMBER) ? "; put it in quotes" : "");
+		return false;
+	}
+	fault = entry_fault(ENTRY_NAME, json_str(s.v));
+	if (fault != NULL) {
+		problem(r, &s, "must be %s, not %s", fault, shown);
+		return false;
+	}
+	*out = json_str(s.v);
+	return true;
+}
+
+bool
+read_text(
+    struct reader *r, const struct spot *o, const char *name, struct str *out)
+{
+	char shown[SHOWN_BYTES];
+	struct spot s;
+
+	if (!read_member(o, name, &s))
+		return false;
+	if (!json_is(s.v, JSON_STRING) || !is_line(json_str(s.v)) ||
+	    s.v->n > POLICY_TEXT_MAX_BYTES) {
+		value_show(s.v, shown);
+		problem(r, &s, "must be one line of 1 to %d bytes, not %s",
+		    POLICY_TEXT_MAX_BYTES, shown);
+		return false;
+	}
+	*out = json_str(s.v);
+	return true;
+}
+
+bool
+read_word(struct reader *r, const struct spot *o, const char *name,
+    const char *const *words, uint32_t *out)
+{
+	char shown[SHOWN_BYTES], all[120];
+	struct suggest near;
+	struct spot s;
+
+	if (!read_member(o, name, &s))
+		return false;
+	near = suggest_for(json_str(s.v));
+	for (uint32_t i = 0; words[i] != NULL; i++) {
+		if (json_is(s.v, JSON_STRING) &&
+		    str_eq_c(json_str(s.v), words[i])) {
+			*out = i;
+			return true;
+		}
+		suggest_try(&near, str_of(words[i]));
+	}
+	value_show(s.v, shown);
+	write_words(words, " or ", all, sizeof(all));
+	if (near.best.n > 0)
+		problem(r, &s, "must be %s, not %s: did you mean \"%.*s\"?",
+		    all, shown, STR_FMT(near.best));
+	else
+		problem(r, &s, "must be %s, not %s", all, shown);
+	return false;
+}
+
+bool
+read_list(struct reader *r, const struct spot *o, const char *name,
+    enum entry_kind kind, uint32_t max, struct list *out)
+{
+	char shown[SHOWN_BYTES];
+	struct str *list;
+	bool good = true;
+	uint32_t n = 0;
+	struct spot s;
+
+	if (!read_member(o, name, &s) || !read_array(r, &s))
+		return false;
+	if (s.v->n > max) {
+		problem(r, &s, "has %u entries; at most %u are allowed", s.v->n,
+		    max);
+		return false;
+	}
+	list = arena_alloc(&r->p->arena, s.v->n * sizeof(*list));
+	if (list == NULL)
+		return false;
+	for (const struct json *x = json_first(s.v); x != NULL;
+	     x = json_next(s.v, x), n++) {
+		struct spot entry = { .up = &s, .v = x, .index = n };
+		const char *fault = entry_fault(kind, json_str(x));
+
+		list[n] = json_str(x);
+		if (!json_is(x, JSON_STRING) || fault != NULL) {
+			value_show(x, shown);
+			problem(r, &entry, "must be %s, not %s",
+			    fault != NULL ? fault : "a text", shown);
+			good = false;
+			continue;
+		}
+		for (uint32_t i = 0; i < n; i++) {
+			if (!str_eq(list[i], list[n]))
+				continue;
+			value_show(x, shown);
+			problem(r, &entry,
+			    "%s stands twice in the list; "
+			    "remove one",
+			    shown);
+			good = false;
+			break;
+		}
+	}
+	if (good)
+		*out = (struct list){ list, n };
+	return good;
+}
+
+void
+read_only(
+    struct reader *r, const struct spot *o, const char *name, const char *word)
+{
+	char shown[SHOWN_BYTES];
+	struct spot s;
+
+	if (!read_member(o, name, &s))
+		return;
+	if (json_is(s.v, JSON_STRING) && str_eq_c(json_str(s.v), word))
+		return;
+	value_show(s.v, shown);
+	problem(r, &s, "%s is not enforced by this version: write \"%s\"",
+	    shown, word);
+}
+
+void
+read_missing(struct reader *r, const struct spot *o, const char *name,
+    const char *remedy)
+{
+	problem(r, o, "`%s` is missing: %s", name, remedy);
+}
+
+const char *
+entry_fault(enum entry_kind kind, struct str s)
+{
+	static const char name[] =
+	    "1 to 128 letters, digits and characters of ._:/@+-";
+	static const char label[] =
+	    "1 to 63 letters, digits and characters of ._:/@+-";
+	bool ok = false;
+
+	switch (kind) {
+	case ENTRY_NAME:
+		return is_name(s, false) ? NULL : name;
+	case ENTRY_PATTERN:
+		return is_name(s, true)
+		    ? NULL
+		    : "1 to 128 letters, digits and characters of ._:/@+-*";
+	case ENTRY_SCOPE:
+		if (str_ends(s, STR(":*")))
+			s.n -= 2;
+		return is_name(s, false) ? NULL
+					 : "a scope such as \"tickets:read\" "
+					   "or \"tickets:*\"";
+	case ENTRY_LABEL:
+		ok = is_name(s, false) && s.n < LABEL_BYTES;
+		return ok ? NULL : label;
+	case ENTRY_LABEL_PATTERN:
+		ok = is_name(s, true) && s.n < LABEL_BYTES;
+		return ok ? NULL
+			  : "1 to 63 letters, digits and characters of "
+			    "._:/@+-*";
+	case ENTRY_PATH:
+		return redact_path_ok(s)
+		    ? NULL
+		    : "a path such as \"$.a.b\", \"$.a[*].b\" or \"$..b\"";
+	case ENTRY_ARGUMENT:
+		ok = is_line(s) && s.n <= NAME_MAX_BYTES;
+		return ok ? NULL : "the name of an argument, 1 to 128 bytes";
+	}
+	return NULL;
+}
+
+static bool
+listed(struct str name, const char *const *names)
+{
+	for (; *names != NULL; names++) {
+		if (str_eq_c(name, *names))
+			return true;
+	}
+	return false;
+}
+
+static void
+unknown(struct reader *r, const struct spot *o, const struct json *key,
+    const char *const *known)
+{
+	struct suggest near = suggest_for(json_str(key));
+	char shown[SHOWN_BYTES], all[200];
+
+	for (const char *const *k = known; *k != NULL; k++)
+		suggest_try(&near, str_of(*k));
+	value_show(key, shown);
+	if (near.best.n > 0) {
+		problem_key(r, o, key,
+		    "unknown member %s: did you mean `%.*s`?", shown,
+		    STR_FMT(near.best));
+		return;
+	}
+	write_words(known, ", ", all, sizeof(all));
+	problem_key(r, o, key, "unknown member %s; known are %s", shown, all);
+}
+
+/* Letters, digits and ._:/@+-, and '*' where patterns may stand. */
+static bool
+is_name(struct str s, bool star)
+{
+	if (s.n == 0 || s.n > NAME_MAX_BYTES)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		    (c >= '0' && c <= '9') || (star && c == '*'))
+			continue;
+		if (c == '\0' || strchr("._:/@+-", c) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_line(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+			return false;
+	}
+	return s.n > 0;
+}
+
+/* "a, b or c" */
+static void
+write_words(const char *const *words, const char *last, char *out, size_t cap)
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (uint32_t i = 0; words[i] != NULL && n < cap; i++) {
+		const char *between = i == 0 ? ""
+		    : words[i + 1] == NULL   ? last
+					     : ", ";
+		int more =
+		    snprintf(out + n, cap - n, "%s%s", between, words[i]);
+
+		if (more < 0)
+			return;
+		n += (size_t)more;
+	}
+}
