@@ -31,6 +31,7 @@
 
 #include "base/err.h"
 #include "sys/cgroup.h"
+#include "sys/seccomp.h"
 
 enum {
 	SANDBOX_LISTENERS_MAX = 4, /* MCP door; DNS, HTTP, CONNECT to come */
@@ -125,6 +126,8 @@ struct sandbox_host {
 	int landlock_abi; /* 0: not there */
 	int binary_fd; /* the small static program, O_PATH; borrowed */
 	struct cgroup_place cgroups;
+	size_t n_filter;
+	struct sock_filter filter[SECCOMP_PROGRAM_MAX];
 };
 
 struct sandbox {
@@ -139,6 +142,7 @@ struct sandbox {
 	struct sandbox_limits limits; /* with defaults filled in */
 	int64_t started_ns; /* monotonic */
 	enum sandbox_limit killed_for;
+	bool open; /* there is something for sandbox_fini to do */
 };
 
 enum sandbox_end_kind {

@@ -143,7 +143,7 @@ void
 cgroup_remove(struct cgroup *g)
 {
 	if (g->place == NULL)
-		return;
+		return; /* never made */
 	cgroup_close(g);
 	if (g->place->kind == CGROUP_V2)
 		(void)remove_dir(g->place->dir[0], g->name);
@@ -280,7 +280,7 @@ static void
 place_v2(struct cgroup_place *p, const char *own)
 {
 	char dir[CGROUP_PATH_MAX], text[SMALL_FILE_BYTES];
-	char path[CGROUP_PATH_MAX + 32];
+	char path[CGROUP_PATH_MAX + 32], *rest = text, *name;
 
 	if (snprintf(dir, sizeof(dir), "%s%s", mount_dir,
 		strcmp(own, "/") == 0 ? "" : own) >= (int)sizeof(dir) ||
@@ -297,18 +297,11 @@ place_v2(struct cgroup_place *p, const char *own)
 	if (read_small(path, text) < 0)
 		return;
 	p->kind = CGROUP_V2;
-	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
-		char *rest = text, *at = strstr(text, names[c]);
-		size_t n = strlen(names[c]);
-
-		/* Whole words: "cpu" is not "cpuset". */
-		while (at != NULL && (at > rest && at[-1] != ' '))
-			at = strstr(at + 1, names[c]);
-		while (at != NULL && at[n] != ' ' && at[n] != '\n' &&
-		    at[n] != '\0')
-			at = strstr(at + 1, names[c]);
-		p->has[c] = at != NULL;
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
 		memcpy(p->dir[c], dir, sizeof(dir));
+	while ((name = strsep(&rest, " \n")) != NULL) {
+		for (int c = 0; c < CGROUP_CONTROLLERS; c++)
+			p->has[c] |= strcmp(name, names[c]) == 0;
 	}
 }
 

@@ -28,7 +28,7 @@ enum cgroup_controller {
 
 enum cgroup_kind { CGROUP_NONE, CGROUP_V1, CGROUP_V2 };
 
-enum { CGROUP_PATH_MAX = 512, CGROUP_NAME_MAX = 80 };
+enum { CGROUP_PATH_MAX = 512, CGROUP_OWNER_MAX = 64, CGROUP_NAME_MAX = 80 };
 
 /* Where groups may be made: found once per process. */
 struct cgroup_place {
@@ -37,7 +37,7 @@ struct cgroup_place {
 	    has[CGROUP_CONTROLLERS]; /* named by the kernel; see cgroup_probe */
 	/* Parent directories; with v2 all three are the same. */
 	char dir[CGROUP_CONTROLLERS][CGROUP_PATH_MAX];
-	char owner[CGROUP_NAME_MAX]; /* "paddock-PID-START" */
+	char owner[CGROUP_OWNER_MAX]; /* "paddock-PID-START" */
 };
 
 struct cgroup_limits { /* 0: no limit */

@@ -1,0 +1,144 @@
+#include "init/init.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/control.h"
+#include "sys/fd.h"
+#include "sys/landlock.h"
+
+static void start_command(char **argv, char **envp, volatile int *failed);
+static void report(enum control_kind kind, int value);
+static bool pass_signal(pid_t command);
+static bool reap(pid_t command);
+
+int
+init_main(char **argv, char **envp)
+{
+	struct err e = {};
+	struct pollfd wait[2] = {
+		{ .fd = CONTROL_FD, .events = POLLIN },
+		{ .events = POLLIN },
+	};
+	volatile int failed = 0;
+	sigset_t all;
+	pid_t command;
+
+	if (argv[1] == NULL || getpid() != 1 ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	    fd_cloexec(CONTROL_FD, true, &e) < 0)
+		return 2;
+	(void)sigfillset(&all);
+	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+		return 2;
+	(void)sigemptyset(&all);
+	(void)sigaddset(&all, SIGCHLD);
+	wait[1].fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (wait[1].fd < 0)
+		return 2;
+
+	command = vfork();
+	if (command == 0) {
+		start_command(argv + 1, envp, &failed);
+		_exit(127);
+	}
+	if (command < 0)
+		failed = errno;
+	if (failed != 0) {
+		report(CONTROL_NOT_STARTED, failed);
+		return 0;
+	}
+
+	for (;;) {
+		struct signalfd_siginfo info;
+
+		if (poll(wait, 2, -1) < 0 && errno != EINTR)
+			return 2;
+		/* Children first: the end is what the caller waits for. */
+		if (wait[1].revents != 0) {
+			(void)read(wait[1].fd, &info, sizeof(info));
+			if (reap(command))
+				return 0;
+		}
+		if (wait[0].revents != 0 && !pass_signal(command))
+			return 0;
+	}
+}
+
+/* In the child of vfork, which shares the parent's memory until execve. */
+static void
+start_command(char **argv, char **envp, volatile int *failed)
+{
+	struct err e = {};
+	sigset_t none;
+	int abi = landlock_abi();
+
+	/* A domain below PID 1's: no signal reaches up. */
+	if (abi >= 6) {
+		own_fd int scope = landlock_new(abi, LANDLOCK_ONLY_SCOPES, &e);
+
+		if (scope < 0 || landlock_enforce(scope, &e) < 0) {
+			*failed = e.sys;
+			return;
+		}
+	}
+	(void)setsid();
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)execvpe(argv[0], argv, envp);
+	*failed = errno;
+}
+
+static void
+report(enum control_kind kind, int value)
+{
+	const struct control_report r = {
+		.kind = kind,
+		.value = (uint32_t)value,
+	};
+
+	/* Without a caller nobody wants to know. */
+	(void)send(CONTROL_FD, &r, sizeof(r), MSG_NOSIGNAL);
+}
+
+/* False when the caller is gone. */
+static bool
+pass_signal(pid_t command)
+{
+	struct control_request r;
+	ssize_t n = recv(CONTROL_FD, &r, sizeof(r), MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0)
+		return false;
+	if (n == (ssize_t)sizeof(r) && r.signo > 0 && r.signo < NSIG)
+		(void)kill(-command, (int)r.signo);
+	return true;
+}
+
+/* True when the command itself has ended. */
+static bool
+reap(pid_t command)
+{
+	bool ended = false;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != command)
+			continue;
+		report(CONTROL_ENDED, status);
+		ended = true;
+	}
+	return ended;
+}

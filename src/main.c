@@ -1,0 +1,78 @@
+/*
+ * main.c: what this process is to be; nothing else.
+ *
+ * The small, static half of paddock: the commands that have to start fast,
+ * and PID 1 of every sandbox. All else is the larger half, `paddockd`, which
+ * lies beside this program or in ../libexec/paddock.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "init/init.h"
+#include "init/mcp.h"
+#include "sandbox/control.h"
+#include "sandbox/exec.h"
+
+#ifndef PADDOCK_VERSION
+#define PADDOCK_VERSION "unknown"
+#endif
+
+static int become_large_half(char **argv);
+
+int
+main(int argc, char **argv, char **envp)
+{
+	if (argc < 1)
+		return 2;
+	if (strcmp(argv[0], CONTROL_INIT_NAME) == 0)
+		return init_main(argv, envp);
+	if (argc >= 2 && strcmp(argv[1], "exec") == 0)
+		return exec_main(argc - 1, argv + 1);
+	if (argc >= 2 && strcmp(argv[1], "mcp") == 0)
+		return mcp_bridge_main(argc - 1, argv + 1);
+	if (argc >= 2 &&
+	    (strcmp(argv[1], "version") == 0 ||
+		strcmp(argv[1], "--version") == 0)) {
+		(void)puts("paddock " PADDOCK_VERSION);
+		return 0;
+	}
+	return become_large_half(argv);
+}
+
+/* The exit status when it cannot be executed. */
+static int
+become_large_half(char **argv)
+{
+	static const char *const places[] = { "paddockd",
+		"../libexec/paddock/paddockd" };
+	char self[PATH_MAX], path[PATH_MAX + 64];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (n < 0) {
+		(void)fprintf(stderr, "paddock: read /proc/self/exe: %s\n",
+		    strerror(errno));
+		return 1;
+	}
+	self[n] = '\0';
+	slash = strrchr(self, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", self, places[i]);
+		(void)execv(path, argv);
+		if (errno != ENOENT) {
+			(void)fprintf(stderr, "paddock: execute %s: %s\n", path,
+			    strerror(errno));
+			return 1;
+		}
+	}
+	(void)fprintf(stderr,
+	    "paddock: no paddockd beside %s/paddock or in "
+	    "../libexec/paddock: install both programs\n",
+	    self);
+	return 1;
+}

@@ -1,0 +1,302 @@
+#include "sandbox/build.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sandbox/control.h"
+#include "sys/fd.h"
+#include "sys/landlock.h"
+#include "sys/ns.h"
+
+enum { LISTEN_BACKLOG = 128 };
+
+static int build(struct build *b, struct err *e);
+static int take_stdio(struct build *b, struct err *e);
+static int make_listeners(const struct build *b, int out[], struct err *e);
+static int set_limits(struct build *b, struct err *e);
+static int set_landlock(struct build *b, struct err *e);
+static int say_built(
+    const struct build *b, const int *listeners, struct err *e);
+static int become_init(const struct build *b, struct err *e);
+
+int
+build_run(void *arg)
+{
+	struct build *b = arg;
+	struct control_report report = { .kind = CONTROL_FAILED };
+	struct err e = {};
+
+	(void)build(b, &e); /* comes back only with an error */
+	report.value = (uint32_t)e.sys;
+	memcpy(report.text, e.text, sizeof(report.text));
+	(void)send(b->control, &report, sizeof(report), MSG_NOSIGNAL);
+	return 1;
+}
+
+/*
+ * The order matters: what needs a right comes before its loss, what costs
+ * memory after the cgroup, and the filter last, since it forbids the rest.
+ */
+static int
+build(struct build *b, struct err *e)
+{
+	const struct sandbox_spec *spec = b->spec;
+	const struct sandbox_host *h = b->host;
+	struct sock_filter filter[SECCOMP_PROGRAM_MAX];
+	int listeners[SANDBOX_LISTENERS_MAX];
+	sigset_t none;
+
+	(void)umask(0);
+	if (cgroup_enter(b->cgroup, e) < 0)
+		return -1;
+	/* Now, so that its root is the group just entered. */
+	if (unshare(CLONE_NEWCGROUP) == 0)
+		b->posture |= WALL_CGROUP_NS;
+	if (!h->root) {
+		if (ns_map_self(b->uid, b->gid, e) < 0)
+			return -1;
+		b->posture |= WALL_USER_NS;
+	}
+	if (take_stdio(b, e) < 0)
+		return -1;
+	if (make_listeners(b, listeners, e) < 0)
+		return err_add(e, "listener inside");
+	if (sethostname(spec->hostname, strlen(spec->hostname)) < 0)
+		return err_sys(e, "sethostname %s", spec->hostname);
+	if (root_build(b, e) < 0)
+		return err_add(e, "root file system");
+	if (chdir(spec->chdir_path) < 0)
+		return err_sys(e, "chdir %s", spec->chdir_path);
+	if (setsid() < 0)
+		return err_sys(e, "setsid");
+	if (ns_keyring_cut(e) == 0)
+		b->posture |= WALL_KEYRING;
+
+	if (ns_drop_rights(h->root ? b->uid : (uid_t)-1, b->gid, e) < 0)
+		return -1;
+	b->posture |= WALL_CAPS | (h->root ? WALL_PRIVATE_UID : 0);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(e, "no_new_privs");
+	b->posture |= WALL_NO_NEW_PRIVS;
+	if (set_limits(b, e) < 0 || set_landlock(b, e) < 0)
+		return -1;
+	/* A change of uid clears it: only now. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return err_sys(e, "parent-death signal");
+	(void)umask(022);
+	(void)sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return err_sys(e, "sigprocmask");
+
+	b->posture |= WALL_SECCOMP;
+	memcpy(filter, h->filter, h->n_filter * sizeof(filter[0]));
+	if (seccomp_install(filter, h->n_filter, e) < 0)
+		return -1;
+	if (say_built(b, listeners, e) < 0)
+		return -1;
+	return become_init(b, e);
+}
+
+/*
+ * Standard streams to 0..2. A directory among them would lead out, past the
+ * mount namespace.
+ */
+static int
+take_stdio(struct build *b, struct err *e)
+{
+	for (int i = 0; i < 3; i++) {
+		int from = b->spec->stdio[i];
+		own_fd int null = -1;
+		struct stat st;
+
+		if (from < 0) {
+			null = open("/dev/null", O_RDWR | O_CLOEXEC);
+			if (null < 0)
+				return err_sys(e, "open /dev/null");
+			from = null;
+		}
+		if (fstat(from, &st) < 0)
+			return err_sys(e, "standard stream %d", i);
+		if (S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
+			return err_set(e,
+			    "standard stream %d is a %s: it would lead out", i,
+			    S_ISDIR(st.st_mode) ? "directory" : "disk");
+		/* An anonymous pipe has no name and no other owner: let the
+		 * sandbox open /dev/stdout. */
+		if (b->host->root && S_ISFIFO(st.st_mode) && st.st_nlink == 1)
+			(void)fchown(from, b->uid, b->gid);
+		if (from == i) {
+			if (fd_cloexec(i, false, e) < 0)
+				return -1;
+		} else if (dup2(from, i) < 0) {
+			return err_sys(e, "dup2 standard stream %d", i);
+		}
+	}
+	return 0;
+}
+
+static int
+make_listeners(const struct build *b, int out[], struct err *e)
+{
+	const struct sandbox_spec *spec = b->spec;
+
+	if (spec->n_listen > 0 && ns_loopback_up(e) < 0)
+		return -1;
+	for (unsigned i = 0; i < spec->n_listen; i++) {
+		struct sockaddr_in at = {
+			.sin_family = AF_INET,
+			.sin_port = htons(spec->listen_port[i]),
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		};
+
+		/* Left open on failure: this process ends then. */
+		out[i] = socket(
+		    AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (out[i] < 0)
+			return err_sys(e, "socket");
+		if (bind(out[i], (struct sockaddr *)&at, sizeof(at)) < 0)
+			return err_sys(e, "bind port %u", spec->listen_port[i]);
+		if (listen(out[i], LISTEN_BACKLOG) < 0)
+			return err_sys(e, "listen");
+	}
+	return 0;
+}
+
+/* A hard limit that is lower already stays: raising needs a right. */
+static int
+set_limits(struct build *b, struct err *e)
+{
+	const struct sandbox_limits *l = b->limits;
+	const bool memory = b->cgroup->has[CGROUP_MEMORY];
+	const struct {
+		int what;
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{ RLIMIT_CORE, "core", 0 },
+		{ RLIMIT_NOFILE, "nofile", l->nofile },
+		/* Private to the uid, so it bounds this sandbox only. */
+		{ RLIMIT_NPROC, "nproc", l->pids_max },
+		{ RLIMIT_FSIZE, "fsize",
+		    b->spec->write_back ? RLIM_INFINITY : l->disk_bytes },
+		{ RLIMIT_MEMLOCK, "memlock", 64 * 1024 },
+		{ RLIMIT_MSGQUEUE, "msgqueue", 800 * 1024 },
+		/* For each process: all there is without a memory cgroup. */
+		{ RLIMIT_DATA, "data",
+		    memory ? RLIM_INFINITY : l->memory_bytes },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rlimit64 now, set;
+
+		if (syscall(SYS_prlimit64, 0, rows[i].what, NULL, &now) < 0)
+			return err_sys(e, "getrlimit %s", rows[i].name);
+		set.rlim_max =
+		    rows[i].value < now.rlim_max ? rows[i].value : now.rlim_max;
+		set.rlim_cur = set.rlim_max;
+		if (syscall(SYS_prlimit64, 0, rows[i].what, &set, NULL) < 0)
+			return err_sys(e, "setrlimit %s", rows[i].name);
+	}
+	b->posture |= WALL_RLIMITS;
+	return 0;
+}
+
+/*
+ * A second wall: what is not below the new root, such as a file of the host
+ * behind a descriptor that should not be here, is out of reach.
+ */
+static int
+set_landlock(struct build *b, struct err *e)
+{
+	const int abi = b->host->landlock_abi;
+	const struct {
+		const char *path;
+		unsigned access;
+	} rows[] = {
+		{ "/", LANDLOCK_READ | LANDLOCK_EXECUTE },
+		{ "/dev", LANDLOCK_WRITE | LANDLOCK_DEVICE },
+		{ "/tmp", LANDLOCK_WRITE },
+		{ b->workspace_path, LANDLOCK_WRITE },
+	};
+	own_fd int rules = -1;
+
+	if (abi == 0)
+		return 0;
+	rules = landlock_new(abi, LANDLOCK_SCOPES, e);
+	if (rules < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (landlock_allow(rules, abi, AT_FDCWD, rows[i].path,
+			rows[i].access, e) < 0)
+			return -1;
+	}
+	if (landlock_enforce(rules, e) < 0)
+		return -1;
+	b->posture |= WALL_LANDLOCK_FS | (abi >= 6 ? WALL_LANDLOCK_SCOPE : 0);
+	return 0;
+}
+
+static int
+say_built(const struct build *b, const int *listeners, struct err *e)
+{
+	struct control_report report = {
+		.kind = CONTROL_BUILT,
+		.value = b->posture,
+	};
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int) * SANDBOX_LISTENERS_MAX)];
+	} control = {};
+	struct iovec part = { .iov_base = &report, .iov_len = sizeof(report) };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	size_t n = sizeof(int) * b->spec->n_listen;
+
+	if (n > 0) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = (socklen_t)CMSG_SPACE(n);
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = (socklen_t)CMSG_LEN(n);
+		memcpy(CMSG_DATA(&control.head), listeners, n);
+	}
+	if (sendmsg(b->control, &message, MSG_NOSIGNAL) < 0)
+		return err_sys(e, "report to the caller");
+	return 0;
+}
+
+static int
+become_init(const struct build *b, struct err *e)
+{
+	enum { ARGS_MAX = 4096 };
+	const char *argv[ARGS_MAX + 2] = { CONTROL_INIT_NAME };
+	size_t n = 0;
+
+	while (b->spec->argv[n] != NULL) {
+		if (n == ARGS_MAX)
+			return err_set(e, "over %d arguments", ARGS_MAX);
+		argv[n + 1] = b->spec->argv[n];
+		n++;
+	}
+	argv[n + 1] = NULL;
+	if (b->control == CONTROL_FD) {
+		if (fd_cloexec(CONTROL_FD, false, e) < 0)
+			return -1;
+	} else if (dup2(b->control, CONTROL_FD) < 0) {
+		return err_sys(e, "dup2 the control socket");
+	}
+	if (fd_close_from(CONTROL_FD + 1, e) < 0)
+		return -1;
+	(void)syscall(SYS_execve, CONTROL_BINARY, argv, b->spec->envp);
+	return err_sys(e, "execute %s", CONTROL_BINARY);
+}

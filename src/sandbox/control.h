@@ -1,0 +1,40 @@
+/*
+ * sandbox/control.h: what travels on the control socket of one sandbox.
+ *
+ * SOCK_SEQPACKET between the caller of sandbox_start and, first, the process
+ * that builds the sandbox, then PID 1 inside, which that process becomes. The
+ * caller trusts neither: sizes are checked, numbers are only reported.
+ */
+#ifndef SANDBOX_CONTROL_H
+#define SANDBOX_CONTROL_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum { CONTROL_FD = 3 }; /* where PID 1 finds it */
+
+/* Where the static program lies in every sandbox, and what PID 1 is called. */
+#define CONTROL_BINARY "/run/paddock/paddock"
+#define CONTROL_INIT_NAME "paddock-init"
+
+enum control_kind {
+	CONTROL_BUILT, /* value: the posture; listeners come with it */
+	CONTROL_FAILED, /* value: errno; text says what failed */
+	CONTROL_NOT_STARTED, /* value: errno of execve */
+	CONTROL_ENDED, /* value: wait status of the command */
+};
+
+struct control_report {
+	uint32_t kind; /* enum control_kind */
+	uint32_t value;
+	char text[ERR_TEXT_BYTES]; /* NUL-terminated; checked by the reader */
+};
+_Static_assert(sizeof(struct control_report) == 8 + ERR_TEXT_BYTES, "padding");
+
+struct control_request {
+	uint32_t signo; /* for the command's process group */
+};
+_Static_assert(sizeof(struct control_request) == 4, "padding");
+
+#endif

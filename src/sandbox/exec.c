@@ -1,0 +1,483 @@
+#include "sandbox/exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "sandbox/sandbox.h"
+#include "sys/fd.h"
+
+enum {
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_EXECUTABLE = 126, /* as shells have it */
+	EXIT_NOT_FOUND = 127,
+	EXIT_SIGNAL = 128,
+	ENV_MAX = 256, /* --env options */
+	PASSED_ON_MAX = 16,
+};
+#define MIB ((uint64_t)1024 * 1024)
+#define INSIDE_PATH \
+	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+struct options {
+	const char *dir;
+	bool write_back;
+	bool json;
+	struct sandbox_limits limits;
+	const char *env[ENV_MAX + PASSED_ON_MAX + 1]; /* with the fixed ones */
+	size_t n_env;
+	char **command;
+};
+
+static const char usage_text[] =
+    "usage: paddock exec [options] -- COMMAND [ARGUMENT...]\n"
+    "\n"
+    "Runs COMMAND in a sandbox that sees the current folder. What it writes\n"
+    "there vanishes at the end; the network is off; nothing else of this\n"
+    "machine is visible but the programs under /usr.\n"
+    "\n"
+    "  --dir DIR          this folder instead of the current one\n"
+    "  --write-back       write to the folder itself\n"
+    "  --env NAME=VALUE   set a variable inside (may be repeated)\n"
+    "  --memory MIB       limit of memory, files in /tmp included (2048)\n"
+    "  --disk MIB         limit of files written (half the memory)\n"
+    "  --pids N           limit of processes and threads (512)\n"
+    "  --cpu N            limit of processor time, in processors: 1, 0.5\n"
+    "  --wall SECONDS     end it after this time\n"
+    "  --json             one line about the end, on standard error\n"
+    "\n"
+    "The exit status is the command's, 128 and the signal's number when a\n"
+    "signal ended it, 127 when it was not found, 1 when there was no sandbox.\n"
+    "\n"
+    "example: paddock exec --memory 512 --wall 60 -- python3 agent.py\n";
+
+static int parse(int argc, char **argv, struct options *o);
+static int parse_value(struct options *o, const char *name, const char *value);
+static int parse_amount(
+    const char *name, const char *value, uint64_t unit, uint64_t *out);
+static int usage_error(const char *fmt, const char *what);
+static void fill_env(struct options *o);
+static int find_folder(
+    const char *dir, char path[static PATH_MAX], int *fd, struct err *e);
+static bool is_below(const char *path, const char *dir);
+static int run(const struct options *o, struct err *e);
+static int watch(struct sandbox *sb, int signals, struct err *e);
+static int tell_end(const struct options *o, const struct sandbox *sb,
+    const struct sandbox_end *end);
+static void tell_json(const struct sandbox *sb, const struct sandbox_end *end,
+    uint32_t posture, int status);
+
+int
+exec_main(int argc, char **argv)
+{
+	struct options o = { .dir = "." };
+	struct err e = {};
+	int r = parse(argc, argv, &o);
+
+	if (r >= 0)
+		return r;
+	fill_env(&o);
+	r = run(&o, &e);
+	if (r < 0) {
+		(void)fprintf(stderr, "paddock: exec: %s\n", e.text);
+		return EXIT_FAILED;
+	}
+	return r;
+}
+
+/* -1 to go on, else the exit status. */
+static int
+parse(int argc, char **argv, struct options *o)
+{
+	int i = 1;
+
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		const char *name = argv[i];
+		char copy[64];
+		const char *value = strchr(name, '=');
+
+		if (strcmp(name, "--") == 0) {
+			i++;
+			break;
+		}
+		if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+			(void)fputs(usage_text, stdout);
+			return 0;
+		}
+		if (strcmp(name, "--write-back") == 0) {
+			o->write_back = true;
+			continue;
+		}
+		if (strcmp(name, "--json") == 0) {
+			o->json = true;
+			continue;
+		}
+		if (value != NULL) {
+			struct str s = { name, (size_t)(value - name) };
+
+			if (str_copy(s, copy, sizeof(copy)) < 0)
+				return usage_error("unknown option %s", name);
+			name = copy;
+			value++;
+		} else {
+			value = i + 1 < argc ? argv[++i] : NULL;
+		}
+		if (parse_value(o, name, value) != 0)
+			return EXIT_USAGE;
+	}
+	if (i >= argc)
+		return usage_error("no command%s", "");
+	o->command = argv + i;
+	return -1;
+}
+
+static int
+parse_value(struct options *o, const char *name, const char *value)
+{
+	const struct {
+		const char *name;
+		uint64_t unit;
+		uint64_t *out;
+	} amounts[] = {
+		{ "--memory", MIB, &o->limits.memory_bytes },
+		{ "--disk", MIB, &o->limits.disk_bytes },
+		{ "--pids", 1, &o->limits.pids_max },
+		{ "--cpu", 1000, &o->limits.cpu_milli },
+		{ "--wall", 1000, &o->limits.wall_ms },
+	};
+
+	for (size_t i = 0; i < sizeof(amounts) / sizeof(amounts[0]); i++) {
+		if (strcmp(name, amounts[i].name) == 0)
+			return parse_amount(
+			    name, value, amounts[i].unit, amounts[i].out);
+	}
+	if (strcmp(name, "--dir") == 0 && value != NULL) {
+		o->dir = value;
+		return 0;
+	}
+	if (strcmp(name, "--env") == 0 && value != NULL) {
+		if (strchr(value, '=') == NULL || value[0] == '=')
+			return usage_error(
+			    "--env %s: expected NAME=VALUE", value);
+		if (o->n_env == ENV_MAX)
+			return usage_error(
+			    "too many variables at --env %s", value);
+		o->env[o->n_env++] = value;
+		return 0;
+	}
+	if (value == NULL)
+		return usage_error("%s needs a value, or is unknown", name);
+	return usage_error("unknown option %s", name);
+}
+
+/* A positive number with up to three decimals where the unit allows. */
+static int
+parse_amount(const char *name, const char *value, uint64_t unit, uint64_t *out)
+{
+	struct str s = str_of(value), whole, part = STR("");
+	size_t dot = str_find(s, '.');
+	uint64_t a = 0, b = 0, scale = unit;
+
+	whole = (struct str){ s.p, dot };
+	if (dot < s.n)
+		part = (struct str){ s.p + dot + 1, s.n - dot - 1 };
+	for (size_t i = 0; i < part.n; i++)
+		scale = scale % 10 == 0 ? scale / 10 : 0;
+	if (value == NULL || str_to_u64(whole, &a) < 0 ||
+	    (dot < s.n && (scale == 0 || str_to_u64(part, &b) < 0)) ||
+	    a > UINT32_MAX || a * unit + b * scale == 0) {
+		(void)fprintf(stderr,
+		    "paddock: exec: %s: \"%s\" is not a number above 0%s\n",
+		    name, value != NULL ? value : "",
+		    unit == 1000 ? " (three decimals at most)" : "");
+		return EXIT_USAGE;
+	}
+	*out = a * unit + b * scale;
+	return 0;
+}
+
+static int
+usage_error(const char *fmt, const char *what)
+{
+	char text[ERR_TEXT_BYTES];
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	(void)snprintf(text, sizeof(text), fmt, what);
+#pragma GCC diagnostic pop
+	(void)fprintf(
+	    stderr, "paddock: exec: %s\nTry: paddock exec --help\n", text);
+	return EXIT_USAGE;
+}
+
+/* A new environment; of the caller's only what names no secret. */
+static void
+fill_env(struct options *o)
+{
+	static const char *const fixed[] = { "PATH=" INSIDE_PATH, "HOME=/tmp",
+		"TMPDIR=/tmp", "USER=agent", "LOGNAME=agent", "SHELL=/bin/sh" };
+	static const char *const passed[] = { "TERM", "LANG", "LC_ALL", "TZ",
+		"NO_COLOR" };
+	static char kept[sizeof(passed) / sizeof(passed[0])][256];
+	const char *all[ENV_MAX + PASSED_ON_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		all[n++] = fixed[i];
+	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
+		const char *value = getenv(passed[i]);
+		int room = (int)sizeof(kept[i]);
+
+		if (value != NULL &&
+		    snprintf(kept[i], sizeof(kept[i]), "%s=%s", passed[i],
+			value) < room)
+			all[n++] = kept[i];
+	}
+	/* The user's come last and replace earlier ones of the same name. */
+	for (size_t i = 0; i < o->n_env; i++) {
+		size_t len = strcspn(o->env[i], "=") + 1, at = 0;
+
+		while (at < n && strncmp(all[at], o->env[i], len) != 0)
+			at++;
+		all[at] = o->env[i];
+		n += at == n;
+	}
+	memcpy(o->env, all, n * sizeof(all[0]));
+	o->env[n] = NULL;
+	o->n_env = n;
+}
+
+/* The folder, and the path at which it is seen inside: the same as outside
+ * where that does not hide what the sandbox itself needs. */
+static int
+find_folder(const char *dir, char path[static PATH_MAX], int *fd, struct err *e)
+{
+	static const char *const never[] = { "/proc", "/sys", "/dev/pts",
+		"/boot" };
+	static const char *const whole[] = { "/", "/etc", "/usr", "/var",
+		"/run", "/dev", "/home" };
+	static const char *const taken[] = { "/usr", "/etc", "/dev", "/run",
+		"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+		"/var/tmp" };
+
+	if (realpath(dir, path) == NULL)
+		return err_sys(e, "work folder %s", dir);
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
+		if (is_below(path, never[i]))
+			return err_set(e,
+			    "work folder %s: choose a folder "
+			    "with files of yours (--dir)",
+			    path);
+	}
+	for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
+		if (strcmp(path, whole[i]) == 0)
+			return err_set(e,
+			    "work folder %s: the sandbox would "
+			    "see too much; choose one below it "
+			    "(--dir)",
+			    path);
+	}
+	*fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0)
+		return err_sys(e, "work folder %s", path);
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		if (is_below(path, taken[i]) || strcmp(path, "/tmp") == 0)
+			(void)str_copy(STR("/workspace"), path, PATH_MAX);
+	}
+	return 0;
+}
+
+static bool
+is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 &&
+	    (path[n] == '/' || path[n] == '\0');
+}
+
+/* The exit status, or -1. */
+static int
+run(const struct options *o, struct err *e)
+{
+	static struct sandbox_host host;
+	char path[PATH_MAX];
+	own_fd int folder = -1, self = -1, signals = -1;
+	struct sandbox sb;
+	struct sandbox_end end;
+	struct sandbox_spec spec = {
+		.argv = (const char *const *)o->command,
+		.envp = o->env,
+		.stdio = { 0, 1, 2 },
+		.write_back = o->write_back,
+		.limits = o->limits,
+	};
+	sigset_t mask;
+	int r;
+
+	self = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	if (self < 0)
+		return err_sys(e, "open /proc/self/exe");
+	if (find_folder(o->dir, path, &folder, e) < 0 ||
+	    sandbox_host_init(&host, self, e) < 0)
+		return -1;
+	spec.workspace_fd = folder;
+	spec.workspace_path = path;
+
+	(void)sigemptyset(&mask);
+	(void)sigaddset(&mask, SIGINT);
+	(void)sigaddset(&mask, SIGTERM);
+	(void)sigaddset(&mask, SIGHUP);
+	(void)sigaddset(&mask, SIGQUIT);
+	(void)sigaddset(&mask, SIGUSR1);
+	(void)sigaddset(&mask, SIGUSR2);
+	(void)sigaddset(&mask, SIGPIPE);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return err_sys(e, "sigprocmask");
+	signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0)
+		return err_sys(e, "signalfd");
+
+	if (sandbox_start(&host, &spec, &sb, e) < 0)
+		return -1;
+	/* While the command runs: what an earlier crash left. */
+	(void)sandbox_sweep(&host);
+	r = watch(&sb, signals, e);
+	if (r == 0)
+		r = sandbox_reap(&sb, &end, e);
+	if (r == 0)
+		r = tell_end(o, &sb, &end);
+	sandbox_fini(&sb);
+	return r;
+}
+
+/* Until everything inside is over. */
+static int
+watch(struct sandbox *sb, int signals, struct err *e)
+{
+	struct pollfd wait[2] = {
+		{ .fd = sb->pidfd, .events = POLLIN },
+		{ .fd = signals, .events = POLLIN },
+	};
+	int64_t until_ns =
+	    sb->started_ns + (int64_t)sb->limits.wall_ms * 1000 * 1000;
+
+	while ((wait[0].revents & POLLIN) == 0) {
+		struct signalfd_siginfo info;
+		struct err ignored;
+		int timeout = -1;
+
+		if (sb->limits.wall_ms > 0 && sb->killed_for == LIMIT_NONE) {
+			int64_t left = until_ns - clock_mono_ns();
+
+			if (left <= 0) {
+				sandbox_kill(sb, LIMIT_WALL);
+				continue;
+			}
+			/* Rounded up, so that the last wait is not a spin. */
+			left = left / (1000 * 1000) + 1;
+			timeout = left > INT_MAX ? INT_MAX : (int)left;
+		}
+		if (poll(wait, 2, timeout) < 0 && errno != EINTR)
+			return err_sys(e, "poll");
+		if ((wait[1].revents & POLLIN) == 0 ||
+		    read(signals, &info, sizeof(info)) != sizeof(info))
+			continue;
+		/* Fails when the command has just ended: then all is over. */
+		if (info.ssi_signo != SIGPIPE)
+			(void)sandbox_signal(sb, (int)info.ssi_signo, &ignored);
+	}
+	return 0;
+}
+
+/* Says why it ended, where that is not the command's own doing. */
+static int
+tell_end(const struct options *o, const struct sandbox *sb,
+    const struct sandbox_end *end)
+{
+	const struct sandbox_limits *l = &sb->limits;
+	const char *name = o->command[0];
+	int status = EXIT_FAILED;
+
+	switch (end->kind) {
+	case END_EXIT:
+		status = end->code;
+		break;
+	case END_SIGNAL:
+		status = EXIT_SIGNAL + end->code;
+		break;
+	case END_NOT_STARTED:
+		status =
+		    end->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+		(void)fprintf(stderr,
+		    "paddock: exec: %s: %s (inside there is /usr, the work "
+		    "folder, and PATH=%s)\n",
+		    name, strerror(end->code), INSIDE_PATH);
+		break;
+	}
+	switch (end->limit) {
+	case LIMIT_WALL:
+		(void)fprintf(stderr, "paddock: stopped: %s (limit %g s)\n",
+		    sandbox_limit_name(end->limit), (double)l->wall_ms / 1000);
+		break;
+	case LIMIT_MEMORY:
+		(void)fprintf(stderr,
+		    "paddock: stopped: %s (limit %llu MiB, %llu killed)\n",
+		    sandbox_limit_name(end->limit),
+		    (unsigned long long)(l->memory_bytes / MIB),
+		    (unsigned long long)end->oom_kills);
+		break;
+	case LIMIT_PIDS:
+		(void)fprintf(stderr,
+		    "paddock: limit: %s (limit %llu, %llu forks refused)\n",
+		    sandbox_limit_name(end->limit),
+		    (unsigned long long)l->pids_max,
+		    (unsigned long long)end->pids_refused);
+		break;
+	case LIMIT_NONE:
+	case LIMIT_STOPPED:
+	case LIMIT_COUNT:
+		break;
+	}
+	if (o->json)
+		tell_json(sb, end, sb->posture, status);
+	return status;
+}
+
+static void
+tell_json(const struct sandbox *sb, const struct sandbox_end *end,
+    uint32_t posture, int status)
+{
+	const char *comma = "";
+
+	(void)fprintf(stderr,
+	    "{\"status\":%d,\"limit\":\"%s\",\"wall_us\":%llu,\"cpu_us\":%llu,"
+	    "\"memory_max_bytes\":%llu,\"oom_kills\":%llu,"
+	    "\"pids_refused\":%llu,\"uid\":%u,\"walls\":[",
+	    status, sandbox_limit_name(end->limit),
+	    (unsigned long long)end->wall_ns / 1000,
+	    (unsigned long long)end->cpu_ns / 1000,
+	    (unsigned long long)end->memory_max_bytes,
+	    (unsigned long long)end->oom_kills,
+	    (unsigned long long)end->pids_refused, sb->uid);
+	for (uint32_t i = 0; i < WALL_COUNT; i++) {
+		uint32_t wall = 1U << i;
+
+		if ((posture & wall) == 0)
+			continue;
+		(void)fprintf(
+		    stderr, "%s\"%s\"", comma, sandbox_wall_name(wall));
+		comma = ",";
+	}
+	(void)fputs("]}\n", stderr);
+}

@@ -1,0 +1,11 @@
+/*
+ * sandbox/exec.h: `paddock exec`, the short path: one command in one sandbox,
+ * without a daemon, a policy or a trace.
+ */
+#ifndef SANDBOX_EXEC_H
+#define SANDBOX_EXEC_H
+
+/* argv[0] is "exec". Returns the exit status of the program. */
+int exec_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,475 @@
+/*
+ * sandbox/root.c: the file system of a sandbox, made from nothing.
+ *
+ * /                tmpfs, read-only in the end: /etc, /dev and empty places
+ * /usr             the host's, read-only; /bin, /lib and so on as on the host
+ * /tmp, /dev/shm   one tmpfs with the limits of bytes and inodes ("scratch")
+ * /proc            of this pid namespace, read-only
+ * work folder      overlay: the folder below, scratch above
+ *
+ * Paths without a leading slash are relative to the new root, which is the
+ * working directory; those with one are the host's until mount_pivot.
+ */
+#include "sandbox/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "sandbox/control.h"
+#include "sys/fd.h"
+#include "sys/mount.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+enum {
+	ROOT_FLAGS = MOUNT_NOSUID | MOUNT_NOEXEC,
+	DATA_FLAGS = MOUNT_NOSUID | MOUNT_NODEV,
+};
+
+static int make_root(struct build *b, struct err *e);
+static int make_system(struct err *e);
+static int make_etc(const struct build *b, struct err *e);
+static int make_dev(const struct build *b, struct err *e);
+static int make_proc(struct build *b, struct err *e);
+static int make_scratch(struct build *b, struct err *e);
+static int make_workspace(struct build *b, struct err *e);
+static int make_overlay(struct build *b, int lower, struct err *e);
+static int open_here(int fd, struct err *e);
+static int put_file(const char *path, const char *text, struct err *e);
+static int put_dir(const char *path, mode_t mode, struct err *e);
+static int put_path(const char *path, struct err *e);
+static int put_mount(int mount, const char *path, struct err *e);
+static int put_copy(
+    const char *from, const char *path, unsigned flags, struct err *e);
+
+int
+root_build(struct build *b, struct err *e)
+{
+	own_fd int root = -1, self = -1, binary = -1;
+
+	if (mount_private(e) < 0 || make_root(b, e) < 0)
+		return -1;
+	root = b->root;
+	if (make_system(e) < 0 || make_etc(b, e) < 0 || make_dev(b, e) < 0 ||
+	    make_proc(b, e) < 0 || make_scratch(b, e) < 0 ||
+	    make_workspace(b, e) < 0)
+		return -1;
+	if (put_dir("run/paddock", 0755, e) < 0 ||
+	    put_file(CONTROL_BINARY + 1, "", e) < 0)
+		return -1;
+	self = open_here(b->host->binary_fd, e);
+	if (self < 0)
+		return err_add(e, "the program itself");
+	binary = mount_copy(self, "", false, DATA_FLAGS | MOUNT_RDONLY, -1, e);
+	if (binary < 0 || put_mount(binary, CONTROL_BINARY + 1, e) < 0)
+		return err_add(e, "the program itself");
+	if (mount_restrict(root, ROOT_FLAGS | MOUNT_RDONLY, e) < 0 ||
+	    mount_pivot(e) < 0)
+		return -1;
+	b->posture |= WALL_MOUNT_NS | WALL_DISK;
+	return 0;
+}
+
+/* On top of the host's "/", which this namespace leaves at the end. */
+static int
+make_root(struct build *b, struct err *e)
+{
+	const struct mount_option options[] = {
+		{ "size", "1m" },
+		{ "nr_inodes", "512" },
+		{ "mode", "755" },
+	};
+	own_fd int root =
+	    mount_new("tmpfs", options, COUNT(options), ROOT_FLAGS, e);
+
+	if (root < 0)
+		return -1;
+	if (mount_attach(root, AT_FDCWD, "/", e) < 0)
+		return -1;
+	if (fchdir(root) < 0)
+		return err_sys(e, "fchdir to the new root");
+	b->root = fd_take(&root);
+	return 0;
+}
+
+/* /usr, and beside it the links or directories that lead there. */
+static int
+make_system(struct err *e)
+{
+	static const char *const beside[] = { "/bin", "/sbin", "/lib", "/lib32",
+		"/lib64", "/libx32" };
+	const unsigned flags = DATA_FLAGS | MOUNT_RDONLY;
+
+	if (put_dir("usr", 0755, e) < 0 ||
+	    put_copy("/usr", "usr", flags, e) < 0)
+		return -1;
+	for (size_t i = 0; i < COUNT(beside); i++) {
+		const char *inside = beside[i] + 1;
+		char target[PATH_MAX];
+		ssize_t n = readlink(beside[i], target, sizeof(target) - 1);
+
+		if (n >= 0) {
+			target[n] = '\0';
+			if (symlink(target, inside) < 0)
+				return err_sys(e, "symlink %s", inside);
+		} else if (errno == EINVAL) { /* a directory of its own */
+			if (put_dir(inside, 0755, e) < 0 ||
+			    put_copy(beside[i], inside, flags, e) < 0)
+				return -1;
+		} else if (errno != ENOENT) {
+			return err_sys(e, "readlink %s", beside[i]);
+		}
+	}
+	return 0;
+}
+
+/* Nothing of the host's /etc but what the programs of its /usr depend on. */
+static int
+make_etc(const struct build *b, struct err *e)
+{
+	static const char *const of_host[] = { "/etc/ld.so.cache",
+		"/etc/alternatives", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
+		"/etc/localtime" };
+	char text[512];
+
+	if (put_dir("etc", 0755, e) < 0 || put_dir("etc/ssl", 0755, e) < 0)
+		return -1;
+	(void)snprintf(text, sizeof(text),
+	    "root:x:0:0:root:/:/usr/sbin/nologin\n"
+	    "agent:x:%u:%u:agent:/tmp:/bin/sh\n"
+	    "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
+	    b->uid, b->gid);
+	if (put_file("etc/passwd", text, e) < 0)
+		return -1;
+	(void)snprintf(text, sizeof(text),
+	    "root:x:0:\nagent:x:%u:\nnogroup:x:65534:\n", b->gid);
+	if (put_file("etc/group", text, e) < 0)
+		return -1;
+	(void)snprintf(text, sizeof(text),
+	    "127.0.0.1 localhost %s\n::1 localhost\n", b->spec->hostname);
+	if (put_file("etc/hosts", text, e) < 0)
+		return -1;
+	if (put_file("etc/nsswitch.conf",
+		"passwd: files\ngroup: files\nhosts: files dns\n", e) < 0 ||
+	    put_file("etc/resolv.conf", "", e) < 0)
+		return -1;
+	for (size_t i = 0; i < COUNT(of_host); i++) {
+		struct stat st;
+		const char *inside = of_host[i] + 1;
+		int r;
+
+		if (stat(of_host[i], &st) < 0)
+			continue; /* a host without it has programs without */
+		r = S_ISDIR(st.st_mode) ? put_dir(inside, 0755, e)
+					: put_file(inside, "", e);
+		if (r < 0 ||
+		    put_copy(of_host[i], inside,
+			DATA_FLAGS | MOUNT_NOEXEC | MOUNT_RDONLY, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+make_dev(const struct build *b, struct err *e)
+{
+	static const struct {
+		const char *path; /* the host's, for want of mknod */
+		unsigned minor;
+	} nodes[] = {
+		{ "/dev/null", 3 },
+		{ "/dev/zero", 5 },
+		{ "/dev/full", 7 },
+		{ "/dev/random", 8 },
+		{ "/dev/urandom", 9 },
+	};
+	static const struct {
+		const char *target, *path;
+	} links[] = {
+		{ "/proc/self/fd", "dev/fd" },
+		{ "/proc/self/fd/0", "dev/stdin" },
+		{ "/proc/self/fd/1", "dev/stdout" },
+		{ "/proc/self/fd/2", "dev/stderr" },
+		{ "pts/ptmx", "dev/ptmx" },
+	};
+	const struct mount_option pts[] = {
+		{ "mode", "620" },
+		{ "ptmxmode", "666" },
+	};
+	own_fd int devpts = -1;
+
+	if (put_dir("dev", 0755, e) < 0 || put_dir("dev/pts", 0755, e) < 0 ||
+	    put_dir("dev/shm", 0755, e) < 0)
+		return -1;
+	for (size_t i = 0; i < COUNT(nodes); i++) {
+		const char *inside = nodes[i].path + 1;
+
+		/* Numbers of memory devices: devices.txt of the kernel. */
+		if (b->host->root &&
+		    mknod(inside, S_IFCHR | 0666, makedev(1, nodes[i].minor)) ==
+			0)
+			continue;
+		if (put_file(inside, "", e) < 0 ||
+		    put_copy(nodes[i].path, inside, ROOT_FLAGS, e) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < COUNT(links); i++) {
+		if (symlink(links[i].target, links[i].path) < 0)
+			return err_sys(e, "symlink %s", links[i].path);
+	}
+	devpts = mount_new(
+	    "devpts", pts, COUNT(pts), MOUNT_NOSUID | MOUNT_NOEXEC, e);
+	if (devpts < 0 || put_mount(devpts, "dev/pts", e) < 0)
+		return -1;
+	return 0;
+}
+
+/*
+ * Read-only, so that no sysctl and no other file of the kernel can be
+ * written, whoever its owner is. What says more about the machine than a
+ * program needs is covered. A kernel that hides parts of /proc from the
+ * caller allows only one without system files.
+ */
+static int
+make_proc(struct build *b, struct err *e)
+{
+	static const char *const covered[] = { "proc/kcore", "proc/keys",
+		"proc/key-users", "proc/kallsyms", "proc/sysrq-trigger",
+		"proc/timer_list" };
+	const struct mount_option pids_only[] = { { "subset", "pid" } };
+	const unsigned flags =
+	    MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
+	own_fd int proc = mount_new("proc", NULL, 0, flags, e);
+
+	if (put_dir("proc", 0555, e) < 0)
+		return -1;
+	if (proc < 0 && e->sys == EPERM) {
+		proc = mount_new("proc", pids_only, 1, flags, e);
+		if (proc < 0)
+			return -1;
+		return put_mount(proc, "proc", e);
+	}
+	if (proc < 0 || put_mount(proc, "proc", e) < 0)
+		return -1;
+	for (size_t i = 0; i < COUNT(covered); i++) {
+		if (access(covered[i], F_OK) < 0)
+			continue;
+		if (put_copy("dev/null", covered[i], ROOT_FLAGS | MOUNT_RDONLY,
+			e) < 0)
+			return -1;
+	}
+	b->posture |= WALL_PROC_FULL;
+	return 0;
+}
+
+/*
+ * Lies under /tmp: the parts in use are mounted elsewhere, /tmp itself last
+ * of all, on top of the whole, so that the overlay's own directories cannot
+ * be reached from inside.
+ */
+static int
+make_scratch(struct build *b, struct err *e)
+{
+	char size[32], inodes[32];
+	const struct mount_option options[] = {
+		{ "size", size },
+		{ "nr_inodes", inodes },
+		{ "mode", "755" },
+	};
+	own_fd int scratch = -1, shm = -1;
+
+	(void)snprintf(size, sizeof(size), "%llu",
+	    (unsigned long long)b->limits->disk_bytes);
+	(void)snprintf(inodes, sizeof(inodes), "%llu",
+	    (unsigned long long)b->limits->inodes);
+	scratch = mount_new("tmpfs", options, COUNT(options), DATA_FLAGS, e);
+	if (scratch < 0 || put_dir("tmp", 0755, e) < 0 ||
+	    put_mount(scratch, "tmp", e) < 0)
+		return -1;
+	if (put_dir("tmp/tmp", 01777, e) < 0 ||
+	    put_dir("tmp/shm", 01777, e) < 0)
+		return -1;
+	shm = mount_copy(AT_FDCWD, "tmp/shm", false, 0, -1, e);
+	if (shm < 0 || put_mount(shm, "dev/shm", e) < 0)
+		return -1;
+	/* A usual place for temporary files, and the only one under /var. */
+	if (put_dir("var", 0755, e) < 0 || put_dir("run", 0755, e) < 0)
+		return -1;
+	if (symlink("/tmp", "var/tmp") < 0)
+		return err_sys(e, "symlink var/tmp");
+	return 0;
+}
+
+/* The folder (or an empty one), then /tmp: the folder may lie below it. */
+static int
+make_workspace(struct build *b, struct err *e)
+{
+	const struct sandbox_spec *spec = b->spec;
+	own_fd int folder = -1, work = -1, tmp = -1;
+
+	if (spec->workspace_fd < 0) {
+		if (put_dir("tmp/work", 0755, e) < 0)
+			return -1;
+		if (b->host->root && chown("tmp/work", b->uid, b->gid) < 0)
+			return err_sys(e, "chown the work folder");
+		work = mount_copy(AT_FDCWD, "tmp/work", false, 0, -1, e);
+	} else {
+		folder = open_here(spec->workspace_fd, e);
+		if (folder < 0)
+			return err_add(e, "work folder");
+		work = mount_copy(
+		    folder, "", !b->host->root, DATA_FLAGS, b->idmap, e);
+		if (work < 0 && b->idmap >= 0) {
+			/* Not every file system can. Then its files are as
+			 * free for the agent as they are for strangers. */
+			fd_fini(&b->idmap);
+			work = mount_copy(
+			    folder, "", !b->host->root, DATA_FLAGS, -1, e);
+		} else if (b->idmap >= 0) {
+			b->posture |= WALL_IDMAP;
+		}
+		if (work >= 0 && !spec->write_back) {
+			int overlay = make_overlay(b, work, e);
+
+			if (overlay < 0)
+				return err_add(
+				    e, "overlay over %s", b->workspace_path);
+			(void)fd_take(&work); /* attached, below the overlay */
+			work = overlay;
+		}
+	}
+	if (work < 0)
+		return err_add(e, "work folder %s", b->workspace_path);
+
+	tmp = mount_copy(AT_FDCWD, "tmp/tmp", false, 0, -1, e);
+	if (tmp < 0 || put_mount(tmp, "tmp", e) < 0 ||
+	    put_path(b->workspace_path + 1, e) < 0 ||
+	    put_mount(work, b->workspace_path + 1, e) < 0)
+		return -1;
+	return 0;
+}
+
+static int
+make_overlay(struct build *b, int lower, struct err *e)
+{
+	/* Attributes of our own making: the user's kind is all that a user
+	 * namespace may write, and cannot say where a directory moved. */
+	const struct mount_option options[] = {
+		{ "lowerdir", "tmp/lower" },
+		{ "upperdir", "tmp/upper" },
+		{ "workdir", "tmp/inner" },
+		b->host->root ? (struct mount_option){ "redirect_dir", "on" }
+			      : (struct mount_option){ "userxattr", NULL },
+	};
+	uid_t uid = b->workspace.st_uid;
+	gid_t gid = b->workspace.st_gid;
+	int fd;
+
+	if (put_dir("tmp/lower", 0755, e) < 0 ||
+	    put_dir("tmp/inner", 0755, e) < 0 ||
+	    put_dir("tmp/upper", b->workspace.st_mode & 0777, e) < 0 ||
+	    put_mount(lower, "tmp/lower", e) < 0)
+		return -1;
+	/* The folder itself is the upper one: give it the same owner. */
+	if (b->idmap >= 0) {
+		uid = b->uid;
+		gid = b->gid;
+	}
+	if (b->host->root && chown("tmp/upper", uid, gid) < 0)
+		return err_sys(e, "chown the overlay");
+	fd = mount_new("overlay", options, COUNT(options), DATA_FLAGS, e);
+	if (fd >= 0)
+		b->posture |= WALL_OVERLAY;
+	return fd;
+}
+
+/*
+ * A descriptor from before belongs to the mount namespace of before, and
+ * cannot be copied from there: the same file by its path in this namespace,
+ * or an error when the path leads elsewhere by now.
+ */
+static int
+open_here(int fd, struct err *e)
+{
+	char link[64], path[PATH_MAX];
+	struct stat want, got;
+	own_fd int here = -1;
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return err_sys(e, "readlink %s", link);
+	path[n] = '\0';
+	here = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (here < 0)
+		return err_sys(e, "open %s", path);
+	if (fstat(fd, &want) < 0 || fstat(here, &got) < 0)
+		return err_sys(e, "fstat %s", path);
+	if (want.st_dev != got.st_dev || want.st_ino != got.st_ino)
+		return err_set(e, "%s was replaced by another file", path);
+	return fd_take(&here);
+}
+
+static int
+put_file(const char *path, const char *text, struct err *e)
+{
+	own_fd int fd = open(
+	    path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	size_t n = strlen(text);
+
+	if (fd < 0)
+		return err_sys(e, "create %s", path);
+	if (n > 0 && fd_write_all(fd, text, n, e) < 0)
+		return err_add(e, "%s", path);
+	return 0;
+}
+
+/* The mode as given: the umask is 0 here. */
+static int
+put_dir(const char *path, mode_t mode, struct err *e)
+{
+	if (mkdir(path, mode) < 0)
+		return err_sys(e, "mkdir %s", path);
+	return 0;
+}
+
+/* Every directory on the way; those that are there may stay. */
+static int
+put_path(const char *path, struct err *e)
+{
+	char part[PATH_MAX];
+
+	for (size_t i = 1; i < sizeof(part); i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			return err_sys(e, "mkdir %s", part);
+		if (path[i] == '\0')
+			return 0;
+	}
+	return err_set(e, "work folder: path too long");
+}
+
+static int
+put_mount(int mount, const char *path, struct err *e)
+{
+	return mount_attach(mount, AT_FDCWD, path, e);
+}
+
+static int
+put_copy(const char *from, const char *path, unsigned flags, struct err *e)
+{
+	own_fd int fd = mount_copy(AT_FDCWD, from, true, flags, -1, e);
+
+	if (fd < 0)
+		return -1;
+	return put_mount(fd, path, e);
+}

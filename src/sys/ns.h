@@ -1,0 +1,45 @@
+/*
+ * sys/ns.h: processes in namespaces of their own, and the rights they lose.
+ */
+#ifndef SYS_NS_H
+#define SYS_NS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/*
+ * Runs child(arg) in a new process with these CLONE_NEW* flags, and exits
+ * with what it returns. cgroup_fd (a v2 directory) is where it is born, or
+ * -1. Returns its pid as seen here, with *pidfd to close, or -1.
+ */
+pid_t ns_spawn(uint64_t flags, int cgroup_fd, int (*child)(void *), void *arg,
+    int *pidfd, struct err *e);
+
+/*
+ * A user namespace that exists only to shift owners on a mount: a file of
+ * from_uid is seen as to_uid's, and the other way round. All others belong to
+ * nobody there. Needs root. The descriptor, or -1.
+ */
+int ns_idmap(
+    uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid, struct err *e);
+
+/* In a new user namespace: its only id is the caller's, under the same number.
+ * uid is not 0. */
+int ns_map_self(uid_t uid, gid_t gid, struct err *e);
+
+/*
+ * Drops all capabilities for good: the bounding and the ambient set are
+ * emptied, the securebits that would give some back are locked. uid and gid
+ * are taken on in between, without supplementary groups, unless uid is -1.
+ */
+int ns_drop_rights(uid_t uid, gid_t gid, struct err *e);
+
+/* The loopback interface of this network namespace, up. */
+int ns_loopback_up(struct err *e);
+
+/* A new, empty session keyring instead of the caller's. */
+int ns_keyring_cut(struct err *e);
+
+#endif
