@@ -57,7 +57,7 @@ enum {
 /* MCP and REST (gateway) */
 enum {
 	MCP_MAX_ID_BYTES = 256, /* a request's id or progress token, as JSON */
-	MCP_MAX_SESSIONS = 1024, /* of clients that know initialize */
+	MCP_MAX_SESSIONS = 4096, /* of clients that know initialize */
 	MCP_MAX_SESSIONS_PER_RUN = 16, /* the least recently used one goes */
 	MCP_HELD_MS = 2000, /* no answer yet: the answer becomes a stream */
 	MCP_PROGRESS_MS = 5000, /* between signs of life on a stream */
@@ -135,6 +135,11 @@ enum {
 	APPROVAL_DEADLINE_MS = 15 * 60 * 1000, /* when a policy names none */
 	APPROVAL_DEADLINE_MAX_MS = 7 * 24 * 3600 * 1000, /* a week */
 	APPROVAL_HOLD_MS = 45 * 1000, /* a door holds a request this long */
+	/* Between the structured stop and the kill: the agent may read why, and
+	 * end by itself. */
+	RUN_STOP_GRACE_MS = 2000,
+	WORLD_TIMEOUT_MS = 30 * 1000, /* a tool's answer, unless it says less */
+	TOOLS_USED_MAX = 256, /* tools of a run whose retries are counted */
 	OUTPUT_KEEP_BYTES = 1024 * 1024, /* output kept of a detached run */
 };
 
@@ -146,6 +151,8 @@ enum {
 	BRIDGE_MAX_TOKEN_BYTES = 4096, /* a signed token of any kind */
 	BRIDGE_MAX_SESSION_BYTES = 256, /* ours has far fewer */
 	BRIDGE_MAX_VERSION_BYTES = 32, /* "2026-07-28" and some */
+	/* One message and its tape of JSON_MAX_VALUES. */
+	BRIDGE_MAX_PARSE_BYTES = 64 * 1024 * 1024,
 	BRIDGE_READ_BYTES = 64 * 1024, /* taken from a pipe or socket at once */
 	BRIDGE_CONNECT_MS = 10 * 1000, /* the door is on this machine */
 	/* Messages that hold up the ones behind them: initialize, and

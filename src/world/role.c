@@ -1,0 +1,255 @@
+#include "world/role.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/must.h"
+#include "codec/json.h"
+#include "ipc/peer.h"
+#include "sys/confine.h"
+#include "sys/fd.h"
+#include "sys/loop.h"
+#include "world/result.h"
+#include "world/fdvfs.h"
+#include "world/world.h"
+
+struct open_run {
+	uint64_t run;
+	struct world *world;
+};
+
+struct role_state {
+	struct loop *loop;
+	struct peer supervisor, broker;
+	struct open_run runs[RUNS_MAX]; /* the first n_runs */
+	size_t n_runs;
+	struct arena arena; /* of one call */
+	struct buf out; /* its answer */
+};
+
+static int start(struct role_state *s, int supervisor_fd, struct err *e);
+static void on_supervisor_frame(struct peer *p, const struct frame *f);
+static void on_broker_frame(struct peer *p, const struct frame *f);
+static void on_gone(struct peer *p, const char *why);
+static void on_world_open(struct role_state *s, const struct frame *f);
+static void on_world_call(struct role_state *s, const struct frame *f);
+static void on_world_close(struct role_state *s, const struct frame *f);
+static int call(struct role_state *s, const struct msg_world_call *m,
+    struct str payload, bool *wrote);
+static int call_error(struct role_state *s, const char *code, const char *error,
+    const char *next);
+static struct open_run *run_find(struct role_state *s, uint64_t run);
+
+int
+world_role_main(int supervisor_fd)
+{
+	struct role_state *s = calloc(1, sizeof(*s));
+	struct err e = {};
+	int status = 0;
+
+	log_init("world", LOG_INFO);
+	must(s != NULL);
+	if (start(s, supervisor_fd, &e) < 0 ||
+	    loop_run(s->loop, NULL, NULL, &e) < 0) {
+		log_error("stops why=\"%s\"", e.text);
+		status = 1;
+	}
+	for (size_t i = 0; i < s->n_runs; i++)
+		world_free(s->runs[i].world);
+	peer_close(&s->broker);
+	peer_close(&s->supervisor);
+	loop_free(s->loop);
+	arena_fini(&s->arena);
+	buf_fini(&s->out);
+	free(s);
+	return status;
+}
+
+static int
+start(struct role_state *s, int supervisor_fd, struct err *e)
+{
+	struct msg_ready ready = { .role = ROLE_WORLD };
+
+	s->arena.max_bytes = WORLD_MAX_PARSE_BYTES;
+	s->out.max = IPC_MAX_PAYLOAD_BYTES;
+	s->supervisor = (struct peer){ .self = ROLE_WORLD,
+		.other = ROLE_SUPERVISOR,
+		.on_frame = on_supervisor_frame,
+		.on_gone = on_gone };
+	s->broker = (struct peer){ .self = ROLE_WORLD,
+		.other = ROLE_BROKER,
+		.on_frame = on_broker_frame,
+		.on_gone = on_gone };
+	s->supervisor.watch.fd = s->broker.watch.fd = -1;
+	s->loop = loop_new(e);
+	if (s->loop == NULL)
+		return -1;
+	s->supervisor.loop = s->broker.loop = s->loop;
+	peer_init(&s->supervisor);
+	peer_init(&s->broker);
+	if (peer_open_take(&s->supervisor, supervisor_fd, e) < 0)
+		return -1;
+
+	/* SQLite counts its memory under a lock unless told not to. */
+	if (sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK)
+		return err_set(e, "sqlite3_config");
+	if (fdvfs_init(e) < 0)
+		return -1;
+
+	if (confine_role(CONFINE_WORLD, NULL, e) < 0)
+		return -1;
+	ready.pid = (uint32_t)getpid();
+	if (peer_send(
+		&s->supervisor, MSG_READY, &ready, (struct str){}, NULL, 0) < 0)
+		return err_set(e, "send READY");
+	return 0;
+}
+
+/* The routes allow MSG_WIRE alone. */
+static void
+on_supervisor_frame(struct peer *p, const struct frame *f)
+{
+	struct role_state *s = LOOP_OF(p, struct role_state, supervisor);
+	const struct msg_wire *m = f->body;
+	struct err e = {};
+
+	must(f->type == MSG_WIRE);
+	if (m->role != ROLE_BROKER) {
+		log_warn("wire to %u refused", m->role);
+		return;
+	}
+	if (peer_open_take(&s->broker, fd_take(&f->fds[0]), &e) < 0) {
+		log_error("broker link why=\"%s\"", e.text);
+		loop_stop(s->loop);
+	}
+}
+
+static void
+on_broker_frame(struct peer *p, const struct frame *f)
+{
+	struct role_state *s = LOOP_OF(p, struct role_state, broker);
+
+	if (f->type == MSG_WORLD_OPEN)
+		on_world_open(s, f);
+	else if (f->type == MSG_WORLD_CALL)
+		on_world_call(s, f);
+	else if (f->type == MSG_WORLD_CLOSE)
+		on_world_close(s, f);
+	else
+		must_fail("a message of the routes", __FILE__, __LINE__);
+}
+
+/* Without the broker there are no runs; without the supervisor, no broker. */
+static void
+on_gone(struct peer *p, const char *why)
+{
+	if (strcmp(why, "end of file") != 0)
+		log_warn("%s dropped why=\"%s\"", role_name(p->other), why);
+	loop_stop(p->loop);
+}
+
+static void
+on_world_open(struct role_state *s, const struct frame *f)
+{
+	const struct msg_world_open *m = f->body;
+	struct msg_world_opened answer = { .run = m->run };
+	struct world *w = NULL;
+	struct err e = {};
+
+	if (run_find(s, m->run) != NULL)
+		err_set(&e, "this run has a world already");
+	else if (s->n_runs == RUNS_MAX)
+		err_set(
+		    &e, "%d worlds are open, the most that can be", RUNS_MAX);
+	else
+		w = world_new_take(fd_take(&f->fds[0]), f->payload, &e);
+	if (w == NULL) {
+		peer_send(&s->broker, MSG_WORLD_OPENED, &answer, str_of(e.text),
+		    NULL, 0);
+		return;
+	}
+	s->runs[s->n_runs++] = (struct open_run){ m->run, w };
+	buf_reset(&s->out);
+	world_tools(w, &s->out);
+	answer.ok = 1;
+	peer_send(
+	    &s->broker, MSG_WORLD_OPENED, &answer, buf_str(&s->out), NULL, 0);
+}
+
+static void
+on_world_call(struct role_state *s, const struct frame *f)
+{
+	const struct msg_world_call *m = f->body;
+	struct msg_world_result answer = { .run = m->run, .call = m->call };
+	bool wrote = false;
+
+	arena_reset(&s->arena);
+	answer.ok = call(s, m, f->payload, &wrote) == 0;
+	answer.wrote = wrote;
+	peer_send(
+	    &s->broker, MSG_WORLD_RESULT, &answer, buf_str(&s->out), NULL, 0);
+}
+
+static void
+on_world_close(struct role_state *s, const struct frame *f)
+{
+	const struct msg_door *m = f->body;
+	struct open_run *r = run_find(s, m->run);
+
+	if (r == NULL)
+		return; /* its world did not open */
+	world_free(r->world);
+	*r = s->runs[--s->n_runs];
+}
+
+/* As world_call; s->out is the answer. */
+static int
+call(struct role_state *s, const struct msg_world_call *m, struct str payload,
+    bool *wrote)
+{
+	struct open_run *r = run_find(s, m->run);
+	const struct json *v, *name, *args;
+	struct err e = {};
+
+	if (r == NULL)
+		return call_error(s, "unknown_run", "this run has no world",
+		    "Open the run again.");
+	v = json_parse(payload, NULL, &s->arena, &e, NULL);
+	if (v == NULL)
+		return call_error(
+		    s, "invalid_arguments", e.text, "Send smaller arguments.");
+	name = json_get(v, STR("name"));
+	args = json_get(v, STR("arguments"));
+	if (!json_is(name, JSON_STRING) || args == NULL)
+		return call_error(s, "invalid_arguments",
+		    "a call needs a name and arguments", "Send both.");
+	return world_call(
+	    r->world, json_str(name), args, m->now_ns, &s->out, wrote);
+}
+
+static int
+call_error(
+    struct role_state *s, const char *code, const char *error, const char *next)
+{
+	buf_reset(&s->out);
+	result_open(&s->out, NULL, '{');
+	result_text(&s->out, "code", str_of(code));
+	result_text(&s->out, "error", str_of(error));
+	result_text(&s->out, "suggested_next_step", str_of(next));
+	result_close(&s->out, '}');
+	return 1;
+}
+
+static struct open_run *
+run_find(struct role_state *s, uint64_t run)
+{
+	for (size_t i = 0; i < s->n_runs; i++)
+		if (s->runs[i].run == run)
+			return &s->runs[i];
+	return NULL;
+}

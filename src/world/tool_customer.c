@@ -1,0 +1,42 @@
+/* The customer register. */
+#include "world/result.h"
+#include "world/tool.h"
+
+enum { FOUND_MAX = 20 };
+
+enum tool_end
+customer_find(struct tool_call *c)
+{
+	static const char *const columns[] = { "company", "email", "id", "name",
+		"note", "phone", "plan", "since", "status" };
+	struct str want[] = { tool_text(c, "customer"), tool_text(c, "email"),
+		tool_text(c, "name") };
+	struct wdb *db = c->db;
+	enum wdb_step step;
+
+	(void)wdb_query(db, Q_CUSTOMERS);
+	(void)wdb_query(db, Q_CUSTOMERS_COUNT);
+	for (int i = 0; i < 3; i++) {
+		wdb_bind_text(db, Q_CUSTOMERS, i + 1, want[i]);
+		wdb_bind_text(db, Q_CUSTOMERS_COUNT, i + 1, want[i]);
+	}
+	wdb_bind_int(db, Q_CUSTOMERS, 4, FOUND_MAX);
+	result_open(c->out, NULL, '{');
+	result_open(c->out, "customers", '[');
+	while ((step = wdb_step(db, Q_CUSTOMERS)) == WDB_ROW) {
+		result_open(c->out, NULL, '{');
+		for (int i = 0; i < 9; i++)
+			result_text(
+			    c->out, columns[i], wdb_text(db, Q_CUSTOMERS, i));
+		result_close(c->out, '}');
+	}
+	if (step == WDB_FAILED)
+		return TOOL_FAILED;
+	result_close(c->out, ']');
+	if (wdb_step(db, Q_CUSTOMERS_COUNT) != WDB_ROW)
+		return TOOL_FAILED;
+	result_number(
+	    c->out, "total", (double)wdb_int(db, Q_CUSTOMERS_COUNT, 0));
+	result_close(c->out, '}');
+	return TOOL_OK;
+}

@@ -1,0 +1,213 @@
+#include "world/world.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/limits.h"
+#include "base/must.h"
+#include "sys/fd.h"
+#include "world/result.h"
+#include "world/wdb.h"
+#include "world/seed.h"
+#include "world/stamp.h"
+#include "world/tool.h"
+
+struct world {
+	int fd;
+	struct wdb db;
+	bool called; /* first_ns is known */
+	int64_t first_ns; /* now_ns of the first call */
+	int64_t start_s; /* the document's now */
+	int64_t now_s; /* never goes back */
+};
+
+static int open_document(struct world *w, struct str document, struct err *e);
+static void advance(struct world *w, int64_t now_ns);
+static enum tool_end run(
+    struct world *w, const struct tool *t, struct tool_call *c, bool *wrote);
+static enum tool_end run_write(
+    struct world *w, const struct tool *t, struct tool_call *c, bool *wrote);
+static enum tool_end failure(struct tool_call *c);
+
+struct world *
+world_new_take(int fd, struct str document, struct err *e)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct stat st;
+
+	must(w != NULL);
+	w->fd = fd;
+	if (fstat(fd, &st) < 0) {
+		err_sys(e, "fstat the world's file");
+	} else if (!S_ISREG(st.st_mode) || st.st_size != 0) {
+		err_set(e, "the world's file is not an empty regular file");
+	} else if (wdb_init(&w->db, fd, e) < 0) {
+		err_add(e, "world database");
+	} else if (open_document(w, document, e) == 0) {
+		return w;
+	}
+	world_free(w);
+	return NULL;
+}
+
+void
+world_free(struct world *w)
+{
+	if (w == NULL)
+		return;
+	wdb_fini(&w->db);
+	fd_fini(&w->fd);
+	free(w);
+}
+
+void
+world_tools(const struct world *w, struct buf *out)
+{
+	(void)w; /* every world has them all */
+	result_open(out, NULL, '[');
+	for (size_t i = 0; i < tools_n; i++) {
+		result_open(out, NULL, '{');
+		result_text(out, "description", str_of(tools[i].about));
+		buf_add_c(out, ",\"inputSchema\":");
+		shape_schema(&tools[i].shape, out);
+		result_text(out, "name", str_of(tools[i].name));
+		result_close(out, '}');
+	}
+	result_close(out, ']');
+}
+
+int
+world_call(struct world *w, struct str name, const struct json *args,
+    int64_t now_ns, struct buf *out, bool *wrote)
+{
+	const struct tool *t = tool_find(name);
+	char now[STAMP_BYTES];
+	struct tool_call c = { .db = &w->db, .args = args, .out = out };
+	enum tool_end end;
+	struct err e;
+
+	*wrote = false;
+	advance(w, now_ns);
+	stamp_text(w->now_s, now);
+	c.now = str_of(now);
+	buf_reset(out);
+	if (t == NULL)
+		return tool_error(&c, "unknown_tool",
+		    "Use one of the tools that are listed.",
+		    "there is no tool %.*s", STR_FMT(tool_shown(name)));
+	if (shape_check(&t->shape, args, "", &e) < 0)
+		return tool_error(&c, "invalid_arguments",
+		    "Correct the argument as the tool's inputSchema says.",
+		    "%s", e.text);
+	wdb_call_begin(&w->db);
+	end = run(w, t, &c, wrote);
+	wdb_call_end(&w->db);
+	return end == TOOL_OK ? 0 : 1;
+}
+
+int64_t
+world_changes(const struct world *w)
+{
+	return sqlite3_total_changes64(w->db.handle);
+}
+
+static int
+open_document(struct world *w, struct str document, struct err *e)
+{
+	own_arena struct arena a = { .max_bytes = WORLD_MAX_PARSE_BYTES };
+	const struct json *v = json_parse(document, NULL, &a, e, NULL);
+
+	if (v == NULL || seed_load(&w->db, v, &w->start_s, e) < 0)
+		return err_add(e, "world document");
+	if (wdb_prepare(&w->db, e) < 0)
+		return err_add(e, "world database");
+	w->now_s = w->start_s;
+	return 0;
+}
+
+/* A clock that jumps, or a caller that lies, cannot turn time back. */
+static void
+advance(struct world *w, int64_t now_ns)
+{
+	int64_t passed_ns, now_s;
+
+	if (!w->called) {
+		w->called = true;
+		w->first_ns = now_ns;
+	}
+	if (__builtin_sub_overflow(now_ns, w->first_ns, &passed_ns))
+		return;
+	now_s = w->start_s + passed_ns / 1000000000;
+	if (now_s > w->now_s)
+		w->now_s = now_s;
+}
+
+/* Calls the handler and makes sure that a read was one. */
+static enum tool_end
+run(struct world *w, const struct tool *t, struct tool_call *c, bool *wrote)
+{
+	int64_t before = world_changes(w);
+	enum tool_end end;
+
+	if (t->writes)
+		end = run_write(w, t, c, wrote);
+	else
+		end = t->run(c);
+	must(*wrote || end != TOOL_OK || world_changes(w) == before);
+	if (end == TOOL_FAILED)
+		return failure(c);
+	if (c->out->failed || c->out->n > IPC_MAX_PAYLOAD_BYTES)
+		return tool_error(c, "result_too_large",
+		    "Ask for less: a smaller limit, or one record.",
+		    "the result is over %d bytes", IPC_MAX_PAYLOAD_BYTES);
+	return end;
+}
+
+/* All of the call's changes, or none. */
+static enum tool_end
+run_write(
+    struct world *w, const struct tool *t, struct tool_call *c, bool *wrote)
+{
+	int64_t before = world_changes(w);
+	enum tool_end end;
+	int failed;
+
+	(void)wdb_query(&w->db, Q_BEGIN);
+	if (wdb_step(&w->db, Q_BEGIN) != WDB_DONE)
+		return TOOL_FAILED;
+	end = t->run(c);
+	if (end == TOOL_OK) {
+		(void)wdb_query(&w->db, Q_COMMIT);
+		if (wdb_step(&w->db, Q_COMMIT) == WDB_DONE) {
+			*wrote = world_changes(w) != before;
+			return TOOL_OK;
+		}
+		end = TOOL_FAILED;
+	}
+	/* SQLite may have rolled back by itself, as it does when full. */
+	if (sqlite3_get_autocommit(w->db.handle) == 0) {
+		failed = w->db.failed;
+		wdb_call_end(&w->db);
+		wdb_call_begin(&w->db);
+		(void)wdb_query(&w->db, Q_ROLLBACK);
+		must(wdb_step(&w->db, Q_ROLLBACK) == WDB_DONE);
+		w->db.failed = failed;
+	}
+	return end;
+}
+
+static enum tool_end
+failure(struct tool_call *c)
+{
+	if (c->db->failed == SQLITE_INTERRUPT)
+		return tool_error(c, "too_expensive",
+		    "Ask a narrower question.",
+		    "the call needs more work than one call may");
+	if (c->db->failed == SQLITE_FULL)
+		return tool_error(c, "storage_full",
+		    "Stop writing: this run's storage is used up.",
+		    "the storage of this run is full");
+	return tool_error(c, "unavailable", "Try again later.",
+	    "the service failed: %s", sqlite3_errstr(c->db->failed));
+}

@@ -1,0 +1,44 @@
+/*
+ * world/world.h: the fake services of one run: tickets, customers, billing,
+ * mail and a knowledge base, over a database of their own.
+ *
+ * A world starts as its document says and changes only by calls. It has no
+ * clock, no randomness and no way out: the same document and the same calls
+ * at the same times give the same answers, byte for byte.
+ */
+#ifndef WORLD_WORLD_H
+#define WORLD_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "codec/json.h"
+
+struct world;
+
+/*
+ * fd is an empty regular file or memfd; it is taken over, also on failure.
+ * document is the JSON text of a world. NULL with place and remedy in e.
+ */
+struct world *world_new_take(int fd, struct str document, struct err *e);
+void world_free(struct world *w); /* w may be NULL */
+
+/* Appends [{"description","inputSchema","name"}, ...] as canonical JSON. */
+void world_tools(const struct world *w, struct buf *out);
+
+/*
+ * Calls a tool. now_ns is UTC: the first call of a world happens at the `now`
+ * of its document, later ones as much later as now_ns tells. Returns 0 with
+ * the result object in out, or 1 with {"code","error","suggested_next_step"};
+ * both canonical. *wrote is true when the world has changed.
+ */
+int world_call(struct world *w, struct str name, const struct json *args,
+    int64_t now_ns, struct buf *out, bool *wrote);
+
+/* Rows changed since the world opened, for tests: reads leave it alone. */
+int64_t world_changes(const struct world *w);
+
+#endif
