@@ -134,7 +134,7 @@ client_send(const struct client *c, const struct client_request *q,
 		    q->body.n);
 	else if (strcmp(q->method, "POST") == 0)
 		buf_add_c(&out, "Content-Length: 0\r\n");
-	buf_add_c(&out, "Connection: close\r\n\r\n");
+	buf_add_c(&out, q->keep ? "\r\n" : "Connection: close\r\n\r\n");
 	buf_add_str(&out, q->body);
 	if (out.failed)
 		return err_set(e, "the request is too large");
@@ -143,6 +143,7 @@ client_send(const struct client *c, const struct client_request *q,
 	if (c->token.n > 0)
 		explicit_bzero(out.p, out.cap);
 	conn->fd = fd_take(&fd);
+	conn->keep = q->keep;
 	return 0;
 }
 
@@ -180,7 +181,8 @@ client_receive(struct client_conn *conn, int timeout_ms, struct client_reply *r,
 			break;
 		}
 	}
-	fd_fini(&conn->fd);
+	if (!conn->keep)
+		fd_fini(&conn->fd);
 	if (r->body.n == 0)
 		return 0;
 	r->json = json_parse(buf_str(&r->body), NULL, &r->arena, e, NULL);
@@ -195,8 +197,15 @@ client_ask(const struct client *c, const struct client_request *q,
 {
 	own_conn struct client_conn conn = { .fd = -1 };
 
-	if (client_send(c, q, &conn, e) < 0 ||
-	    client_receive(&conn, ANSWER_TIMEOUT_MS, r, e) < 0)
+	return client_ask_on(c, q, &conn, r, e);
+}
+
+int
+client_ask_on(const struct client *c, const struct client_request *q,
+    struct client_conn *conn, struct client_reply *r, struct err *e)
+{
+	if (client_send(c, q, conn, e) < 0 ||
+	    client_receive(conn, ANSWER_TIMEOUT_MS, r, e) < 0)
 		return -1;
 	if (r->status < 200 || r->status > 299)
 		return client_refused(r, e);

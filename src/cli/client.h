@@ -71,6 +71,7 @@ struct client_request {
 	const int *fds; /* borrowed; Unix socket only */
 	unsigned n_fds;
 	bool stream; /* asks for text/event-stream */
+	bool keep; /* the connection stays open behind the answer */
 };
 
 /* One connection with a request on its way. */
@@ -78,6 +79,7 @@ struct client_conn {
 	int fd; /* poll it for POLLIN; -1 when closed */
 	struct buf in; /* received */
 	size_t used; /* bytes of it that are done with */
+	bool keep;
 	struct http1_body body;
 	struct sse sse; /* of a stream */
 };
@@ -106,8 +108,9 @@ int client_send(const struct client *c, const struct client_request *q,
 bool client_down(const struct err *e);
 
 /*
- * Reads the answer and closes. Waits up to timeout_ms for each piece of it.
- * Any status is an answer; -1 means there was none. r is zeroed or was used.
+ * Reads the answer and closes, unless it is kept. Waits up to timeout_ms for
+ * each piece of it. Any status is an answer; -1 means there was none. r is
+ * zeroed or was used.
  */
 int client_receive(struct client_conn *conn, int timeout_ms,
     struct client_reply *r, struct err *e);
@@ -115,6 +118,9 @@ int client_receive(struct client_conn *conn, int timeout_ms,
 /* Both; an answer other than 2xx is -1, with what the daemon says in e. */
 int client_ask(const struct client *c, const struct client_request *q,
     struct client_reply *r, struct err *e);
+/* The same on a connection of the caller's, for q->keep. */
+int client_ask_on(const struct client *c, const struct client_request *q,
+    struct client_conn *conn, struct client_reply *r, struct err *e);
 /* Turns an answer other than 2xx into e. Returns -1. */
 int client_refused(const struct client_reply *r, struct err *e);
 

@@ -66,7 +66,8 @@ static int read_options(
 static int run(const struct run_command *r, const struct client *c,
     struct daemon *d, struct str body, int dir_fd, int signals);
 static int open_run(const struct client *c, struct daemon *d, struct str body,
-    int dir_fd, struct client_reply *r, struct err *e);
+    int dir_fd, struct client_conn *conn, struct client_reply *r,
+    struct err *e);
 static int start_embedded(
     const struct client *c, struct daemon *d, struct err *e);
 static int stdio_open(struct err *e);
@@ -161,6 +162,8 @@ run(const struct run_command *r, const struct client *c, struct daemon *d,
     struct str body, int dir_fd, int signals)
 {
 	own_reply struct client_reply opened = {}, ended = {};
+	/* Its end tells the broker that we are gone, and the run is over. */
+	own_conn struct client_conn attached = { .fd = -1 };
 	own_buf struct buf hint = {};
 	struct run_watch w = {
 		.client = c,
@@ -172,7 +175,7 @@ run(const struct run_command *r, const struct client *c, struct daemon *d,
 	char id[RUN_ID_BYTES];
 	struct err e;
 
-	if (open_run(c, d, body, dir_fd, &opened, &e) < 0)
+	if (open_run(c, d, body, dir_fd, &attached, &opened, &e) < 0)
 		return out_fail(&e);
 	if (str_copy(json_str(json_get(opened.json, STR("run"))), id,
 		sizeof(id)) < 0 ||
@@ -195,7 +198,7 @@ run(const struct run_command *r, const struct client *c, struct daemon *d,
 /* Asks the daemon that is there, else one of our own. */
 static int
 open_run(const struct client *c, struct daemon *d, struct str body, int dir_fd,
-    struct client_reply *r, struct err *e)
+    struct client_conn *conn, struct client_reply *r, struct err *e)
 {
 	const int fds[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO,
 		dir_fd };
@@ -205,15 +208,16 @@ open_run(const struct client *c, struct daemon *d, struct str body, int dir_fd,
 		.body = body,
 		.fds = fds,
 		.n_fds = sizeof(fds) / sizeof(fds[0]),
+		.keep = true,
 	};
 
-	if (client_ask(c, &q, r, e) == 0)
+	if (client_ask_on(c, &q, conn, r, e) == 0)
 		return 0;
 	if (r->status != 0 || !client_down(e))
 		return err_add(e, "open a run");
 	if (start_embedded(c, d, e) < 0)
 		return -1;
-	if (client_ask(c, &q, r, e) < 0)
+	if (client_ask_on(c, &q, conn, r, e) < 0)
 		return err_add(e, "open a run");
 	return 0;
 }

@@ -1,18 +1,17 @@
 #include "cli/run_open.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/limits.h"
-#include "cli/out.h"
+#include "cli/policy_file.h"
 #include "codec/json.h"
 #include "codec/json_text.h"
-#include "core/policy.h"
 #include "sys/fd.h"
 
 static int put_policy(
@@ -24,8 +23,6 @@ static int put_folder(
     struct buf *body, const char *dir, int *dir_fd, struct err *e);
 static int put_text(
     struct buf *b, struct str s, const char *what, struct err *e);
-static void print_problems(
-    const char *path, const struct policy_problems *problems);
 static const char *base_name(const char *path);
 
 int
@@ -64,36 +61,28 @@ run_open_env(const char *assignment, struct err *e)
 	return 0;
 }
 
+/*
+ * The document as it was compiled here goes to the broker, not the file's
+ * bytes: what was checked is what is enforced, and its version is the same.
+ */
 static int
 put_policy(
     struct buf *body, const char *path, size_t *n_problems, struct err *e)
 {
+	static struct policy_problems problems; /* too large for the stack */
 	own_buf struct buf text = {};
-	struct str name = str_of(path);
-	bool yaml = str_ends(name, STR(".yaml")) || str_ends(name, STR(".yml"));
-	struct policy_problems *problems;
-	struct policy *p;
+	struct policy *p = policy_file_read(path, &problems);
 
-	if (file_read(path, &text, JSON_MAX_BYTES, e) < 0)
-		return err_add(e, "policy");
-	problems = calloc(1, sizeof(*problems));
-	if (problems == NULL)
-		return err_set(e, "out of memory");
-	p = policy_new(
-	    buf_str(&text), yaml ? POLICY_YAML : POLICY_JSON, problems);
 	if (p == NULL) {
-		*n_problems = problems->n;
-		print_problems(path, problems);
-		free(problems);
-		return err_set(e, "%s is no policy that can be enforced", path);
+		*n_problems = problems.n;
+		policy_file_show(&text, path, &problems);
+		if (fd_write_all(STDERR_FILENO, text.p, text.n, e) < 0)
+			return err_add(e, "standard error");
+		return err_set(e, "%s: nothing was started", path);
 	}
+	buf_add_c(body, ",\"policy\":");
+	buf_add_str(body, p->canonical);
 	policy_free(p);
-	free(problems);
-	buf_add_c(body, ",\"policy_format\":");
-	json_put_str(body, yaml ? STR("yaml") : STR("json"));
-	buf_add_c(body, ",\"policy_text\":");
-	if (put_text(body, buf_str(&text), path, e) < 0)
-		return -1;
 	buf_add_c(body, ",\"policy_name\":");
 	return put_text(body, str_of(base_name(path)), path, e);
 }
@@ -185,26 +174,6 @@ put_text(struct buf *b, struct str s, const char *what, struct err *e)
 	}
 	json_put_str(b, s);
 	return 0;
-}
-
-static void
-print_problems(const char *path, const struct policy_problems *problems)
-{
-	const uint32_t kept =
-	    sizeof(problems->item) / sizeof(problems->item[0]);
-
-	for (uint32_t i = 0; i < problems->n && i < kept; i++) {
-		const struct policy_problem *p = &problems->item[i];
-
-		if (p->line > 0)
-			out_note("%s:%u:%u: %s%s%s", path, p->line, p->column,
-			    p->path, p->path[0] != '\0' ? ": " : "", p->text);
-		else
-			out_note("%s: %s%s%s", path, p->path,
-			    p->path[0] != '\0' ? ": " : "", p->text);
-	}
-	if (problems->n > kept)
-		out_note("%s: and %u more", path, problems->n - kept);
 }
 
 static const char *
