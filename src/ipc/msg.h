@@ -92,6 +92,12 @@ struct msg_quit {
 };
 _Static_assert(sizeof(struct msg_quit) == 8, "no padding");
 
+/* Inside a sandbox's own network, so every run has the same. */
+enum {
+	RUN_DOOR_PORT = 7070, /* 127.0.0.1: MCP */
+	RUN_PROXY_PORT = 3128, /* 127.0.0.1: what HTTP_PROXY names */
+};
+
 enum {
 	START_WORKSPACE = 1, /* a fourth descriptor: the work folder */
 	START_WRITE_BACK = 2, /* bind it read-write, no overlay */

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/must.h"
 #include "ipc/route.h"
 #include "sys/fd.h"
@@ -34,6 +35,7 @@ static int send_now(struct peer *p, const struct iovec *iov, size_t n_iov,
     const int *fds, size_t n_fds);
 static int enqueue(struct peer *p, const struct iovec *iov, size_t n_iov,
     const int *fds, size_t n_fds);
+static int give_up(struct peer *p, const char *why);
 static void drain(struct peer *p);
 static void drop(struct peer *p, const char *why);
 static void frame_free(struct peer_frame *f);
@@ -120,8 +122,7 @@ peer_send(struct peer *p, uint16_t type, const void *body, struct str payload,
 
 		memfd = fd_sealed(payload.p, payload.n, &e);
 		if (memfd < 0) {
-			drop(p, e.text);
-			return -1;
+			return give_up(p, e.text);
 		}
 		h.flags = MSG_MEMFD;
 		all[n_fds++] = memfd;
@@ -137,8 +138,7 @@ peer_send(struct peer *p, uint16_t type, const void *body, struct str payload,
 		if (r1 >= 0)
 			return 0;
 		if (errno != EAGAIN && errno != ENOBUFS) {
-			drop(p, strerror(errno));
-			return -1;
+			return give_up(p, strerror(errno));
 		}
 	}
 	return enqueue(p, iov, n_iov, all, n_fds);
@@ -335,8 +335,7 @@ enqueue(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 	for (size_t i = 0; i < n_iov; i++)
 		n += iov[i].iov_len;
 	if (n > IPC_MAX_QUEUE_BYTES - p->queued_bytes) {
-		drop(p, "does not read: the queue is full");
-		return -1;
+		return give_up(p, "does not read: the queue is full");
 	}
 	f = calloc(1, sizeof(*f) + n);
 	must(f != NULL);
@@ -348,8 +347,7 @@ enqueue(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 		f->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
 		if (f->fds[i] < 0) {
 			frame_free(f);
-			drop(p, "no descriptors left to queue");
-			return -1;
+			return give_up(p, "no descriptors left to queue");
 		}
 		f->n_fds++;
 	}
@@ -357,10 +355,21 @@ enqueue(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 	p->last = &f->next;
 	p->queued_bytes += n;
 	if (loop_want(p->loop, &p->watch, EPOLLIN | EPOLLOUT, &e) < 0) {
-		drop(p, e.text);
-		return -1;
+		return give_up(p, e.text);
 	}
 	return 0;
+}
+
+/*
+ * A send has failed. Its caller is in the middle of something, so on_gone is
+ * left to the loop: the end of file that this makes will call it.
+ */
+static int
+give_up(struct peer *p, const char *why)
+{
+	log_warn("cannot send peer=%s why=\"%s\"", role_name(p->other), why);
+	(void)shutdown(p->watch.fd, SHUT_RDWR); /* broken already: fine */
+	return -1;
 }
 
 /* Sends what waits, until the other end takes no more. */

@@ -53,8 +53,8 @@ bool peer_is_open(const struct peer *p);
 
 /*
  * Sends one message. fds are borrowed: they are duplicated if they must wait.
- * Returns 0, or -1 when there is no link or the queue is full; then on_gone
- * has been, or will be, called from the loop: callers need not act.
+ * Returns 0, or -1 when there is no link, or it breaks now: then on_gone is
+ * called later, from the loop, and callers need not act.
  */
 int peer_send(struct peer *p, uint16_t type, const void *body,
     struct str payload, const int *fds, size_t n_fds);

@@ -9,7 +9,8 @@
 #include "core/id.h"
 #include "sys/fd.h"
 
-enum { DOOR_PORT = 7070, PROXY_PORT = 3128, WORDS_MAX = 4096 };
+/* Words in a command and its environment: far more than shells make. */
+enum { WORDS_MAX = 4096 };
 
 struct cell {
 	struct cells *of;
@@ -116,8 +117,8 @@ cells_start(struct cells *c, const struct frame *f,
 		.inodes = m->inodes,
 	};
 	spec.slot = (uint32_t)(cell - c->cell);
-	spec.listen_port[0] = DOOR_PORT;
-	spec.listen_port[1] = PROXY_PORT;
+	spec.listen_port[0] = RUN_DOOR_PORT;
+	spec.listen_port[1] = RUN_PROXY_PORT;
 	spec.n_listen = 2;
 	spec.required = (m->flags & START_LIMITS_REQUIRED) != 0
 	    ? WALL_MEMORY | WALL_PIDS | WALL_CPU

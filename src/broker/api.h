@@ -1,0 +1,12 @@
+/*
+ * broker/api.h: requests of REST /v1, one table: what, who may, handler.
+ */
+#ifndef BROKER_API_H
+#define BROKER_API_H
+
+#include "ipc/msg.h"
+#include "ipc/peer.h"
+
+void on_api(const struct msg_api *m, const struct frame *f);
+
+#endif

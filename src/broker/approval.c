@@ -1,0 +1,368 @@
+#include "broker/approval.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/must.h"
+#include "broker/approval_int.h"
+#include "broker/call.h"
+#include "broker/record.h"
+
+static struct approval *find_same(const struct run *r, const struct hash *hash);
+static void make_why(
+    struct approval *a, const struct run *r, const struct verdict *v);
+static void hold(struct approval *a, uint64_t call);
+static void on_hold_over(struct loop_timer *t);
+static void on_deadline(struct loop_timer *t);
+static void answer(const struct approval *a, uint64_t call);
+static void answer_pending(const struct approval *a, uint64_t call);
+static void approval_free(struct approval *a);
+
+void
+approval_request(struct run *r, uint32_t step, uint64_t asker,
+    const struct verdict *v, struct str tool, const struct json *args,
+    struct str canonical, const struct hash *hash)
+{
+	struct approval *a = find_same(r, hash);
+	struct event ev = record_of(r, EVENT_APPROVAL_REQUESTED);
+	own_buf struct buf body = {};
+
+	/* Asking again for what is being decided does not make it two. */
+	if (a != NULL) {
+		hold(a, asker);
+		return;
+	}
+	must(v->tool != NULL);
+	a = calloc(1, sizeof(*a));
+	must(a != NULL);
+	a->id = random_id();
+	id_text('a', a->id, a->text);
+	a->run = r->id;
+	a->step = step;
+	must(str_copy(tool, a->tool, sizeof(a->tool)) == 0);
+	a->risk = v->risk;
+	a->rule = v->tool->approval;
+	buf_add_str(&a->args, canonical);
+	redact_write(
+	    &a->args_shown, args, v->tool->redact_args, v->tool->n_redact_args);
+	a->hash = a->asked_hash = *hash;
+	make_why(a, r, v);
+	a->requested_ns = clock_utc_ns();
+	a->deadline_ns =
+	    a->requested_ns + (int64_t)a->rule->deadline_ms * 1000000;
+	a->deadline.on_time = on_deadline;
+	loop_timer_set(broker.loop, &a->deadline,
+	    clock_mono_ns() + (int64_t)a->rule->deadline_ms * 1000000);
+	a->next = broker.approvals;
+	broker.approvals = a;
+
+	buf_printf(&body,
+	    "{\"approval\":\"%s\",\"deadline_ms\":%lld,"
+	    "\"quorum\":%u}",
+	    a->text, (long long)(a->deadline_ns / 1000000), a->rule->quorum);
+	ev.step = step;
+	ev.tool = tool;
+	ev.tier = str_of(risk_name(a->risk));
+	ev.body = buf_str(&body);
+	if (record_add(&ev) == 0 || approval_store(a) < 0) {
+		a->state = APPROVAL_CANCELLED;
+		loop_timer_clear(broker.loop, &a->deadline);
+		reply_error(asker, 503, "store_failed",
+		    "The store takes no more records: nothing was done.",
+		    "An operator must look at the disk.");
+		return;
+	}
+	run_wait_begin(r);
+	hold(a, asker);
+}
+
+void
+approval_hold(
+    struct run *r, uint64_t asker, struct str id_text_, const struct hash *hash)
+{
+	struct approval *a = NULL;
+	uint64_t id = 0;
+
+	if (id_parse('a', id_text_, &id) == 0)
+		a = approval_find(id);
+	/* Another run's approval is as unknown as none at all. */
+	if (a == NULL || a->run != r->id) {
+		reply_error(asker, 404, "unknown_approval",
+		    "This run has no such approval.",
+		    "Give the approval_id that the call answered.");
+		return;
+	}
+	if (hash != NULL && !hash_eq(hash, &a->asked_hash)) {
+		reply_error(asker, 409, "another_call",
+		    "That approval was asked for another call.",
+		    "Repeat the call with the very same name and arguments.");
+		return;
+	}
+	if (a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED)
+		hold(a, asker);
+	else
+		answer(a, asker);
+}
+
+void
+approval_finished(uint64_t id, enum reply_kind kind, struct str result)
+{
+	struct approval *a = approval_find(id);
+
+	if (a == NULL)
+		return;
+	a->kind = kind;
+	buf_add_str(&a->result, result);
+	a->state = kind == REPLY_OK ? APPROVAL_EXECUTED : APPROVAL_FAILED;
+	(void)approval_store(a); /* its records say the same */
+	approval_answer_all(a);
+}
+
+void
+approval_cancel_run(struct run *r)
+{
+	for (struct approval *a = broker.approvals; a != NULL; a = a->next) {
+		if (a->run == r->id && a->state == APPROVAL_PENDING)
+			approval_end(a, r, APPROVAL_CANCELLED);
+	}
+}
+
+void
+approval_free_run(uint64_t run)
+{
+	struct approval **at = &broker.approvals;
+
+	while (*at != NULL) {
+		struct approval *a = *at;
+
+		if (a->run != run) {
+			at = &a->next;
+			continue;
+		}
+		*at = a->next;
+		approval_free(a);
+	}
+}
+
+void
+approval_gone(uint64_t call)
+{
+	for (struct approval *a = broker.approvals; a != NULL; a = a->next) {
+		for (int i = 0; i < HOLDERS_MAX; i++) {
+			struct holder *h = &a->holders[i];
+
+			if (h->call == call && call != 0) {
+				h->call = 0;
+				loop_timer_clear(broker.loop, &h->until);
+			}
+		}
+	}
+}
+
+struct approval *
+approval_find(uint64_t id)
+{
+	for (struct approval *a = broker.approvals; a != NULL; a = a->next) {
+		if (a->id == id)
+			return a;
+	}
+	return NULL;
+}
+
+void
+approval_end(struct approval *a, struct run *r, enum approval_state state)
+{
+	must(a->state == APPROVAL_PENDING && state != APPROVAL_PENDING);
+	a->state = state;
+	loop_timer_clear(broker.loop, &a->deadline);
+	run_wait_end(r);
+	(void)approval_store(a); /* its records say the same */
+	if (state != APPROVAL_APPROVED)
+		approval_answer_all(a);
+}
+
+void
+approval_answer_all(struct approval *a)
+{
+	for (int i = 0; i < HOLDERS_MAX; i++) {
+		struct holder *h = &a->holders[i];
+		uint64_t call = h->call;
+
+		if (call == 0)
+			continue;
+		h->call = 0;
+		loop_timer_clear(broker.loop, &h->until);
+		answer(a, call);
+	}
+}
+
+const char *
+approval_state_name(enum approval_state s)
+{
+	static const char *const names[] = { "pending", "approved", "rejected",
+		"expired", "cancelled", "executed", "failed" };
+
+	return names[s];
+}
+
+static struct approval *
+find_same(const struct run *r, const struct hash *hash)
+{
+	for (struct approval *a = broker.approvals; a != NULL; a = a->next) {
+		if (a->run == r->id && a->state == APPROVAL_PENDING &&
+		    hash_eq(&a->asked_hash, hash))
+			return a;
+	}
+	return NULL;
+}
+
+/* What a reviewer needs besides the call itself. */
+static void
+make_why(struct approval *a, const struct run *r, const struct verdict *v)
+{
+	buf_add_c(&a->why, "\"labels\":");
+	labels_write(&a->why, &r->labels);
+	buf_printf(&a->why, ",\"quorum\":%u,\"reasons\":[", a->rule->quorum);
+	for (uint32_t i = 0; i < v->n_reasons; i++) {
+		buf_add_c(&a->why, i > 0 ? "," : "");
+		json_put_str(&a->why, str_of(v->reasons[i]));
+	}
+	buf_printf(&a->why, "],\"risk\":\"%s\",\"rule\":", risk_name(v->risk));
+	json_put_str(&a->why, str_of(v->rule));
+}
+
+/* Keeps the request open until the decision, or for a while. */
+static void
+hold(struct approval *a, uint64_t call)
+{
+	for (int i = 0; i < HOLDERS_MAX; i++) {
+		struct holder *h = &a->holders[i];
+
+		if (h->call != 0)
+			continue;
+		h->call = call;
+		h->of = a;
+		h->until.on_time = on_hold_over;
+		loop_timer_set(broker.loop, &h->until,
+		    clock_mono_ns() + (int64_t)APPROVAL_HOLD_MS * 1000000);
+		return;
+	}
+	answer_pending(a, call);
+}
+
+static void
+on_hold_over(struct loop_timer *t)
+{
+	struct holder *h = LOOP_OF(t, struct holder, until);
+	uint64_t call = h->call;
+
+	h->call = 0;
+	answer_pending(h->of, call);
+}
+
+static void
+on_deadline(struct loop_timer *t)
+{
+	struct approval *a = LOOP_OF(t, struct approval, deadline);
+	struct run *r = run_find(a->run);
+
+	must(r != NULL); /* a run's approvals end before it does */
+	if (a->rule->on_timeout == ON_TIMEOUT_ESCALATE) {
+		a->escalated = true;
+		(void)approval_record(a, r, "paddock", "escalate", false);
+		(void)approval_store(a); /* its records say the same */
+		return;
+	}
+	(void)approval_record(a, r, "paddock", "expire", false);
+	approval_end(a, r, APPROVAL_EXPIRED);
+	if (a->rule->on_timeout == ON_TIMEOUT_HALT)
+		run_stop(r, "approval_expired", STR(""), false);
+}
+
+/* What an agent reads of an approval that has ended. */
+static void
+answer(const struct approval *a, uint64_t call)
+{
+	const struct run *r = run_find(a->run);
+	own_buf struct buf out = {};
+	const char *code = "", *next = "";
+	struct str reason = str_of(a->reason);
+
+	switch (a->state) {
+	case APPROVAL_PENDING:
+	case APPROVAL_APPROVED:
+		answer_pending(a, call);
+		return;
+	case APPROVAL_EXECUTED:
+	case APPROVAL_FAILED:
+		reply(call, a->kind,
+		    a->kind == REPLY_OK		   ? 200
+			: a->kind == REPLY_STOPPED ? 409
+						   : 422,
+		    buf_str(&a->result));
+		return;
+	case APPROVAL_CANCELLED:
+		reply(call, REPLY_STOPPED, 409,
+		    r != NULL && r->stop_json.n > 0
+			? buf_str(&r->stop_json)
+			: STR("{\"reason\":\"run_closed\",\"status\":"
+			      "\"stopped\"}"));
+		return;
+	case APPROVAL_REJECTED:
+		code = "rejected";
+		next = "Do not try the same again; work on without it.";
+		if (reason.n == 0)
+			reason = STR("A reviewer said no.");
+		break;
+	case APPROVAL_EXPIRED:
+		code = "approval_expired";
+		next = "Work on without it, or tell the user that nobody "
+		       "decided in time.";
+		reason = STR("Nobody decided before the deadline.");
+		break;
+	}
+	buf_printf(&out,
+	    "{\"approval_id\":\"%s\",\"code\":\"%s\",\"reason\":", a->text,
+	    code);
+	json_put_str(&out, reason);
+	buf_printf(&out,
+	    ",\"status\":\"refused\",\"step\":%u,\"suggested_next_step\":",
+	    a->step);
+	json_put_str(&out, str_of(next));
+	buf_add_c(&out, ",\"tool\":");
+	json_put_str(&out, str_of(a->tool));
+	buf_add_byte(&out, '}');
+	reply(call, REPLY_REFUSED, 403, buf_str(&out));
+}
+
+static void
+answer_pending(const struct approval *a, uint64_t call)
+{
+	own_buf struct buf out = {};
+
+	buf_printf(&out,
+	    "{\"approval_id\":\"%s\",\"deadline_ms\":%lld,\"status\":"
+	    "\"pending_approval\",\"step\":%u,\"suggested_next_step\":\"A "
+	    "person has to decide. Ask again with approval.wait, or repeat "
+	    "the call with its state.\",\"tool\":",
+	    a->text, (long long)(a->deadline_ns / 1000000), a->step);
+	json_put_str(&out, str_of(a->tool));
+	buf_add_byte(&out, '}');
+	reply(call, REPLY_PENDING, 202, buf_str(&out));
+}
+
+static void
+approval_free(struct approval *a)
+{
+	loop_timer_clear(broker.loop, &a->deadline);
+	for (int i = 0; i < HOLDERS_MAX; i++)
+		loop_timer_clear(broker.loop, &a->holders[i].until);
+	buf_fini(&a->args);
+	buf_fini(&a->args_shown);
+	buf_fini(&a->why);
+	buf_fini(&a->result);
+	free(a);
+}

@@ -1,0 +1,88 @@
+/*
+ * broker/approval.h: calls that a person decides.
+ *
+ * Bound to the SHA-256 of name and arguments, the policy version and a
+ * deadline; decided by somebody who is not the actor; executed once.
+ */
+#ifndef BROKER_APPROVAL_H
+#define BROKER_APPROVAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/run.h"
+#include "core/policy.h"
+
+enum approval_state {
+	APPROVAL_PENDING,
+	APPROVAL_APPROVED, /* being executed */
+	APPROVAL_REJECTED,
+	APPROVAL_EXPIRED,
+	APPROVAL_CANCELLED,
+	APPROVAL_EXECUTED,
+	APPROVAL_FAILED,
+};
+
+enum { VOTES_MAX = 16, HOLDERS_MAX = 8 };
+
+/* A request that is held until the decision, or for APPROVAL_HOLD_MS. */
+struct holder {
+	uint64_t call; /* the gateway's number; 0: free */
+	struct loop_timer until;
+	struct approval *of;
+};
+
+struct approval {
+	struct approval *next;
+	uint64_t id;
+	char text[ID_BYTES];
+	uint64_t run;
+	uint32_t step;
+	enum approval_state state;
+	bool escalated;
+	char tool[NAME_MAX_BYTES];
+	enum risk risk;
+	const struct policy_approval *rule; /* of the run's policy */
+	struct buf args; /* canonical; after an edit, the edited ones */
+	struct buf args_shown; /* redacted as the policy says, for the store */
+	struct hash hash; /* call_hash of what is executed */
+	struct hash asked_hash; /* of what was asked: differs after an edit */
+	struct buf why; /* "labels":...,"reasons":...: members of detail */
+	int64_t requested_ns, deadline_ns; /* UTC */
+	struct loop_timer deadline;
+	uint32_t n_votes;
+	char votes[VOTES_MAX][NAME_MAX_BYTES];
+	char reason[256]; /* of a rejection */
+	struct holder holders[HOLDERS_MAX];
+	enum reply_kind kind; /* of the result, once there is one */
+	struct buf result;
+};
+
+/*
+ * Asks for one, or joins a pending one for the very same call. asker is held.
+ */
+void approval_request(struct run *r, uint32_t step, uint64_t asker,
+    const struct verdict *v, struct str tool, const struct json *args,
+    struct str canonical, const struct hash *hash);
+
+/* A call that names an approval of its own run, or approval.wait. */
+void approval_hold(
+    struct run *r, uint64_t asker, struct str id_text, const struct hash *hash);
+
+/* The approved call has ended. */
+void approval_finished(uint64_t id, enum reply_kind kind, struct str result);
+
+/* API: list, one, decide. Each answers by itself. */
+void approval_list(uint64_t call, const struct json *args);
+void approval_get(uint64_t call, const struct json *args);
+void approval_decide(
+    const struct caller *who, uint64_t call, const struct json *args);
+
+/* A run is ending: what is pending is cancelled. */
+void approval_cancel_run(struct run *r);
+void approval_free_run(uint64_t run);
+void approval_gone(uint64_t call);
+
+const char *approval_state_name(enum approval_state s);
+
+#endif

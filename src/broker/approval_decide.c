@@ -1,0 +1,469 @@
+/*
+ * People's side of approvals: what they see, and what they may decide.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "broker/approval_int.h"
+#include "broker/call.h"
+#include "broker/record.h"
+
+struct decision {
+	struct approval *a;
+	struct run *r;
+	const struct caller *who;
+	uint64_t call;
+	const struct json *args;
+};
+
+static bool may_vote(const struct decision *d);
+static bool same_vote(const struct approval *a, const char *name);
+static void approve(struct decision *d);
+static bool take_edit(struct decision *d);
+static bool edit_allowed(const struct policy_approval *rule, struct str key);
+static bool still_allowed(const struct decision *d, struct str args);
+static void execute(struct decision *d);
+static void reject(struct decision *d, bool terminate);
+static void escalate(struct decision *d);
+static void answer(const struct decision *d);
+static bool on_row(void *arg, const struct store_approval *row);
+static void write_row(struct buf *out, const struct store_approval *row);
+static void detail_write(struct buf *out, const struct approval *a);
+
+void
+approval_list(uint64_t call, const struct json *args)
+{
+	own_buf struct buf out = {};
+	struct str state = json_str(json_get(args, STR("state")));
+	struct err e = {};
+
+	if (state.n == 0)
+		state = STR("pending");
+	buf_add_c(&out, "{\"approvals\":[");
+	if (str_eq(state, STR("pending"))) {
+		for (const struct approval *a = broker.approvals; a != NULL;
+		     a = a->next) {
+			if (a->state != APPROVAL_PENDING)
+				continue;
+			if (out.p[out.n - 1] != '[')
+				buf_add_byte(&out, ',');
+			approval_write(&out, a);
+		}
+	} else if (store_approvals(broker.store, 0,
+		       str_eq(state, STR("all")) ? STR("") : state, on_row,
+		       &out, &e) < 0) {
+		reply_error(call, 500, "store_failed", e.text,
+		    "Look at the daemon's log; the disk may be full.");
+		return;
+	}
+	buf_add_c(&out, "]}");
+	reply(call, REPLY_OK, 200, buf_str(&out));
+}
+
+void
+approval_get(uint64_t call, const struct json *args)
+{
+	own_buf struct buf out = {};
+	uint64_t id = 0;
+	const struct approval *a = NULL;
+	struct err e = {};
+
+	if (id_parse('a', json_str(json_get(args, STR("approval"))), &id) == 0)
+		a = approval_find(id);
+	if (a != NULL)
+		approval_write(&out, a);
+	else if (id != 0 &&
+	    store_approvals(broker.store, id, STR(""), on_row, &out, &e) < 0) {
+		reply_error(call, 500, "store_failed", e.text,
+		    "Look at the daemon's log; the disk may be full.");
+		return;
+	}
+	if (out.n == 0) {
+		reply_error(call, 404, "unknown_approval",
+		    "There is no such approval.",
+		    "`paddock approvals` lists those that are pending.");
+		return;
+	}
+	reply(call, REPLY_OK, 200, buf_str(&out));
+}
+
+void
+approval_decide(
+    const struct caller *who, uint64_t call, const struct json *args)
+{
+	static const char *const known[] = { "approve", "approve_edited",
+		"reject", "escalate", "terminate" };
+	struct str verdict = json_str(json_get(args, STR("verdict")));
+	struct decision d = { .who = who, .call = call, .args = args };
+	uint64_t id = 0;
+	int which = -1;
+
+	for (int i = 0; i < 5; i++) {
+		if (str_eq_c(verdict, known[i]))
+			which = i;
+	}
+	if (which < 0) {
+		reply_error(call, 400, "bad_verdict",
+		    "`verdict` is none of the known ones.",
+		    "Say approve, approve_edited, reject, escalate or "
+		    "terminate.");
+		return;
+	}
+	if (id_parse('a', json_str(json_get(args, STR("approval"))), &id) == 0)
+		d.a = approval_find(id);
+	d.r = d.a != NULL ? run_find(d.a->run) : NULL;
+	if (d.a == NULL || d.r == NULL) {
+		reply_error(call, 404, "unknown_approval",
+		    "No such approval is open.",
+		    "`paddock approvals --all` lists them all.");
+		return;
+	}
+	if (d.a->state != APPROVAL_PENDING) {
+		char text[96];
+
+		(void)snprintf(text, sizeof(text), "It is %s already.",
+		    approval_state_name(d.a->state));
+		reply_error(
+		    call, 409, "decided", text, "Nothing is left to decide.");
+		return;
+	}
+	if (!may_vote(&d))
+		return;
+	(void)str_copy(json_str(json_get(args, STR("reason"))), d.a->reason,
+	    sizeof(d.a->reason)); /* a longer one is left out */
+	if (which == 0)
+		approve(&d);
+	else if (which == 1 && take_edit(&d))
+		approve(&d);
+	else if (which == 2 || which == 4)
+		reject(&d, which == 4);
+	else if (which == 3)
+		escalate(&d);
+}
+
+void
+approval_write(struct buf *out, const struct approval *a)
+{
+	own_buf struct buf body = {};
+	struct store_approval row = {
+		.id = a->id,
+		.run = a->run,
+		.step = a->step,
+		.tool = str_of(a->tool),
+		.state = str_of(approval_state_name(a->state)),
+		.args = buf_str(&a->args),
+		.args_hash = a->hash,
+		.requested_ns = a->requested_ns,
+		.deadline_ns = a->deadline_ns,
+	};
+
+	detail_write(&body, a);
+	row.body = buf_str(&body);
+	write_row(out, &row);
+}
+
+int
+approval_store(const struct approval *a)
+{
+	const struct run *r = run_find(a->run);
+	own_buf struct buf body = {};
+	struct store_approval row = {
+		.id = a->id,
+		.run = a->run,
+		.step = a->step,
+		.tool = str_of(a->tool),
+		.state = str_of(approval_state_name(a->state)),
+		.args = buf_str(&a->args_shown),
+		.args_hash = a->hash,
+		.requested_ns = a->requested_ns,
+		.deadline_ns = a->deadline_ns,
+	};
+
+	detail_write(&body, a);
+	row.body = buf_str(&body);
+	if (r != NULL)
+		row.policy = r->policy->version;
+	return store_put_approval(broker.store, &row);
+}
+
+bool
+approval_record(const struct approval *a, const struct run *r, const char *by,
+    const char *verdict, bool edited)
+{
+	struct event ev = record_of(r, EVENT_APPROVAL_DECIDED);
+	own_buf struct buf body = {};
+	char hex[HASH_HEX_BYTES];
+
+	hash_hex(&a->hash, hex);
+	buf_printf(&body, "{\"approval\":\"%s\",\"by\":", a->text);
+	json_put_str(&body, str_of(by));
+	buf_printf(&body, ",\"call_sha256\":\"%s\",\"edited\":%s", hex,
+	    edited ? "true" : "false");
+	if (a->reason[0] != '\0') {
+		buf_add_c(&body, ",\"reason\":");
+		json_put_str(&body, str_of(a->reason));
+	}
+	buf_printf(
+	    &body, ",\"verdict\":\"%s\",\"votes\":%u}", verdict, a->n_votes);
+	ev.step = a->step;
+	ev.tool = str_of(a->tool);
+	ev.tier = str_of(risk_name(a->risk));
+	ev.body = buf_str(&body);
+	return record_add(&ev) != 0;
+}
+
+/* Separation of duty: rows of the policy, not of this function. */
+static bool
+may_vote(const struct decision *d)
+{
+	const struct policy_approval *rule = d->a->rule;
+	const struct identity *actor = &d->r->policy->identity;
+	bool has_role = rule->n_from_roles == 0;
+	const char *why = NULL;
+
+	for (uint32_t i = 0; i < rule->n_from_roles; i++)
+		has_role |= str_eq(rule->from_roles[i], STR("operator"));
+	if (rule->distinct_from_actor && str_eq_c(actor->actor, d->who->name))
+		why = "The actor of a run cannot decide its approvals.";
+	else if (rule->distinct_from_requester &&
+	    strcmp(d->r->requester, d->who->name) == 0)
+		why = "Who opened the run cannot decide this approval.";
+	else if (!has_role)
+		why = "This approval needs a role that you do not have.";
+	else if (same_vote(d->a, d->who->name))
+		why = "You have voted on it already.";
+	if (why == NULL)
+		return true;
+	reply_error(d->call, 403, "not_yours_to_decide", why,
+	    "Somebody else has to decide; the policy's `approvals` say who.");
+	return false;
+}
+
+static bool
+same_vote(const struct approval *a, const char *name)
+{
+	for (uint32_t i = 0; i < a->n_votes; i++) {
+		if (strcmp(a->votes[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+approve(struct decision *d)
+{
+	struct approval *a = d->a;
+	bool edited = !hash_eq(&a->hash, &a->asked_hash);
+
+	if (!still_allowed(d, buf_str(&a->args)))
+		return;
+	if (a->n_votes < VOTES_MAX)
+		memcpy(a->votes[a->n_votes++], d->who->name, NAME_MAX_BYTES);
+	if (!approval_record(a, d->r, d->who->name,
+		edited ? "approve_edited" : "approve", edited)) {
+		reply_error(d->call, 503, "store_failed",
+		    "The store takes no more records: nothing was done.",
+		    "Look at the daemon's log; the disk may be full.");
+		return;
+	}
+	if (a->n_votes < a->rule->quorum) {
+		(void)approval_store(a); /* its records say the same */
+		answer(d);
+		return;
+	}
+	execute(d);
+}
+
+/*
+ * Replaces the arguments by the reviewer's. Only what the policy names may
+ * differ; votes for the old ones do not count for the new.
+ */
+static bool
+take_edit(struct decision *d)
+{
+	struct approval *a = d->a;
+	const struct json *edit = json_get(d->args, STR("arguments"));
+	own_arena struct arena arena = {};
+	own_buf struct buf edited = {};
+	struct err e = {};
+	const struct json *was =
+	    json_parse(buf_str(&a->args), NULL, &arena, &e, NULL);
+	const struct policy_tool *row =
+	    policy_tool_find(d->r->policy, str_of(a->tool));
+	char text[200];
+
+	if (!json_is(edit, JSON_OBJECT) || was == NULL || row == NULL) {
+		reply_error(d->call, 400, "bad_edit",
+		    "`arguments`, an object, is missing.",
+		    "Give all arguments, the changed ones changed.");
+		return false;
+	}
+	for (const struct json *k = json_first(edit); k != NULL;
+	     k = json_next(edit, k)) {
+		const struct json *old = json_get(was, json_str(k));
+
+		if ((old != NULL && json_equal(old, json_value(k))) ||
+		    edit_allowed(a->rule, json_str(k)))
+			continue;
+		(void)snprintf(text, sizeof(text),
+		    "The argument `%.*s` may not be edited.",
+		    (int)(json_str(k).n > 100 ? 100 : json_str(k).n),
+		    json_str(k).p);
+		reply_error(d->call, 400, "bad_edit", text,
+		    "The policy's `approvals` name in `edit` what may.");
+		return false;
+	}
+	for (const struct json *k = json_first(was); k != NULL;
+	     k = json_next(was, k)) {
+		if (json_get(edit, json_str(k)) == NULL &&
+		    !edit_allowed(a->rule, json_str(k))) {
+			reply_error(d->call, 400, "bad_edit",
+			    "An argument that may not be edited is missing.",
+			    "Give all arguments, the changed ones changed.");
+			return false;
+		}
+	}
+	json_write(&edited, edit);
+	if (!still_allowed(d, buf_str(&edited)))
+		return false;
+	buf_reset(&a->args);
+	buf_add_str(&a->args, buf_str(&edited));
+	buf_reset(&a->args_shown);
+	redact_write(
+	    &a->args_shown, edit, row->redact_args, row->n_redact_args);
+	a->hash = call_hash(str_of(a->tool), buf_str(&a->args));
+	a->n_votes = 0;
+	return true;
+}
+
+static bool
+edit_allowed(const struct policy_approval *rule, struct str key)
+{
+	for (uint32_t i = 0; i < rule->n_edit; i++) {
+		if (str_eq(rule->edit[i], key))
+			return true;
+	}
+	return false;
+}
+
+/* Time has passed since it was asked: everything is checked again. */
+static bool
+still_allowed(const struct decision *d, struct str args)
+{
+	static struct verdict v;
+	own_arena struct arena arena = {};
+	struct err e = {};
+	struct policy_call pc = {
+		.tool = str_of(d->a->tool),
+		.args =
+		    json_parse(buf_str(&d->a->args), NULL, &arena, &e, NULL),
+		.labels = &d->r->labels,
+	};
+	const char *why = NULL;
+
+	policy_decide(d->r->policy, &pc, &v);
+	if (d->r->state != RUN_OPEN)
+		why = "The run is not open any more.";
+	else if (clock_utc_ns() > d->a->deadline_ns && !d->a->escalated)
+		why = "Its deadline has passed.";
+	else if (v.kind == VERDICT_BLOCK)
+		why = "The policy blocks the call as it is now.";
+	if (why == NULL)
+		return true;
+	reply_error(d->call, 409, "not_allowed_any_more", why,
+	    "Reject it, or wait for it to expire.");
+	return false;
+}
+
+static void
+execute(struct decision *d)
+{
+	approval_end(d->a, d->r, APPROVAL_APPROVED);
+	answer(d);
+	call_execute_approved(d->r, d->a);
+}
+
+static void
+reject(struct decision *d, bool terminate)
+{
+	(void)approval_record(d->a, d->r, d->who->name,
+	    terminate ? "terminate" : "reject",
+	    false); /* a full store makes no yes of a no */
+	approval_end(d->a, d->r, APPROVAL_REJECTED);
+	answer(d);
+	if (terminate)
+		run_stop(d->r, "terminated_by_reviewer", STR(""), false);
+}
+
+static void
+escalate(struct decision *d)
+{
+	d->a->escalated = true;
+	(void)approval_record(d->a, d->r, d->who->name, "escalate", false);
+	(void)approval_store(d->a); /* its records say the same */
+	answer(d);
+}
+
+static void
+answer(const struct decision *d)
+{
+	own_buf struct buf out = {};
+
+	approval_write(&out, d->a);
+	reply(d->call, REPLY_OK, 200, buf_str(&out));
+}
+
+static bool
+on_row(void *arg, const struct store_approval *row)
+{
+	struct buf *out = arg;
+
+	if (out->n > 0 && out->p[out->n - 1] != '[')
+		buf_add_byte(out, ',');
+	write_row(out, row);
+	return true;
+}
+
+static void
+write_row(struct buf *out, const struct store_approval *row)
+{
+	char id[ID_BYTES], run[ID_BYTES], hex[HASH_HEX_BYTES];
+
+	id_text('a', row->id, id);
+	id_text('r', row->run, run);
+	hash_hex(&row->args_hash, hex);
+	buf_printf(out, "{\"approval\":\"%s\",\"arguments\":", id);
+	buf_add_str(out, row->args);
+	buf_printf(out,
+	    ",\"call_sha256\":\"%s\",\"deadline_ms\":%lld,"
+	    "\"detail\":",
+	    hex, (long long)(row->deadline_ns / 1000000));
+	buf_add_str(out, row->body.n > 0 ? row->body : STR("{}"));
+	buf_printf(out, ",\"requested_ms\":%lld,\"run\":\"%s\",\"state\":",
+	    (long long)(row->requested_ns / 1000000), run);
+	json_put_str(out, row->state);
+	buf_printf(out, ",\"step\":%u,\"tool\":", row->step);
+	json_put_str(out, row->tool);
+	buf_add_byte(out, '}');
+}
+
+static void
+detail_write(struct buf *out, const struct approval *a)
+{
+	buf_printf(out, "{\"edited\":%s,\"escalated\":%s,",
+	    hash_eq(&a->hash, &a->asked_hash) ? "false" : "true",
+	    a->escalated ? "true" : "false");
+	buf_add_str(out, buf_str(&a->why));
+	if (a->reason[0] != '\0') {
+		buf_add_c(out, ",\"reason\":");
+		json_put_str(out, str_of(a->reason));
+	}
+	buf_add_c(out, ",\"votes\":[");
+	for (uint32_t i = 0; i < a->n_votes; i++) {
+		buf_add_c(out, i > 0 ? "," : "");
+		json_put_str(out, str_of(a->votes[i]));
+	}
+	buf_add_c(out, "]}");
+}

@@ -1,0 +1,20 @@
+/*
+ * broker/approval_int.h: what the sources of approval.h share.
+ */
+#ifndef BROKER_APPROVAL_INT_H
+#define BROKER_APPROVAL_INT_H
+
+#include "broker/approval.h"
+
+struct approval *approval_find(uint64_t id);
+/* A pending one ends (or is being executed); who is held hears of it. */
+void approval_end(struct approval *a, struct run *r, enum approval_state state);
+void approval_answer_all(struct approval *a);
+/* Writes its row. 0, or -1 when the store takes no more. */
+int approval_store(const struct approval *a);
+/* Records a vote or what time did. False when the store takes no more. */
+bool approval_record(const struct approval *a, const struct run *r,
+    const char *by, const char *verdict, bool edited);
+void approval_write(struct buf *out, const struct approval *a);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * broker/call.h: one tool call, from the request to the answer.
+ *
+ *     proposed -> decision -> block   answered with the reason
+ *                          -> draft   stored, answered with its id
+ *                          -> approve a person decides (approval.h), then
+ *                          -> allow or simulate: started -> world -> finished
+ *
+ * What writes beyond the run's own drafts starts only when its records are on
+ * disk, and is answered only when its end is.
+ */
+#ifndef BROKER_CALL_H
+#define BROKER_CALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/run.h"
+#include "core/policy.h"
+
+struct call {
+	struct call *next_durable;
+	struct call *next; /* of those that the world is answering */
+	uint64_t number; /* ours, to the world */
+	uint64_t asker; /* the gateway's number, 0: nobody waits */
+	uint64_t run;
+	uint32_t step;
+	char tool[NAME_MAX_BYTES];
+	struct buf args; /* canonical */
+	struct hash args_hash;
+	enum risk risk;
+	bool simulated;
+	uint64_t approval; /* the approval that let it through, or 0 */
+	int64_t started_ns; /* monotonic */
+	uint64_t wait_seq; /* goes on when this record is on disk */
+	bool finished; /* the world has answered */
+	enum reply_kind kind; /* of the answer */
+	struct buf result;
+	struct loop_timer timeout;
+};
+
+/* What an approval is bound to: SHA-256 of name, NUL, canonical arguments. */
+struct hash call_hash(struct str tool, struct str args);
+
+/* MSG_TOOL_CALL. Answers by itself. */
+void on_tool_call(const struct msg_tool_call *m, struct str payload);
+/* MSG_WORLD_RESULT. */
+void on_world_result(const struct msg_world_result *m, struct str payload);
+/* The disk has moved: calls that waited for it go on. */
+void call_durable(uint64_t seq);
+/* The asker has hung up: its call goes on, unanswered. */
+void call_gone(uint64_t asker);
+/* The world is gone: what it was answering has no known end. */
+void call_world_lost(void);
+
+/*
+ * Executes what a person has approved: args as approved. Called once per
+ * approval, after its record is appended.
+ */
+void call_execute_approved(struct run *r, const struct approval *a);
+
+#endif

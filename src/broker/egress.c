@@ -1,0 +1,42 @@
+#include "broker/egress.h"
+
+#include "broker/record.h"
+#include "broker/run.h"
+#include "codec/json.h"
+
+void
+on_egress_ask(const struct msg_egress_ask *m, struct str payload)
+{
+	own_arena struct arena a = {};
+	own_buf struct buf out = {};
+	struct run *r = run_find(m->run);
+	struct err e = {};
+	const struct json *asked = json_parse(payload, NULL, &a, &e, NULL);
+	struct msg_egress_verdict v = { .run = m->run, .ask = m->ask };
+
+	if (!json_is(asked, JSON_OBJECT) || r == NULL)
+		payload = STR("{}");
+	buf_add_c(&out, "{\"error\":\"policy_denied\",\"host\":");
+	json_put_str(&out, json_str(json_get(asked, STR("host"))));
+	buf_add_c(&out, ",\"method\":");
+	json_put_str(&out, json_str(json_get(asked, STR("method"))));
+	buf_add_c(&out, ",\"path\":");
+	json_put_str(&out, json_str(json_get(asked, STR("path"))));
+	buf_add_c(&out,
+	    ",\"rule_missing\":\"egress.default is deny\","
+	    "\"suggested_next_step\":\"Work without this host, or ask an "
+	    "operator to provide the data through a tool.\"}");
+	if (r != NULL && r->state != RUN_CLOSED) {
+		struct event ev = record_of(r, EVENT_EGRESS_DECISION);
+
+		ev.step = ++r->steps;
+		ev.verdict = STR("block");
+		ev.action = STR("blocked");
+		ev.rule = STR("egress.default");
+		ev.code = STR("egress_denied");
+		ev.body = payload;
+		(void)record_add(&ev); /* the answer is no either way */
+	}
+	(void)peer_send(&broker.proxy, MSG_EGRESS_VERDICT, &v, buf_str(&out),
+	    NULL, 0); /* a proxy that is gone has hung up on the agent */
+}

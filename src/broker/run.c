@@ -1,0 +1,400 @@
+#include "broker/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/must.h"
+#include "broker/approval.h"
+#include "broker/call.h"
+#include "broker/follow.h"
+#include "broker/record.h"
+#include "broker/run_int.h"
+#include "sys/fd.h"
+
+static void end_now(struct run *r);
+static void answer_opener_late(struct run *r);
+static void free_run(struct run *r);
+static uint64_t runtime_ms(const struct run *r);
+static const char *cause_reason(const struct run *r);
+
+struct run *
+run_find(uint64_t id)
+{
+	for (struct run *r = broker.runs; r != NULL; r = r->next) {
+		if (r->id == id)
+			return r;
+	}
+	return NULL;
+}
+
+struct run *
+run_find_token(const struct hash *token)
+{
+	for (struct run *r = broker.runs; r != NULL; r = r->next) {
+		if (r->has_token && hash_eq(&r->token, token))
+			return r;
+	}
+	return NULL;
+}
+
+void
+on_sandbox_exited(const struct msg_sandbox_exited *m)
+{
+	struct run *r = run_find(m->run);
+
+	if (r == NULL || r->state == RUN_CLOSED)
+		return;
+	r->exited = *m;
+	r->sandbox_sent = false;
+	answer_opener_late(r);
+	if (r->state == RUN_STOPPING)
+		(void)snprintf(r->status, sizeof(r->status), "stopped");
+	else if (m->cause == CAUSE_EXIT)
+		(void)snprintf(r->status, sizeof(r->status), "closed");
+	else if (m->cause == CAUSE_NOT_STARTED)
+		(void)snprintf(r->status, sizeof(r->status), "failed");
+	else
+		(void)snprintf(r->status, sizeof(r->status), "stopped");
+	if (r->stop_reason[0] == '\0')
+		(void)snprintf(r->stop_reason, sizeof(r->stop_reason), "%s",
+		    cause_reason(r));
+	run_close(r);
+}
+
+void
+run_doors_again(struct peer *to)
+{
+	for (struct run *r = broker.runs; r != NULL; r = r->next) {
+		if (r->state == RUN_OPEN || r->state == RUN_STOPPING)
+			run_doors_open(r, to);
+	}
+}
+
+void
+run_doors_open(struct run *r, struct peer *to)
+{
+	struct msg_door m = { .run = r->id };
+	int fd = to == &broker.gateway ? r->door_fd : r->proxy_fd;
+
+	if (fd >= 0)
+		(void)peer_send(to, MSG_DOOR_OPEN, &m, STR(""), &fd,
+		    1); /* a restarted role gets it again */
+}
+
+void
+run_world_lost(void)
+{
+	struct run *next;
+
+	for (struct run *r = broker.runs; r != NULL; r = next) {
+		next = r->next;
+		if (r->has_world && r->state != RUN_CLOSED)
+			run_stop(r, "world_lost", STR(""), true);
+	}
+}
+
+void
+run_stop(struct run *r, const char *reason, struct str json, bool at_once)
+{
+	bool first = r->state != RUN_STOPPING;
+
+	if (r->state == RUN_CLOSED)
+		return;
+	if (first) {
+		struct event ev = record_of(r, EVENT_KILL);
+		own_buf struct buf body = {};
+
+		r->state = RUN_STOPPING;
+		(void)snprintf(
+		    r->stop_reason, sizeof(r->stop_reason), "%s", reason);
+		(void)snprintf(r->status, sizeof(r->status), "stopped");
+		if (json.n > 0) {
+			buf_add_str(&r->stop_json, json);
+		} else {
+			buf_add_c(&r->stop_json, "{\"reason\":");
+			json_put_str(&r->stop_json, str_of(reason));
+			buf_printf(&r->stop_json,
+			    ",\"status\":\"stopped\",\"suggested_next_step\":"
+			    "\"End the work; an operator can say why with "
+			    "`paddock trace show %s`.\"}",
+			    r->text);
+		}
+		buf_add_c(&body, "{\"reason\":");
+		json_put_str(&body, str_of(reason));
+		buf_add_byte(&body, '}');
+		ev.step = r->steps;
+		ev.body = buf_str(&body);
+		(void)record_add(&ev); /* a full store stops no stop */
+		approval_cancel_run(r);
+		answer_opener_late(r);
+	}
+	if (at_once || !first) {
+		end_now(r);
+		return;
+	}
+	loop_timer_set(broker.loop, &r->grace,
+	    clock_mono_ns() + (int64_t)RUN_STOP_GRACE_MS * 1000000);
+}
+
+void
+run_stop_budget(struct run *r, enum budget_kind k)
+{
+	own_buf struct buf json = {};
+	struct event ev = record_of(r, EVENT_BUDGET_STOP);
+
+	if (r->state != RUN_OPEN)
+		return;
+	budget_write_stop(&json, &r->budget, k);
+	ev.step = r->steps;
+	ev.code = str_of(budget_reason(k));
+	ev.body = buf_str(&json);
+	(void)record_add(&ev); /* a full store stops no stop */
+	run_stop(r, budget_reason(k), buf_str(&json), false);
+}
+
+void
+run_wait_begin(struct run *r)
+{
+	if (r->waiting++ > 0)
+		return;
+	r->waiting_since_ns = clock_mono_ns();
+	loop_timer_clear(broker.loop, &r->runtime);
+}
+
+void
+run_wait_end(struct run *r)
+{
+	must(r->waiting > 0);
+	if (--r->waiting > 0)
+		return;
+	r->waited_ns += clock_mono_ns() - r->waiting_since_ns;
+	if (r->state == RUN_OPEN)
+		run_arm_runtime(r);
+}
+
+void
+run_sweep(void)
+{
+	uint64_t durable = store_durable(broker.store);
+	struct run **at = &broker.runs;
+
+	while (*at != NULL) {
+		struct run *r = *at;
+
+		if (r->state != RUN_CLOSED || r->close_seq > durable ||
+		    r->calls_open > 0) {
+			at = &r->next;
+			continue;
+		}
+		follow_run_closed(r);
+		*at = r->next;
+		broker.n_runs--;
+		approval_free_run(r->id);
+		free_run(r);
+	}
+}
+
+void
+run_forget(struct run *r)
+{
+	struct run **at = &broker.runs;
+
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	broker.n_runs--;
+	free_run(r);
+}
+
+void
+run_close(struct run *r)
+{
+	struct event ev = record_of(r, EVENT_RUN_CLOSED);
+	struct msg_door door = { .run = r->id };
+	own_buf struct buf body = {};
+
+	if (r->state == RUN_CLOSED)
+		return;
+	if (r->state != RUN_STOPPING)
+		approval_cancel_run(r);
+	r->state = RUN_CLOSED;
+	r->closed_ns = clock_utc_ns();
+	loop_timer_clear(broker.loop, &r->runtime);
+	loop_timer_clear(broker.loop, &r->grace);
+
+	buf_printf(&body,
+	    "{\"cpu_ms\":%llu,\"exit_status\":%u,\"memory_peak_bytes\":%llu,"
+	    "\"pids_refused\":%llu,\"status\":",
+	    (unsigned long long)(r->exited.cpu_ns / 1000000), r->exited.status,
+	    (unsigned long long)r->exited.memory_peak_bytes,
+	    (unsigned long long)r->exited.pids_refused);
+	json_put_str(&body, str_of(r->status));
+	if (r->stop_reason[0] != '\0') {
+		buf_add_c(&body, ",\"stop_reason\":");
+		json_put_str(&body, str_of(r->stop_reason));
+	}
+	buf_printf(&body, ",\"tool_calls\":%llu}",
+	    (unsigned long long)r->budget.used[BUDGET_TOOL_CALLS]);
+	ev.step = r->steps + 1;
+	ev.ms = (r->closed_ns - r->opened_ns) / 1000000;
+	ev.body = buf_str(&body);
+	r->close_seq = record_add(&ev);
+	if (r->close_seq == 0 || run_store(r) < 0)
+		log_error("end of run not recorded run=%s", r->text);
+	store_hurry(broker.store);
+
+	/* Loss of a role loses its part of the run with it. */
+	if (r->door_fd >= 0) {
+		(void)peer_send(
+		    &broker.gateway, MSG_DOOR_CLOSE, &door, STR(""), NULL, 0);
+		(void)peer_send(
+		    &broker.proxy, MSG_DOOR_CLOSE, &door, STR(""), NULL, 0);
+	}
+	if (r->has_world)
+		(void)peer_send(
+		    &broker.world, MSG_WORLD_CLOSE, &door, STR(""), NULL, 0);
+	fd_fini(&r->door_fd);
+	fd_fini(&r->proxy_fd);
+	run_drop_start(r);
+}
+
+int
+run_store(const struct run *r)
+{
+	const struct identity *who = &r->policy->identity;
+	struct store_run row = {
+		.id = r->id,
+		.tenant = who->tenant,
+		.actor = who->actor,
+		.role = who->n_roles > 0 ? who->roles[0] : STR(""),
+		.workflow = r->policy->workflow,
+		.stage = r->policy->stage,
+		.mode = STR("sandbox"),
+		.policy = r->policy->version,
+		.opened_ns = r->opened_ns,
+		.closed_ns = r->closed_ns,
+		.status = str_of(r->status),
+		.stop_reason = str_of(r->stop_reason),
+		.steps = r->steps,
+		.command = str_of(r->command),
+		.exit_status = r->exited.status,
+	};
+
+	if (r->state == RUN_CLOSED)
+		row.head = store_head(broker.store);
+	return store_put_run(broker.store, &row);
+}
+
+void
+run_drop_start(struct run *r)
+{
+	buf_fini(&r->start);
+	for (size_t i = 0; i < r->n_start_fds; i++)
+		fd_fini(&r->start_fds[i]);
+	r->n_start_fds = 0;
+}
+
+void
+run_arm_runtime(struct run *r)
+{
+	uint64_t limit = r->budget.limit[BUDGET_RUNTIME_MS];
+
+	if (limit == UINT64_MAX || r->waiting > 0)
+		return;
+	loop_timer_set(broker.loop, &r->runtime,
+	    r->opened_mono_ns + r->waited_ns + (int64_t)limit * 1000000);
+}
+
+void
+run_on_runtime(struct loop_timer *t)
+{
+	struct run *r = LOOP_OF(t, struct run, runtime);
+
+	(void)budget_reach(&r->budget, BUDGET_RUNTIME_MS, runtime_ms(r));
+	run_stop_budget(r, BUDGET_RUNTIME_MS);
+}
+
+void
+run_on_grace(struct loop_timer *t)
+{
+	end_now(LOOP_OF(t, struct run, grace));
+}
+
+/* The sandbox's end closes the run; without one there is nothing to await. */
+static void
+end_now(struct run *r)
+{
+	struct msg_sandbox_kill m = { .run = r->id };
+
+	if (!r->sandbox_sent) {
+		run_close(r);
+		return;
+	}
+	(void)peer_send(&broker.supervisor, MSG_SANDBOX_KILL, &m, STR(""), NULL,
+	    0); /* the supervisor's loss ends us and the sandbox */
+}
+
+/* A run that ends before it was open: its opener hears why. */
+static void
+answer_opener_late(struct run *r)
+{
+	uint64_t call = r->open_call;
+
+	r->open_call = 0;
+	if (call != 0)
+		reply_error(call, 409, "stopped",
+		    r->stop_reason[0] != '\0' ? r->stop_reason
+					      : "The run ended at once.",
+		    "Open another run.");
+}
+
+static void
+free_run(struct run *r)
+{
+	run_drop_start(r);
+	loop_timer_clear(broker.loop, &r->runtime);
+	loop_timer_clear(broker.loop, &r->grace);
+	fd_fini(&r->door_fd);
+	fd_fini(&r->proxy_fd);
+	free(r->tools);
+	buf_fini(&r->listed);
+	buf_fini(&r->stop_json);
+	free(r->uses);
+	policy_free(r->policy);
+	free(r);
+}
+
+/* Time that the run has had, less what it waited for people. */
+static uint64_t
+runtime_ms(const struct run *r)
+{
+	int64_t ns = clock_mono_ns() - r->opened_mono_ns - r->waited_ns;
+
+	if (r->waiting > 0)
+		ns -= clock_mono_ns() - r->waiting_since_ns;
+	return ns > 0 ? (uint64_t)(ns / 1000000) : 0;
+}
+
+static const char *
+cause_reason(const struct run *r)
+{
+	switch ((enum exit_cause)r->exited.cause) {
+	case CAUSE_EXIT:
+		return "";
+	case CAUSE_KILLED:
+		return "killed";
+	case CAUSE_WALL:
+		return "wall_time_exceeded";
+	case CAUSE_MEMORY:
+		return "memory_exceeded";
+	case CAUSE_NOT_STARTED:
+		return "command_not_found";
+	case CAUSE_LOST:
+		return "sandbox_lost";
+	}
+	return "sandbox_lost";
+}

@@ -1,0 +1,127 @@
+/*
+ * broker/run.h: one run while it is open.
+ *
+ * Opening takes several messages: the world first (if there is one), then the
+ * sandbox (if there is a command), then the doors. A run closes once: its end
+ * is recorded, what waited for it is answered, nothing of it stays.
+ */
+#ifndef BROKER_RUN_H
+#define BROKER_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/broker.h"
+#include "codec/json.h"
+#include "core/budget.h"
+#include "core/id.h"
+#include "core/labels.h"
+#include "core/policy.h"
+
+enum run_state {
+	RUN_OPENING, /* world or sandbox are being made */
+	RUN_OPEN,
+	RUN_STOPPING, /* refused everything; the sandbox is ending */
+	RUN_CLOSED, /* recorded; freed when the record is on disk */
+};
+
+/* How often a tool was called again after it failed. */
+struct tool_use {
+	struct hash failed; /* of name and arguments of the last failed call */
+	bool has_failed;
+	uint32_t retries;
+	char name[NAME_MAX_BYTES];
+};
+
+struct tool_name {
+	char name[NAME_MAX_BYTES];
+};
+
+struct run {
+	struct run *next;
+	uint64_t id;
+	char text[ID_BYTES];
+	enum run_state state;
+	struct policy *policy;
+	char policy_hex[HASH_HEX_BYTES];
+	struct labels labels;
+	struct budget budget;
+	uint32_t steps;
+	uint32_t calls_open;
+	char requester[NAME_MAX_BYTES]; /* who opened it */
+	struct hash token; /* an agent outside: SHA-256 of its token */
+	bool has_token;
+
+	/* what opening needs until it is done */
+	uint64_t open_call; /* the request that waits for the answer */
+	uint64_t attached; /* the request whose end stops the run, or 0 */
+	struct buf start; /* payload of MSG_SANDBOX_START */
+	struct msg_sandbox_start start_msg;
+	int start_fds[4];
+	size_t n_start_fds;
+
+	bool has_world;
+	struct tool_name *tools; /* that the world has */
+	uint32_t n_tools;
+	struct buf listed; /* their definitions, as the agent may see them */
+	bool has_sandbox; /* there is a command to run */
+	bool sandbox_sent; /* the supervisor has been asked for it */
+	int door_fd, proxy_fd; /* listeners, kept for a gateway's restart */
+	uint64_t posture;
+
+	int64_t opened_ns, closed_ns; /* UTC */
+	int64_t opened_mono_ns;
+	int64_t waited_ns, waiting_since_ns; /* for people */
+	uint32_t waiting; /* approvals that are pending */
+	struct loop_timer runtime; /* BUDGET_RUNTIME_MS */
+	struct loop_timer grace; /* between stop and kill */
+	char stop_reason[64];
+	struct buf stop_json; /* the structured stop, "" until then */
+	struct msg_sandbox_exited exited;
+	char status[16];
+	char command[256]; /* for people */
+	uint64_t close_seq; /* its run.closed record */
+	struct tool_use *uses;
+	uint32_t n_uses;
+};
+
+struct run *run_find(uint64_t id); /* also closed ones that are not freed */
+struct run *run_find_token(const struct hash *token);
+
+/* API_RUN_OPEN: answers by itself, now or when the run is open. */
+void run_open(const struct caller *who, uint64_t call, const struct json *args,
+    const struct frame *f);
+
+/* Messages of a run's opening and end. */
+void on_world_opened(const struct msg_world_opened *m, struct str payload);
+void on_sandbox_started(
+    const struct msg_sandbox_started *m, const struct frame *f);
+void on_sandbox_exited(const struct msg_sandbox_exited *m);
+/* The gateway or proxy was restarted: it gets the doors again. */
+void run_doors_again(struct peer *to);
+/* The world is gone, and with it the data of every run that had one. */
+void run_world_lost(void);
+
+/*
+ * Ends a run: from now on every call is answered with the structured stop;
+ * the sandbox is killed at once, or after RUN_STOP_GRACE_MS so that the agent
+ * can read why. json is the stop object; "" makes one of reason.
+ */
+void run_stop(struct run *r, const char *reason, struct str json, bool at_once);
+/* Stops the run because a budget is used up. */
+void run_stop_budget(struct run *r, enum budget_kind k);
+
+/* Clocks stop while the run waits for a person. */
+void run_wait_begin(struct run *r);
+void run_wait_end(struct run *r);
+
+/* Writes the run as the API shows it. */
+void run_write(struct buf *out, const struct run *r);
+void run_row_write(struct buf *out, const struct store_run *row);
+
+/* Frees what is closed and on disk. Called when the disk has moved. */
+void run_sweep(void);
+/* Closes what a broker that died left open in the store. */
+int run_recover(struct err *e);
+
+#endif

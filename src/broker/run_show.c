@@ -1,0 +1,92 @@
+/*
+ * A run as the API shows it: the same members from memory and from the store.
+ */
+#include "base/must.h"
+#include "broker/run.h"
+#include "core/id.h"
+
+static void write_row(
+    struct buf *out, const struct store_run *row, const struct run *live);
+
+void
+run_write(struct buf *out, const struct run *r)
+{
+	const struct identity *who = &r->policy->identity;
+	struct store_run row = {
+		.id = r->id,
+		.tenant = who->tenant,
+		.actor = who->actor,
+		.role = who->n_roles > 0 ? who->roles[0] : STR(""),
+		.workflow = r->policy->workflow,
+		.stage = r->policy->stage,
+		.mode = STR("sandbox"),
+		.policy = r->policy->version,
+		.opened_ns = r->opened_ns,
+		.closed_ns = r->closed_ns,
+		.status = str_of(r->status),
+		.stop_reason = str_of(r->stop_reason),
+		.steps = r->steps,
+		.command = str_of(r->command),
+		.exit_status = r->exited.status,
+	};
+
+	/* What follows waits for the end on disk before it says so. */
+	if (r->state != RUN_CLOSED)
+		row.status = r->state == RUN_OPENING ? STR("opening")
+		    : r->state == RUN_STOPPING	     ? STR("stopping")
+						     : STR("open");
+	write_row(out, &row, r);
+}
+
+void
+run_row_write(struct buf *out, const struct store_run *row)
+{
+	write_row(out, row, NULL);
+}
+
+static void
+write_row(struct buf *out, const struct store_run *row, const struct run *live)
+{
+	char id[ID_BYTES], hex[HASH_HEX_BYTES];
+
+	id_text('r', row->id, id);
+	hash_hex(&row->policy, hex);
+	buf_add_c(out, "{\"actor\":");
+	json_put_str(out, row->actor);
+	if (row->closed_ns != 0)
+		buf_printf(out, ",\"closed_ms\":%lld",
+		    (long long)(row->closed_ns / 1000000));
+	buf_add_c(out, ",\"command\":");
+	json_put_str(out, row->command);
+	buf_printf(out, ",\"exit_status\":%u", row->exit_status);
+	if (live != NULL) {
+		buf_add_c(out, ",\"labels\":");
+		labels_write(out, &live->labels);
+	}
+	buf_printf(out, ",\"opened_ms\":%lld,\"policy_version\":\"%s\"",
+	    (long long)(row->opened_ns / 1000000), hex);
+	if (live != NULL)
+		buf_printf(out, ",\"posture\":%llu",
+		    (unsigned long long)live->posture);
+	buf_printf(
+	    out, ",\"run\":\"%s\",\"stage\":%u,\"status\":", id, row->stage);
+	json_put_str(out, row->status);
+	buf_printf(out, ",\"steps\":%u", row->steps);
+	if (live != NULL && live->stop_json.n > 0) {
+		buf_add_c(out, ",\"stop\":");
+		buf_add_str(out, buf_str(&live->stop_json));
+	}
+	if (row->stop_reason.n > 0) {
+		buf_add_c(out, ",\"stop_reason\":");
+		json_put_str(out, row->stop_reason);
+	}
+	buf_add_c(out, ",\"tenant\":");
+	json_put_str(out, row->tenant);
+	if (live != NULL)
+		buf_printf(out, ",\"tool_calls\":%llu,\"waiting\":%u",
+		    (unsigned long long)live->budget.used[BUDGET_TOOL_CALLS],
+		    live->waiting);
+	buf_add_c(out, ",\"workflow\":");
+	json_put_str(out, row->workflow);
+	buf_add_byte(out, '}');
+}
