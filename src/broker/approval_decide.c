@@ -357,8 +357,7 @@ still_allowed(const struct decision *d, struct str args)
 	struct err e = {};
 	struct policy_call pc = {
 		.tool = str_of(d->a->tool),
-		.args =
-		    json_parse(buf_str(&d->a->args), NULL, &arena, &e, NULL),
+		.args = json_parse(args, NULL, &arena, &e, NULL),
 		.labels = &d->r->labels,
 	};
 	const char *why = NULL;
