@@ -76,7 +76,7 @@ http1_request(const char *p, size_t n, struct http1_head *h, uint16_t *status,
     struct err *e)
 {
 	struct parse x = { .p = p, .n = n, .h = h, .status = status, .e = e };
-	struct str line;
+	struct str line = STR("");
 	ssize_t r;
 
 	h->n = 0;
@@ -102,7 +102,7 @@ http1_response(const char *p, size_t n, bool to_head, struct http1_head *h,
 		.response = true,
 		.status = status,
 		.e = e };
-	struct str line;
+	struct str line = STR("");
 	ssize_t r;
 
 	h->n = 0;
@@ -202,7 +202,7 @@ http1_reason(uint16_t status)
 static ssize_t
 head_parse(struct parse *x)
 {
-	struct str line;
+	struct str line = STR("");
 	int r;
 
 	x->h->keep_alive = false;
@@ -500,7 +500,7 @@ response_finish(struct parse *x, bool to_head)
 static bool
 authority_ok(struct str s, bool needs_port)
 {
-	struct str host = s, port = STR("");
+	struct str host = s, port;
 	uint64_t number;
 	size_t colon;
 

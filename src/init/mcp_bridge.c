@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/must.h"
 
 static bool calls_pending(const struct bridge *b, bool only_ordered);
 static bool call_is_pending(const struct bridge_call *c);
@@ -144,6 +145,7 @@ call_start(struct bridge *b, const struct mcp_message *m)
 	struct bridge_call *c = call_free(b);
 	struct err e = {};
 
+	must(c != NULL); /* lines_take has looked */
 	c->is_initialize = m->is_initialize;
 	c->is_listen = m->is_listen;
 	c->is_modern = m->version.n > 0;
@@ -263,6 +265,7 @@ delete_start(struct bridge *b)
 
 	if (b->door.session[0] == '\0')
 		return false;
+	must(c != NULL); /* nothing is pending */
 	buf_reset(&c->x.out);
 	mcp_delete_put(&c->x.out, &b->door);
 	b->door.session[0] = '\0';
