@@ -33,14 +33,15 @@ static int become_init(const struct build *b, struct err *e);
 int
 build_run(void *arg)
 {
-	struct build *b = arg;
+	/* A copy: the original lies in the caller's memory. */
+	struct build b = *(const struct build *)arg;
 	struct control_report report = { .kind = CONTROL_FAILED };
 	struct err e = {};
 
-	(void)build(b, &e); /* comes back only with an error */
+	(void)build(&b, &e); /* comes back only with an error */
 	report.value = (uint32_t)e.sys;
 	memcpy(report.text, e.text, sizeof(report.text));
-	(void)send(b->control, &report, sizeof(report), MSG_NOSIGNAL);
+	(void)send(b.control, &report, sizeof(report), MSG_NOSIGNAL);
 	return 1;
 }
 
@@ -53,7 +54,6 @@ build(struct build *b, struct err *e)
 {
 	const struct sandbox_spec *spec = b->spec;
 	const struct sandbox_host *h = b->host;
-	struct sock_filter filter[SECCOMP_PROGRAM_MAX];
 	int listeners[SANDBOX_LISTENERS_MAX];
 	sigset_t none;
 
@@ -100,8 +100,7 @@ build(struct build *b, struct err *e)
 		return err_sys(e, "sigprocmask");
 
 	b->posture |= WALL_SECCOMP;
-	memcpy(filter, h->filter, h->n_filter * sizeof(filter[0]));
-	if (seccomp_install(filter, h->n_filter, e) < 0)
+	if (seccomp_install(h->filter, h->n_filter, e) < 0)
 		return -1;
 	if (say_built(b, listeners, e) < 0)
 		return -1;

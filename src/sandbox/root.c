@@ -133,11 +133,10 @@ static int
 make_etc(const struct build *b, struct err *e)
 {
 	static const char *const of_host[] = { "/etc/ld.so.cache",
-		"/etc/alternatives", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
-		"/etc/localtime" };
+		"/etc/alternatives", "/etc/ssl", "/etc/localtime" };
 	char text[512];
 
-	if (put_dir("etc", 0755, e) < 0 || put_dir("etc/ssl", 0755, e) < 0)
+	if (put_dir("etc", 0755, e) < 0)
 		return -1;
 	(void)snprintf(text, sizeof(text),
 	    "root:x:0:0:root:/:/usr/sbin/nologin\n"
@@ -232,15 +231,14 @@ make_dev(const struct build *b, struct err *e)
 /*
  * Read-only, so that no sysctl and no other file of the kernel can be
  * written, whoever its owner is. What says more about the machine than a
- * program needs is covered. A kernel that hides parts of /proc from the
- * caller allows only one without system files.
+ * program needs, and is readable for all, is covered. A kernel that hides parts
+ * of /proc from the caller allows only one without system files.
  */
 static int
 make_proc(struct build *b, struct err *e)
 {
-	static const char *const covered[] = { "proc/kcore", "proc/keys",
-		"proc/key-users", "proc/kallsyms", "proc/sysrq-trigger",
-		"proc/timer_list" };
+	static const char *const covered[] = { "proc/keys", "proc/key-users",
+		"proc/kallsyms" };
 	const struct mount_option pids_only[] = { { "subset", "pid" } };
 	const unsigned flags =
 	    MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC;
@@ -310,6 +308,8 @@ static int
 make_workspace(struct build *b, struct err *e)
 {
 	const struct sandbox_spec *spec = b->spec;
+	const unsigned flags =
+	    DATA_FLAGS | (spec->write_back ? 0 : MOUNT_RDONLY);
 	own_fd int folder = -1, work = -1, tmp = -1;
 
 	if (spec->workspace_fd < 0) {
@@ -322,14 +322,14 @@ make_workspace(struct build *b, struct err *e)
 		folder = open_here(spec->workspace_fd, e);
 		if (folder < 0)
 			return err_add(e, "work folder");
-		work = mount_copy(
-		    folder, "", !b->host->root, DATA_FLAGS, b->idmap, e);
+		work =
+		    mount_copy(folder, "", !b->host->root, flags, b->idmap, e);
 		if (work < 0 && b->idmap >= 0) {
 			/* Not every file system can. Then its files are as
 			 * free for the agent as they are for strangers. */
 			fd_fini(&b->idmap);
 			work = mount_copy(
-			    folder, "", !b->host->root, DATA_FLAGS, -1, e);
+			    folder, "", !b->host->root, flags, -1, e);
 		} else if (b->idmap >= 0) {
 			b->posture |= WALL_IDMAP;
 		}

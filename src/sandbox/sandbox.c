@@ -353,13 +353,18 @@ check_limits(struct sandbox_limits *l, struct err *e)
 static int
 holds_all_ids(bool *all, struct err *e)
 {
-	own_buf struct buf text = {};
+	own_fd int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
 	unsigned long long inside, outside, count;
+	char text[256];
+	ssize_t n;
 
-	if (file_read("/proc/self/uid_map", &text, 4096, e) < 0)
-		return -1;
-	*all = sscanf(buf_c(&text), "%llu %llu %llu", &inside, &outside,
-		   &count) == 3 &&
+	if (fd < 0)
+		return err_sys(e, "open /proc/self/uid_map");
+	n = read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return err_sys(e, "read /proc/self/uid_map");
+	text[n] = '\0';
+	*all = sscanf(text, "%llu %llu %llu", &inside, &outside, &count) == 3 &&
 	    inside == 0 &&
 	    count >= (unsigned long long)UID_FIRST + UID_OWNERS * SANDBOX_SLOTS;
 	return 0;

@@ -16,6 +16,7 @@
 
 enum {
 	CPU_PERIOD_US = 100 * 1000,
+	TICKS_PER_S = 100, /* USER_HZ: the unit of /proc/PID/stat */
 	SMALL_FILE_BYTES = 4096, /* every file read here is shorter */
 	/* A killed process leaves its group a moment after it is reaped. */
 	REMOVE_TRIES = 200,
@@ -53,14 +54,18 @@ cgroup_place_init(struct cgroup_place *p, struct err *e)
 {
 	char text[SMALL_FILE_BYTES];
 	char *rest = text, *line, *unified = NULL;
+	struct timespec now;
 	struct stat ns;
 
 	*p = (struct cgroup_place){};
 	if (stat("/proc/self/ns/pid", &ns) < 0)
 		return err_sys(e, "stat /proc/self/ns/pid");
+	if (clock_gettime(CLOCK_BOOTTIME, &now) < 0)
+		return err_sys(e, "clock_gettime");
 	(void)snprintf(p->owner, sizeof(p->owner), "%s%lu-%d-%llu", prefix,
 	    (unsigned long)ns.st_ino, (int)getpid(),
-	    (unsigned long long)start_time("self"));
+	    (unsigned long long)now.tv_sec * TICKS_PER_S +
+		(unsigned long long)now.tv_nsec / (1000000000 / TICKS_PER_S));
 
 	if (read_small("/proc/self/cgroup", text) < 0) {
 		if (errno == ENOENT)
@@ -158,28 +163,35 @@ unsigned
 cgroup_sweep(const struct cgroup_place *p)
 {
 	unsigned removed = 0;
+	struct dirent *d;
+	DIR *dir;
+	int first = 0;
 
-	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
-		struct dirent *d;
-		unsigned here = 0;
-		DIR *dir;
+	/* v1 groups are made in the same order: the first has all names. */
+	while (first < CGROUP_CONTROLLERS && !p->has[first])
+		first++;
+	dir = first < CGROUP_CONTROLLERS ? opendir(p->dir[first]) : NULL;
+	if (dir == NULL)
+		return 0;
+	while ((d = readdir(dir)) != NULL) {
+		bool gone = true;
 
-		if (!p->has[c] || (c > 0 && p->kind == CGROUP_V2))
+		if (owner_lives(p, d->d_name))
 			continue;
-		dir = opendir(p->dir[c]);
-		if (dir == NULL)
-			continue;
-		while ((d = readdir(dir)) != NULL) {
-			if (owner_lives(p, d->d_name))
+		/* Whoever is left in one keeps it: rmdir fails then. The
+		 * first goes last, so that a name is never lost. */
+		for (int c = CGROUP_CONTROLLERS - 1; c >= first; c--) {
+			char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
+
+			if (!p->has[c] || (c > first && p->kind == CGROUP_V2))
 				continue;
-			/* Whoever is left in it keeps it: rmdir fails then. */
-			if (unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR) == 0)
-				here++;
+			(void)snprintf(path, sizeof(path), "%s/%.*s", p->dir[c],
+			    CGROUP_NAME_MAX, d->d_name);
+			gone &= rmdir(path) == 0 || errno == ENOENT;
 		}
-		(void)closedir(dir); /* read only: nothing to lose */
-		if (here > removed)
-			removed = here;
+		removed += gone;
 	}
+	(void)closedir(dir); /* read only: nothing to lose */
 	return removed;
 }
 
@@ -475,7 +487,7 @@ owner_lives(const struct cgroup_place *p, const char *name)
 	size_t same = sizeof(prefix) - 1 + strcspn(ns, "-") + 1;
 	char pid[16];
 	const char *dash;
-	uint64_t start;
+	uint64_t start, then;
 
 	/* A pid means something in its own pid namespace only. */
 	if (strncmp(name, p->owner, same) != 0)
@@ -486,6 +498,9 @@ owner_lives(const struct cgroup_place *p, const char *name)
 	    str_copy((struct str){ name, (size_t)(dash - name) }, pid,
 		sizeof(pid)) < 0)
 		return true;
-	start = strtoull(dash + 1, NULL, 10);
-	return start == 0 || start_time(pid) == start;
+	/* The owner was there when it made this; a process of the same pid
+	 * that started later is another one. */
+	then = strtoull(dash + 1, NULL, 10);
+	start = start_time(pid);
+	return then == 0 || (start != 0 && start <= then);
 }

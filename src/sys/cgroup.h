@@ -3,7 +3,8 @@
  *
  * Two kinds of kernel, one interface. Groups are made below the caller's own,
  * so that whatever bounds the caller bounds them too, and are named
- * paddock-PID-START-N after the process that made them.
+ * paddock-NS-PID-TIME-N: the pid namespace and the pid of the process that
+ * made them, and when, so that the leftovers of the dead can be told.
  *
  * v1 (also hybrid): a directory per controller. A process moves itself by
  * writing "0" to the `tasks` file: tens of microseconds, where a move by
@@ -37,7 +38,7 @@ struct cgroup_place {
 	    has[CGROUP_CONTROLLERS]; /* named by the kernel; see cgroup_probe */
 	/* Parent directories; with v2 all three are the same. */
 	char dir[CGROUP_CONTROLLERS][CGROUP_PATH_MAX];
-	char owner[CGROUP_OWNER_MAX]; /* "paddock-PID-START" */
+	char owner[CGROUP_OWNER_MAX]; /* "paddock-NS-PID-TIME" */
 };
 
 struct cgroup_limits { /* 0: no limit */

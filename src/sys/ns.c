@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -20,8 +21,14 @@
 #include "base/must.h"
 #include "sys/fd.h"
 
-enum { CAPS_MAX = 64 };
+enum {
+	CAPS_MAX = 64,
+	STACK_BYTES = 512 * 1024, /* a child's: arguments of ARG_MAX size fit */
+	SMALL_STACK_BYTES = 8192,
+};
 
+static long clone_onto(
+    struct clone_args *args, size_t size, int (*child)(void *), void *arg);
 static int wait_for_end(void *arg);
 static int write_map(
     pid_t pid, const char *file, const char *text, struct err *e);
@@ -31,21 +38,34 @@ ns_spawn(uint64_t flags, int cgroup_fd, int (*child)(void *), void *arg,
     int *pidfd, struct err *e)
 {
 	struct clone_args args = {
-		.flags = flags | CLONE_PIDFD,
+		.flags = flags | CLONE_PIDFD | CLONE_VM | CLONE_VFORK,
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
+		.stack_size = STACK_BYTES,
 	};
+	int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+	void *stack;
 	long pid;
 
+	/* Fresh each time: nothing of an earlier child lies in it. */
+	stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return err_sys(e, "mmap a stack");
+	args.stack = (uint64_t)(uintptr_t)stack;
 	if (cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)cgroup_fd;
 	}
-	pid = syscall(SYS_clone3, &args, sizeof(args));
-	if (pid < 0)
+	pid = clone_onto(&args, sizeof(args), child, arg);
+	(void)munmap(stack, STACK_BYTES);
+	/* The child's change of uid counts for the memory it borrowed. */
+	if (dumpable == 1)
+		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	if (pid < 0) {
+		errno = (int)-pid;
 		return err_sys(e, "clone3");
-	if (pid == 0)
-		_exit(child(arg));
+	}
 	return (pid_t)pid;
 }
 
@@ -53,13 +73,24 @@ int
 ns_idmap(
     uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid, struct err *e)
 {
-	own_fd int pidfd = -1, fd = -1;
+	struct clone_args args = {
+		.flags = CLONE_NEWUSER | CLONE_VM,
+		.exit_signal = SIGCHLD,
+		.stack_size = SMALL_STACK_BYTES,
+	};
+	_Alignas(16) char stack[SMALL_STACK_BYTES];
+	own_fd int fd = -1;
 	char text[64];
+	pid_t pid;
 	int r;
-	pid_t pid = ns_spawn(CLONE_NEWUSER, -1, wait_for_end, NULL, &pidfd, e);
 
-	if (pid < 0)
-		return -1;
+	/* A namespace has to have a process in it while it gets its maps. */
+	args.stack = (uint64_t)(uintptr_t)stack;
+	pid = (pid_t)clone_onto(&args, sizeof(args), wait_for_end, NULL);
+	if (pid < 0) {
+		errno = -pid;
+		return err_sys(e, "clone3 a user namespace");
+	}
 	(void)snprintf(text, sizeof(text), "%u %u 1", from_uid, to_uid);
 	r = write_map(pid, "uid_map", text, e);
 	(void)snprintf(text, sizeof(text), "%u %u 1", from_gid, to_gid);
@@ -154,15 +185,71 @@ ns_keyring_cut(struct err *e)
 	return 0;
 }
 
-/* Until it is killed, or its parent is. */
+/*
+ * clone3(2) for a child on a stack of its own, which the C library cannot
+ * start: calls child(arg) there and exits with its result. Returns the pid or
+ * a negative errno. The kernel keeps all other registers for the child.
+ */
+static long
+clone_onto(
+    struct clone_args *args, size_t size, int (*child)(void *), void *arg)
+{
+	long r;
+
+#if defined(__x86_64__)
+	register int (*child_r12)(void *) __asm__("r12") = child;
+	register void *arg_r13 __asm__("r13") = arg;
+
+	__asm__ volatile("syscall\n\t"
+			 "test %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "mov %%r13, %%rdi\n\t"
+			 "call *%%r12\n\t"
+			 "mov %%eax, %%edi\n\t"
+			 "mov %[nr_exit], %%eax\n\t"
+			 "syscall\n\t"
+			 "hlt\n"
+			 "1:"
+			 : "=a"(r)
+			 : "a"(SYS_clone3), "D"(args), "S"(size),
+			 "r"(child_r12),
+			 "r"(arg_r13), [nr_exit] "i"(SYS_exit_group)
+			 : "rcx", "r11", "memory", "cc");
+#elif defined(__aarch64__)
+	register long x8 __asm__("x8") = SYS_clone3;
+	register void *x0 __asm__("x0") = args;
+	register size_t x1 __asm__("x1") = size;
+	register int (*child_x20)(void *) __asm__("x20") = child;
+	register void *arg_x21 __asm__("x21") = arg;
+
+	__asm__ volatile("svc #0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x29, xzr\n\t"
+			 "mov x0, x21\n\t"
+			 "blr x20\n\t"
+			 "mov x8, %[nr_exit]\n\t"
+			 "svc #0\n\t"
+			 "brk #1\n"
+			 "1:"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(child_x20),
+			 "r"(arg_x21), [nr_exit] "i"(SYS_exit_group)
+			 : "x30", "memory", "cc");
+	r = (long)x0;
+#endif
+	return r;
+}
+
+/* Until it is killed, or its parent is. By system calls alone: it shares its
+ * parent's memory, and nothing there may move. */
 static int
 wait_for_end(void *arg)
 {
 	(void)arg;
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-		return 1;
-	while (pause() < 0)
-		continue;
+	(void)syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	for (;;)
+		(void)syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
 	return 0;
 }
 

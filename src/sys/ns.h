@@ -10,9 +10,14 @@
 #include "base/err.h"
 
 /*
- * Runs child(arg) in a new process with these CLONE_NEW* flags, and exits
- * with what it returns. cgroup_fd (a v2 directory) is where it is born, or
- * -1. Returns its pid as seen here, with *pidfd to close, or -1.
+ * Runs child(arg) in a new process with these CLONE_NEW* flags, which exits
+ * with what it returns. The child borrows the caller's memory, as vfork(2)
+ * does, and the caller waits until it executes a program or exits: no page is
+ * copied. So the child leaves the caller's variables as they are, and works
+ * on copies. Descriptors are not shared.
+ *
+ * cgroup_fd (a v2 directory) is where it is born, or -1. Returns its pid as
+ * seen here, with *pidfd to close, or -1.
  */
 pid_t ns_spawn(uint64_t flags, int cgroup_fd, int (*child)(void *), void *arg,
     int *pidfd, struct err *e);

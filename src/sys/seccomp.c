@@ -79,11 +79,12 @@ seccomp_compile(const struct seccomp_policy *policy, struct sock_filter *out,
 }
 
 int
-seccomp_install(struct sock_filter *program, size_t n, struct err *e)
+seccomp_install(const struct sock_filter *program, size_t n, struct err *e)
 {
 	struct sock_fprog prog = {
 		.len = (unsigned short)n,
-		.filter = program,
+		/* Read only; the kernel's header lacks the const. */
+		.filter = (struct sock_filter *)(uintptr_t)program,
 	};
 
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)

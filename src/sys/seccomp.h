@@ -68,6 +68,6 @@ int seccomp_compile(const struct seccomp_policy *p, struct sock_filter *out,
  * Installs a program for this thread and its children. no_new_privs is set
  * already, or the caller has CAP_SYS_ADMIN.
  */
-int seccomp_install(struct sock_filter *program, size_t n, struct err *e);
+int seccomp_install(const struct sock_filter *program, size_t n, struct err *e);
 
 #endif
