@@ -1,0 +1,89 @@
+/*
+ * gateway/mcp.h: the Model Context Protocol over streamable HTTP, at /mcp.
+ *
+ * Two eras, told apart by the request: one of 2026-07-28 carries its version
+ * in params._meta and has no session; the ones before (2025-03-26 to
+ * 2025-11-25) begin with initialize and name their session in a header. Of
+ * both we offer tools. Every message is a POST with an answer of its own:
+ * JSON, or an event stream when the broker holds the call for longer.
+ */
+#ifndef GATEWAY_MCP_H
+#define GATEWAY_MCP_H
+
+#include "codec/json.h"
+#include "gateway/gateway.h"
+
+enum mcp_code { /* JSON-RPC, and what MCP adds to it */
+	MCP_PARSE_ERROR = -32700,
+	MCP_INVALID_REQUEST = -32600,
+	MCP_METHOD_NOT_FOUND = -32601,
+	MCP_INVALID_PARAMS = -32602,
+	MCP_INTERNAL_ERROR = -32603,
+	MCP_SERVER_ERROR = -32000, /* legacy: whatever has no other code */
+	MCP_SESSION_NOT_FOUND = -32001, /* legacy */
+	MCP_HEADER_MISMATCH = -32020,
+	MCP_UNSUPPORTED_VERSION = -32022,
+};
+
+#define MCP_MODERN STR("2026-07-28")
+#define MCP_META_VERSION STR("io.modelcontextprotocol/protocolVersion")
+#define MCP_META_CAPABILITIES STR("io.modelcontextprotocol/clientCapabilities")
+#define MCP_META_SERVER "io.modelcontextprotocol/serverInfo"
+#define MCP_META_SUBSCRIPTION "io.modelcontextprotocol/subscriptionId"
+
+/* One JSON-RPC message of a client. id NULL: a notification. */
+struct rpc {
+	const struct json *id;
+	const struct json *params; /* NULL, or an object */
+	const struct json *meta; /* params._meta: NULL, or an object */
+	struct str method; /* "": an answer to a question of ours */
+};
+
+void mcp_request(struct client *cl);
+void mcp_on_call(
+    struct client *cl, enum reply_kind kind, uint16_t http, struct str payload);
+void mcp_on_tools(
+    struct client *cl, enum reply_kind kind, uint16_t http, struct str payload);
+void mcp_on_time(struct client *cl);
+/* Ends what cl waits for with an error. */
+void mcp_fail(struct client *cl, uint16_t status, const char *why);
+/* An answer to what was not read as a message: an error without id. */
+void mcp_refuse(struct client *cl, uint16_t status, const char *why);
+
+/* mcp_modern.c, mcp_legacy.c: one message of that era. */
+void mcp_modern_post(struct client *cl, const struct rpc *m);
+void mcp_legacy_post(struct client *cl, const struct rpc *m);
+void mcp_legacy_get(struct client *cl);
+void mcp_legacy_delete(struct client *cl);
+
+/* mcp.c: what both eras do in the same way. m has an id. */
+void mcp_call(struct client *cl, const struct rpc *m, bool modern);
+void mcp_tools(struct client *cl, const struct rpc *m, bool modern);
+
+/* mcp_answer.c */
+void mcp_error(struct client *cl, uint16_t status, const struct rpc *m,
+    enum mcp_code code, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+/* -32022 with the versions that there are. */
+void mcp_error_version(
+    struct client *cl, const struct rpc *m, struct str requested);
+/* {"jsonrpc":"2.0","id":...,"result":{ ... is the caller's to close. */
+struct buf *mcp_result_begin(struct client *cl, const struct rpc *m);
+void mcp_server_info_put(struct buf *b);
+/* A result that is known at once. */
+void mcp_result_end(struct client *cl, struct buf *b, struct str fields);
+/* Begins the event stream of a question, once. */
+void mcp_stream_begin(struct client *cl);
+void mcp_stream_message(struct client *cl, struct str message);
+/* The question's answer, in b or as a last event; ends the question. */
+void mcp_answer(struct client *cl, uint16_t status, struct buf *b);
+
+/* mcp_headers.c: 0, or -1 when the request has been answered with -32020. */
+int mcp_headers_check(struct client *cl, const struct rpc *m);
+/* The only value of a header; -1 when there are several. NULL when none. */
+int mcp_header(
+    const struct client *cl, struct str name, const struct str **value);
+
+bool mcp_is_legacy(struct str version);
+
+#endif

@@ -1,0 +1,346 @@
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/must.h"
+#include "gateway/answer.h"
+#include "gateway/mcp.h"
+#include "gateway/pending.h"
+
+static struct buf *message_begin(struct client *cl, const struct rpc *m);
+static void error_put(struct buf *b, enum mcp_code code, struct str message);
+static void call_result_put(
+    struct client *cl, enum reply_kind kind, struct str payload, struct buf *b);
+static void pending_result_put(struct buf *b, struct str payload);
+static void bad_put(
+    struct client *cl, struct buf *b, uint16_t http, struct str payload);
+static struct buf *pending_begin_message(struct client *cl);
+static uint16_t status_of_bad(uint16_t http);
+
+void
+mcp_error(struct client *cl, uint16_t status, const struct rpc *m,
+    enum mcp_code code, const char *fmt, ...)
+{
+	struct buf *b = message_begin(cl, m);
+	char text[ERR_TEXT_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	error_put(b, code, str_of(text));
+	buf_add_str(b, STR("}}"));
+	answer_json(cl, status, buf_str(b));
+}
+
+void
+mcp_error_version(struct client *cl, const struct rpc *m, struct str requested)
+{
+	struct buf *b = message_begin(cl, m);
+
+	error_put(b, MCP_UNSUPPORTED_VERSION,
+	    STR("this protocol version is not spoken here"));
+	buf_add_str(b,
+	    STR(",\"data\":{\"supported\":[\"2026-07-28\",\"2025-11-25\","
+		"\"2025-06-18\",\"2025-03-26\"],\"requested\":"));
+	json_put_str(b, requested);
+	buf_add_str(b, STR("}}}"));
+	answer_json(cl, 400, buf_str(b));
+}
+
+void
+mcp_refuse(struct client *cl, uint16_t status, const char *why)
+{
+	struct buf *b = message_begin(cl, NULL);
+
+	error_put(b, MCP_SERVER_ERROR, str_of(why));
+	buf_add_str(b, STR("}}"));
+	http_reply(&cl->conn, status,
+	    status == 401 ? STR("WWW-Authenticate: Bearer\r\n") : STR(""),
+	    STR("application/json"), buf_str(b));
+}
+
+struct buf *
+mcp_result_begin(struct client *cl, const struct rpc *m)
+{
+	struct buf *b = message_begin(cl, m);
+
+	buf_add_str(b, STR("\"result\":{"));
+	return b;
+}
+
+void
+mcp_server_info_put(struct buf *b)
+{
+	buf_add_str(b,
+	    STR("{\"name\":\"paddock\",\"version\":\"" PADDOCK_VERSION "\"}"));
+}
+
+void
+mcp_result_end(struct client *cl, struct buf *b, struct str fields)
+{
+	buf_add_str(b, STR("}}"));
+	must(!b->failed);
+	http_reply(&cl->conn, 200, fields, STR("application/json"), buf_str(b));
+}
+
+void
+mcp_on_call(
+    struct client *cl, enum reply_kind kind, uint16_t http, struct str payload)
+{
+	struct buf *b = pending_begin_message(cl);
+	uint16_t status = 200;
+
+	switch (kind) {
+	case REPLY_OK:
+	case REPLY_TOOL_ERROR:
+	case REPLY_REFUSED:
+	case REPLY_STOPPED:
+		call_result_put(cl, kind, payload, b);
+		break;
+	case REPLY_PENDING:
+		if (cl->pending.modern)
+			pending_result_put(b, payload);
+		else
+			call_result_put(cl, kind, payload, b);
+		break;
+	case REPLY_BAD:
+		status = status_of_bad(http);
+		bad_put(cl, b, http, payload);
+		break;
+	}
+	mcp_answer(cl, status, b);
+}
+
+void
+mcp_on_tools(
+    struct client *cl, enum reply_kind kind, uint16_t http, struct str payload)
+{
+	struct buf *b = pending_begin_message(cl);
+	uint16_t status = 200;
+
+	if (kind == REPLY_OK && payload.n > 2 && payload.p[0] == '{') {
+		buf_add_str(b, STR("\"result\":{"));
+		if (cl->pending.modern) {
+			buf_add_str(
+			    b, STR("\"_meta\":{\"" MCP_META_SERVER "\":"));
+			mcp_server_info_put(b);
+			buf_printf(b,
+			    "},\"cacheScope\":\"private\",\"resultType\":"
+			    "\"complete\",\"ttlMs\":%d,",
+			    MCP_LIST_TTL_MS);
+		}
+		/* {"tools":[...]}, in the broker's order: by name. */
+		buf_add(b, payload.p + 1, payload.n - 1);
+		buf_add_byte(b, '}');
+	} else {
+		status = status_of_bad(http);
+		bad_put(cl, b, http, payload);
+	}
+	mcp_answer(cl, status, b);
+}
+
+void
+mcp_fail(struct client *cl, uint16_t status, const char *why)
+{
+	struct buf *b;
+
+	if (cl->pending.what == ASK_MCP_LISTEN) {
+		pending_end(cl);
+		http_stream_end(&cl->conn);
+		return;
+	}
+	b = pending_begin_message(cl);
+	error_put(b, MCP_INTERNAL_ERROR, str_of(why));
+	buf_add_str(b, STR("}}"));
+	mcp_answer(cl, status, b);
+}
+
+void
+mcp_stream_begin(struct client *cl)
+{
+	if (cl->pending.streaming)
+		return;
+	cl->pending.streaming = true;
+	http_stream_begin(&cl->conn,
+	    STR("Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"),
+	    STR("text/event-stream"));
+}
+
+void
+mcp_stream_message(struct client *cl, struct str message)
+{
+	own_buf struct buf b = {};
+
+	/* JSON as we write it has no line ends, so it is one data line. */
+	buf_add_str(&b, STR("event: message\ndata: "));
+	buf_add_str(&b, message);
+	buf_add_str(&b, STR("\n\n"));
+	if (b.failed)
+		http_conn_close(&cl->conn);
+	else
+		http_stream_write(&cl->conn, buf_str(&b));
+}
+
+void
+mcp_answer(struct client *cl, uint16_t status, struct buf *b)
+{
+	bool stream = cl->pending.streaming || !cl->pending.takes_json;
+
+	if (b->failed) {
+		b = pending_begin_message(cl);
+		error_put(b, MCP_INTERNAL_ERROR,
+		    STR("the result is larger than one answer can be"));
+		buf_add_str(b, STR("}}"));
+	}
+	if (!stream) {
+		pending_end(cl);
+		answer_json(cl, status, buf_str(b));
+		return;
+	}
+	mcp_stream_begin(cl);
+	mcp_stream_message(cl, buf_str(b));
+	pending_end(cl);
+	http_stream_end(&cl->conn);
+}
+
+/* Signs of life while the broker holds the call. */
+void
+mcp_on_time(struct client *cl)
+{
+	struct pending *p = &cl->pending;
+	struct buf *b = &cl->gateway->body;
+
+	if (!p->takes_stream)
+		return;
+	if (!p->streaming) {
+		mcp_stream_begin(cl);
+	} else if (p->progress_token.n > 0) {
+		buf_reset(b);
+		buf_add_str(b,
+		    STR("{\"jsonrpc\":\"2.0\",\"method\":"
+			"\"notifications/progress\",\"params\":{"
+			"\"progressToken\":"));
+		buf_add_str(b, buf_str(&p->progress_token));
+		buf_printf(b,
+		    ",\"progress\":%llu,\"message\":\"waiting for the "
+		    "answer\"}}",
+		    (unsigned long long)++p->progress);
+		mcp_stream_message(cl, buf_str(b));
+	} else {
+		/* A comment: keeps what is in between from giving up. */
+		http_stream_write(&cl->conn, STR(": waiting\n\n"));
+	}
+	if (cl->conn.phase != HTTP_DEAD)
+		pending_wake(cl, cl->gateway->times.progress_ms);
+}
+
+static struct buf *
+message_begin(struct client *cl, const struct rpc *m)
+{
+	struct buf *b = &cl->gateway->body;
+
+	buf_reset(b);
+	buf_add_str(b, STR("{\"jsonrpc\":\"2.0\",\"id\":"));
+	if (m != NULL && m->id != NULL)
+		json_write(b, m->id);
+	else
+		buf_add_str(b, STR("null"));
+	buf_add_byte(b, ',');
+	return b;
+}
+
+static struct buf *
+pending_begin_message(struct client *cl)
+{
+	struct buf *b = &cl->gateway->body;
+
+	buf_reset(b);
+	buf_add_str(b, STR("{\"jsonrpc\":\"2.0\",\"id\":"));
+	buf_add_str(b, buf_str(&cl->pending.id));
+	buf_add_byte(b, ',');
+	return b;
+}
+
+static void
+error_put(struct buf *b, enum mcp_code code, struct str message)
+{
+	buf_printf(b, "\"error\":{\"code\":%d,\"message\":", (int)code);
+	json_put_str(b, message);
+}
+
+static void
+call_result_put(
+    struct client *cl, enum reply_kind kind, struct str payload, struct buf *b)
+{
+	bool is_error = kind != REPLY_OK && kind != REPLY_PENDING;
+
+	buf_add_str(b, STR("\"result\":{"));
+	if (cl->pending.modern) {
+		buf_add_str(b, STR("\"_meta\":{\"" MCP_META_SERVER "\":"));
+		mcp_server_info_put(b);
+		buf_add_str(b, STR("},\"resultType\":\"complete\","));
+	}
+	buf_add_str(b, STR("\"content\":[{\"type\":\"text\",\"text\":"));
+	json_put_str(b, payload);
+	buf_add_str(b, STR("}]"));
+	if (payload.n > 0 && payload.p[0] == '{') {
+		buf_add_str(b, STR(",\"structuredContent\":"));
+		buf_add_str(b, payload);
+	}
+	buf_add_str(b, STR(",\"isError\":"));
+	buf_add_str(b, is_error ? STR("true") : STR("false"));
+	buf_add_str(b, STR("}}"));
+}
+
+/*
+ * The state is the approval's id and no secret: the broker holds the call
+ * that it belongs to, of which run, and lets it be used once. There are no
+ * inputRequests: to ask the agent's own client would be self-approval.
+ */
+static void
+pending_result_put(struct buf *b, struct str payload)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *doc = json_parse(payload, NULL, &a, &e, NULL);
+	struct str id = json_str(json_get(doc, STR("approval_id")));
+
+	buf_add_str(b, STR("\"result\":{\"_meta\":{\"" MCP_META_SERVER "\":"));
+	mcp_server_info_put(b);
+	buf_add_str(b, STR(",\"paddock/pending\":"));
+	buf_add_str(b, payload);
+	buf_add_str(
+	    b, STR("},\"resultType\":\"input_required\",\"requestState\":"));
+	json_put_str(b, id);
+	buf_add_str(b, STR("}}"));
+}
+
+/* payload: {"error":{"code","message","suggested_next_step"}}. */
+static void
+bad_put(struct client *cl, struct buf *b, uint16_t http, struct str payload)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *doc = json_parse(payload, NULL, &a, &e, NULL);
+	const struct json *error = json_get(doc, STR("error"));
+	struct str text = json_str(json_get(error, STR("message")));
+
+	(void)cl;
+	error_put(b, http >= 500 ? MCP_INTERNAL_ERROR : MCP_INVALID_PARAMS,
+	    text.n > 0 ? text : STR("refused without a reason"));
+	if (error != NULL) {
+		buf_add_str(b, STR(",\"data\":"));
+		json_write(b, error);
+	}
+	buf_add_str(b, STR("}}"));
+}
+
+/*
+ * What a tool call is answered with stays inside JSON-RPC. Only who the
+ * caller is, and whether anybody is there to ask, is a matter of HTTP.
+ */
+static uint16_t
+status_of_bad(uint16_t http)
+{
+	return http == 401 || http == 403 || http == 503 ? http : 200;
+}

@@ -1,0 +1,145 @@
+/*
+ * MCP 2026-07-28: no session, every request says all about itself.
+ */
+#include "gateway/answer.h"
+#include "gateway/mcp.h"
+#include "gateway/pending.h"
+
+static int envelope_check(struct client *cl, const struct rpc *m);
+static void discover(struct client *cl, const struct rpc *m);
+static void listen_begin(struct client *cl, const struct rpc *m);
+
+static void tools_call(struct client *cl, const struct rpc *m);
+static void tools_list(struct client *cl, const struct rpc *m);
+
+static const struct method {
+	struct str name;
+	void (*run)(struct client *cl, const struct rpc *m);
+} methods[] = {
+	{ STR("server/discover"), discover },
+	{ STR("subscriptions/listen"), listen_begin },
+	{ STR("tools/call"), tools_call },
+	{ STR("tools/list"), tools_list },
+};
+
+void
+mcp_modern_post(struct client *cl, const struct rpc *m)
+{
+	if (m->method.n == 0) {
+		mcp_error(cl, 400, NULL, MCP_INVALID_REQUEST,
+		    "a client sends requests and notifications only");
+		return;
+	}
+	if (envelope_check(cl, m) < 0 || mcp_headers_check(cl, m) < 0)
+		return;
+
+	/* To cancel is to close the connection; nothing else concerns us. */
+	if (m->id == NULL) {
+		http_reply(&cl->conn, 202, STR(""), STR(""), STR(""));
+		return;
+	}
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (str_eq(m->method, methods[i].name)) {
+			methods[i].run(cl, m);
+			return;
+		}
+	}
+	mcp_error(cl, 404, m, MCP_METHOD_NOT_FOUND, "there is no method %.*s",
+	    STR_FMT(m->method));
+}
+
+static void
+tools_list(struct client *cl, const struct rpc *m)
+{
+	mcp_tools(cl, m, true);
+}
+
+static void
+tools_call(struct client *cl, const struct rpc *m)
+{
+	mcp_call(cl, m, true);
+}
+
+/* 0, or -1 when the client has been told what is wrong. */
+static int
+envelope_check(struct client *cl, const struct rpc *m)
+{
+	const struct json *version = json_get(m->meta, MCP_META_VERSION);
+	const struct str *header;
+
+	if (!json_is(version, JSON_STRING)) {
+		mcp_error(cl, 400, m, MCP_INVALID_PARAMS,
+		    "params._meta must have %s", MCP_META_VERSION.p);
+		return -1;
+	}
+	if (mcp_header(cl, STR("MCP-Protocol-Version"), &header) < 0 ||
+	    (header != NULL && !str_eq(*header, json_str(version)))) {
+		mcp_error(cl, 400, m, MCP_HEADER_MISMATCH,
+		    "header MCP-Protocol-Version is not what the body says");
+		return -1;
+	}
+	if (!str_eq(json_str(version), MCP_MODERN)) {
+		mcp_error_version(cl, m, json_str(version));
+		return -1;
+	}
+	if (m->id != NULL &&
+	    !json_is(json_get(m->meta, MCP_META_CAPABILITIES), JSON_OBJECT)) {
+		mcp_error(cl, 400, m, MCP_INVALID_PARAMS,
+		    "params._meta must have %s, an object",
+		    MCP_META_CAPABILITIES.p);
+		return -1;
+	}
+	return 0;
+}
+
+static void
+discover(struct client *cl, const struct rpc *m)
+{
+	struct buf *b = mcp_result_begin(cl, m);
+
+	buf_add_str(b, STR("\"_meta\":{\"" MCP_META_SERVER "\":"));
+	mcp_server_info_put(b);
+	buf_printf(b,
+	    "},\"cacheScope\":\"private\",\"capabilities\":{\"tools\":{}},"
+	    "\"resultType\":\"complete\",\"supportedVersions\":["
+	    "\"2026-07-28\"],\"ttlMs\":%d",
+	    MCP_LIST_TTL_MS);
+	mcp_result_end(cl, b, STR(""));
+}
+
+/*
+ * Nothing that a client can subscribe to changes while a run lasts: its
+ * policy names its tools once. So we agree to none of it, truthfully, and keep
+ * the stream for as long as the client wants it.
+ */
+static void
+listen_begin(struct client *cl, const struct rpc *m)
+{
+	struct buf *b = &cl->gateway->body;
+	struct pending *p;
+
+	if (!json_is(json_get(m->params, STR("notifications")), JSON_OBJECT)) {
+		mcp_error(cl, 400, m, MCP_INVALID_PARAMS,
+		    "params.notifications must be an object");
+		return;
+	}
+	if (!answer_accepts(cl, STR("text/event-stream"))) {
+		mcp_refuse(cl, 406, "Accept must name text/event-stream");
+		return;
+	}
+	p = pending_begin(cl, ASK_MCP_LISTEN);
+	p->modern = true;
+	p->takes_stream = true;
+	json_write(&p->id, m->id);
+	mcp_stream_begin(cl);
+	buf_reset(b);
+	buf_add_str(b,
+	    STR("{\"jsonrpc\":\"2.0\",\"method\":"
+		"\"notifications/subscriptions/acknowledged\",\"params\":{"
+		"\"_meta\":{\"" MCP_META_SUBSCRIPTION "\":"));
+	buf_add_str(b, buf_str(&p->id));
+	buf_add_str(b, STR("},\"notifications\":{}}}"));
+	mcp_stream_message(cl, buf_str(b));
+	if (cl->conn.phase != HTTP_DEAD)
+		pending_wake(cl, cl->gateway->times.progress_ms);
+}
