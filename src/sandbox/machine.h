@@ -1,0 +1,51 @@
+/*
+ * sandbox/machine.h: what this machine gives to sandboxes, for `doctor`.
+ *
+ * Each answer comes from trying, not from version numbers: a namespace is
+ * made in a child that exits at once, a cgroup directory is made and removed.
+ * Takes some milliseconds; a sandbox itself does not need it.
+ */
+#ifndef SANDBOX_MACHINE_H
+#define SANDBOX_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "sys/cgroup.h"
+
+enum machine_ns {
+	MACHINE_NS_MOUNT,
+	MACHINE_NS_PID,
+	MACHINE_NS_NET,
+	MACHINE_NS_IPC,
+	MACHINE_NS_UTS,
+	MACHINE_NS_CGROUP,
+	MACHINE_NS_TIME,
+	MACHINE_NS_USER,
+	MACHINE_NS_COUNT,
+};
+
+struct machine {
+	bool root; /* may make namespaces without a user namespace */
+	bool ns[MACHINE_NS_COUNT];
+	int landlock_abi; /* 0: none; 6 and up: signals and sockets too */
+	bool seccomp;
+	bool seccomp_notify;
+	enum cgroup_kind cgroup_kind;
+	bool cgroup_writable[CGROUP_CONTROLLERS];
+	bool overlay;
+	bool overlay_in_userns;
+	bool idmapped_mounts; /* on the file system of the state folder */
+	bool nftables; /* a netlink family that answers, in an own netns */
+	bool tiocsti; /* dev.tty.legacy_tiocsti: terminals take typed input */
+	char kernel[65]; /* utsname's release */
+	char cgroup_dir[CGROUP_PATH_MAX]; /* where groups are made, or "" */
+};
+
+/* folder: where idmapped mounts are tried; NULL: the current one. */
+int machine_probe(struct machine *m, const char *folder, struct err *e);
+
+const char *machine_ns_name(enum machine_ns ns);
+
+#endif
