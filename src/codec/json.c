@@ -1,26 +1,18 @@
 #include "codec/json.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
-#include "base/must.h"
+#include "codec/json_number.h"
 #include "codec/json_text.h"
 
 enum {
 	FIRST_NODES = 16, /* of the tape, and one more per 8 bytes of text */
 	FEW_MEMBERS = 16, /* compared pair by pair, not sorted */
 	SHOWN_BYTES = 48, /* of the text, in an error */
-	U64_DIGITS = 19, /* so many always fit in 64 bits */
-	EXACT_POWER = 22, /* the largest power of ten that a double holds */
-	EXPONENT_MAX = 100 * 1000, /* larger ones count as this one */
 };
-
-/* 2^53 - 1, Number.MAX_SAFE_INTEGER */
-static const uint64_t max_whole = 9007199254740991;
 
 const struct json_limits json_default_limits = {
 	.max_bytes = JSON_MAX_BYTES,
@@ -56,15 +48,6 @@ struct parser {
 /* What parse_value has read, when it does not fail. */
 enum { WHOLE = 0, BEGUN = 1 };
 
-/* What a number is made of: digits times 10 to the power of exponent. */
-struct number {
-	uint64_t digits; /* wrong when there are more than U64_DIGITS */
-	uint32_t count; /* of digits, without zeros in front */
-	int exponent;
-	bool negative;
-	bool integer; /* written without point and exponent */
-};
-
 static int parse_whole(struct parser *p);
 static int parse_value(struct parser *p);
 static int after_value(struct parser *p);
@@ -76,14 +59,8 @@ static int fail_twice(struct parser *p, const struct json *key);
 static int parse_string(struct parser *p);
 static int check_escape(struct parser *p, size_t at, size_t *len);
 static int fail_open_string(struct parser *p);
-static int hex4(struct str text, size_t at);
-static size_t unescape(char *dst, struct str raw);
-static size_t put_utf8(char *dst, uint32_t c);
 static int parse_word(struct parser *p, struct str word, enum json_type type);
 static int parse_number(struct parser *p);
-static int scan_number(struct parser *p, struct number *n);
-static int number_value(
-    struct parser *p, const struct number *n, struct str text, double *out);
 static struct json *add_node(struct parser *p, enum json_type type);
 static void skip_space(struct parser *p);
 static int peek(const struct parser *p);
@@ -395,8 +372,8 @@ parse_string(struct parser *p)
 		copy = arena_alloc(p->arena, v->n);
 		if (copy == NULL)
 			return fail(p, p->at, "no memory left for this string");
-		v->n =
-		    (uint32_t)unescape(copy, (struct str){ text + from, v->n });
+		v->n = (uint32_t)json_text_unescape(
+		    copy, (struct str){ text + from, v->n });
 		v->str = copy;
 	}
 	p->at = at + 1;
@@ -420,7 +397,7 @@ check_escape(struct parser *p, size_t at, size_t *len)
 		return 0;
 	}
 	*len = 6;
-	high = hex4(p->text, at + 2);
+	high = json_text_hex4(p->text, at + 2);
 	if (high < 0)
 		return fail(p, at, "four hexadecimal digits must follow \\u");
 	if (high < 0xd800 || high > 0xdfff)
@@ -428,7 +405,7 @@ check_escape(struct parser *p, size_t at, size_t *len)
 	*len = 12;
 	if (p->text.n - at >= 12 && p->text.p[at + 6] == '\\' &&
 	    p->text.p[at + 7] == 'u')
-		low = hex4(p->text, at + 8);
+		low = json_text_hex4(p->text, at + 8);
 	if (high > 0xdbff || low < 0xdc00 || low > 0xdfff)
 		return fail(p, at,
 		    "\\u%04x is one half of a surrogate pair; write both, "
@@ -443,80 +420,6 @@ fail_open_string(struct parser *p)
 	return fail(p, p->at,
 	    "the string that starts here has no end; close it with a double "
 	    "quote");
-}
-
-/* The value of four hexadecimal digits, or -1. */
-static int
-hex4(struct str text, size_t at)
-{
-	int v = 0;
-
-	if (at > text.n || text.n - at < 4)
-		return -1;
-	for (size_t i = at; i < at + 4; i++) {
-		char c = text.p[i];
-
-		v <<= 4;
-		if (c >= '0' && c <= '9')
-			v |= c - '0';
-		else if (c >= 'a' && c <= 'f')
-			v |= c - 'a' + 10;
-		else if (c >= 'A' && c <= 'F')
-			v |= c - 'A' + 10;
-		else
-			return -1;
-	}
-	return v;
-}
-
-/* raw has been checked. dst has room for raw.n bytes; returns those used. */
-static size_t
-unescape(char *dst, struct str raw)
-{
-	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-	size_t n = 0, at = 0;
-
-	while (at < raw.n) {
-		size_t plain =
-		    str_find((struct str){ raw.p + at, raw.n - at }, '\\');
-		const char *name;
-		uint32_t c;
-
-		memcpy(dst + n, raw.p + at, plain);
-		n += plain;
-		at += plain;
-		if (at == raw.n)
-			break;
-		if (raw.p[at + 1] != 'u') {
-			name = strchr(from, raw.p[at + 1]);
-			dst[n++] =
-			    name != NULL ? to[name - from] : raw.p[at + 1];
-			at += 2;
-			continue;
-		}
-		c = (uint32_t)hex4(raw, at + 2);
-		at += 6;
-		if (c >= 0xd800 && c <= 0xdfff) {
-			uint32_t low = (uint32_t)hex4(raw, at + 2);
-
-			c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-			at += 6;
-		}
-		n += put_utf8(dst + n, c);
-	}
-	return n;
-}
-
-static size_t
-put_utf8(char *dst, uint32_t c)
-{
-	static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
-	size_t len = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-
-	for (size_t i = len - 1; i > 0; i--, c >>= 6)
-		dst[i] = (char)(0x80 | (c & 0x3f));
-	dst[0] = (char)(lead[len] | c);
-	return len;
 }
 
 static int
@@ -535,125 +438,19 @@ parse_word(struct parser *p, struct str word, enum json_type type)
 static int
 parse_number(struct parser *p)
 {
-	size_t from = p->at;
-	struct number n = {};
-	struct str text;
+	struct str rest = { p->text.p + p->at, p->text.n - p->at };
+	struct err why = {};
 	struct json *v;
+	size_t len = 0;
 	double value = 0;
 
-	if (scan_number(p, &n) < 0)
-		return -1;
-	text = (struct str){ p->text.p + from, p->at - from };
-	p->at = from;
-	if (number_value(p, &n, text, &value) < 0)
-		return -1;
+	if (json_number(rest, &len, &value, &why) < 0)
+		return fail(p, p->at + len, "%s", why.text);
 	v = add_node(p, JSON_NUMBER);
 	if (v == NULL)
 		return -1;
-	v->num = n.negative ? -value : value;
-	p->at += text.n;
-	return 0;
-}
-
-/* RFC 8259 section 6, from p->at; leaves that behind the number. */
-static int
-scan_number(struct parser *p, struct number *n)
-{
-	bool minus = false;
-	int exponent = 0;
-
-	n->negative = peek(p) == '-';
-	n->integer = true;
-	p->at += n->negative;
-	if (peek(p) < '0' || peek(p) > '9')
-		return fail(p, p->at, "a digit must follow the minus sign");
-	if (peek(p) == '0') {
-		p->at++;
-		if (peek(p) >= '0' && peek(p) <= '9')
-			return fail(p, p->at - 1,
-			    "a number starts with 0; remove the leading "
-			    "zeros, or make it a string");
-	}
-	for (int c; (c = peek(p)) >= '0' && c <= '9'; p->at++) {
-		n->digits = n->digits * 10 + (uint64_t)(c - '0');
-		n->count++; /* the first is no 0 */
-	}
-	if (peek(p) == '.') {
-		size_t point = p->at++;
-
-		n->integer = false;
-		for (int c; (c = peek(p)) >= '0' && c <= '9'; p->at++) {
-			n->digits = n->digits * 10 + (uint64_t)(c - '0');
-			n->count += c > '0' || n->count > 0;
-			n->exponent--;
-		}
-		if (p->at == point + 1)
-			return fail(
-			    p, p->at, "a digit must follow the decimal point");
-	}
-	if (peek(p) == 'e' || peek(p) == 'E') {
-		size_t from;
-
-		n->integer = false;
-		p->at++;
-		minus = peek(p) == '-';
-		p->at += minus || peek(p) == '+';
-		from = p->at;
-		for (int c; (c = peek(p)) >= '0' && c <= '9'; p->at++) {
-			if (exponent < EXPONENT_MAX)
-				exponent = exponent * 10 + (c - '0');
-		}
-		if (p->at == from)
-			return fail(
-			    p, p->at, "a digit must follow the exponent's e");
-		n->exponent += minus ? -exponent : exponent;
-	}
-	return 0;
-}
-
-/* The double nearest to the number at p->at, without its sign. */
-static int
-number_value(
-    struct parser *p, const struct number *n, struct str text, double *out)
-{
-	/* Exact doubles: one rounding, so the result is the nearest one. */
-	static const double power[EXACT_POWER + 1] = { 1e0, 1e1, 1e2, 1e3, 1e4,
-		1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-		1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
-	char copy[JSON_MAX_NUMBER_BYTES + 1];
-	bool exact = n->count <= U64_DIGITS && n->digits <= max_whole;
-	double v;
-
-	if (text.n > JSON_MAX_NUMBER_BYTES)
-		return fail(p, p->at,
-		    "a number of %zu characters, allowed are %d; shorten it, "
-		    "or make it a string",
-		    text.n, JSON_MAX_NUMBER_BYTES);
-	if (exact && n->exponent >= 0 && n->exponent <= EXACT_POWER) {
-		v = (double)n->digits * power[n->exponent];
-	} else if (exact && n->exponent < 0 && n->exponent >= -EXACT_POWER) {
-		v = (double)n->digits / power[-n->exponent];
-	} else {
-		/* In the C locale, which no part of this program changes. */
-		must(str_copy(text, copy, sizeof(copy)) == 0);
-		v = fabs(strtod(copy, NULL));
-	}
-	if (isinf(v))
-		return fail(p, p->at,
-		    "the number %.*s is too large for a double (1.8e308); "
-		    "make it a string",
-		    STR_FMT(text));
-	if (v == 0 && n->count > 0)
-		return fail(p, p->at,
-		    "the number %.*s is too small for a double (4.9e-324); "
-		    "write 0, or make it a string",
-		    STR_FMT(text));
-	if ((n->integer && !exact) || (v > (double)max_whole && v < 1e21))
-		return fail(p, p->at,
-		    "the integer %.*s is beyond 9007199254740991 (2^53 - 1) "
-		    "and would change on the way; make it a string",
-		    STR_FMT(text));
-	*out = v;
+	v->num = value;
+	p->at += len;
 	return 0;
 }
 

@@ -169,6 +169,12 @@ json_sort(const struct json *object, uint32_t *order)
 		}
 		return;
 	}
+	/* Canonical text comes back often, and is sorted already. */
+	at = 1;
+	while (at < n && !key_before(object, order[at], order[at - 1]))
+		at++;
+	if (at == n)
+		return;
 	/* Heapsort: no memory, and no order of keys makes it slow. */
 	for (uint32_t i = n / 2; i > 0; i--)
 		sift(object, order, i - 1, n);

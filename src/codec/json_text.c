@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+static size_t put_utf8(char *dst, uint32_t c);
+
 size_t
 json_text_plain(const char *p, size_t n)
 {
@@ -76,6 +78,11 @@ json_text_cmp(struct str a, struct str b)
 	size_t n = a.n < b.n ? a.n : b.n, i = 0;
 	unsigned char x, y;
 
+	/* Hostile keys have long common starts: eight bytes at a time. */
+	for (; n - i >= 8; i += 8) {
+		if (memcmp(a.p + i, b.p + i, 8) != 0)
+			break;
+	}
 	while (i < n && a.p[i] == b.p[i])
 		i++;
 	if (i == n)
@@ -90,4 +97,76 @@ json_text_cmp(struct str a, struct str b)
 	if (x >= 0xee && y >= 0xee && (x >= 0xf0) != (y >= 0xf0))
 		return x >= 0xf0 ? -1 : 1;
 	return x < y ? -1 : 1;
+}
+
+int
+json_text_hex4(struct str text, size_t at)
+{
+	int v = 0;
+
+	if (at > text.n || text.n - at < 4)
+		return -1;
+	for (size_t i = at; i < at + 4; i++) {
+		char c = text.p[i];
+
+		v <<= 4;
+		if (c >= '0' && c <= '9')
+			v |= c - '0';
+		else if (c >= 'a' && c <= 'f')
+			v |= c - 'a' + 10;
+		else if (c >= 'A' && c <= 'F')
+			v |= c - 'A' + 10;
+		else
+			return -1;
+	}
+	return v;
+}
+
+size_t
+json_text_unescape(char *dst, struct str raw)
+{
+	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+	size_t n = 0, at = 0;
+
+	while (at < raw.n) {
+		size_t plain =
+		    str_find((struct str){ raw.p + at, raw.n - at }, '\\');
+		const char *name;
+		uint32_t c;
+
+		memcpy(dst + n, raw.p + at, plain);
+		n += plain;
+		at += plain;
+		if (at == raw.n)
+			break;
+		if (raw.p[at + 1] != 'u') {
+			name = strchr(from, raw.p[at + 1]);
+			dst[n++] =
+			    name != NULL ? to[name - from] : raw.p[at + 1];
+			at += 2;
+			continue;
+		}
+		c = (uint32_t)json_text_hex4(raw, at + 2);
+		at += 6;
+		if (c >= 0xd800 && c <= 0xdfff) {
+			uint32_t low = (uint32_t)json_text_hex4(raw, at + 2);
+
+			c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+			at += 6;
+		}
+		n += put_utf8(dst + n, c);
+	}
+	return n;
+}
+
+static size_t
+put_utf8(char *dst, uint32_t c)
+{
+	static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+	size_t len = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+	for (size_t i = len - 1; i > 0; i--, c >>= 6)
+		dst[i] = (char)(0x80 | (c & 0x3f));
+	dst[0] = (char)(lead[len] | c);
+	return len;
 }

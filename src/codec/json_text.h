@@ -26,4 +26,13 @@ size_t json_text_utf8(const char *p, size_t n);
  */
 int json_text_cmp(struct str a, struct str b);
 
+/* The value of the four hexadecimal digits at text.p + at, or -1. */
+int json_text_hex4(struct str text, size_t at);
+
+/*
+ * Writes what raw stands for, a JSON string without its quotes whose escapes
+ * are known to be good. dst has room for raw.n bytes. Returns those used.
+ */
+size_t json_text_unescape(char *dst, struct str raw);
+
 #endif

@@ -1,9 +1,5 @@
 #include "codec/json.h"
 
-#include <float.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -30,23 +26,12 @@ struct writer {
 	struct open stack[JSON_MAX_DEPTH];
 };
 
-/* Digits of a decimal: 0.d1d2d3... times 10 to the power of point. */
-struct decimal {
-	char digit[18];
-	int n;
-	int point;
-};
-
 static void write_tree(struct writer *w, const struct json *v);
 static void put_value(struct writer *w, const struct json *v);
 static void put_step(struct writer *w);
 static void put_indent(struct writer *w);
+static void put_quoted(struct buf *b, struct str s);
 static void put_escape(struct buf *b, unsigned char c);
-static bool put_short(struct buf *b, double v);
-static void shortest(double v, struct decimal *d);
-static bool round_trips(
-    double v, int digits, bool neighbour, struct decimal *d);
-static void put_decimal(struct buf *b, const struct decimal *d);
 
 void
 json_write(struct buf *b, const struct json *v)
@@ -80,52 +65,33 @@ json_write_pretty(struct buf *b, const struct json *v)
 void
 json_put_str(struct buf *b, struct str s)
 {
-	size_t at = 0, from = 0; /* from: the first byte not yet added */
+	size_t at = json_text_plain(s.p, s.n);
+	size_t from = 0; /* the first byte not yet added */
 
+	if (at == s.n) {
+		put_quoted(b, s);
+		return;
+	}
 	buf_add_byte(b, '"');
 	while (at < s.n) {
-		unsigned char c;
-		size_t len;
+		unsigned char c = (unsigned char)s.p[at];
+		size_t len = c < 0x80 ? 0 : json_text_utf8(s.p + at, s.n - at);
 
-		at += json_text_plain(s.p + at, s.n - at);
-		if (at == s.n)
-			break;
-		c = (unsigned char)s.p[at];
-		len = c < 0x80 ? 0 : json_text_utf8(s.p + at, s.n - at);
 		if (len > 0) {
 			at += len;
-			continue;
+		} else {
+			buf_add(b, s.p + from, at - from);
+			if (c < 0x80)
+				put_escape(b, c);
+			else
+				buf_add_c(b, "\xef\xbf\xbd"); /* U+FFFD */
+			from = ++at;
 		}
-		buf_add(b, s.p + from, at - from);
-		if (c < 0x80)
-			put_escape(b, c);
-		else
-			buf_add_c(b, "\xef\xbf\xbd"); /* U+FFFD */
-		from = ++at;
+		at += json_text_plain(s.p + at, s.n - at);
 	}
 	if (at > from)
 		buf_add(b, s.p + from, at - from);
 	buf_add_byte(b, '"');
-}
-
-void
-json_put_num(struct buf *b, double v)
-{
-	struct decimal d;
-
-	must(isfinite(v));
-	if (v < 0) {
-		buf_add_byte(b, '-');
-		v = -v;
-	}
-	if (v <= 9007199254740991.0 && v == (double)(uint64_t)v) {
-		buf_add_u64(b, (uint64_t)v); /* -0 too is written 0 */
-		return;
-	}
-	if (put_short(b, v))
-		return;
-	shortest(v, &d);
-	put_decimal(b, &d);
 }
 
 static void
@@ -214,6 +180,23 @@ put_indent(struct writer *w)
 		buf_add(w->b, "  ", 2);
 }
 
+/* s stands for itself, as most strings do: room is asked for once. */
+static void
+put_quoted(struct buf *b, struct str s)
+{
+	char *p = s.n < SIZE_MAX - 2 ? buf_reserve(b, s.n + 2) : NULL;
+
+	if (p == NULL) {
+		b->failed = true;
+		return;
+	}
+	p[0] = '"';
+	if (s.n > 0)
+		memcpy(p + 1, s.p, s.n);
+	p[s.n + 1] = '"';
+	b->n += s.n + 2;
+}
+
 /* c is ASCII and may not stand for itself. */
 static void
 put_escape(struct buf *b, unsigned char c)
@@ -230,127 +213,4 @@ put_escape(struct buf *b, unsigned char c)
 		}
 	}
 	buf_add(b, long_form, sizeof(long_form));
-}
-
-/*
- * The quick way for amounts such as 19.99: v is m / 10^k with m below 10^15.
- * Decimals of 15 digits survive a double, so no shorter text means v, and the
- * first k that fits has no zero at its end. Division of exact doubles is
- * rounded correctly: what a reader computes is v again.
- */
-static bool
-put_short(struct buf *b, double v)
-{
-	double scale = 10;
-
-	if (v < 1e-6 || v >= 1e14)
-		return false;
-	for (int k = 1; k <= 6; k++, scale *= 10) {
-		uint64_t whole = (uint64_t)(v * scale + 0.5);
-		char part[6];
-
-		if (whole >= 1000 * 1000 * 1000 * 1000000LL)
-			return false;
-		if ((double)whole / scale != v)
-			continue;
-		for (int i = k - 1; i >= 0; i--, whole /= 10)
-			part[i] = (char)('0' + whole % 10);
-		buf_add_u64(b, whole);
-		buf_add_byte(b, '.');
-		buf_add(b, part, (size_t)k);
-		return true;
-	}
-	return false;
-}
-
-/* The shortest decimal that reads as v, and of those the nearest to v. */
-static void
-shortest(double v, struct decimal *d)
-{
-	/*
-	 * From DBL_MIN on any 15 digits survive a double, so when 15 digits
-	 * give v, their first ones up to the trailing zeros are the shortest.
-	 */
-	int digits = v >= DBL_MIN ? DBL_DIG : 1;
-	uint64_t bits;
-	bool power_of_two;
-
-	/*
-	 * Below a power of two the doubles are twice as dense as above it. So
-	 * the nearest decimal, when it is below, may not read as v although
-	 * the next one above does.
-	 */
-	memcpy(&bits, &v, sizeof(bits));
-	power_of_two = bits << 12 == 0;
-	while (digits < DBL_DECIMAL_DIG) {
-		if (round_trips(v, digits, false, d) ||
-		    (power_of_two && round_trips(v, digits, true, d)))
-			break;
-		digits++;
-	}
-	if (digits == DBL_DECIMAL_DIG)
-		must(round_trips(v, digits, false, d));
-	while (d->n > 1 && d->digit[d->n - 1] == '0')
-		d->n--;
-}
-
-/*
- * Takes v to so many digits, or to the decimal one step above that, and says
- * if it reads as v.
- */
-static bool
-round_trips(double v, int digits, bool neighbour, struct decimal *d)
-{
-	char text[32]; /* "d.dddde-308" */
-	char *e;
-
-	(void)snprintf(text, sizeof(text), "%.*e", digits - 1, v);
-	e = strchr(text, 'e');
-	must(e != NULL);
-	if (neighbour) {
-		/* A carry out of a 9 would end in a zero: fewer digits would
-		 * have done, and were tried before. */
-		if (e[-1] < '0' || e[-1] >= '9')
-			return false;
-		e[-1]++;
-	}
-	if (strtod(text, NULL) != v)
-		return false;
-	d->n = digits;
-	d->digit[0] = text[0];
-	if (digits > 1)
-		memcpy(d->digit + 1, text + 2, (size_t)digits - 1);
-	d->point = (int)strtol(e + 1, NULL, 10) + 1;
-	return true;
-}
-
-/* ECMA-262, Number::toString, with its n as d->point and its k as d->n. */
-static void
-put_decimal(struct buf *b, const struct decimal *d)
-{
-	static const char zeros[] = "000000000000000000000";
-	size_t n = (size_t)d->n;
-
-	if (d->n <= d->point && d->point <= 21) {
-		buf_add(b, d->digit, n);
-		buf_add(b, zeros, (size_t)(d->point - d->n));
-	} else if (0 < d->point && d->point <= 21) {
-		buf_add(b, d->digit, (size_t)d->point);
-		buf_add_byte(b, '.');
-		buf_add(b, d->digit + d->point, n - (size_t)d->point);
-	} else if (-6 < d->point && d->point <= 0) {
-		buf_add(b, "0.", 2);
-		buf_add(b, zeros, (size_t)-d->point);
-		buf_add(b, d->digit, n);
-	} else {
-		int exponent = d->point - 1;
-
-		buf_add_byte(b, d->digit[0]);
-		if (n > 1) {
-			buf_add_byte(b, '.');
-			buf_add(b, d->digit + 1, n - 1);
-		}
-		buf_add(b, exponent < 0 ? "e-" : "e+", 2);
-		buf_add_u64(b, (uint64_t)abs(exponent));
-	}
 }
