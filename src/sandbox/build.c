@@ -133,8 +133,9 @@ take_stdio(struct build *b, struct err *e)
 			    S_ISDIR(st.st_mode) ? "directory" : "disk");
 		/* An anonymous pipe has no name and no other owner: let the
 		 * sandbox open /dev/stdout. */
-		if (b->host->root && S_ISFIFO(st.st_mode) && st.st_nlink == 1)
-			(void)fchown(from, b->uid, b->gid);
+		if (b->host->root && S_ISFIFO(st.st_mode) &&
+		    st.st_nlink == 1 && fchown(from, b->uid, b->gid) < 0)
+			errno = 0; /* it can still be used, if not opened */
 		if (from == i) {
 			if (fd_cloexec(i, false, e) < 0)
 				return -1;
