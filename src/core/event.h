@@ -34,7 +34,7 @@ enum event_kind {
 /* Bytes that an event refers to: kept in the store by their hash. */
 struct event_blob {
 	struct str bytes; /* redacted canonical JSON; n = 0: none */
-	struct hash hash; /* of bytes */
+	struct hash hash; /* of bytes; set by the store */
 	bool redacted; /* something was replaced before storing */
 };
 

@@ -21,6 +21,7 @@ static struct param blob(struct str s);
 static struct param hash(const struct hash *h);
 static struct param number(int64_t v);
 static struct param name(const char *id);
+static void hash_blob(struct event_blob *b);
 static struct item *add(struct chain *c, enum statement statement,
     const struct param *params, size_t n);
 static void add_blob(
@@ -41,6 +42,8 @@ store_append(struct store *s, struct event *ev)
 
 	must(s->lock_fd >= 0);
 	ev->seq = s->seq + 1;
+	hash_blob(&ev->args);
+	hash_blob(&ev->out);
 	buf_reset(&s->scratch);
 	event_write(&s->scratch, ev);
 	if (s->scratch.failed)
@@ -181,6 +184,13 @@ static struct param
 name(const char *id)
 {
 	return text(str_of(id));
+}
+
+static void
+hash_blob(struct event_blob *b)
+{
+	if (b->bytes.n > 0)
+		b->hash = hash_of(b->bytes.p, b->bytes.n);
 }
 
 /* Copies the parameters and all they point to. NULL: no memory. */

@@ -21,7 +21,8 @@ struct step {
 struct progress {
 	char id[ID_BYTES];
 	uint64_t number;
-	uint64_t first, last; /* records */
+	uint64_t first;
+	uint64_t last; /* without the ends of calls */
 	uint64_t opened, closed;
 	struct step step;
 };
@@ -120,7 +121,8 @@ on_record(struct order *o, struct progress *p, uint64_t seq,
 
 	if (p->first == 0 || seq < p->first)
 		p->first = seq;
-	if (seq > p->last)
+	/* A call that is under way when its run ends ends after it. */
+	if (seq > p->last && kind != EVENT_TOOL_FINISHED)
 		p->last = seq;
 	switch (kind) {
 	case EVENT_RUN_OPENED:
