@@ -65,8 +65,9 @@ init_main(char **argv, char **envp)
 			return 2;
 		/* Children first: the end is what the caller waits for. */
 		if (wait[1].revents != 0) {
-			(void)read(wait[1].fd, &info, sizeof(info));
-			if (reap(command))
+			/* Which child does not matter: all are asked. */
+			if (read(wait[1].fd, &info, sizeof(info)) > 0 &&
+			    reap(command))
 				return 0;
 		}
 		if (wait[0].revents != 0 && !pass_signal(command))

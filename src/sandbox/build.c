@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "sandbox/control.h"
@@ -23,6 +25,7 @@ enum { LISTEN_BACKLOG = 128 };
 
 static int build(struct build *b, struct err *e);
 static int take_stdio(struct build *b, struct err *e);
+static int give_pipe(int fd, uid_t uid, gid_t gid, struct err *e);
 static int make_listeners(const struct build *b, int out[], struct err *e);
 static int set_limits(struct build *b, struct err *e);
 static int set_landlock(struct build *b, struct err *e);
@@ -131,11 +134,9 @@ take_stdio(struct build *b, struct err *e)
 			return err_set(e,
 			    "standard stream %d is a %s: it would lead out", i,
 			    S_ISDIR(st.st_mode) ? "directory" : "disk");
-		/* An anonymous pipe has no name and no other owner: let the
-		 * sandbox open /dev/stdout. */
 		if (b->host->root && S_ISFIFO(st.st_mode) &&
-		    st.st_nlink == 1 && fchown(from, b->uid, b->gid) < 0)
-			errno = 0; /* it can still be used, if not opened */
+		    give_pipe(from, b->uid, b->gid, e) < 0)
+			return -1;
 		if (from == i) {
 			if (fd_cloexec(i, false, e) < 0)
 				return -1;
@@ -143,6 +144,20 @@ take_stdio(struct build *b, struct err *e)
 			return err_sys(e, "dup2 standard stream %d", i);
 		}
 	}
+	return 0;
+}
+
+/* An anonymous pipe has no name and no other user: its new owner may open
+ * /dev/stdout, which opens the pipe once more. */
+static int
+give_pipe(int fd, uid_t uid, gid_t gid, struct err *e)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return err_sys(e, "fstatfs a standard stream");
+	if (fs.f_type == PIPEFS_MAGIC && fchown(fd, uid, gid) < 0)
+		return err_sys(e, "give a pipe to the sandbox");
 	return 0;
 }
 
