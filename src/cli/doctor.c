@@ -1,0 +1,322 @@
+#include "cli/doctor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	LANDLOCK_ABI_SCOPE = 6, /* signals and abstract sockets */
+	/* Namespaces without which there is no sandbox at all. */
+	NS_NEEDED = 1 << MACHINE_NS_MOUNT | 1 << MACHINE_NS_PID |
+	    1 << MACHINE_NS_NET | 1 << MACHINE_NS_IPC | 1 << MACHINE_NS_UTS,
+	NS_WISHED = 1 << MACHINE_NS_CGROUP | 1 << MACHINE_NS_TIME,
+};
+
+static const char *const controllers[CGROUP_CONTROLLERS] = {
+	[CGROUP_MEMORY] = "memory",
+	[CGROUP_PIDS] = "pids",
+	[CGROUP_CPU] = "cpu",
+};
+
+static void find_kernel(const struct machine *m, struct doctor_finding *f);
+static void find_user(const struct machine *m, struct doctor_finding *f);
+static void find_namespaces(const struct machine *m, struct doctor_finding *f);
+static void find_userns(const struct machine *m, struct doctor_finding *f);
+static void find_seccomp(const struct machine *m, struct doctor_finding *f);
+static void find_landlock(const struct machine *m, struct doctor_finding *f);
+static void find_cgroup(const struct machine *m, struct doctor_finding *f);
+static void find_overlay(const struct machine *m, struct doctor_finding *f);
+static void find_idmap(const struct machine *m, struct doctor_finding *f);
+static void find_nftables(const struct machine *m, struct doctor_finding *f);
+static void find_terminal(const struct machine *m, struct doctor_finding *f);
+static void list_ns(
+    const struct machine *m, bool there, unsigned which, char *out, size_t cap);
+static void list_cgroup(
+    const struct machine *m, bool there, char *out, size_t cap);
+static void add(char *out, size_t cap, const char *word);
+
+size_t
+doctor_findings(
+    const struct machine *m, struct doctor_finding out[static DOCTOR_FINDINGS])
+{
+	static const struct {
+		const char *name;
+		void (*find)(const struct machine *, struct doctor_finding *);
+	} rows[] = {
+		{ "kernel", find_kernel },
+		{ "user", find_user },
+		{ "namespaces", find_namespaces },
+		{ "user namespaces", find_userns },
+		{ "seccomp", find_seccomp },
+		{ "landlock", find_landlock },
+		{ "cgroup", find_cgroup },
+		{ "overlay", find_overlay },
+		{ "idmapped mounts", find_idmap },
+		{ "nftables", find_nftables },
+		{ "typed input", find_terminal },
+	};
+	const size_t n = sizeof(rows) / sizeof(rows[0]);
+
+	_Static_assert(
+	    sizeof(rows) / sizeof(rows[0]) <= DOCTOR_FINDINGS, "room");
+	for (size_t i = 0; i < n; i++) {
+		out[i] = (struct doctor_finding){ .name = rows[i].name };
+		rows[i].find(m, &out[i]);
+	}
+	return n;
+}
+
+int
+doctor_admits(const struct machine *m, const struct policy *p, struct err *e)
+{
+	char missing[160] = "";
+
+	list_ns(m, false, NS_NEEDED, missing, sizeof(missing));
+	if (missing[0] != '\0')
+		return err_set(e,
+		    "no sandbox can be made here without these namespaces: %s",
+		    missing);
+	if (!m->seccomp)
+		return err_set(
+		    e, "no sandbox can be made here without seccomp");
+	if (!p->sandbox.limits_required)
+		return 0;
+	list_cgroup(m, false, missing, sizeof(missing));
+	if (missing[0] != '\0')
+		return err_set(e,
+		    "the policy requires limits kept by a cgroup, and none "
+		    "can be had for: %s",
+		    missing);
+	return 0;
+}
+
+const char *
+doctor_state_name(enum doctor_state s)
+{
+	switch (s) {
+	case DOCTOR_OK:
+		return "ok";
+	case DOCTOR_INFO:
+		return "info";
+	case DOCTOR_WEAKER:
+		return "weaker";
+	case DOCTOR_MISSING:
+		return "missing";
+	}
+	return "unknown";
+}
+
+static void
+find_kernel(const struct machine *m, struct doctor_finding *f)
+{
+	(void)snprintf(f->found, sizeof(f->found), "Linux %s", m->kernel);
+}
+
+static void
+find_user(const struct machine *m, struct doctor_finding *f)
+{
+	if (m->root) {
+		(void)snprintf(f->found, sizeof(f->found),
+		    "root: each sandbox and role gets a uid of its own");
+		return;
+	}
+	f->state = DOCTOR_WEAKER;
+	(void)snprintf(f->found, sizeof(f->found),
+	    "not root: a user namespace holds each sandbox");
+	f->effect = "sandboxes and the parts of the daemon share one uid";
+	f->remedy = "start the daemon as root";
+}
+
+static void
+find_namespaces(const struct machine *m, struct doctor_finding *f)
+{
+	char missing[160] = "";
+
+	list_ns(m, true, NS_NEEDED | NS_WISHED, f->found, sizeof(f->found));
+	list_ns(m, false, NS_NEEDED, missing, sizeof(missing));
+	if (missing[0] != '\0') {
+		(void)snprintf(
+		    f->found, sizeof(f->found), "missing: %s", missing);
+		f->state = DOCTOR_MISSING;
+		f->effect = "no sandbox can be made";
+		f->remedy = m->root
+		    ? "a kernel with all namespaces, or in a container the "
+		      "right to make them (CAP_SYS_ADMIN)"
+		    : "let users make user namespaces (sysctl "
+		      "kernel.unprivileged_userns_clone=1, "
+		      "kernel.apparmor_restrict_unprivileged_userns=0, "
+		      "user.max_user_namespaces), or run as root";
+		return;
+	}
+	list_ns(m, false, NS_WISHED, missing, sizeof(missing));
+	if (missing[0] == '\0')
+		return;
+	f->state = DOCTOR_WEAKER;
+	f->effect = "a run can see the host's cgroup names or clock offsets";
+	f->remedy = "Linux 5.6 or newer";
+}
+
+static void
+find_userns(const struct machine *m, struct doctor_finding *f)
+{
+	if (m->ns[MACHINE_NS_USER]) {
+		(void)snprintf(
+		    f->found, sizeof(f->found), "without privileges");
+		return;
+	}
+	(void)snprintf(f->found, sizeof(f->found), "none without privileges");
+	f->state = m->root ? DOCTOR_INFO : DOCTOR_MISSING;
+	f->effect = m->root ? "as root they are not needed"
+			    : "no sandbox can be made without root";
+	f->remedy = m->root ? NULL
+			    : "sysctl kernel.unprivileged_userns_clone=1, or "
+			      "run as root";
+}
+
+static void
+find_seccomp(const struct machine *m, struct doctor_finding *f)
+{
+	(void)snprintf(f->found, sizeof(f->found), "%s%s",
+	    m->seccomp ? "filters" : "none",
+	    m->seccomp_notify ? ", notification" : "");
+	if (m->seccomp)
+		return;
+	f->state = DOCTOR_MISSING;
+	f->effect = "no sandbox can be made";
+	f->remedy = "a kernel with CONFIG_SECCOMP_FILTER";
+}
+
+static void
+find_landlock(const struct machine *m, struct doctor_finding *f)
+{
+	if (m->landlock_abi == 0) {
+		(void)snprintf(f->found, sizeof(f->found), "none");
+		f->state = DOCTOR_WEAKER;
+		f->effect = "the second wall around files is not there";
+		f->remedy = "Linux 5.13 or newer with landlock in its list of "
+			    "security modules (lsm=landlock,...)";
+		return;
+	}
+	(void)snprintf(f->found, sizeof(f->found), "ABI %d", m->landlock_abi);
+	if (m->landlock_abi >= LANDLOCK_ABI_SCOPE)
+		return;
+	f->state = DOCTOR_WEAKER;
+	f->effect = "signals and abstract sockets are kept apart by "
+		    "namespaces alone";
+	f->remedy = "Linux 6.12 or newer";
+}
+
+static void
+find_cgroup(const struct machine *m, struct doctor_finding *f)
+{
+	char missing[64] = "", there[64] = "";
+
+	list_cgroup(m, true, there, sizeof(there));
+	list_cgroup(m, false, missing, sizeof(missing));
+	(void)snprintf(f->found, sizeof(f->found), "%s%s%s%s%s",
+	    m->cgroup_kind == CGROUP_V2	      ? "v2: "
+		: m->cgroup_kind == CGROUP_V1 ? "v1: "
+					      : "none",
+	    there, missing[0] != '\0' && there[0] != '\0' ? "; " : "",
+	    missing[0] != '\0' ? "not writable: " : "", missing);
+	if (missing[0] == '\0')
+		return;
+	f->state = DOCTOR_WEAKER;
+	f->effect = "these limits hold per process (rlimits), not for a run "
+		    "as a whole; policies with \"limits\": \"required\" are "
+		    "refused";
+	f->remedy = "run as root, or as a systemd service with Delegate=yes";
+}
+
+static void
+find_overlay(const struct machine *m, struct doctor_finding *f)
+{
+	bool ours = m->root ? m->overlay : m->overlay_in_userns;
+
+	if (ours) {
+		(void)snprintf(f->found, sizeof(f->found), "%s",
+		    m->overlay_in_userns ? "also in user namespaces"
+					 : "as root only");
+		return;
+	}
+	(void)snprintf(f->found, sizeof(f->found), "none");
+	f->state = DOCTOR_WEAKER;
+	f->effect = "runs with a work folder need --write-back, and their "
+		    "writes stay";
+	f->remedy = "the kernel module overlay; without root Linux 5.11 or "
+		    "newer";
+}
+
+static void
+find_idmap(const struct machine *m, struct doctor_finding *f)
+{
+	if (!m->root) {
+		(void)snprintf(
+		    f->found, sizeof(f->found), "not needed without root");
+		f->state = DOCTOR_INFO;
+		return;
+	}
+	(void)snprintf(f->found, sizeof(f->found), "%s",
+	    m->idmapped_mounts ? "on this file system"
+			       : "not on this file system");
+	if (m->idmapped_mounts)
+		return;
+	f->state = DOCTOR_WEAKER;
+	f->effect = "files of the work folder that only their owner may read "
+		    "cannot be read inside";
+	f->remedy = "a work folder on ext4, xfs, btrfs or tmpfs, Linux 5.12 or "
+		    "newer";
+}
+
+static void
+find_nftables(const struct machine *m, struct doctor_finding *f)
+{
+	(void)snprintf(f->found, sizeof(f->found), "%s",
+	    m->nftables ? "answers" : "does not answer");
+	if (m->nftables)
+		return;
+	f->state = DOCTOR_INFO;
+	f->effect = "not used by this version: a sandbox has no way out to "
+		    "filter";
+}
+
+static void
+find_terminal(const struct machine *m, struct doctor_finding *f)
+{
+	(void)snprintf(f->found, sizeof(f->found), "%s",
+	    m->tiocsti ? "terminals take it (legacy_tiocsti=1)"
+		       : "terminals refuse it");
+	if (!m->tiocsti)
+		return;
+	f->state = DOCTOR_INFO;
+	f->effect = "inside a sandbox the system call filter refuses it";
+	f->remedy = "sysctl dev.tty.legacy_tiocsti=0";
+}
+
+/* Names of those in the set which that are there, or that are not. */
+static void
+list_ns(
+    const struct machine *m, bool there, unsigned which, char *out, size_t cap)
+{
+	out[0] = '\0';
+	for (unsigned i = 0; i < MACHINE_NS_COUNT; i++)
+		if ((which & 1U << i) != 0 && m->ns[i] == there)
+			add(out, cap, machine_ns_name((enum machine_ns)i));
+}
+
+static void
+list_cgroup(const struct machine *m, bool there, char *out, size_t cap)
+{
+	out[0] = '\0';
+	for (size_t i = 0; i < CGROUP_CONTROLLERS; i++)
+		if (m->cgroup_writable[i] == there)
+			add(out, cap, controllers[i]);
+}
+
+/* A list with blanks between; what does not fit is left out. */
+static void
+add(char *out, size_t cap, const char *word)
+{
+	size_t n = strlen(out);
+
+	(void)snprintf(out + n, cap - n, "%s%s", n > 0 ? " " : "", word);
+}
