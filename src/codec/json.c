@@ -439,13 +439,12 @@ static int
 parse_number(struct parser *p)
 {
 	struct str rest = { p->text.p + p->at, p->text.n - p->at };
-	struct err why = {};
 	struct json *v;
 	size_t len = 0;
 	double value = 0;
 
-	if (json_number(rest, &len, &value, &why) < 0)
-		return fail(p, p->at + len, "%s", why.text);
+	if (json_number(rest, &len, &value, p->e) < 0)
+		return fail(p, p->at + len, "%s", p->e->text);
 	v = add_node(p, JSON_NUMBER);
 	if (v == NULL)
 		return -1;

@@ -23,7 +23,7 @@ static const uint64_t max_whole = 9007199254740991;
 struct number {
 	uint64_t digits; /* wrong when there are more than U64_DIGITS */
 	uint32_t count; /* of digits, without zeros in front */
-	int exponent;
+	int64_t exponent;
 	bool negative;
 	bool integer; /* written without point and exponent */
 };
