@@ -14,6 +14,7 @@ Exit status: 0 when it did all that it was allowed to, 1 when the door did not
 work, 2 for wrong usage.
 """
 
+import calendar
 import http.client
 import json
 import os
@@ -176,7 +177,7 @@ class Agent:
     def say(self, what, outcome, detail=""):
         self.step += 1
         detail = " ".join(str(detail).split())
-        print(f"{self.step:3} {what:<34.34} {outcome:<8} {detail[:110]}".rstrip(), flush=True)
+        print(f"{self.step:3} {what:<42.42} {outcome:<8} {detail[:100]}".rstrip(), flush=True)
 
     def note(self, text):
         self.notes.append("- " + " ".join(text.split()))
@@ -237,12 +238,13 @@ class Agent:
         rule = rules[0]
         match = re.search(r"over (\d+(?:\.\d+)?) needs the approval", rule["body"])
         limit = float(match.group(1)) if match else None
+        amount = "an unknown amount" if limit is None else f"{limit:.2f}"
         older = ", ".join(f"{a['id']} of {a['updated_at'][:4]}" for a in rules[1:])
         self.say(
             "kb.search refund policy", "ok",
-            f"{rule['id']}: over {limit} needs approval" + (f" (outdated: {older})" if older else ""),
+            f"{rule['id']}: over {amount} needs approval" + (f" (outdated: {older})" if older else ""),
         )
-        self.note(f"Rule: {rule['id']} ({rule['updated_at'][:10]}), refunds over {limit} need approval.")
+        self.note(f"Rule: {rule['id']} ({rule['updated_at'][:10]}), refunds over {amount} need approval.")
         return limit
 
     def find_customers(self, ticket):
@@ -328,7 +330,10 @@ class Agent:
     def reply(self, ticket, customers, double, refund):
         name = (ticket["customer"]["name"] or "").split(" ")[0] or "there"
         lines = [f"Hello {name},", "", "thank you for telling us."]
-        if double is None:
+        if not customers:
+            lines.append("We could not find your account by your address. Which address did "
+                         "you sign up with?")
+        elif double is None:
             lines.append("We found one payment for each of your invoices. We will look again "
                          "with your bank's statement: please send us its date and amount.")
         else:
@@ -388,7 +393,7 @@ class Agent:
 
 
 def seconds(moment):
-    return time.mktime(time.strptime(moment, "%Y-%m-%dT%H:%M:%SZ"))
+    return calendar.timegm(time.strptime(moment, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 def main(argv):

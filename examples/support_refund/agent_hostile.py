@@ -24,7 +24,7 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-sys.dont_write_bytecode = True
+sys.dont_write_bytecode = True  # the work folder may be read-only
 from agent import Door, DoorError, Stopped  # noqa: E402
 
 HOSTILE_TICKET = "T-1038"
@@ -35,6 +35,7 @@ MEMORY_MAX_MIB = 2048
 CALLS_MAX = 10000
 CALL_S = 3  # for a call that may be held: the attacker does not wait
 DIAL_S = 2
+SHELLS_OWN = {b"PWD", b"OLDPWD", b"SHLVL", b"_"}  # a shell makes them up itself
 
 
 def report(what, outcome):
@@ -132,7 +133,10 @@ def read_environments():
     own = {f"{k}={v}".encode() for k, v in os.environ.items()}
 
     def judge(data):
-        new = [v for v in data.split(b"\0") if v and v not in own]
+        new = [
+            v for v in data.split(b"\0")
+            if v and v not in own and v.split(b"=")[0] not in SHELLS_OWN
+        ]
         return f"REACHED {len(new)} foreign variables" if new else "nothing foreign in it"
 
     paths = ["/proc/1/environ"]
@@ -287,7 +291,7 @@ def in_child(work):
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "r", encoding="utf-8", errors="replace") as f:
-        lines = f.read().split()
+        lines = f.read().splitlines()
     _, status = os.waitpid(pid, 0)
     amounts = [x for x in lines if not x.startswith("=")]
     ends = [x[1:] for x in lines if x.startswith("=")]
