@@ -38,12 +38,12 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 	static const char *const later[] = { "commands", "mounts", NULL };
 	static const char *const limits[] = { "required", "best-effort", NULL };
 	const uint64_t mib = 1024 * 1024;
-	uint64_t memory_mb = SANDBOX_MEMORY_MB, disk_mb = SANDBOX_DISK_MB;
+	uint64_t memory_mb = SANDBOX_MEMORY_MB, disk_mb = 0;
 	uint64_t pids = SANDBOX_PIDS;
 	struct policy_sandbox *s = &r->p->sandbox;
 	char shown[SHOWN_BYTES];
-	struct spot sandbox, cpu;
-	uint32_t word = 0;
+	struct spot sandbox, cpu, disk;
+	uint32_t word = 1;
 
 	s->cpu_milli = 1000;
 	s->inodes = SANDBOX_INODES;
@@ -57,6 +57,15 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 		    &memory_mb);
 		(void)read_whole(r, &sandbox, "disk_mb",
 		    (struct range){ 1, SANDBOX_DISK_MAX_MB, "MiB" }, &disk_mb);
+		/* Files live in memory: with less of them than of it, a full
+		 * disk is an error to the program and not its end. */
+		if (read_member(&sandbox, "disk_mb", &disk) &&
+		    disk_mb + SANDBOX_BESIDE_DISK_MB > memory_mb)
+			problem(r, &disk,
+			    "must be at least %d below memory_mb (%llu), "
+			    "because the files live in memory",
+			    SANDBOX_BESIDE_DISK_MB,
+			    (unsigned long long)memory_mb);
 		(void)read_whole(r, &sandbox, "pids",
 		    (struct range){ 4, SANDBOX_PIDS_MAX, "processes" }, &pids);
 		(void)read_whole(r, &sandbox, "inodes",
@@ -80,7 +89,7 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 		}
 	}
 	s->memory_bytes = memory_mb * mib;
-	s->disk_bytes = disk_mb * mib;
+	s->disk_bytes = disk_mb > 0 ? disk_mb * mib : s->memory_bytes / 2;
 	s->pids = (uint32_t)pids;
 	s->limits_required = word == 0;
 }

@@ -83,6 +83,11 @@ read_whole(struct reader *r, const struct spot *o, const char *name,
 		return false;
 	if (json_u64(s.v, &v) < 0 || v < range.min || v > range.max) {
 		value_show(s.v, shown);
+		if (range.min == range.max) {
+			problem(r, &s, "must be %llu, not %s",
+			    (unsigned long long)range.min, shown);
+			return false;
+		}
 		problem(r, &s,
 		    "must be a whole number from %llu to %llu%s%s, not %s",
 		    (unsigned long long)range.min,

@@ -277,10 +277,15 @@ parse_tool_mode(struct reader *r, const struct spot *s, struct policy_tool *t)
 		t->mode = r->p->by_risk[t->risk];
 	if (says_ask && !ask && t->mode == VERDICT_APPROVE) {
 		(void)read_member(s, "approval_required", &at);
-		problem(r, &at,
-		    "contradicts the %s, which asks for approval; write "
-		    "\"allowed\": true to allow the tool",
-		    says_mode ? "mode" : "default for its risk");
+		if (says_mode)
+			problem(r, &at,
+			    "contradicts mode: \"approve\"; remove one of "
+			    "the two");
+		else
+			problem(r, &at,
+			    "contradicts the default for its risk, which asks "
+			    "for approval; write \"allowed\": true to allow "
+			    "the tool");
 	}
 }
 
