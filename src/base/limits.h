@@ -66,6 +66,9 @@ enum {
 	REST_MAX_TOKEN_BYTES = 512, /* a bearer token */
 	REST_STREAM_MS = 250, /* no event yet: the stream begins without */
 	OUTPUT_KEEP_RUNS = 64, /* ended runs whose output is kept */
+	/* A destination that the broker is asked about: its answer repeats it
+	 * in one message for a person. */
+	EGRESS_MAX_ASK_BYTES = 3072,
 };
 
 /* messages between roles (ipc) */
@@ -113,7 +116,8 @@ enum {
 	/* A sandbox whose policy says nothing: an interpreter with a few
 	 * libraries. Wall time includes waiting for people. */
 	SANDBOX_MEMORY_MB = 512,
-	SANDBOX_DISK_MB = 512,
+	/* Memory that files leave to processes, at least. */
+	SANDBOX_BESIDE_DISK_MB = 8,
 	SANDBOX_PIDS = 128,
 	SANDBOX_INODES = 20000,
 	SANDBOX_WALL_MS = 3600 * 1000,
