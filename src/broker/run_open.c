@@ -530,8 +530,10 @@ list_tools(struct run *r, struct str definitions)
 	if (!json_is(tools, JSON_ARRAY)) {
 		log_error(
 		    "tools of the world not understood why=\"%s\"", e.text);
-		tools = NULL;
+		return;
 	}
+	r->tools = calloc(tools->n + 1, sizeof(*r->tools));
+	must(r->tools != NULL);
 	/* In front: its name sorts before those of every fake service. */
 	buf_add_byte(&r->listed, '[');
 	buf_add_c(&r->listed, wait);

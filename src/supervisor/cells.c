@@ -242,8 +242,11 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 	struct cells *c = cell->of;
 	struct sandbox_end end = {};
 	struct err e = {};
-	int got = sandbox_reap(&cell->sb, &end, &e);
+	int got;
 
+	/* The sandbox owns the descriptor, and closes it when it is reaped. */
+	(void)loop_remove(c->loop, &cell->over);
+	got = sandbox_reap(&cell->sb, &end, &e);
 	if (got < 0)
 		log_error("sandbox not reaped why=\"%s\"", e.text);
 	*out = (struct msg_sandbox_exited){
@@ -258,7 +261,6 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 					       : 127,
 	};
 	loop_timer_clear(c->loop, &cell->wall);
-	(void)loop_remove(c->loop, &cell->over); /* sandbox_fini closes it */
 	sandbox_fini(&cell->sb);
 	cell->run = 0;
 	c->n--;
