@@ -62,6 +62,7 @@ static int version_take(struct parse *x, struct str version);
 static int target_check(struct parse *x);
 static int field_take(struct parse *x, struct str line);
 static int length_take(struct parse *x, struct str value);
+static int coding_take(struct parse *x, struct str value);
 static int connection_take(struct parse *x, struct str value);
 static int framing_check(struct parse *x);
 static int request_finish(struct parse *x);
@@ -374,18 +375,13 @@ field_take(struct parse *x, struct str line)
 		return refuse(x, 400, "header line without a colon");
 	if (!http1_is_token(name))
 		return refuse(x, 400, "header name is not a token");
-	value = str_trim(value);
-	x->h->field[x->h->n++] = (struct http1_field){ name, value };
+	x->h->field[x->h->n++] = (struct http1_field){ name, str_trim(value) };
 
 	if (str_eq_nocase(name, STR("content-length")))
 		return length_take(x, value);
-	if (str_eq_nocase(name, STR("transfer-encoding"))) {
-		x->codings++;
-		if (!str_eq_nocase(value, STR("chunked")))
-			return refuse(
-			    x, 501, "Transfer-Encoding is not exactly chunked");
-		return 0;
-	}
+	if (str_eq_nocase(name, STR("transfer-encoding")))
+		return coding_take(x, value);
+	value = str_trim(value);
 	if (str_eq_nocase(name, STR("connection")))
 		return connection_take(x, value);
 	if (x->response)
@@ -405,9 +401,26 @@ field_take(struct parse *x, struct str line)
 }
 
 static int
+coding_take(struct parse *x, struct str value)
+{
+	x->codings++;
+	/* White space by the grammar, but some parsers keep it and then see
+	 * no coding that they know. The same goes for a length. */
+	if (str_find(value, '\t') != value.n)
+		return refuse(x, 400, "a tab in Transfer-Encoding");
+	if (!str_eq_nocase(str_trim(value), STR("chunked")))
+		return refuse(
+		    x, 501, "Transfer-Encoding is not exactly chunked");
+	return 0;
+}
+
+static int
 length_take(struct parse *x, struct str value)
 {
 	x->lengths++;
+	if (str_find(value, '\t') != value.n)
+		return refuse(x, 400, "a tab in Content-Length");
+	value = str_trim(value);
 	for (size_t i = 0; i < value.n; i++) {
 		if (value.p[i] < '0' || value.p[i] > '9')
 			return refuse(x, 400, "Content-Length is not a number");
