@@ -1,6 +1,6 @@
 #include "cli/approval_show.h"
 
-enum { US_PER_S = 1000 * 1000, NS_PER_US = 1000 };
+enum { MS_PER_S = 1000, NS_PER_MS = 1000 * 1000 };
 
 static void put_left(struct buf *out, const struct json *a, int64_t now_ns);
 static void put_field(const struct term *t, struct buf *out, const char *name,
@@ -34,20 +34,21 @@ approval_table(const struct term *t, const struct json *items, int64_t now_ns,
 		put_left(&left, a, now_ns);
 		term_row(&tab,
 		    (const struct term_cell[]){
-			{ json_str(json_get(a, STR("id"))), TERM_BOLD, false },
+			{ json_str(json_get(a, STR("approval"))), TERM_BOLD,
+			    false },
 			{ state, term_style_of(state), false },
 			{ json_str(json_get(a, STR("run"))), TERM_PLAIN,
 			    false },
 			{ json_str(json_get(a, STR("tool"))), TERM_PLAIN,
 			    false },
-			{ json_str(json_get(a, STR("risk"))), TERM_PLAIN,
-			    false },
+			{ json_str(json_at(a, "detail", "risk", NULL)),
+			    TERM_PLAIN, false },
 			{ buf_str(&left), TERM_DIM, true },
 		    },
 		    6);
-		if (json_get(a, STR("args")) != NULL) {
+		if (json_get(a, STR("arguments")) != NULL) {
 			buf_add_c(&args, "  ");
-			json_write(&args, json_get(a, STR("args")));
+			json_write(&args, json_get(a, STR("arguments")));
 			term_note(&tab, TERM_PLAIN, buf_str(&args));
 		}
 	}
@@ -60,7 +61,8 @@ void
 approval_show(
     const struct term *t, const struct json *a, int64_t now_ns, struct buf *out)
 {
-	const struct json *args = json_get(a, STR("args"));
+	const struct json *args = json_get(a, STR("arguments"));
+	const struct json *detail = json_get(a, STR("detail"));
 	struct str state = json_str(json_get(a, STR("state")));
 	own_buf struct buf left = {};
 
@@ -87,24 +89,26 @@ approval_show(
 		}
 	put_field(t, out, "run", json_get(a, STR("run")));
 	put_field(t, out, "step", json_get(a, STR("step")));
-	put_field(t, out, "risk", json_get(a, STR("risk")));
-	put_list(t, out, "why", json_get(a, STR("reasons")));
-	put_list(t, out, "labels", json_get(a, STR("labels")));
-	put_list(t, out, "votes", json_get(a, STR("votes")));
-	put_field(t, out, "policy", json_get(a, STR("policy_version")));
-	put_field(t, out, "sha256", json_get(a, STR("args_sha256")));
+	put_field(t, out, "risk", json_get(detail, STR("risk")));
+	put_list(t, out, "why", json_get(detail, STR("reasons")));
+	put_field(t, out, "rule", json_get(detail, STR("rule")));
+	put_list(t, out, "label", json_get(detail, STR("labels")));
+	put_list(t, out, "vote", json_get(detail, STR("votes")));
+	put_field(t, out, "quorum", json_get(detail, STR("quorum")));
+	put_field(t, out, "reason", json_get(detail, STR("reason")));
+	put_field(t, out, "sha256", json_get(a, STR("call_sha256")));
 }
 
 /* Time until the deadline, while that matters; "" otherwise. */
 static void
 put_left(struct buf *out, const struct json *a, int64_t now_ns)
 {
-	uint64_t at_us, now_us = (uint64_t)now_ns / NS_PER_US, s;
+	uint64_t at_ms, now_ms = (uint64_t)now_ns / NS_PER_MS, s;
 
 	if (!str_eq_c(json_str(json_get(a, STR("state"))), "pending") ||
-	    json_u64(json_get(a, STR("deadline")), &at_us) < 0)
+	    json_u64(json_get(a, STR("deadline_ms")), &at_ms) < 0)
 		return;
-	s = at_us > now_us ? (at_us - now_us) / US_PER_S : 0;
+	s = at_ms > now_ms ? (at_ms - now_ms) / MS_PER_S : 0;
 	if (s < 120)
 		buf_printf(out, "%us", (unsigned)s);
 	else if (s < 120 * 60)

@@ -73,6 +73,8 @@ static const struct option reject_options[] = {
 	{},
 };
 
+enum { REASON_MAX = 255 }; /* bytes that the broker keeps */
+
 struct decision {
 	const char *id;
 	const char *verdict;
@@ -170,7 +172,8 @@ list(const struct client_options *o, bool all, bool as_json, struct err *e)
 	own_buf struct buf out = {};
 	const struct client_request q = {
 		.method = "GET",
-		.target = all ? "/v1/approvals" : "/v1/approvals?state=pending",
+		.target = all ? "/v1/approvals?state=all"
+			      : "/v1/approvals?state=pending",
 	};
 	const struct json *items;
 	struct term t;
@@ -233,6 +236,9 @@ read_decision(struct args *a, struct decision *d)
 			d->verdict = "approve_edited";
 			break;
 		case 'r':
+			if (strlen(optarg) > REASON_MAX)
+				return args_bad(
+				    a, "--reason is over %d bytes", REASON_MAX);
 			d->reason = optarg;
 			break;
 		case 'j':
@@ -315,7 +321,7 @@ edited(struct buf *body, const struct json *approval, const char *edit,
     struct err *e)
 {
 	own_arena struct arena a = {};
-	const struct json *was = json_get(approval, STR("args"));
+	const struct json *was = json_get(approval, STR("arguments"));
 	const struct json *now = json_parse(str_of(edit), NULL, &a, e, NULL);
 	bool first = true;
 

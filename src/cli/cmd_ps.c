@@ -33,7 +33,7 @@ static const struct option options[] = {
 	{},
 };
 
-enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 10000, NS_PER_US = 1000 };
+enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 1000, NS_PER_MS = 1000 * 1000 };
 
 struct ps {
 	bool all, json;
@@ -160,8 +160,8 @@ on_run(void *arg, const struct store_run *r)
 	put_member(b, "status", lost ? STR("lost") : r->status);
 	put_member(b, "stop_reason", r->stop_reason);
 	put_member(b, "workflow", r->workflow);
-	buf_printf(b, ",\"exit_status\":%u,\"opened\":%lld,\"steps\":%u}",
-	    r->exit_status, (long long)r->opened_ns / NS_PER_US, r->steps);
+	buf_printf(b, ",\"exit_status\":%u,\"opened_ms\":%lld,\"steps\":%u}",
+	    r->exit_status, (long long)r->opened_ns / NS_PER_MS, r->steps);
 	return !b->failed;
 }
 
@@ -203,7 +203,7 @@ show(const struct ps *p, struct str list, struct err *e)
 		own_buf struct buf steps = {}, age = {};
 
 		json_write(&steps, json_get(r, STR("steps")));
-		ago(&age, json_get(r, STR("opened")));
+		ago(&age, json_get(r, STR("opened_ms")));
 		term_row(&tab,
 		    (const struct term_cell[]){
 			{ json_str(json_get(r, STR("run"))), TERM_PLAIN,
@@ -242,13 +242,13 @@ put_member(struct buf *b, const char *name, struct str value)
 static void
 ago(struct buf *b, const struct json *opened)
 {
-	uint64_t at_us, now_us = (uint64_t)clock_utc_ns() / NS_PER_US, s;
+	uint64_t at_ms, now_ms = (uint64_t)clock_utc_ns() / NS_PER_MS, s;
 
-	if (json_u64(opened, &at_us) < 0) {
+	if (json_u64(opened, &at_ms) < 0) {
 		buf_add_byte(b, '-');
 		return;
 	}
-	s = at_us < now_us ? (now_us - at_us) / 1000000 : 0;
+	s = at_ms < now_ms ? (now_ms - at_ms) / 1000 : 0;
 	if (s < 120)
 		buf_printf(b, "%us", (unsigned)s);
 	else if (s < 120 * 60)

@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/args.h"
 #include "cli/client.h"
@@ -27,6 +28,8 @@ static const struct option options[] = {
 	{},
 };
 
+enum { REASON_MAX = 63 }; /* bytes of a stop reason in the record */
+
 static int stop(const struct client *c, const char *run, struct str body);
 
 int
@@ -35,7 +38,7 @@ cmd_stop(int argc, char **argv)
 	own_client struct client client = {};
 	own_buf struct buf body = {};
 	struct client_options o = {};
-	const char *reason = "stopped by a person";
+	const char *reason = "stopped_by_operator";
 	bool all = false;
 	struct args a;
 	struct err e;
@@ -50,6 +53,9 @@ cmd_stop(int argc, char **argv)
 			all = true;
 			break;
 		case 'r':
+			if (strlen(optarg) > REASON_MAX)
+				return args_bad(&a, "--reason is over %d bytes",
+				    REASON_MAX);
 			reason = optarg;
 			break;
 		default:

@@ -145,7 +145,8 @@ on_answer(struct run_watch *w, struct client_reply *r, struct err *e)
 	}
 	w->lost_ns = 0;
 	status = json_str(json_get(r->json, STR("status")));
-	if (!str_eq_c(status, "open"))
+	if (!str_eq_c(status, "open") && !str_eq_c(status, "opening") &&
+	    !str_eq_c(status, "stopping"))
 		return 1;
 	tell_approvals(w);
 	return 0;
@@ -284,7 +285,7 @@ static void
 tell_approval(struct run_watch *w, const struct json *a)
 {
 	own_buf struct buf text = {};
-	struct str id = json_str(json_get(a, STR("id")));
+	struct str id = json_str(json_get(a, STR("approval")));
 	struct str tool = json_str(json_get(a, STR("tool")));
 
 	if (id.n == 0 ||
@@ -300,7 +301,7 @@ tell_approval(struct run_watch *w, const struct json *a)
 		run_watch_json(buf_str(&text));
 		return;
 	}
-	json_write(&text, json_get(a, STR("args")));
+	json_write(&text, json_get(a, STR("arguments")));
 	out_note("waits for approval: %.*s %.*s; look at it and decide with: "
 		 "paddock approve %.*s%s",
 	    STR_FMT(tool), STR_FMT(buf_str(&text)), STR_FMT(id), w->hint);

@@ -549,11 +549,11 @@ the_kill_switch_is_one_line_each_way(void **state)
 /* --- what is shown and sent --------------------------------------------- */
 
 static const char hostile[] =
-    "{\"id\":\"a-7k3m9q2v5w1x\",\"run\":\"r-7k3m9q2v5w1x\",\"step\":4,"
-    "\"tool\":\"billing.refund\",\"state\":\"pending\",\"risk\":"
-    "\"external_write\",\"deadline\":61000000,\"reasons\":[\"needs a "
-    "person\",\"\\u001b[8mhidden\"],\"labels\":[\"untrusted:customer\"],"
-    "\"args\":{\"amount\":25,\"note\":\"ok\\r\\u001b[2K\\u202egnp\"}}";
+    "{\"approval\":\"a-7k3m9q2v5w1x\",\"run\":\"r-7k3m9q2v5w1x\",\"step\":4,"
+    "\"tool\":\"billing.refund\",\"state\":\"pending\",\"deadline_ms\":61000,"
+    "\"detail\":{\"risk\":\"external_write\",\"reasons\":[\"needs a person\","
+    "\"\\u001b[8mhidden\"],\"labels\":[\"untrusted:customer\"]},"
+    "\"arguments\":{\"amount\":25,\"note\":\"ok\\r\\u001b[2K\\u202egnp\"}}";
 
 static void
 a_waiting_call_shows_all_and_moves_no_cursor(void **state)
@@ -572,7 +572,7 @@ a_waiting_call_shows_all_and_moves_no_cursor(void **state)
 	holds(buf_c(&out), "    note = ok\\r\\x1b[2K\\u{202e}gnp\n");
 	holds(buf_c(&out), "  why needs a person\n");
 	holds(buf_c(&out), "  why \\x1b[8mhidden\n");
-	holds(buf_c(&out), "  labels untrusted:customer\n");
+	holds(buf_c(&out), "  label untrusted:customer\n");
 	assert_null(memchr(out.p, '\x1b', out.n));
 
 	buf_printf(&list, "[%s]", hostile);
