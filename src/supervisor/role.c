@@ -400,22 +400,29 @@ on_link_gone(struct peer *p, const char *why)
 	struct child *c = &sup.child[p->other];
 
 	log_debug("link ended role=%s why=\"%s\"", role_name(p->other), why);
-	if (c->pid > 0 && !(sup.quitting && c->role == ROLE_BROKER))
+	/* Asked to end, the broker is the first that does. */
+	if (c->role == ROLE_BROKER && (sup.quitting || sup.idle_quit))
+		return;
+	if (c->pid > 0)
 		(void)kill(c->pid, SIGKILL); /* its pidfd tells the rest */
 }
 
 static void
 on_exit_of(struct child *c, int status)
 {
+	bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	bool asked = sup.quitting || (sup.idle_quit && clean);
 	struct err e = {};
 
-	if (sup.quitting ||
-	    (c->role == ROLE_BROKER && sup.idle_quit && WIFEXITED(status) &&
-		WEXITSTATUS(status) == 0)) {
-		if (c->role == ROLE_BROKER)
-			loop_stop(sup.loop);
+	if (c->role == ROLE_BROKER && asked)
+		loop_stop(sup.loop);
+	if (sup.quitting || (c->role == ROLE_BROKER && asked))
 		return;
-	}
+
+	/* They follow the broker: what becomes of them is seen with it. */
+	if (c->role != ROLE_BROKER &&
+	    !peer_is_open(&sup.child[ROLE_BROKER].link))
+		return;
 	log_warn("role ended role=%s status=%d signal=%d", role_name(c->role),
 	    WIFEXITED(status) ? WEXITSTATUS(status) : 0,
 	    WIFSIGNALED(status) ? WTERMSIG(status) : 0);

@@ -140,7 +140,11 @@ confine_role(enum confine_role role, const char *dir, struct err *e)
 	bool root = geteuid() == 0;
 
 	must((r->files == FILES_DIR) == (dir != NULL));
-	if (prctl(PR_SET_DUMPABLE, 0) < 0 || set_rlimits(r, root, e) < 0)
+	/* Who maps the ids of a new user namespace must be able to open that
+	 * process's files in /proc, which a dumpable parent only can. */
+	if (r->files != FILES_HOST && prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_sys(e, "confine %s: PR_SET_DUMPABLE", r->name);
+	if (set_rlimits(r, root, e) < 0)
 		return err_add(e, "confine %s", r->name);
 	if (root && set_root_dir(r, dir, e) < 0)
 		return err_add(e, "confine %s", r->name);
