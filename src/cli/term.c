@@ -171,15 +171,20 @@ term_table_write(const struct term *t, const struct term_table *tab,
     struct buf *out, struct err *e)
 {
 	for (const struct term_row *r = tab->first; r != NULL; r = r->next) {
-		if (r->cells == 0)
+		uint32_t cells = r->cells;
+
+		if (cells == 0)
 			styled(t, out, &r->cell[0]);
-		for (uint32_t i = 0; i < r->cells; i++) {
+		/* No spaces at the end of a line. */
+		while (cells > 0 && r->width[cells - 1] == 0)
+			cells--;
+		for (uint32_t i = 0; i < cells; i++) {
 			uint32_t pad = tab->width[i] - r->width[i];
 
 			if (r->cell[i].right)
 				spaces(out, pad);
 			styled(t, out, &r->cell[i]);
-			if (i + 1 == r->cells)
+			if (i + 1 == cells)
 				break;
 			if (!r->cell[i].right)
 				spaces(out, pad);

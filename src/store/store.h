@@ -148,6 +148,7 @@ struct store_verdict {
 	enum store_fault fault;
 	uint64_t seq; /* the first bad record */
 	uint64_t run; /* that it belongs to, if known */
+	uint32_t step; /* of that run; 0: none, or not known */
 	uint64_t records; /* looked at */
 	uint64_t runs;
 	char text[256]; /* what is wrong with it, for people */

@@ -58,6 +58,7 @@ static bool check_blob(struct verifier *w, const struct stored *row,
     const struct json *ref, const char *what);
 static uint64_t run_of(const struct stored *row);
 static bool check_end(struct verifier *w);
+static int locate(struct verifier *w, struct err *e);
 static int run_exists(struct verifier *w, struct err *e);
 static bool damaged(sqlite3 *db);
 static bool bad(struct verifier *w, enum store_fault fault, uint64_t seq,
@@ -106,14 +107,14 @@ verify(struct verifier *w, struct err *e)
 		return -1;
 	w->v->head = w->prev;
 	if (w->v->fault != STORE_SOUND)
-		return 0;
+		return locate(w, e);
 	if (order_check(w->db, w->only, w->v, e) < 0) {
 		if (!damaged(w->db))
 			return -1;
 		(void)bad(w, STORE_BAD_RECORD, 0, 0,
 		    "the index of the records is damaged: %s", e->text);
 	}
-	return 0;
+	return locate(w, e);
 }
 
 static int
@@ -319,6 +320,26 @@ check_end(struct verifier *w)
 		return bad(w, STORE_TRUNCATED, last, 0,
 		    "the store's head is not its hash");
 	return true;
+}
+
+/* The step of the first bad record, when its row is there and names it. */
+static int
+locate(struct verifier *w, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	int got;
+
+	if (w->v->run == 0)
+		return 0;
+	if (db_prepare(w->db, "SELECT step FROM event WHERE seq = ?", &st, e) <
+	    0)
+		return -1;
+	if (sqlite3_bind_int64(st, 1, (int64_t)w->v->seq) != SQLITE_OK)
+		return db_err(w->db, e, "bind");
+	got = db_step(st, e);
+	if (got > 0)
+		w->v->step = (uint32_t)db_u64(st, 0);
+	return got < 0 ? -1 : 0;
 }
 
 static int
