@@ -36,6 +36,7 @@ gateway_init(struct gateway *g, const struct http_limits *limits,
     const struct gateway_times *times, struct err *e)
 {
 	*g = (struct gateway){ .times = *times };
+	g->supervisor.watch.fd = g->broker.watch.fd = -1; /* for _fini */
 	g->loop = loop_new(e);
 	if (g->loop == NULL)
 		return -1;

@@ -12,7 +12,7 @@
 #include "gateway/gateway.h"
 
 enum rest_body { REST_NO_BODY, REST_MAY_BODY, REST_BODY };
-enum rest_kind { REST_TEXT, REST_NUMBER };
+enum rest_kind { REST_TEXT, REST_NUMBER, REST_BOOL };
 
 enum { REST_QUERY_MAX = 2 }; /* arguments of one route's query */
 

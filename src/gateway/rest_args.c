@@ -139,6 +139,16 @@ pair_put(struct client *cl, const struct rest_route *r, struct str name,
 		json_put_str(b, buf_str(&plain));
 		return 0;
 	}
+	if (q->kind == REST_BOOL) {
+		if (!str_eq(buf_str(&plain), STR("true")) &&
+		    !str_eq(buf_str(&plain), STR("false"))) {
+			answer_error(cl, 400,
+			    "an argument of the query is true or false");
+			return -1;
+		}
+		buf_add_str(b, buf_str(&plain));
+		return 0;
+	}
 	if (str_to_u64(buf_str(&plain), &number) < 0 ||
 	    number > 9007199254740991) {
 		answer_error(

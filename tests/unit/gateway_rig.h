@@ -38,6 +38,9 @@
 enum { RIG_RUN = 7821, RIG_WAIT_MS = 5000, RIG_QUIET_MS = 30 };
 
 struct rig {
+	enum role role; /* that is tested */
+	struct http_limits limits;
+	struct gateway_times times;
 	pid_t pid;
 	int supervisor, broker;
 	int run_port, tcp_port; /* of the run's door, of people's */
@@ -134,7 +137,8 @@ rig_frame_fini(struct rig_frame *f)
 }
 
 static inline void
-rig_take_frame(int fd, uint16_t type, struct rig_frame *f)
+rig_take_frame(
+    const struct rig *rig, int fd, uint16_t type, struct rig_frame *f)
 {
 	static char bytes[IPC_MAX_FRAME_BYTES];
 	union {
@@ -178,9 +182,9 @@ rig_take_frame(int fd, uint16_t type, struct rig_frame *f)
 		    &f->payload, bytes + sizeof(f->head) + n, f->head.payload);
 	}
 
-	/* What the gateway sends is what the routes allow. */
-	r = route_find(ROLE_GATEWAY,
-	    type == MSG_READY ? ROLE_SUPERVISOR : ROLE_BROKER, type);
+	/* What the role sends is what the routes allow. */
+	r = route_find(
+	    rig->role, type == MSG_READY ? ROLE_SUPERVISOR : ROLE_BROKER, type);
 	assert_non_null(r);
 	assert_int_equal(n, r->body_bytes);
 	memcpy(f->body, bytes + sizeof(f->head), n);
@@ -194,22 +198,79 @@ rig_payload_is(const struct rig_frame *f, const char *want)
 	assert_true(str_eq_c(buf_str(&f->payload), want));
 }
 
+/* Starts a role with a link to its supervisor and to the broker: the test. */
 static inline void
-rig_start_with(struct rig *r, const struct http_limits *limits,
-    const struct gateway_times *times)
+rig_fork(struct rig *r, enum role role, int (*serve)(struct rig *r, int fd))
 {
 	struct msg_wire wire = { .role = ROLE_BROKER };
-	struct msg_door door = { .run = RIG_RUN };
-	struct msg_listen tcp = { .kind = LISTEN_TCP };
-	struct msg_listen local = { .kind = LISTEN_UNIX };
 	struct rig_frame ready = {};
-	own_fd int run_fd = rig_tcp(&r->run_port);
-	own_fd int tcp_fd = rig_tcp(&r->tcp_port);
-	own_fd int local_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int up[2], side[2];
 	struct err e = {};
 
+	r->role = role;
+	assert_int_equal(peer_pair(up, &e), 0);
+	assert_int_equal(peer_pair(side, &e), 0);
+	r->pid = fork();
+	assert_true(r->pid >= 0);
+	if (r->pid == 0) {
+		(void)close(up[0]);
+		(void)close(side[0]);
+		(void)close(side[1]);
+		exit(serve(r, up[1])); /* with the sanitizers' leak check */
+	}
+	(void)close(up[1]);
+	r->supervisor = up[0];
+	r->broker = side[0];
+	rig_take_frame(r, r->supervisor, MSG_READY, &ready);
+	rig_frame_fini(&ready);
+	rig_send_frame(
+	    r->supervisor, MSG_WIRE, &wire, sizeof(wire), STR(""), side[1]);
+	(void)close(side[1]);
+}
+
+/* Gives the role the door of a run. */
+static inline void
+rig_door(struct rig *r)
+{
+	struct msg_door door = { .run = RIG_RUN };
+	own_fd int fd = rig_tcp(&r->run_port);
+
+	rig_send_frame(
+	    r->broker, MSG_DOOR_OPEN, &door, sizeof(door), STR(""), fd);
+}
+
+static inline int
+rig_serve_gateway(struct rig *r, int fd)
+{
+	struct gateway *g = calloc(1, sizeof(*g));
+	struct err e = {};
+	int status = 99;
+
+	if (g != NULL && gateway_init(g, &r->limits, &r->times, &e) == 0 &&
+	    peer_open_take(&g->supervisor, fd, &e) == 0 &&
+	    gateway_run(g, &e) == 0)
+		status = g->status;
+	gateway_fini(g);
+	free(g);
+	return status;
+}
+
+/* A gateway with r's limits and times, and a door of each kind. */
+static inline void
+rig_start(struct rig *r)
+{
+	struct msg_listen tcp = { .kind = LISTEN_TCP };
+	struct msg_listen local = { .kind = LISTEN_UNIX };
+	own_fd int tcp_fd = -1, local_fd = -1;
+
+	rig_fork(r, ROLE_GATEWAY, rig_serve_gateway);
+	rig_door(r);
+	tcp_fd = rig_tcp(&r->tcp_port);
+	rig_send_frame(
+	    r->supervisor, MSG_LISTEN, &tcp, sizeof(tcp), STR(""), tcp_fd);
+
 	/* Bound to no name, the kernel finds one: no file to leave behind. */
+	local_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	r->local = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	r->local_n = sizeof(r->local);
 	assert_int_equal(
@@ -219,49 +280,17 @@ rig_start_with(struct rig *r, const struct http_limits *limits,
 	assert_int_equal(
 	    getsockname(local_fd, (struct sockaddr *)&r->local, &r->local_n),
 	    0);
-
-	assert_int_equal(peer_pair(up, &e), 0);
-	assert_int_equal(peer_pair(side, &e), 0);
-	r->pid = fork();
-	assert_true(r->pid >= 0);
-	if (r->pid == 0) {
-		struct gateway *g = calloc(1, sizeof(*g));
-		int status = 99;
-
-		(void)close(up[0]);
-		(void)close(side[0]);
-		(void)close(side[1]);
-		fd_fini(&run_fd);
-		fd_fini(&tcp_fd);
-		fd_fini(&local_fd);
-		if (g != NULL && gateway_init(g, limits, times, &e) == 0 &&
-		    peer_open_take(&g->supervisor, up[1], &e) == 0 &&
-		    gateway_run(g, &e) == 0)
-			status = g->status;
-		gateway_fini(g);
-		free(g);
-		exit(status); /* with the leak check of the sanitizers */
-	}
-	(void)close(up[1]);
-	r->supervisor = up[0];
-	r->broker = side[0];
-	rig_take_frame(r->supervisor, MSG_READY, &ready);
-	rig_frame_fini(&ready);
-	rig_send_frame(
-	    r->supervisor, MSG_WIRE, &wire, sizeof(wire), STR(""), side[1]);
-	(void)close(side[1]);
-	rig_send_frame(
-	    r->supervisor, MSG_LISTEN, &tcp, sizeof(tcp), STR(""), tcp_fd);
 	rig_send_frame(r->supervisor, MSG_LISTEN, &local, sizeof(local),
 	    STR(""), local_fd);
-	rig_send_frame(
-	    r->broker, MSG_DOOR_OPEN, &door, sizeof(door), STR(""), run_fd);
 }
 
 static inline void
-rig_start(struct rig *r)
+rig_init(struct rig *r)
 {
-	rig_start_with(r, &http_default_limits, &gateway_default_times);
+	*r = (struct rig){
+		.limits = http_default_limits,
+		.times = gateway_default_times,
+	};
 }
 
 static inline void
