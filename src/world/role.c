@@ -95,8 +95,9 @@ start(struct role_state *s, int supervisor_fd, struct err *e)
 	if (peer_open_take(&s->supervisor, supervisor_fd, e) < 0)
 		return -1;
 
-	/* SQLite counts its memory under a lock unless told not to. */
-	if (sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK)
+	/* One thread: SQLite needs no locks and no count of its memory. */
+	if (sqlite3_config(SQLITE_CONFIG_SINGLETHREAD) != SQLITE_OK ||
+	    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK)
 		return err_set(e, "sqlite3_config");
 	if (fdvfs_init(e) < 0)
 		return -1;
