@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,7 @@ static int run(const struct run_command *r, const struct client *c,
 static int open_run(const struct client *c, struct daemon *d, struct str body,
     int dir_fd, struct client_conn *conn, struct client_reply *r,
     struct err *e);
+static void put_hint(const struct client *c, struct buf *hint);
 static int start_embedded(
     const struct client *c, struct daemon *d, struct err *e);
 static int stdio_open(struct err *e);
@@ -183,9 +185,8 @@ run(const struct run_command *r, const struct client *c, struct daemon *d,
 		(void)err_set(&e, "the daemon's answer names no run");
 		return out_fail(&e);
 	}
-	/* Commands that are shown work as they stand, also in another shell. */
 	if (r->where.state != NULL || getenv("PADDOCK_STATE") != NULL)
-		buf_printf(&hint, " --state %.*s", STR_FMT(buf_str(&c->state)));
+		put_hint(c, &hint);
 	w.run = id;
 	w.hint = buf_c(&hint);
 	if (!r->quiet)
@@ -220,6 +221,34 @@ open_run(const struct client *c, struct daemon *d, struct str body, int dir_fd,
 	if (client_ask_on(c, &q, conn, r, e) < 0)
 		return err_add(e, "open a run");
 	return 0;
+}
+
+/* Commands that are shown work as they stand, also from another folder. */
+static void
+put_hint(const struct client *c, struct buf *hint)
+{
+	own_buf struct buf state = {};
+	char path[PATH_MAX];
+	const char *dir;
+
+	buf_add_str(&state, buf_str(&c->state));
+	dir = realpath(buf_c(&state), path) != NULL ? path : buf_c(&state);
+	buf_add_c(hint, " --state ");
+	/* Quoted for a shell unless nothing in it means anything to one. */
+	if (dir[strspn(dir,
+		"abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789/._-+,:@")] == '\0') {
+		buf_add_c(hint, dir);
+		return;
+	}
+	buf_add_byte(hint, '\'');
+	for (const char *p = dir; *p != '\0'; p++) {
+		if (*p == '\'')
+			buf_add_c(hint, "'\\'");
+		buf_add_byte(hint, *p);
+	}
+	buf_add_byte(hint, '\'');
 }
 
 static int

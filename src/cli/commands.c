@@ -32,7 +32,8 @@ static const struct command {
 	{ NULL, "approve", "let a waiting call go ahead, once", cmd_approve },
 	{ NULL, "reject", "refuse a waiting call", cmd_reject },
 
-	{ "Look closer", "policy", "check and explain policies", cmd_policy },
+	{ "Look closer", "trace", "show and verify what runs did", cmd_trace },
+	{ NULL, "policy", "check and explain policies", cmd_policy },
 	{ NULL, "doctor", "what this machine can enforce", cmd_doctor },
 	{ NULL, "version", "print the version", IN_SMALL_HALF },
 };
