@@ -1,0 +1,424 @@
+// tests/escape/escape.test.js: what a hostile agent tries, and does not get.
+//
+// Every probe runs inside `paddock exec`, as root and as an ordinary user, and
+// has to be held there. Its control runs the same program outside, where it
+// has to be open: else the probe would prove nothing. PADDOCK and PROBE name
+// the two programs.
+'use strict';
+
+const assert = require('node:assert');
+const { spawn, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { after, before, describe, test } = require('node:test');
+
+const paddock = path.resolve(process.env.PADDOCK ?? 'build/src/paddock');
+const probe = path.resolve(process.env.PROBE ?? 'build/tests/escape/probe');
+const root = process.getuid() === 0;
+const secret = { PADDOCK_SECRET: 'do-not-tell' };
+
+const users = root
+	? [{ name: 'root' }, { name: 'rootless', uid: 65534, gid: 65534 }]
+	: [{ name: 'rootless' }];
+
+let hostPort, hostAddress, server, abstract;
+const abstractName = `paddock-escape-${process.pid}`;
+const marker = `/var/tmp/paddock-escape-${process.pid}`;
+const shmMarker = `/dev/shm/paddock-escape-${process.pid}`;
+
+// control: who can do it outside. 'root' needs privilege there, 'user' does
+// not; null: it would do harm, or nobody can.
+const probes = [
+	{ name: 'read_shadow', control: 'root' },
+	{ name: 'read_path', args: () => [marker], control: 'user' },
+	{ name: 'read_path', args: () => [shmMarker], control: 'user' },
+	{ name: 'read_path', args: () => [`/proc/${process.pid}/environ`],
+		control: 'root' },
+	{ name: 'read_path', args: () => ['/root/.'], control: 'root' },
+	{ name: 'write_system', control: null },
+	{ name: 'hard_link', control: null },
+	{ name: 'mounts', control: 'root', controlArgs: ['control'] },
+	{ name: 'mount_fds', control: 'root', controlArgs: ['control'] },
+	{ name: 'change_root', control: 'root' },
+	{ name: 'file_handle', control: null },
+	{ name: 'make_device', control: 'root' },
+	{ name: 'devices', control: 'root' },
+	{ name: 'sysctls', control: 'root' },
+	{ name: 'kernel_secrets', control: 'root' },
+	{ name: 'sysfs', control: 'user' },
+	{ name: 'own_program', control: null },
+	{ name: 'descriptors', control: null },
+	{ name: 'set_id', control: 'user' },
+
+	{ name: 'parent_environment', control: 'user' },
+	{ name: 'pid_1_files', control: 'root' },
+	{ name: 'host_process', args: () => [String(process.pid)],
+		control: 'root' },
+	{ name: 'signal_pid_1', control: null },
+	{ name: 'trace', control: 'user' },
+	{ name: 'enter_namespaces', control: 'root' },
+	{ name: 'new_namespaces', control: 'root' },
+	{ name: 'keyrings', control: 'user' },
+	{ name: 'system_calls', control: 'user', controlArgs: ['control'] },
+	{ name: 'type_into_terminal', control: 'user' },
+	{ name: 'foreign_calls', control: 'user', controlArgs: ['control'] },
+	{ name: 'rights', control: 'root' },
+	{ name: 'priorities', control: 'root' },
+
+	{ name: 'connect_to', args: () => ['1.1.1.1:80'], control: null },
+	{ name: 'connect_to', args: () => ['169.254.169.254:80'],
+		control: null },
+	{ name: 'connect_to', args: () => [`127.0.0.1:${hostPort}`],
+		control: 'user' },
+	{ name: 'connect_to', args: () => [`${hostAddress}:${hostPort}`],
+		control: 'user', needs: () => hostAddress !== undefined },
+	{ name: 'udp_packet', args: () => ['8.8.8.8'], control: null },
+	{ name: 'families', control: 'user' },
+	{ name: 'abstract_socket', args: () => [abstractName],
+		control: 'user' },
+
+	{ name: 'fork_bomb', control: 'user' },
+	{ name: 'memory_bomb', args: () => ['300'], control: 'user' },
+	{ name: 'disk_fill', args: () => ['/tmp'], control: 'user' },
+	{ name: 'disk_fill', args: () => ['.'], control: 'user' },
+	{ name: 'disk_fill', args: () => ['/dev/shm'], control: 'user' },
+	{ name: 'inode_fill', args: () => ['/tmp'], control: null },
+	{ name: 'inode_fill', args: () => ['.'], control: null },
+	{ name: 'sparse_file', args: () => ['.'], control: 'user' },
+	{ name: 'descriptor_fill', control: null },
+	{ name: 'lock_memory', control: 'root' },
+];
+
+function folderFor(user) {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'paddock-escape-'));
+
+	fs.copyFileSync(probe, path.join(dir, 'probe'));
+	fs.chmodSync(path.join(dir, 'probe'), 0o755);
+	if (user.uid !== undefined)
+		fs.chownSync(dir, user.uid, user.gid);
+	return dir;
+}
+
+function run(user, dir, options, command) {
+	return spawnSync(paddock, ['exec', ...options, '--', ...command], {
+		cwd: dir, uid: user.uid, gid: user.gid, encoding: 'utf8',
+		timeout: 20000, env: { ...process.env, ...secret },
+	});
+}
+
+// The one line of JSON that --json writes last.
+function ending(r) {
+	return JSON.parse(r.stderr.trim().split('\n').pop());
+}
+
+function outside(user, dir, args) {
+	return spawnSync('./probe', args, {
+		cwd: dir, uid: user.uid, gid: user.gid, encoding: 'utf8',
+		timeout: 20000, env: { ...process.env, ...secret },
+	});
+}
+
+// Processes of the whole machine whose command line has this text.
+function processesWith(text) {
+	return fs.readdirSync('/proc').filter((pid) => {
+		if (!/^\d+$/.test(pid) || Number(pid) === process.pid)
+			return false;
+		try {
+			return fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1')
+				.includes(text);
+		} catch {
+			return false; // it ended meanwhile
+		}
+	});
+}
+
+function cgroupsLeft() {
+	const own = fs.readFileSync('/proc/self/cgroup', 'utf8').trim();
+	let left = [];
+
+	for (const line of own.split('\n')) {
+		const [, list, group] = line.split(':');
+		const dir = path.join('/sys/fs/cgroup', list, group);
+
+		if (!fs.existsSync(dir))
+			continue;
+		left = left.concat(fs.readdirSync(dir)
+			.filter((name) => name.startsWith('paddock-')));
+	}
+	return left;
+}
+
+async function until(what, condition, ms = 5000) {
+	const end = Date.now() + ms;
+
+	while (!condition()) {
+		assert.ok(Date.now() < end, `waited too long: ${what}`);
+		await new Promise((done) => setTimeout(done, 5));
+	}
+}
+
+before(async () => {
+	const address = Object.values(os.networkInterfaces()).flat()
+		.find((a) => a.family === 'IPv4' && !a.internal);
+
+	hostAddress = address?.address;
+	server = net.createServer((c) => c.destroy());
+	await new Promise((done) => server.listen(0, '0.0.0.0', done));
+	hostPort = server.address().port;
+	abstract = spawn(probe, ['abstract_server', abstractName],
+		{ stdio: ['pipe', 'pipe', 'inherit'] });
+	await new Promise((done) => abstract.stdout.once('data', done));
+	fs.writeFileSync(marker, 'host', { mode: 0o644 });
+	fs.writeFileSync(shmMarker, 'host', { mode: 0o644 });
+});
+
+after(() => {
+	server.close();
+	abstract.stdin.end();
+	fs.rmSync(marker, { force: true });
+	fs.rmSync(shmMarker, { force: true });
+});
+
+for (const user of users) {
+	describe(`as ${user.name}`, () => {
+		const small = ['--memory', '64', '--disk', '16', '--pids', '64'];
+		let dir;
+
+		before(() => { dir = folderFor(user); });
+		after(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+		for (const p of probes) {
+			const label = [p.name, ...String(p.args ?? '')
+				.split('=>').slice(1)].join('');
+
+			test(`${label} is held`, (t) => {
+				if (p.needs !== undefined && !p.needs())
+					return t.skip('not on this machine');
+				const args = p.args?.() ?? [];
+				const r = run(user, dir, [...small, '--json'],
+					['./probe', p.name, ...args]);
+
+				if (p.name === 'memory_bomb' && r.status === 137) {
+					assert.equal(ending(r).limit,
+						'memory_exceeded');
+					assert.match(r.stderr, /paddock: stopped: memory_exceeded \(limit 64 MiB/);
+					return undefined;
+				}
+				assert.equal(r.status, 0, r.stdout + r.stderr);
+				assert.match(r.stdout, /^held: /);
+				return undefined;
+			});
+
+			if (p.control === null ||
+			    (p.control === 'root' && user.name !== 'root'))
+				continue;
+			test(`control: ${label} is open outside`, (t) => {
+				if (p.needs !== undefined && !p.needs())
+					return t.skip('not on this machine');
+				const r = outside(user, dir, [p.name,
+					...(p.controlArgs ?? p.args?.() ?? [])]);
+
+				assert.equal(r.status, 1, r.stdout + r.stderr);
+				assert.match(r.stdout, /^open: /);
+				return undefined;
+			});
+		}
+
+		test('every wall that has to stand does', () => {
+			const r = run(user, dir, ['--json'], ['/bin/true']);
+			const walls = new Set(ending(r).walls);
+			const all = ['mount_ns', 'pid_ns', 'net_ns', 'ipc_ns',
+				'uts_ns', 'caps', 'no_new_privs', 'seccomp',
+				'rlimits', 'disk', 'overlay',
+				user.name === 'root' ? 'private_uid' : 'user_ns'];
+
+			assert.equal(r.status, 0, r.stderr);
+			for (const wall of all)
+				assert.ok(walls.has(wall), wall);
+		});
+
+		test('what is written to the folder vanishes', () => {
+			fs.writeFileSync(path.join(dir, 'kept'), 'old');
+			if (user.uid !== undefined)
+				fs.chownSync(path.join(dir, 'kept'), user.uid,
+					user.gid);
+			const r = run(user, dir, [], ['sh', '-c',
+				'echo new > kept && mkdir d && rm probe && ' +
+				'cat kept && ls']);
+
+			assert.equal(r.stdout, 'new\nd\nkept\n', r.stderr);
+			assert.equal(fs.readFileSync(path.join(dir, 'kept'),
+				'utf8'), 'old');
+			assert.deepEqual(fs.readdirSync(dir).sort(),
+				['kept', 'probe']);
+		});
+
+		test('with --write-back it stays, and has the folder\'s owner', () => {
+			const r = run(user, dir, ['--write-back'], ['sh', '-c',
+				'echo new > made && echo more >> kept']);
+			const st = fs.statSync(path.join(dir, 'made'));
+
+			assert.equal(r.status, 0, r.stderr);
+			assert.equal(st.uid, fs.statSync(dir).uid);
+			assert.equal(fs.readFileSync(path.join(dir, 'kept'),
+				'utf8'), 'oldmore\n');
+			fs.rmSync(path.join(dir, 'made'));
+		});
+
+		test('a file that others own and keep to themselves stays theirs',
+			{ skip: root ? false : 'needs root to make one' }, () => {
+				const file = path.join(dir, 'theirs');
+
+				fs.writeFileSync(file, 'x', { mode: 0o600 });
+				fs.chownSync(file, 12345, 12345);
+				const r = run(user, dir, [],
+					['./probe', 'private_file', 'theirs']);
+
+				assert.equal(r.status, 0, r.stdout + r.stderr);
+				fs.rmSync(file);
+			});
+
+		test('a link to a file of the host shows the sandbox\'s own', () => {
+			fs.rmSync(path.join(dir, 'link'), { force: true });
+			fs.symlinkSync(marker, path.join(dir, 'link'));
+			const r = run(user, dir, [], ['cat', 'link']);
+
+			fs.rmSync(path.join(dir, 'link'));
+			assert.notEqual(r.status, 0);
+			assert.doesNotMatch(r.stdout, /host/);
+		});
+
+		test('nothing survives the end', () => {
+			const mark = `orphan-${process.pid}-${user.name}`;
+			const r = run(user, dir, [],
+				['./probe', 'orphan', mark]);
+
+			assert.match(r.stdout, /left behind/);
+			assert.deepEqual(processesWith(mark), []);
+		});
+
+		test('a directory as standard input is refused', () => {
+			const fd = fs.openSync('/', 'r');
+			const r = spawnSync(paddock, ['exec', '--', '/bin/true'], {
+				cwd: dir, uid: user.uid, gid: user.gid,
+				encoding: 'utf8', stdio: [fd, 'pipe', 'pipe'],
+			});
+
+			fs.closeSync(fd);
+			assert.equal(r.status, 1);
+			assert.match(r.stderr, /would lead out/);
+		});
+
+		test('the wall clock ends it, with its reason', () => {
+			const r = run(user, dir, ['--wall', '0.2', '--json'],
+				['sh', '-c', 'trap "" TERM INT; sleep 60']);
+
+			assert.equal(r.status, 137);
+			assert.match(r.stderr, /paddock: stopped: wall_time_exceeded \(limit 0.2 s\)/);
+			assert.ok(ending(r).wall_us < 2000000, r.stderr);
+		});
+
+		test('SIGTERM reaches the command', async () => {
+			const child = spawn(paddock, ['exec', '--', 'sh', '-c',
+				'trap "echo got; exit 5" TERM; echo on; ' +
+				'while :; do sleep 0.01; done'],
+			{ cwd: dir, uid: user.uid, gid: user.gid });
+			let out = '';
+
+			child.stdout.on('data', (d) => { out += d; });
+			await until('the command runs', () => out.includes('on'));
+			child.kill('SIGTERM');
+			const code = await new Promise((done) =>
+				child.on('close', done));
+
+			assert.equal(code, 5);
+			assert.match(out, /got/);
+		});
+
+		test('SIGKILL of paddock leaves no process and no cgroup', async () => {
+			const mark = `kill-${process.pid}-${user.name}`;
+			const child = spawn(paddock, ['exec', '--', 'sh', '-c',
+				`echo on; while :; do sleep 0.01; done # ${mark}`],
+			{ cwd: dir, uid: user.uid, gid: user.gid });
+			let out = '';
+
+			child.stdout.on('data', (d) => { out += d; });
+			await until('the command runs', () => out.includes('on'));
+			child.kill('SIGKILL');
+			await until('all processes end',
+				() => processesWith(mark).length === 0);
+			/* The next run sweeps. */
+			run(user, dir, [], ['/bin/true']);
+			await until('no cgroup is left', () => {
+				run(user, dir, [], ['/bin/true']);
+				return cgroupsLeft().length === 0;
+			});
+		});
+	});
+}
+
+describe('errors', () => {
+	const user = users[users.length - 1];
+	let dir;
+
+	before(() => { dir = folderFor(user); });
+	after(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+	const rows = [
+		{ args: [], status: 2, text: /no command/ },
+		{ args: ['--'], status: 2, text: /no command/ },
+		{ args: ['--nonsense', '--', 'true'], status: 2,
+			text: /unknown/ },
+		{ args: ['--memory', 'much', '--', 'true'], status: 2,
+			text: /--memory: "much" is not a number above 0/ },
+		{ args: ['--memory', '0', '--', 'true'], status: 2,
+			text: /not a number above 0/ },
+		{ args: ['--memory', '-5', '--', 'true'], status: 2,
+			text: /not a number above 0/ },
+		{ args: ['--memory', '99999999999999999999', '--', 'true'],
+			status: 2, text: /not a number above 0/ },
+		{ args: ['--memory', '1', '--', 'true'], status: 1,
+			text: /at least/ },
+		{ args: ['--memory', '64', '--disk', '64', '--', 'true'],
+			status: 1, text: /disk limit/ },
+		{ args: ['--wall', '1.2345', '--', 'true'], status: 2,
+			text: /three decimals/ },
+		{ args: ['--env', 'NOVALUE', '--', 'true'], status: 2,
+			text: /expected NAME=VALUE/ },
+		{ args: ['--dir', '/nonexistent', '--', 'true'], status: 1,
+			text: /work folder \/nonexistent: No such file/ },
+		{ args: ['--dir', '/', '--', 'true'], status: 1,
+			text: /would see too much/ },
+		{ args: ['--dir', '/proc/self', '--', 'true'], status: 1,
+			text: /choose a folder/ },
+		{ args: ['--', 'no-such-program'], status: 127,
+			text: /no-such-program: No such file/ },
+		{ args: ['--', '/etc/passwd'], status: 126,
+			text: /Permission denied/ },
+		{ args: ['--help'], status: 0, text: /^$/ },
+	];
+
+	for (const row of rows) {
+		test(`exec ${row.args.join(' ')} gives ${row.status}`, () => {
+			const r = spawnSync(paddock, ['exec', ...row.args], {
+				cwd: dir, uid: user.uid, gid: user.gid,
+				encoding: 'utf8',
+			});
+
+			assert.equal(r.status, row.status, r.stderr);
+			assert.match(r.stderr, row.text);
+		});
+	}
+
+	test('the environment is the given one', () => {
+		const r = run(user, dir, ['--env', 'A=1', '--env', 'HOME=/x'],
+			['env']);
+		const lines = r.stdout.split('\n');
+
+		assert.ok(lines.includes('A=1'));
+		assert.ok(lines.includes('HOME=/x'));
+		assert.doesNotMatch(r.stdout, /PADDOCK_SECRET/);
+	});
+});
