@@ -5,7 +5,8 @@
  * Refused: CL together with TE, several or odd Content-Length, any
  * Transfer-Encoding but exactly "chunked", obs-fold, bare LF, bare CR, NUL,
  * white space before a colon, an empty line before the request line, chunk
- * extensions (no client in use sends one), bad chunks, whatever is over the
+ * extensions (no client in use sends one), a tab beside Content-Length or
+ * Transfer-Encoding, a body with CONNECT, 1xx or 204, bad chunks, whatever is over the
  * limits, HTTP versions but 1.0 and 1.1 (1.0 may not use Transfer-Encoding).
  *
  * Pure: bytes in, views into the same bytes out. The caller keeps them.
@@ -58,7 +59,8 @@ ssize_t http1_request(const char *p, size_t n, struct http1_head *h,
     uint16_t *status, struct err *e);
 
 /*
- * The same for a response. to_head: the request was HEAD (no body follows).
+ * The same for a response. to_head: the request was HEAD (no body follows);
+ * a 2xx answer to CONNECT has none either, the caller says true for it too.
  * 1xx, 204 and 304 have no body. *status is 502 on -1.
  */
 ssize_t http1_response(const char *p, size_t n, bool to_head,
