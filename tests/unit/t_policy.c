@@ -61,7 +61,7 @@ a_full_document_is_taken_as_written(void **state)
 	    "    'max_retries_per_tool': 0, 'on_exceed': 'stop' },\n"
 	    "  'sandbox': { 'image': 'host', 'cpu': 0.5, 'memory_mb': 64,\n"
 	    "    'pids': 10, 'disk_mb': 5, 'inodes': 100, 'wall_ms': 7,\n"
-	    "    'limits': 'best-effort' },\n"
+	    "    'limits': 'required' },\n"
 	    "  'egress': { 'default': 'deny', 'private_ranges': 'deny' },\n"
 	    "  'approvals': { 'two': { 'quorum': 2, 'from_roles': ['fin'],\n"
 	    "    'distinct_from': ['requester'], 'deadline_s': 60,\n"
@@ -125,7 +125,7 @@ a_full_document_is_taken_as_written(void **state)
 	assert_int_equal(p->sandbox.pids, 10);
 	assert_int_equal(p->sandbox.inodes, 100);
 	assert_int_equal(p->sandbox.wall_ms, 7);
-	assert_false(p->sandbox.limits_required);
+	assert_true(p->sandbox.limits_required);
 	policy_free(p);
 }
 
@@ -141,7 +141,10 @@ what_is_not_written_is_strict(void **state)
 	assert_int_equal(p->stage, 1);
 	assert_int_equal(p->mode, POLICY_ENFORCE);
 	assert_int_equal(p->identity.n_scopes, 0);
-	assert_true(p->sandbox.limits_required);
+	/* Where no cgroup can be written, rlimits hold: a policy that needs
+	 * more than that says "required". */
+	assert_false(p->sandbox.limits_required);
+	assert_int_equal(p->sandbox.disk_bytes, p->sandbox.memory_bytes / 2);
 	for (int k = 0; k < BUDGET_KINDS; k++)
 		assert_true(p->budgets.limit[k] < UINT64_MAX);
 	policy_free(p);

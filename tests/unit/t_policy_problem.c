@@ -253,6 +253,11 @@ each_problem_is_told_at_its_place(void **state)
 		    "not \"none\"\n"
 		    "4:23: sandbox.mounts: `mounts` is not enforced by this "
 		    "version: remove it\n" },
+		{ "a disk as large as memory", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
+		    "  'sandbox': { 'memory_mb': 64, 'disk_mb': 57 } }",
+		    "2:44: sandbox.disk_mb: must be at least 8 below "
+		    "memory_mb (64), because the files live in memory\n" },
 		{ "tools of another type", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': [] }",
 		    "1:42: tools: must be an object, not an array\n" },
