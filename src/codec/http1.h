@@ -6,8 +6,9 @@
  * Transfer-Encoding but exactly "chunked", obs-fold, bare LF, bare CR, NUL,
  * white space before a colon, an empty line before the request line, chunk
  * extensions (no client in use sends one), a tab beside Content-Length or
- * Transfer-Encoding, a body with CONNECT, 1xx or 204, bad chunks, whatever is over the
- * limits, HTTP versions but 1.0 and 1.1 (1.0 may not use Transfer-Encoding).
+ * Transfer-Encoding, a body with CONNECT, 1xx or 204, bad chunks, whatever is
+ * over the limits, HTTP versions but 1.0 and 1.1 (1.0 may not use
+ * Transfer-Encoding).
  *
  * Pure: bytes in, views into the same bytes out. The caller keeps them.
  */
