@@ -135,6 +135,9 @@ enum {
 /* runs */
 enum {
 	RUNS_MAX = 1024, /* open at once on one node */
+	/* Arguments of one call, canonical: with what travels around them they
+	 * still fit a message, and a page of the trace. */
+	CALL_MAX_ARGS_BYTES = 1024 * 1024,
 	RUN_PENDING_MAX = 64, /* calls of one run under way at once */
 	APPROVAL_DEADLINE_MS = 15 * 60 * 1000, /* when a policy names none */
 	APPROVAL_DEADLINE_MAX_MS = 7 * 24 * 3600 * 1000, /* a week */

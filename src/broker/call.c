@@ -73,6 +73,12 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 		    "Send {\"name\":\"kb.search\",\"arguments\":{}}.");
 		return;
 	}
+	if (payload.n > CALL_MAX_ARGS_BYTES) {
+		reply_error(m->call, 413, "arguments_too_large",
+		    "The arguments are over the limit of 1 MiB.",
+		    "Put the data into a file and pass its name.");
+		return;
+	}
 	if (r->calls_open >= RUN_PENDING_MAX) {
 		reply_error(m->call, 429, "too_many_calls",
 		    "Too many calls of this run are under way.",
@@ -230,7 +236,8 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		ev.args.bytes = buf_str(&shown);
 		ev.args.redacted = !str_eq(ev.args.bytes, buf_str(&canonical));
 	}
-	if (canonical.failed || shown.failed || record_add(&ev) == 0) {
+	if (canonical.n > CALL_MAX_ARGS_BYTES || canonical.failed ||
+	    shown.failed || record_add(&ev) == 0) {
 		reply_error(asker, 503, "store_failed",
 		    "The store takes no more records: nothing was done.",
 		    "An operator must look at the disk.");

@@ -461,6 +461,9 @@ start_world(struct run *r, const struct json *world, struct err *e)
 	if (fd < 0)
 		return err_sys(e, "memfd_create");
 	json_write(&document, world);
+	if (document.failed || document.n > IPC_MAX_PAYLOAD_BYTES)
+		return err_set(e, "the world document is over %d bytes",
+		    IPC_MAX_PAYLOAD_BYTES);
 	r->has_world = true;
 	if (peer_send(&broker.world, MSG_WORLD_OPEN, &m, buf_str(&document),
 		&fd, 1) < 0) {

@@ -63,7 +63,7 @@ static const struct route routes[] = {
 	{ ROLE_PROXY, ROLE_BROKER, MSG_EGRESS_ASK, BODY(msg_egress_ask), TEXT,
 	    0, 0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_VERDICT, BODY(msg_egress_verdict),
-	    TEXT, 0, 0 },
+	    2 * TEXT, 0, 0 },
 };
 
 const struct route *
