@@ -31,7 +31,7 @@ static int set_limits(struct build *b, struct err *e);
 static int set_landlock(struct build *b, struct err *e);
 static int say_built(
     const struct build *b, const int *listeners, struct err *e);
-static int become_init(const struct build *b, struct err *e);
+static int become_init(struct build *b, struct err *e);
 
 int
 build_run(void *arg)
@@ -291,7 +291,7 @@ say_built(const struct build *b, const int *listeners, struct err *e)
 }
 
 static int
-become_init(const struct build *b, struct err *e)
+become_init(struct build *b, struct err *e)
 {
 	enum { ARGS_MAX = 4096 };
 	const char *argv[ARGS_MAX + 2] = { CONTROL_INIT_NAME };
@@ -310,6 +310,7 @@ become_init(const struct build *b, struct err *e)
 	} else if (dup2(b->control, CONTROL_FD) < 0) {
 		return err_sys(e, "dup2 the control socket");
 	}
+	b->control = CONTROL_FD; /* for the report of what fails now */
 	if (fd_close_from(CONTROL_FD + 1, e) < 0)
 		return -1;
 	(void)syscall(SYS_execve, CONTROL_BINARY, argv, b->spec->envp);

@@ -27,7 +27,7 @@ enum {
 };
 #define MIB ((uint64_t)1024 * 1024)
 #define INSIDE_PATH \
-	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct options {
 	const char *dir;
@@ -224,7 +224,7 @@ usage_error(const char *fmt, const char *what)
 static void
 fill_env(struct options *o)
 {
-	static const char *const fixed[] = { "PATH=" INSIDE_PATH, "HOME=/tmp",
+	static const char *const fixed[] = { INSIDE_PATH, "HOME=/tmp",
 		"TMPDIR=/tmp", "USER=agent", "LOGNAME=agent", "SHELL=/bin/sh" };
 	static const char *const passed[] = { "TERM", "LANG", "LC_ALL", "TZ",
 		"NO_COLOR" };
@@ -421,7 +421,7 @@ tell_end(const struct options *o, const struct sandbox *sb,
 		    end->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 		(void)fprintf(stderr,
 		    "paddock: exec: %s: %s (inside there is /usr, the work "
-		    "folder, and PATH=%s)\n",
+		    "folder, and %s)\n",
 		    name, strerror(end->code), INSIDE_PATH);
 		break;
 	}

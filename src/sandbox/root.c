@@ -31,6 +31,9 @@ enum {
 	DATA_FLAGS = MOUNT_NOSUID | MOUNT_NODEV,
 };
 
+/* Relative to the new root, as all else here. */
+static const char *const binary_path = &CONTROL_BINARY[1];
+
 static int make_root(struct build *b, struct err *e);
 static int make_system(struct err *e);
 static int make_etc(const struct build *b, struct err *e);
@@ -60,13 +63,13 @@ root_build(struct build *b, struct err *e)
 	    make_workspace(b, e) < 0)
 		return -1;
 	if (put_dir("run/paddock", 0755, e) < 0 ||
-	    put_file(CONTROL_BINARY + 1, "", e) < 0)
+	    put_file(binary_path, "", e) < 0)
 		return -1;
 	self = open_here(b->host->binary_fd, e);
 	if (self < 0)
 		return err_add(e, "the program itself");
 	binary = mount_copy(self, "", false, DATA_FLAGS | MOUNT_RDONLY, -1, e);
-	if (binary < 0 || put_mount(binary, CONTROL_BINARY + 1, e) < 0)
+	if (binary < 0 || put_mount(binary, binary_path, e) < 0)
 		return err_add(e, "the program itself");
 	if (mount_restrict(root, ROOT_FLAGS | MOUNT_RDONLY, e) < 0 ||
 	    mount_pivot(e) < 0)

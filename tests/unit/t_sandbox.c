@@ -1,0 +1,403 @@
+/* clang-format off: cmocka wants these four before it */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* clang-format on */
+#include <cmocka.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/sandbox.h"
+#include "sys/fd.h"
+
+/*
+ * Every system call of the builder can be made to fail, in the caller and in
+ * the child alike: they share memory until the child executes a program, so
+ * one counter counts both.
+ */
+static int calls, fail_at;
+static bool counting;
+
+static bool
+fails_now(void)
+{
+	if (!counting || ++calls != fail_at)
+		return false;
+	errno = EIO;
+	return true;
+}
+
+#define WRAP(type, name, params, args)                              \
+	type __wrap_##name params;                                  \
+	type __real_##name params;                                  \
+	type __wrap_##name params                                   \
+	{                                                           \
+		return fails_now() ? (type)-1 : __real_##name args; \
+	}
+
+WRAP(int, mkdir, (const char *p, mode_t m), (p, m))
+WRAP(int, mknod, (const char *p, mode_t m, dev_t d), (p, m, d))
+WRAP(int, symlink, (const char *a, const char *b), (a, b))
+WRAP(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
+WRAP(int, fstat64, (int fd, struct stat64 *st), (fd, st))
+WRAP(int, fchdir, (int fd), (fd))
+WRAP(int, chdir, (const char *p), (p))
+WRAP(int, chown, (const char *p, uid_t u, gid_t g), (p, u, g))
+WRAP(int, access, (const char *p, int m), (p, m))
+WRAP(pid_t, setsid, (void), ())
+WRAP(int, unshare, (int flags), (flags))
+WRAP(int, sethostname, (const char *p, size_t n), (p, n))
+WRAP(int, dup2, (int a, int b), (a, b))
+WRAP(int, socket, (int a, int b, int c), (a, b, c))
+WRAP(int, socketpair, (int a, int b, int c, int v[2]), (a, b, c, v))
+WRAP(int, bind, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
+WRAP(int, listen, (int fd, int n), (fd, n))
+WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *m, int f), (fd, m, f))
+WRAP(ssize_t, recvmsg, (int fd, struct msghdr *m, int f), (fd, m, f))
+WRAP(int, sigprocmask, (int h, const sigset_t *a, sigset_t *b), (h, a, b))
+
+int __wrap_open64(const char *path, int flags, ...);
+int __real_open64(const char *path, int flags, ...);
+int
+__wrap_open64(const char *path, int flags, ...)
+{
+	mode_t mode;
+	va_list ap;
+
+	va_start(ap, flags);
+	mode = va_arg(ap, mode_t);
+	va_end(ap);
+	return fails_now() ? -1 : __real_open64(path, flags, mode);
+}
+
+int __wrap_prctl(int what, ...);
+int __real_prctl(int what, ...);
+int
+__wrap_prctl(int what, ...)
+{
+	unsigned long a[4];
+	va_list ap;
+
+	va_start(ap, what);
+	for (int i = 0; i < 4; i++)
+		a[i] = va_arg(ap, unsigned long);
+	va_end(ap);
+	return fails_now() ? -1 : __real_prctl(what, a[0], a[1], a[2], a[3]);
+}
+
+long __wrap_syscall(long nr, ...);
+long __real_syscall(long nr, ...);
+long
+__wrap_syscall(long nr, ...)
+{
+	long a[6];
+	va_list ap;
+
+	va_start(ap, nr);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	return fails_now()
+	    ? -1
+	    : __real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static struct sandbox_host host;
+static int binary = -1, folder = -1;
+static char folder_path[] = "/tmp/paddock-t-sandbox-XXXXXX";
+
+static int
+open_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	assert_non_null(d);
+	while (readdir(d) != NULL)
+		n++;
+	(void)closedir(d);
+	return n;
+}
+
+/* Groups of ours under the memory controller, or none. */
+static int
+groups(void)
+{
+	const char *dir = host.cgroups.dir[CGROUP_MEMORY];
+	struct dirent *d;
+	DIR *all = dir[0] != '\0' ? opendir(dir) : NULL;
+	int n = 0;
+
+	while (all != NULL && (d = readdir(all)) != NULL)
+		n += strncmp(d->d_name, host.cgroups.owner,
+			 strlen(host.cgroups.owner)) == 0;
+	if (all != NULL)
+		(void)closedir(all);
+	return n;
+}
+
+static struct sandbox_spec
+spec_of(const char *const *argv)
+{
+	static const char *const envp[] = { "PATH=/usr/bin:/bin", NULL };
+
+	return (struct sandbox_spec){
+		.argv = argv,
+		.envp = envp,
+		.stdio = { -1, -1, -1 },
+		.workspace_fd = folder,
+		.workspace_path = "/workspace",
+		.limits = { .memory_bytes = 256 << 20 },
+	};
+}
+
+static void
+wait_for(const struct sandbox *sb)
+{
+	struct pollfd wait = { .fd = sb->pidfd, .events = POLLIN };
+
+	assert_int_equal(poll(&wait, 1, 10000), 1);
+}
+
+static void
+a_command_runs_and_its_end_is_told(void **state)
+{
+	static const struct {
+		const char *argv[4];
+		enum sandbox_end_kind kind;
+		int code;
+	} rows[] = {
+		{ { "/bin/true" }, END_EXIT, 0 },
+		{ { "sh", "-c", "exit 7" }, END_EXIT, 7 },
+		{ { "sh", "-c", "kill -9 $$" }, END_SIGNAL, SIGKILL },
+		{ { "no-such-program" }, END_NOT_STARTED, ENOENT },
+		{ { "/usr" }, END_NOT_STARTED, EACCES },
+	};
+	int before = open_fds();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sandbox_spec spec = spec_of(rows[i].argv);
+		struct sandbox_end end;
+		struct sandbox sb;
+		struct err e = {};
+
+		if (sandbox_start(&host, &spec, &sb, &e) < 0)
+			fail_msg("%s", e.text);
+		assert_int_equal(sb.posture & WALLS_ALWAYS, WALLS_ALWAYS);
+		wait_for(&sb);
+		assert_int_equal(sandbox_reap(&sb, &end, &e), 0);
+		assert_int_equal(end.kind, rows[i].kind);
+		assert_int_equal(end.code, rows[i].code);
+		assert_int_equal(end.limit, LIMIT_NONE);
+		sandbox_fini(&sb);
+		assert_int_equal(open_fds(), before);
+		assert_int_equal(groups(), 0);
+	}
+}
+
+static void
+each_call_that_fails_is_reported_or_shows_in_the_posture(void **state)
+{
+	static const char *const argv[] = { "/bin/true", NULL };
+	struct sandbox_spec spec = spec_of(argv);
+	int before = open_fds();
+	uint32_t full = 0;
+
+	(void)state;
+	spec.n_listen = 1;
+	spec.listen_port[0] = 8000;
+	for (fail_at = 0;; fail_at++) {
+		struct sandbox_end end;
+		struct sandbox sb;
+		struct err e = {};
+		int r;
+
+		calls = 0;
+		counting = true;
+		r = sandbox_start(&host, &spec, &sb, &e);
+		counting = false;
+		if (r == 0) {
+			wait_for(&sb);
+			/* The first round fails nothing, and shows it all. */
+			if (fail_at == 0)
+				full = sb.posture;
+			assert_int_equal(
+			    sb.posture & WALLS_ALWAYS, WALLS_ALWAYS);
+			assert_int_equal(sandbox_reap(&sb, &end, &e), 0);
+			if (end.kind != END_EXIT || end.code != 0)
+				assert_int_equal(end.kind, END_NOT_STARTED);
+		} else {
+			assert_true(e.text[0] != '\0');
+		}
+		sandbox_fini(&sb);
+		assert_int_equal(open_fds(), before);
+		assert_int_equal(groups(), 0);
+		assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+		if (fail_at > calls) {
+			assert_int_equal(r, 0);
+			assert_int_equal(sb.posture, 0);
+			break;
+		}
+	}
+	/* The walls of a round without failure are those of the first. */
+	assert_int_equal(full & WALLS_ALWAYS, WALLS_ALWAYS);
+	assert_true(fail_at > 150);
+}
+
+static void
+a_listener_inside_is_handed_out(void **state)
+{
+	static const char *const argv[] = { "bash", "-c",
+		"exec 3<>/dev/tcp/127.0.0.1/8000; echo hello >&3; read a <&3;"
+		"test \"$a\" = back",
+		NULL };
+	struct sandbox_spec spec = spec_of(argv);
+	struct sandbox_end end;
+	struct sandbox sb;
+	struct pollfd wait = { .events = POLLIN };
+	char text[16] = "";
+	struct err e = {};
+	int fd;
+
+	(void)state;
+	spec.n_listen = 1;
+	spec.listen_port[0] = 8000;
+	if (sandbox_start(&host, &spec, &sb, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(sb.n_listen, 1);
+	wait.fd = sb.listener[0];
+	assert_int_equal(poll(&wait, 1, 10000), 1);
+	fd = accept(sb.listener[0], NULL, NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(recv(fd, text, sizeof(text), 0), 6);
+	assert_string_equal(text, "hello\n");
+	assert_int_equal(send(fd, "back\n", 5, 0), 5);
+	wait_for(&sb);
+	assert_int_equal(sandbox_reap(&sb, &end, &e), 0);
+	assert_int_equal(end.kind, END_EXIT);
+	assert_int_equal(end.code, 0);
+	(void)close(fd);
+	sandbox_fini(&sb);
+}
+
+static void
+a_kill_is_quick_and_its_first_reason_stays(void **state)
+{
+	static const char *const argv[] = { "sleep", "1000", NULL };
+	struct sandbox_spec spec = spec_of(argv);
+	struct sandbox_end end;
+	struct sandbox sb;
+	struct err e = {};
+
+	(void)state;
+	assert_int_equal(sandbox_start(&host, &spec, &sb, &e), 0);
+	sandbox_kill(&sb, LIMIT_WALL);
+	sandbox_kill(&sb, LIMIT_STOPPED);
+	wait_for(&sb);
+	assert_int_equal(sandbox_reap(&sb, &end, &e), 0);
+	assert_int_equal(end.limit, LIMIT_WALL);
+	assert_int_equal(end.kind, END_SIGNAL);
+	sandbox_fini(&sb);
+
+	/* Also without a reap: fini alone leaves nothing. */
+	assert_int_equal(sandbox_start(&host, &spec, &sb, &e), 0);
+	sandbox_fini(&sb);
+	assert_int_equal(groups(), 0);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+static void
+a_signal_is_passed_on(void **state)
+{
+	static const char *const argv[] = { "sleep", "1000", NULL };
+	struct sandbox_spec spec = spec_of(argv);
+	struct sandbox_end end;
+	struct sandbox sb;
+	struct err e = {};
+
+	(void)state;
+	assert_int_equal(sandbox_start(&host, &spec, &sb, &e), 0);
+	assert_int_equal(sandbox_signal(&sb, SIGTERM, &e), 0);
+	wait_for(&sb);
+	assert_int_equal(sandbox_reap(&sb, &end, &e), 0);
+	assert_int_equal(end.kind, END_SIGNAL);
+	assert_int_equal(end.code, SIGTERM);
+	assert_int_equal(end.limit, LIMIT_NONE);
+	sandbox_fini(&sb);
+}
+
+static void
+a_wall_that_is_required_and_missing_refuses_the_run(void **state)
+{
+	static const char *const argv[] = { "/bin/true", NULL };
+	struct sandbox_spec spec = spec_of(argv);
+	struct sandbox sb;
+	struct err e = {};
+
+	(void)state;
+	/* Either kind of identity excludes the other. */
+	spec.required = host.root ? WALL_USER_NS : WALL_PRIVATE_UID;
+	assert_int_equal(sandbox_start(&host, &spec, &sb, &e), -1);
+	assert_non_null(strstr(e.text, host.root ? "user_ns" : "private_uid"));
+	assert_int_equal(groups(), 0);
+}
+
+static void
+every_wall_and_limit_has_a_name(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < WALL_COUNT; i++)
+		assert_non_null(sandbox_wall_name(1U << i));
+	assert_null(sandbox_wall_name(1U << WALL_COUNT));
+	for (int i = 0; i < LIMIT_COUNT; i++)
+		assert_string_not_equal(
+		    sandbox_limit_name((enum sandbox_limit)i), "unknown");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_command_runs_and_its_end_is_told),
+		cmocka_unit_test(
+		    each_call_that_fails_is_reported_or_shows_in_the_posture),
+		cmocka_unit_test(a_listener_inside_is_handed_out),
+		cmocka_unit_test(a_kill_is_quick_and_its_first_reason_stays),
+		cmocka_unit_test(a_signal_is_passed_on),
+		cmocka_unit_test(
+		    a_wall_that_is_required_and_missing_refuses_the_run),
+		cmocka_unit_test(every_wall_and_limit_has_a_name),
+	};
+	const char *program = getenv("PADDOCK");
+	struct err e = {};
+	int failed;
+
+	if (program == NULL)
+		return 77;
+	binary = open(program, O_PATH | O_CLOEXEC);
+	if (binary < 0 || sandbox_host_init(&host, binary, &e) < 0) {
+		(void)fprintf(stderr, "%s: %s\n", program, e.text);
+		return 1;
+	}
+	if (mkdtemp(folder_path) == NULL)
+		return 1;
+	folder = open(folder_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	(void)rmdir(folder_path);
+	return failed;
+}
