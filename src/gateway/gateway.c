@@ -157,7 +157,7 @@ on_broker_gone(struct peer *p, const char *why)
 {
 	struct gateway *g = LOOP_OF(p, struct gateway, broker);
 
-	log_warn("broker gone why=\"%s\"", why);
+	log_info("broker gone why=\"%s\"", why);
 	pending_fail_all(g);
 	g->status = 1;
 	loop_stop(g->loop);

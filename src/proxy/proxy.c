@@ -120,7 +120,7 @@ on_broker_gone(struct peer *peer, const char *why)
 {
 	struct proxy *p = LOOP_OF(peer, struct proxy, broker);
 
-	log_warn("broker gone why=\"%s\"", why);
+	log_info("broker gone why=\"%s\"", why);
 	ask_fail_all(p);
 	p->status = 1;
 	loop_stop(p->loop);
