@@ -20,6 +20,7 @@ struct world {
 	int64_t first_ns; /* now_ns of the first call */
 	int64_t start_s; /* the document's now */
 	int64_t now_s; /* never goes back */
+	bool broken; /* a commit failed half way: the file may be anything */
 };
 
 static int open_document(struct world *w, struct str document, struct err *e);
@@ -150,6 +151,10 @@ run(struct world *w, const struct tool *t, struct tool_call *c, bool *wrote)
 	int64_t before = world_changes(w);
 	enum tool_end end;
 
+	if (w->broken)
+		return tool_error(c, "unavailable",
+		    "Stop: the services of this run are lost.",
+		    "the service failed in the middle of an earlier write");
 	if (t->writes)
 		end = run_write(w, t, c, wrote);
 	else
@@ -183,6 +188,7 @@ run_write(
 			*wrote = world_changes(w) != before;
 			return TOOL_OK;
 		}
+		w->broken = true;
 		end = TOOL_FAILED;
 	}
 	/* SQLite may have rolled back by itself, as it does when full. */
@@ -191,7 +197,8 @@ run_write(
 		wdb_call_end(&w->db);
 		wdb_call_begin(&w->db);
 		(void)wdb_query(&w->db, Q_ROLLBACK);
-		must(wdb_step(&w->db, Q_ROLLBACK) == WDB_DONE);
+		if (wdb_step(&w->db, Q_ROLLBACK) != WDB_DONE)
+			w->broken = true;
 		w->db.failed = failed;
 	}
 	return end;
