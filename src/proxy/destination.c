@@ -58,8 +58,7 @@ authority_split(struct str authority, uint16_t port, struct destination *out)
 		}
 	}
 	out->host = (struct str){ authority.p, colon };
-	/* "host:" names the default port. RFC 3986 section 3.2.3. */
-	if (colon + 1 < authority.n &&
+	if (colon < authority.n &&
 	    str_to_u64((struct str){ authority.p + colon + 1,
 			   authority.n - colon - 1 },
 		&number) < 0)

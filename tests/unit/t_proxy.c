@@ -72,10 +72,6 @@ each_destination_is_asked_about_without_its_query(void **state)
 		    "GET https://a.example/ HTTP/1.1\r\nHost: a\r\n\r\n",
 		    "{\"host\":\"a.example\",\"method\":\"GET\",\"path\":\"/"
 		    "\",\"port\":443}" },
-		{ "an empty port",
-		    "GET http://a.example:/ HTTP/1.1\r\nHost: a\r\n\r\n",
-		    "{\"host\":\"a.example\",\"method\":\"GET\",\"path\":\"/"
-		    "\",\"port\":80}" },
 		{ "an address",
 		    "GET http://[::1]:81/ HTTP/1.1\r\nHost: a\r\n"
 		    "\r\n",
