@@ -75,7 +75,9 @@ void
 peer_close(struct peer *p)
 {
 	if (p->watch.fd >= 0) {
-		own_fd int fd = loop_remove(p->loop, &p->watch);
+		int fd = loop_remove(p->loop, &p->watch);
+
+		fd_fini(&fd);
 	}
 	while (p->first != NULL) {
 		struct peer_frame *f = p->first;
@@ -91,6 +93,15 @@ bool
 peer_is_open(const struct peer *p)
 {
 	return p->watch.fd >= 0;
+}
+
+bool
+peer_at_end(const struct peer *p)
+{
+	char byte;
+
+	return !peer_is_open(p) ||
+	    recv(p->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 int

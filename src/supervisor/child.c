@@ -21,7 +21,8 @@ enum {
 
 static const int64_t WINDOW_NS = 10LL * 1000 * 1000 * 1000;
 
-__attribute__((noreturn)) static void become(const char *role, int link, const char *dir);
+__attribute__((noreturn)) static void become(
+    const char *role, int link, const char *dir);
 static void on_pidfd(struct loop_watch *w, uint32_t events);
 
 void
@@ -92,7 +93,9 @@ child_kill(struct child *c)
 {
 	peer_close(&c->link);
 	if (c->exit.fd >= 0) {
-		own_fd int pidfd = loop_remove(c->link.loop, &c->exit);
+		int pidfd = loop_remove(c->link.loop, &c->exit);
+
+		fd_fini(&pidfd);
 	}
 	if (c->pid > 0) {
 		(void)kill(c->pid, SIGKILL); /* ours until waited for */
@@ -137,13 +140,13 @@ static void
 on_pidfd(struct loop_watch *w, uint32_t events)
 {
 	struct child *c = LOOP_OF(w, struct child, exit);
-	own_fd int pidfd = -1;
-	int status = 0;
+	int pidfd, status = 0;
 
 	(void)events;
 	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
 		return;
 	pidfd = loop_remove(c->link.loop, w);
+	fd_fini(&pidfd);
 	c->pid = 0;
 	c->ready = false;
 	peer_close(&c->link);

@@ -420,8 +420,7 @@ on_exit_of(struct child *c, int status)
 		return;
 
 	/* They follow the broker: what becomes of them is seen with it. */
-	if (c->role != ROLE_BROKER &&
-	    !peer_is_open(&sup.child[ROLE_BROKER].link))
+	if (c->role != ROLE_BROKER && peer_at_end(&sup.child[ROLE_BROKER].link))
 		return;
 	log_warn("role ended role=%s status=%d signal=%d", role_name(c->role),
 	    WIFEXITED(status) ? WEXITSTATUS(status) : 0,
