@@ -44,6 +44,7 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 	a->step = step;
 	must(str_copy(tool, a->tool, sizeof(a->tool)) == 0);
 	a->risk = v->risk;
+	a->simulated = v->approved == VERDICT_SIMULATE;
 	a->rule = v->tool->approval;
 	buf_add_str(&a->args, canonical);
 	redact_write(

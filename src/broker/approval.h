@@ -42,6 +42,7 @@ struct approval {
 	bool escalated;
 	char tool[NAME_MAX_BYTES];
 	enum risk risk;
+	bool simulated; /* a rule says so, whatever a person says */
 	const struct policy_approval *rule; /* of the run's policy */
 	struct buf args; /* canonical; after an edit, the edited ones */
 	struct buf args_shown; /* redacted as the policy says, for the store */

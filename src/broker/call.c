@@ -188,6 +188,7 @@ call_execute_approved(struct run *r, const struct approval *a)
 	buf_add_str(&c->args, buf_str(&a->args));
 	c->args_hash = a->hash;
 	c->risk = a->risk;
+	c->simulated = a->simulated;
 	c->approval = a->id;
 	r->calls_open++;
 	execute(r, c);

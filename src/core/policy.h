@@ -157,13 +157,14 @@ struct verdict {
 	enum verdict_kind kind; /* what is done */
 	enum verdict_kind would; /* what enforce would do: differs in other
 				  * modes only */
-	/* What a yes to an approval leads to: allow, or draft or simulate
-	 * when a rule says that too. Means something for approve only. */
+	/* What a yes to an approval leads to: simulate when a rule says that
+	 * too, else allow. Means something for approve only. */
 	enum verdict_kind approved;
 	char rule[RULE_BYTES];
 	char code[48]; /* "unlisted_tool", "missing_scope", "flow", ... */
 	uint32_t n_reasons;
-	char reasons[REASONS_MAX][REASON_BYTES]; /* one per rule that spoke */
+	/* One per rule that spoke; the first is that of the rule that holds. */
+	char reasons[REASONS_MAX][REASON_BYTES];
 	char next_step[REASON_BYTES]; /* what the agent can do about it */
 	const struct policy_tool *tool; /* NULL when unlisted */
 	enum risk risk; /* destructive when unlisted */

@@ -225,29 +225,29 @@ decide_unlisted(struct verdict *out)
 }
 
 /*
- * Notes one rule. The last place for a reason is kept for the one that holds,
- * so that it is never missing.
+ * Notes one rule. The first reason is always that of the rule that holds, and
+ * a full list never drops it.
  */
 static void
 speak(struct verdict *out, const struct speech *s)
 {
-	bool first = out->rule[0] == '\0';
+	bool first = out->n_reasons == 0;
 	bool holds = first || s->kind > out->would;
-	uint32_t at = out->n_reasons;
+	bool full = out->n_reasons == REASONS_MAX;
+	uint32_t at = full ? REASONS_MAX - 1 : out->n_reasons;
 
+	if (s->kind == VERDICT_SIMULATE)
+		out->approved = VERDICT_SIMULATE;
 	if (holds) {
 		out->would = s->kind;
 		(void)str_copy(str_of(s->code), out->code, sizeof(out->code));
 		join(out->rule, sizeof(out->rule), s->rule);
+		if (!first)
+			memcpy(out->reasons[at], out->reasons[0], REASON_BYTES);
+		join(out->reasons[0], REASON_BYTES, s->reason);
+	} else if (!full) {
+		join(out->reasons[at], REASON_BYTES, s->reason);
 	}
-	if (s->kind != VERDICT_APPROVE && s->kind > out->approved)
-		out->approved = s->kind;
-	if (at == REASONS_MAX) {
-		if (!holds)
-			return;
-		at = REASONS_MAX - 1;
-	}
-	join(out->reasons[at], REASON_BYTES, s->reason);
 	out->n_reasons = at + 1;
 }
 
