@@ -1,11 +1,16 @@
 #include "cli/approval_show.h"
 
-enum { MS_PER_S = 1000, NS_PER_MS = 1000 * 1000 };
+enum {
+	MS_PER_S = 1000,
+	NS_PER_MS = 1000 * 1000,
+	BRIEF_BYTES = 32, /* of one argument */
+};
 
 static void put_left(struct buf *out, const struct json *a, int64_t now_ns);
 static void put_field(const struct term *t, struct buf *out, const char *name,
     const struct json *v);
 static void put_value(struct buf *out, const struct json *v);
+static void put_lines(struct buf *out, const struct json *v);
 static void put_list(const struct term *t, struct buf *out, const char *name,
     const struct json *v);
 
@@ -46,11 +51,9 @@ approval_table(const struct term *t, const struct json *items, int64_t now_ns,
 			{ buf_str(&left), TERM_DIM, true },
 		    },
 		    6);
-		if (json_get(a, STR("arguments")) != NULL) {
-			buf_add_c(&args, "  ");
-			json_write(&args, json_get(a, STR("arguments")));
-			term_note(&tab, TERM_PLAIN, buf_str(&args));
-		}
+		buf_add_c(&args, "  ");
+		approval_brief(&args, json_get(a, STR("arguments")));
+		term_note(&tab, TERM_PLAIN, buf_str(&args));
 	}
 	status = term_table_write(t, &tab, out, e);
 	term_table_fini(&tab);
@@ -84,7 +87,7 @@ approval_show(
 			buf_add_c(out, "    ");
 			term_put(t, out, TERM_CYAN, json_str(k));
 			buf_add_c(out, " = ");
-			put_value(out, json_value(k));
+			put_lines(out, json_value(k));
 			buf_add_byte(out, '\n');
 		}
 	put_field(t, out, "run", json_get(a, STR("run")));
@@ -97,6 +100,36 @@ approval_show(
 	put_field(t, out, "quorum", json_get(detail, STR("quorum")));
 	put_field(t, out, "reason", json_get(detail, STR("reason")));
 	put_field(t, out, "sha256", json_get(a, STR("call_sha256")));
+}
+
+void
+approval_brief(struct buf *out, const struct json *args)
+{
+	bool first = true;
+
+	for (const struct json *k = json_first(args); k != NULL;
+	     k = json_next(args, k)) {
+		const struct json *v = json_value(k);
+		own_buf struct buf text = {};
+		struct str cut;
+
+		json_write(&text, v);
+		cut = buf_str(&text);
+		if (cut.n > BRIEF_BYTES) {
+			cut.n = BRIEF_BYTES;
+			/* Not in the middle of a character. */
+			while ((cut.p[cut.n] & 0xc0) == 0x80)
+				cut.n--;
+		}
+		if (!first)
+			buf_add_byte(out, ' ');
+		first = false;
+		buf_add_str(out, json_str(k));
+		buf_add_byte(out, '=');
+		buf_add_str(out, cut);
+		if (cut.n < text.n)
+			buf_add_c(out, "...");
+	}
 }
 
 /* Time until the deadline, while that matters; "" otherwise. */
@@ -142,6 +175,27 @@ put_value(struct buf *out, const struct json *v)
 	}
 	json_write(&text, v);
 	term_text(out, buf_str(&text));
+}
+
+/* As put_value, but a text of several lines stays one of several lines. */
+static void
+put_lines(struct buf *out, const struct json *v)
+{
+	struct str rest = json_str(v);
+
+	if (v->type != JSON_STRING || str_find(rest, '\n') == rest.n) {
+		put_value(out, v);
+		return;
+	}
+	while (rest.n > 0) {
+		size_t end = str_find(rest, '\n');
+
+		/* The bar tells the text's lines from ours. */
+		buf_add_c(out, "\n        | ");
+		term_text(out, (struct str){ rest.p, end });
+		end = end < rest.n ? end + 1 : end;
+		rest = (struct str){ rest.p + end, rest.n - end };
+	}
 }
 
 static void

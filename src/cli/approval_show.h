@@ -22,4 +22,10 @@ int approval_table(const struct term *t, const struct json *items,
 void approval_show(const struct term *t, const struct json *a, int64_t now_ns,
     struct buf *out);
 
+/*
+ * Appends all arguments on one line, each cut to a few words: a long text must
+ * not push the recipient out of sight. Not yet safe for a terminal.
+ */
+void approval_brief(struct buf *out, const struct json *args);
+
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/approval_show.h"
 #include "cli/cmd_kill.h"
 #include "cli/out.h"
 #include "cli/term.h"
@@ -20,7 +21,6 @@ enum {
 	RETRY_MS = 100, /* between attempts while the daemon is away */
 	HEAD_MS = 5000, /* for the first bytes of an answer that has begun */
 	TARGET_BYTES = 128,
-	ARGUMENTS_SHOWN = 60, /* bytes of a waiting call's arguments */
 };
 
 /* A gateway is back within a second; longer, and the daemon is gone. */
@@ -38,7 +38,6 @@ static int on_daemon_end(struct run_watch *w, struct err *e);
 static void stop(struct run_watch *w, const char *reason);
 static void tell_approvals(struct run_watch *w);
 static void tell_approval(struct run_watch *w, const struct json *a);
-static struct str shorten(struct str s);
 
 int
 run_watch(struct run_watch *w, struct client_reply *r, struct err *e)
@@ -288,7 +287,7 @@ tell_approval(struct run_watch *w, const struct json *a)
 {
 	own_buf struct buf text = {};
 	struct str id = json_str(json_get(a, STR("approval")));
-	struct str tool = json_str(json_get(a, STR("tool"))), shown;
+	struct str tool = json_str(json_get(a, STR("tool")));
 
 	if (id.n == 0 ||
 	    (w->shown.n > 0 &&
@@ -303,23 +302,8 @@ tell_approval(struct run_watch *w, const struct json *a)
 		run_watch_json(buf_str(&text));
 		return;
 	}
-	json_write(&text, json_get(a, STR("arguments")));
-	shown = shorten(buf_str(&text));
-	out_note("%.*s %.*s%s waits for approval; see and decide: paddock "
+	approval_brief(&text, json_get(a, STR("arguments")));
+	out_note("%.*s waits for approval (%.*s); see and decide: paddock "
 		 "approve %.*s%s",
-	    STR_FMT(tool), STR_FMT(shown), shown.n < text.n ? "..." : "",
-	    STR_FMT(id), w->hint);
-}
-
-/* So much that a line stays one; `approve` shows all. At a character's end. */
-static struct str
-shorten(struct str s)
-{
-	size_t n = ARGUMENTS_SHOWN;
-
-	if (s.n <= n)
-		return s;
-	while (n > 0 && ((uint8_t)s.p[n] & 0xc0) == 0x80)
-		n--;
-	return (struct str){ s.p, n };
+	    STR_FMT(tool), STR_FMT(buf_str(&text)), STR_FMT(id), w->hint);
 }

@@ -66,8 +66,9 @@ captured(void)
 static void
 holds(const char *text, const char *part)
 {
-	if (strstr(text, part) == NULL)
-		fail_msg("\"%s\" is not in \"%s\"", part, text);
+	if (text == NULL || strstr(text, part) == NULL)
+		fail_msg(
+		    "\"%s\" is not in \"%s\"", part, text != NULL ? text : "");
 }
 
 static const struct option test_options[] = {
@@ -553,7 +554,8 @@ static const char hostile[] =
     "\"tool\":\"billing.refund\",\"state\":\"pending\",\"deadline_ms\":61000,"
     "\"detail\":{\"risk\":\"external_write\",\"reasons\":[\"needs a person\","
     "\"\\u001b[8mhidden\"],\"labels\":[\"untrusted:customer\"]},"
-    "\"arguments\":{\"amount\":25,\"note\":\"ok\\r\\u001b[2K\\u202egnp\"}}";
+    "\"arguments\":{\"amount\":25,\"note\":\"ok\\r\\u001b[2K\\u202egnp\","
+    "\"text\":\"one\\ntwo\"}}";
 
 static void
 a_waiting_call_shows_all_and_moves_no_cursor(void **state)
@@ -570,6 +572,7 @@ a_waiting_call_shows_all_and_moves_no_cursor(void **state)
 	holds(buf_c(&out), "billing.refund  pending, 60s left\n");
 	holds(buf_c(&out), "    amount = 25\n");
 	holds(buf_c(&out), "    note = ok\\r\\x1b[2K\\u{202e}gnp\n");
+	holds(buf_c(&out), "    text = \n        | one\n        | two\n");
 	holds(buf_c(&out), "  why needs a person\n");
 	holds(buf_c(&out), "  why \\x1b[8mhidden\n");
 	holds(buf_c(&out), "  label untrusted:customer\n");
@@ -581,6 +584,23 @@ a_waiting_call_shows_all_and_moves_no_cursor(void **state)
 	holds(buf_c(&table), "a-7k3m9q2v5w1x");
 	holds(buf_c(&table), "61s");
 	assert_null(memchr(table.p, '\x1b', table.n));
+}
+
+static void
+a_long_argument_does_not_hide_the_next(void **state)
+{
+	static const char text[] =
+	    "{\"body\":\"0123456789012345678901234567890\xc3\xa4 and more\","
+	    "\"to\":\"x@example.com\"}";
+	own_arena struct arena a = {};
+	own_buf struct buf out = {};
+	struct err e = {};
+
+	(void)state;
+	approval_brief(&out, json_parse(str_of(text), NULL, &a, &e, NULL));
+	assert_string_equal(buf_c(&out),
+	    "body=\"0123456789012345678901234567890... "
+	    "to=\"x@example.com\"");
 }
 
 static void
@@ -755,6 +775,7 @@ main(void)
 		cmocka_unit_test(descriptors_travel_with_the_first_byte),
 		cmocka_unit_test(the_kill_switch_is_one_line_each_way),
 		cmocka_unit_test(a_waiting_call_shows_all_and_moves_no_cursor),
+		cmocka_unit_test(a_long_argument_does_not_hide_the_next),
 		cmocka_unit_test(
 		    json_on_a_terminal_is_ascii_and_the_same_value),
 		cmocka_unit_test(a_variable_has_a_name),
