@@ -27,6 +27,11 @@ enum {
 	SMALL_STACK_BYTES = 8192,
 };
 
+/* There in sanitized builds only: forgets what an earlier child, which never
+ * returned from its functions, had marked on a stack at the same address. */
+void __asan_unpoison_memory_region(void const volatile *p, size_t n)
+    __attribute__((weak));
+
 static long clone_onto(
     struct clone_args *args, size_t size, int (*child)(void *), void *arg);
 static int wait_for_end(void *arg);
@@ -52,6 +57,8 @@ ns_spawn(uint64_t flags, int cgroup_fd, int (*child)(void *), void *arg,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (stack == MAP_FAILED)
 		return err_sys(e, "mmap a stack");
+	if (__asan_unpoison_memory_region != NULL)
+		__asan_unpoison_memory_region(stack, STACK_BYTES);
 	args.stack = (uint64_t)(uintptr_t)stack;
 	if (cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
