@@ -265,6 +265,8 @@ the_sweep_takes_what_the_dead_left_and_nothing_else(void **state)
 
 	(void)state;
 	skip_unless_writable();
+	(void)snprintf(reused, sizeof(reused), "%d-1-0", (int)getpid());
+	(void)snprintf(ours, sizeof(ours), "%d-99999999999-0", (int)getpid());
 	(void)snprintf(ns, sizeof(ns), "%s", place.owner);
 	dash = strchr(ns + sizeof("paddock-") - 1, '-');
 	assert_non_null(dash);
