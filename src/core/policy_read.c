@@ -126,14 +126,15 @@ read_name(
 
 	if (!read_member(o, name, &s))
 		return false;
-	value_show(s.v, shown);
 	if (!json_is(s.v, JSON_STRING)) {
+		value_show(s.v, shown);
 		problem(r, &s, "must be a text, not %s%s", shown,
 		    json_is(s.v, JSON_NUMBER) ? "; put it in quotes" : "");
 		return false;
 	}
 	fault = entry_fault(ENTRY_NAME, json_str(s.v));
 	if (fault != NULL) {
+		value_show(s.v, shown);
 		problem(r, &s, "must be %s, not %s", fault, shown);
 		return false;
 	}
