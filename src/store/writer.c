@@ -42,9 +42,8 @@ static const char *const sql[STATEMENTS] = {
 	    " steps = excluded.steps, command = excluded.command,"
 	    " exit_status = excluded.exit_status",
 	[ST_RUN_HEAD] = "UPDATE run SET head = ? WHERE id = ?",
-	[ST_APPROVAL] =
-	    "INSERT OR REPLACE INTO approval VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?,"
-	    " ?, ?)",
+	[ST_APPROVAL] = ("INSERT OR REPLACE INTO approval"
+			 " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
 	[ST_DRAFT] = "INSERT OR REPLACE INTO draft VALUES(?, ?, ?, ?, ?)",
 	[ST_POLICY] = "INSERT OR IGNORE INTO policy VALUES(?, ?)",
 	[ST_TOKEN] = "INSERT OR REPLACE INTO token VALUES(?, ?, ?, ?, ?)",

@@ -113,7 +113,7 @@ dir_verify(const struct store_dir *d)
 {
 	struct err e = {};
 	struct store *s = store_open_read(d->path, &e);
-	struct store_verdict v;
+	struct store_verdict v = {};
 
 	if (s == NULL || store_verify(s, 0, &v, &e) < 0)
 		fail_msg("%s", e.text);
