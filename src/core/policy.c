@@ -99,7 +99,8 @@ static int
 compile(struct reader *r, enum policy_format format)
 {
 	static const struct json_limits limits = {
-		.max_bytes = 4 * POLICY_MAX_BYTES, /* YAML grows on the way */
+		.max_bytes =
+		    (size_t)4 * POLICY_MAX_BYTES, /* YAML grows on the way */
 		.max_depth = POLICY_MAX_DEPTH,
 		.max_values = POLICY_MAX_VALUES,
 		.max_members = POLICY_MAX_MEMBERS,

@@ -37,7 +37,7 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 		"pids", "disk_mb", "inodes", "wall_ms", "limits", NULL };
 	static const char *const later[] = { "commands", "mounts", NULL };
 	static const char *const limits[] = { "required", "best-effort", NULL };
-	const uint64_t mib = 1024 * 1024;
+	const uint64_t mib = UINT64_C(1024) * 1024;
 	uint64_t memory_mb = SANDBOX_MEMORY_MB, disk_mb = 0;
 	uint64_t pids = SANDBOX_PIDS;
 	struct policy_sandbox *s = &r->p->sandbox;

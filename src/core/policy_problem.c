@@ -13,8 +13,7 @@ static void write_path(
     const struct spot *s, struct str member, char *out, size_t cap);
 static int compare(
     const struct policy_problem *a, const struct policy_problem *b);
-static void fill(struct reader *r, struct policy_problem *one, size_t at,
-    const char *fmt, va_list ap) __attribute__((format(printf, 4, 0)));
+static void finish(struct reader *r, struct policy_problem *one, size_t at);
 
 void
 problem_at(struct reader *r, size_t at, const char *fmt, ...)
@@ -23,8 +22,9 @@ problem_at(struct reader *r, size_t at, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	fill(r, &one, at, fmt, ap);
+	(void)vsnprintf(one.text, sizeof(one.text), fmt, ap);
 	va_end(ap);
+	finish(r, &one, at);
 }
 
 void
@@ -33,10 +33,11 @@ problem(struct reader *r, const struct spot *s, const char *fmt, ...)
 	struct policy_problem one = {};
 	va_list ap;
 
-	write_path(s, (struct str){}, one.path, sizeof(one.path));
+	write_path(s, STR(""), one.path, sizeof(one.path));
 	va_start(ap, fmt);
-	fill(r, &one, s->v->at, fmt, ap);
+	(void)vsnprintf(one.text, sizeof(one.text), fmt, ap);
 	va_end(ap);
+	finish(r, &one, s->v->at);
 }
 
 void
@@ -48,8 +49,9 @@ problem_key(struct reader *r, const struct spot *s, const struct json *key,
 
 	write_path(s, json_str(key), one.path, sizeof(one.path));
 	va_start(ap, fmt);
-	fill(r, &one, key->at, fmt, ap);
+	(void)vsnprintf(one.text, sizeof(one.text), fmt, ap);
 	va_end(ap);
+	finish(r, &one, key->at);
 }
 
 void
@@ -97,11 +99,9 @@ value_show(const struct json *v, char out[static SHOWN_BYTES])
 }
 
 static void
-fill(struct reader *r, struct policy_problem *one, size_t at, const char *fmt,
-    va_list ap)
+finish(struct reader *r, struct policy_problem *one, size_t at)
 {
 	place(r, at, &one->line, &one->column);
-	(void)vsnprintf(one->text, sizeof(one->text), fmt, ap);
 	problem_add(r->problems, one);
 }
 

@@ -52,7 +52,7 @@ int
 policy_text_yaml(struct reader *r)
 {
 	struct converter c = { .r = r,
-		.json.max = 4 * POLICY_MAX_BYTES,
+		.json.max = (size_t)4 * POLICY_MAX_BYTES,
 		.marks.max = POLICY_ARENA_BYTES };
 	struct arena *a = &r->p->arena;
 	int result = -1;
@@ -306,11 +306,11 @@ put_radix(struct buf *out, struct str s)
 		uint64_t digit = base;
 
 		if (c >= '0' && c <= '9')
-			digit = (uint64_t)(c - '0');
+			digit = (uint64_t)c - '0';
 		else if (c >= 'a' && c <= 'f')
-			digit = (uint64_t)(c - 'a' + 10);
+			digit = (uint64_t)c - 'a' + 10;
 		else if (c >= 'A' && c <= 'F')
-			digit = (uint64_t)(c - 'A' + 10);
+			digit = (uint64_t)c - 'A' + 10;
 		if (digit >= base)
 			return false;
 		if (__builtin_mul_overflow(v, base, &v) ||
