@@ -445,12 +445,6 @@ static const struct seccomp_rule rules[] = {
 	/* Their arguments lie behind a pointer, where no filter can look. */
 	ABSENT(clone3),
 	ABSENT(openat2),
-	/* Each has an older way that every caller knows. */
-	ABSENT(io_uring_setup),
-	ABSENT(io_uring_enter),
-	ABSENT(io_uring_register),
-	ABSENT(set_mempolicy),
-	ABSENT(mbind),
 };
 
 const struct seccomp_policy sandbox_filter = {

@@ -39,6 +39,11 @@ static void emit(
     struct program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf);
 static void emit_tree(struct program *p, const struct range *r, size_t n);
 static void emit_tests(struct program *p, const struct seccomp_rule *rule);
+static bool same_bits(
+    const struct seccomp_test *a, const struct seccomp_test *b);
+static void emit_load(struct program *p, const struct seccomp_test *t);
+static void emit_compare(
+    struct program *p, const struct seccomp_test *t, uint8_t yes, uint8_t no);
 
 int
 seccomp_compile(const struct seccomp_policy *policy, struct sock_filter *out,
@@ -131,8 +136,11 @@ make_ranges(const struct seccomp_rule **r, size_t n, uint32_t otherwise,
 		if (rule == NULL)
 			break;
 		last = made > 0 ? &out[made - 1] : NULL;
-		joins = last != NULL && last->rule == NULL &&
-		    rule->n_tests == 0 && last->action == rule->action;
+		/* The same action, after the same tests or none. */
+		joins = last != NULL && last->action == rule->action &&
+		    (last->rule == NULL ? rule->n_tests == 0
+					: last->rule->tests == rule->tests &&
+				last->rule->n_tests == rule->n_tests);
 		if (!joins) {
 			out[made++] = (struct range){
 				.first = nr,
@@ -194,38 +202,70 @@ emit_tree(struct program *p, const struct range *r, size_t n)
 	emit_tree(p, r + half, n - half);
 }
 
+/*
+ * Neighbours that look at the same bits and lead to the same action share the
+ * instruction that returns it.
+ */
 static void
 emit_tests(struct program *p, const struct seccomp_rule *rule)
 {
-	const struct seccomp_test *loaded = NULL;
+	const struct seccomp_test *tests = rule->tests;
+	size_t i = 0;
 
-	for (size_t i = 0; i < rule->n_tests; i++) {
-		const struct seccomp_test *t = &rule->tests[i];
-		/* Little-endian: the low half of a 64-bit argument is first. */
-		uint32_t at =
-		    (uint32_t)offsetof(struct seccomp_data, args) + 8 * t->arg;
+	while (i < rule->n_tests) {
+		const struct seccomp_test *first = &tests[i];
+		size_t n = 1;
 
-		must(t->arg < 6);
-		if (loaded == NULL || loaded->arg != t->arg ||
-		    loaded->mask != t->mask) {
-			emit(p, BPF_LD | BPF_W | BPF_ABS, at, 0, 0);
-			if (t->mask != UINT32_MAX)
-				emit(p, BPF_ALU | BPF_AND | BPF_K, t->mask, 0,
-				    0);
-			loaded = t;
+		while (i + n < rule->n_tests && n < JUMP_MAX &&
+		    tests[i + n].action == first->action &&
+		    same_bits(&tests[i + n], first))
+			n++;
+		if (i == 0 || !same_bits(&tests[i - 1], first))
+			emit_load(p, first);
+		for (size_t k = 0; k < n; k++) {
+			/* To the return behind the last, or past it. */
+			uint8_t yes = (uint8_t)(n - 1 - k), no = k + 1 == n;
+
+			emit_compare(p, &tests[i + k], yes, no);
 		}
-		switch (t->op) {
-		case SECCOMP_EQ:
-			emit(p, BPF_JMP | BPF_JEQ | BPF_K, t->value, 0, 1);
-			break;
-		case SECCOMP_NE:
-			emit(p, BPF_JMP | BPF_JEQ | BPF_K, t->value, 1, 0);
-			break;
-		case SECCOMP_GT:
-			emit(p, BPF_JMP | BPF_JGT | BPF_K, t->value, 0, 1);
-			break;
-		}
-		emit(p, BPF_RET | BPF_K, t->action, 0, 0);
+		emit(p, BPF_RET | BPF_K, first->action, 0, 0);
+		i += n;
 	}
 	emit(p, BPF_RET | BPF_K, rule->action, 0, 0);
+}
+
+static bool
+same_bits(const struct seccomp_test *a, const struct seccomp_test *b)
+{
+	return a->arg == b->arg && a->mask == b->mask;
+}
+
+static void
+emit_load(struct program *p, const struct seccomp_test *t)
+{
+	/* Little-endian: the low half of a 64-bit argument is first. */
+	uint32_t at =
+	    (uint32_t)offsetof(struct seccomp_data, args) + 8 * t->arg;
+
+	must(t->arg < 6);
+	emit(p, BPF_LD | BPF_W | BPF_ABS, at, 0, 0);
+	if (t->mask != UINT32_MAX)
+		emit(p, BPF_ALU | BPF_AND | BPF_K, t->mask, 0, 0);
+}
+
+static void
+emit_compare(
+    struct program *p, const struct seccomp_test *t, uint8_t yes, uint8_t no)
+{
+	switch (t->op) {
+	case SECCOMP_EQ:
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, t->value, yes, no);
+		break;
+	case SECCOMP_NE:
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, t->value, no, yes);
+		break;
+	case SECCOMP_GT:
+		emit(p, BPF_JMP | BPF_JGT | BPF_K, t->value, yes, no);
+		break;
+	}
 }
