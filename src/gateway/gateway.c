@@ -140,6 +140,7 @@ on_broker(struct peer *p, const struct frame *f)
 	} else if (f->type == MSG_DOOR_OPEN) {
 		const struct msg_door *m = f->body;
 
+		door_close(g, m->run); /* a run has one */
 		if (door_open_take(
 			g, fd_take(&f->fds[0]), DOOR_RUN, m->run, &e) < 0)
 			log_error("door lost why=\"%s\"", e.text);

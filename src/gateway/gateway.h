@@ -53,6 +53,7 @@ struct gateway {
 	uint64_t session_uses;
 
 	struct output *outputs;
+	size_t n_unnamed; /* of them, whose run is not known yet */
 
 	struct arena arena; /* the document of the request at hand */
 	struct buf payload; /* for the broker */

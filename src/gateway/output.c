@@ -26,7 +26,8 @@ struct stream {
 struct output {
 	struct gateway *gateway;
 	struct output *next; /* newest first */
-	uint64_t call; /* 0 when the run's name is known */
+	bool named;
+	uint64_t call; /* that opens the run */
 	uint64_t run;
 	struct stream streams[STREAMS];
 };
@@ -47,6 +48,7 @@ output_new(struct gateway *g, int fds[static OUTPUT_FDS], struct err *e)
 		fds[i] = -1;
 	make_room(g);
 	o->gateway = g;
+	g->n_unnamed++;
 	for (int i = 0; i < STREAMS; i++)
 		o->streams[i].watch.fd = -1;
 	o->next = g->outputs;
@@ -79,6 +81,7 @@ output_free(struct gateway *g, struct output *o)
 	while (*p != o)
 		p = &(*p)->next;
 	*p = o->next;
+	g->n_unnamed -= !o->named;
 	for (int i = 0; i < STREAMS; i++) {
 		own_fd int fd = loop_remove(g->loop, &o->streams[i].watch);
 
@@ -102,15 +105,20 @@ output_on_reply(
 	const struct json *doc;
 	struct err e = {};
 
-	while (o != NULL && o->call != r->call)
+	if (g->n_unnamed == 0)
+		return;
+	while (o != NULL && (o->named || o->call != r->call))
 		o = o->next;
 	if (o == NULL)
 		return;
-	o->call = 0;
 	doc = json_parse(payload, NULL, &a, &e, NULL);
 	if (r->kind != REPLY_OK ||
-	    id_parse('r', json_str(json_get(doc, STR("run"))), &o->run) < 0)
+	    id_parse('r', json_str(json_get(doc, STR("run"))), &o->run) < 0) {
 		output_free(g, o);
+		return;
+	}
+	o->named = true;
+	g->n_unnamed--;
 }
 
 int
@@ -121,7 +129,7 @@ output_put(struct gateway *g, uint64_t run, struct buf *b)
 	struct str shown[STREAMS];
 	uint64_t dropped = 0;
 
-	while (o != NULL && (o->call != 0 || o->run != run))
+	while (o != NULL && !(o->named && o->run == run))
 		o = o->next;
 	if (o == NULL)
 		return -1;
@@ -210,7 +218,7 @@ on_ready(struct loop_watch *w, uint32_t events)
 static bool
 is_over(const struct output *o)
 {
-	return o->call == 0 && o->streams[0].watch.fd < 0 &&
+	return o->named && o->streams[0].watch.fd < 0 &&
 	    o->streams[1].watch.fd < 0;
 }
 

@@ -90,6 +90,7 @@ pending_end(struct client *cl)
 	loop_timer_clear(cl->gateway->loop, &cl->pending.timer);
 	cl->pending.what = ASK_NOTHING;
 	cl->pending.call = 0;
+	cl->pending.session = NULL;
 }
 
 void
@@ -159,7 +160,10 @@ pending_fail_all(struct gateway *g)
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		struct client *cl = g->clients[i];
 
-		if (cl == NULL)
+		/* A question that is being sent fails in its sender's hands. */
+		if (cl == NULL ||
+		    (cl->pending.call == 0 &&
+			cl->pending.what != ASK_MCP_LISTEN))
 			continue;
 		cl->attached = 0;
 		switch (cl->pending.what) {

@@ -61,6 +61,13 @@ static int fds_take(struct client *cl, const struct json *body,
     int fds[static HTTP_MAX_FDS], struct output **out);
 static void events_begin(struct client *cl);
 
+const struct rest_route *
+rest_routes(size_t *n)
+{
+	*n = sizeof(routes) / sizeof(routes[0]);
+	return routes;
+}
+
 void
 rest_request(struct client *cl)
 {

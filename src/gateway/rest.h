@@ -32,6 +32,9 @@ struct rest_route {
 	struct rest_query query[REST_QUERY_MAX];
 };
 
+/* The table. */
+const struct rest_route *rest_routes(size_t *n);
+
 void rest_request(struct client *cl);
 void rest_on_reply(
     struct client *cl, enum reply_kind kind, uint16_t http, struct str payload);

@@ -154,8 +154,11 @@ http_conn_send(struct http_conn *c, struct str head, struct str body)
 		http_conn_close(c);
 		return;
 	}
-	if (c->out.n > 0)
-		want(c, EPOLLOUT | (c->ended ? 0 : EPOLLRDHUP));
+	if (c->out.n == 0)
+		return;
+	want(c, EPOLLOUT | (c->ended ? 0 : EPOLLRDHUP));
+	if (c->phase == HTTP_STREAM && c->deadline_ns == 0)
+		deadline_set(c, c->server->limits.body_ms);
 }
 
 static void

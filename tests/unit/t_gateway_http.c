@@ -1,4 +1,5 @@
 #include <linux/sockios.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 
 #include "gateway_rig.h"
@@ -11,6 +12,9 @@
 #define DISCOVER_HEADERS                                      \
 	JSON_TYPE BOTH "MCP-Protocol-Version: 2026-07-28\r\n" \
 		       "Mcp-Method: server/discover\r\n"
+
+/* Long enough for a busy machine to send a request in. */
+enum { QUICK_MS = 250 };
 
 static struct rig rig;
 
@@ -29,8 +33,8 @@ start_quick(void **state)
 {
 	(void)state;
 	rig_init(&rig);
-	rig.limits.head_ms = rig.limits.body_ms = rig.limits.idle_ms = 50;
-	rig.limits.linger_ms = 50;
+	rig.limits.head_ms = rig.limits.body_ms = QUICK_MS;
+	rig.limits.idle_ms = rig.limits.linger_ms = QUICK_MS;
 	rig_start(&rig);
 	return 0;
 }
@@ -270,7 +274,7 @@ waiting_for_the_broker_has_no_limit_of_time(void **state)
 	(void)state;
 	rig_request(fd, "GET /v1/health", 0, "", NULL);
 	rig_take_frame(&rig, rig.broker, MSG_API, &f);
-	assert_false(rig_readable(fd, 150)); /* thrice any limit here */
+	assert_false(rig_readable(fd, 2 * QUICK_MS));
 	rig_reply(&rig, rig_call(&f), REPLY_OK, 200, STR("{}"));
 	rig_status_is(fd, 200);
 	rig_frame_fini(&f);
@@ -281,7 +285,7 @@ client_that_does_not_read_its_answer_is_let_go(void **state)
 {
 	own_buf struct buf big = {};
 	struct rig_frame f = {};
-	own_fd int fd = rig_connect_local(&rig);
+	own_fd int fd = -1;
 	char c[4096];
 	ssize_t n;
 
@@ -290,10 +294,11 @@ client_that_does_not_read_its_answer_is_let_go(void **state)
 	while (big.n < 2 * 1024 * 1024)
 		buf_add_byte(&big, 'a');
 	buf_add_str(&big, STR("\"}"));
+	fd = rig_connect_local(&rig);
 	rig_request(fd, "GET /v1/health", 0, "", NULL);
 	rig_take_frame(&rig, rig.broker, MSG_API, &f);
 	rig_reply(&rig, rig_call(&f), REPLY_OK, 200, buf_str(&big));
-	(void)poll(NULL, 0, 150); /* thrice the limit, in which we read not */
+	(void)poll(NULL, 0, 3 * QUICK_MS); /* in which we do not read */
 	do {
 		assert_true(rig_readable(fd, RIG_WAIT_MS));
 		n = recv(fd, c, sizeof(c), 0);
@@ -473,6 +478,34 @@ who_waits_is_told_when_the_broker_has_gone(void **state)
 }
 
 static void
+broker_that_goes_while_it_is_asked_is_an_answer_too(void **state)
+{
+	struct rig_frame f = {};
+	own_fd int waits = -1, asks = -1;
+
+	(void)state;
+	rig_init(&rig);
+	rig_start(&rig);
+	waits = rig_connect_local(&rig);
+	rig_request(waits, "GET /v1/health", 0, "", NULL);
+	rig_take_frame(&rig, rig.broker, MSG_API, &f);
+	asks = rig_connect_local(&rig);
+	rig_request(asks, "GET /v1/no", 0, "", NULL);
+	rig_status_is(asks, 404);
+
+	/* The request is there first, so it is sent to who has gone. */
+	assert_int_equal(kill(rig.pid, SIGSTOP), 0);
+	rig_request(asks, "GET /v1/health", 0, "", NULL);
+	(void)close(rig.broker);
+	assert_int_equal(kill(rig.pid, SIGCONT), 0);
+	rig_status_is(asks, 503);
+	rig_status_is(waits, 503);
+	rig_wait_end(&rig, 1);
+	(void)close(rig.supervisor);
+	rig_frame_fini(&f);
+}
+
+static void
 without_a_broker_the_answer_is_503(void **state)
 {
 	struct msg_listen tcp = { .kind = LISTEN_TCP };
@@ -518,6 +551,8 @@ main(void)
 		    connections_over_the_limit_are_told_so, start_small, stop),
 		TEST(many_connections_come_and_go_without_loss),
 		cmocka_unit_test(who_waits_is_told_when_the_broker_has_gone),
+		cmocka_unit_test(
+		    broker_that_goes_while_it_is_asked_is_an_answer_too),
 		cmocka_unit_test(without_a_broker_the_answer_is_503),
 	};
 
