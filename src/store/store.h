@@ -36,8 +36,10 @@ int store_close(struct store *s, struct err *e);
 /* --- writing ----------------------------------------------------------- */
 
 /*
- * Queues a record with its blobs. Returns its number, from 1, or 0 when the
- * queue is full or the disk has failed (then no new effect may start).
+ * Queues a record with its blobs, whose hashes it sets; with run.closed the
+ * head of the run's row, in the same transaction. Returns its number, from 1,
+ * or 0 when the queue is full or the disk has failed (then no new effect may
+ * start).
  */
 uint64_t store_append(struct store *s, struct event *ev);
 /* The highest number that is on disk. */
@@ -104,7 +106,10 @@ struct store_token {
 int store_put_token(struct store *s, const struct store_token *t);
 
 /* --- reading ----------------------------------------------------------- */
-/* Each calls `on` per row until it returns false. 0, or -1 with e. */
+/*
+ * Each calls `on` per row until it returns false. 0, or -1 with e. They see
+ * what is on disk, so not what is still queued; a limit of 0 is none.
+ */
 
 struct store_row {
 	uint64_t seq, run;
