@@ -5,7 +5,9 @@
 #ifndef BASE_MUST_H
 #define BASE_MUST_H
 
-_Noreturn void must_fail(const char *what, const char *file, int line);
+/* The attribute, not _Noreturn: cppcheck understands only this spelling. */
+void must_fail(const char *what, const char *file, int line)
+    __attribute__((noreturn));
 
 #define must(cond)                                            \
 	do {                                                  \

@@ -138,6 +138,8 @@ hide(struct json *tape, const struct path *path)
 			stack[depth++] = (struct level){ v, end, places };
 			at = (uint32_t)(v - tape) + 1;
 		}
+		/* Below depth all have been filled. */
+		/* cppcheck-suppress uninitvar */
 		while (depth > 0 && at == stack[depth - 1].end)
 			depth--;
 		if (depth == 0)
