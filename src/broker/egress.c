@@ -9,13 +9,16 @@ on_egress_ask(const struct msg_egress_ask *m, struct str payload)
 {
 	own_arena struct arena a = {};
 	own_buf struct buf out = {};
+	own_buf struct buf shown = {};
 	struct run *r = run_find(m->run);
 	struct err e = {};
 	const struct json *asked = json_parse(payload, NULL, &a, &e, NULL);
 	struct msg_egress_verdict v = { .run = m->run, .ask = m->ask };
 
-	if (!json_is(asked, JSON_OBJECT) || r == NULL)
-		payload = STR("{}");
+	if (json_is(asked, JSON_OBJECT))
+		json_write(&shown, asked);
+	else
+		buf_add_c(&shown, "{}");
 	buf_add_c(&out, "{\"error\":\"policy_denied\",\"host\":");
 	json_put_str(&out, json_str(json_get(asked, STR("host"))));
 	buf_add_c(&out, ",\"method\":");
@@ -34,7 +37,7 @@ on_egress_ask(const struct msg_egress_ask *m, struct str payload)
 		ev.action = STR("blocked");
 		ev.rule = STR("egress.default");
 		ev.code = STR("egress_denied");
-		ev.body = payload;
+		ev.body = buf_str(&shown);
 		(void)record_add(&ev); /* the answer is no either way */
 	}
 	(void)peer_send(&broker.proxy, MSG_EGRESS_VERDICT, &v, buf_str(&out),
