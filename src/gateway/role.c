@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "gateway/gateway.h"
@@ -16,6 +17,9 @@ gateway_role_main(int supervisor_fd)
 
 	must(g != NULL);
 	log_init("gateway", LOG_INFO);
+	/* libcrypto reads its configuration at the first hash: now, while
+	 * there are files. */
+	(void)hash_of("", 0);
 	if (gateway_init(g, &http_default_limits, &gateway_default_times, &e) <
 		0 ||
 	    peer_open_take(&g->supervisor, supervisor_fd, &e) < 0 ||

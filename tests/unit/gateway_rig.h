@@ -255,15 +255,15 @@ rig_serve_gateway(struct rig *r, int fd)
 	return status;
 }
 
-/* A gateway with r's limits and times, and a door of each kind. */
+/* A gateway with a door of each kind. */
 static inline void
-rig_start(struct rig *r)
+rig_start_with(struct rig *r, int (*serve)(struct rig *r, int fd))
 {
 	struct msg_listen tcp = { .kind = LISTEN_TCP };
 	struct msg_listen local = { .kind = LISTEN_UNIX };
 	own_fd int tcp_fd = -1, local_fd = -1;
 
-	rig_fork(r, ROLE_GATEWAY, rig_serve_gateway);
+	rig_fork(r, ROLE_GATEWAY, serve);
 	rig_door(r);
 	tcp_fd = rig_tcp(&r->tcp_port);
 	rig_send_frame(
@@ -282,6 +282,13 @@ rig_start(struct rig *r)
 	    0);
 	rig_send_frame(r->supervisor, MSG_LISTEN, &local, sizeof(local),
 	    STR(""), local_fd);
+}
+
+/* The same with r's limits and times, and not confined. */
+static inline void
+rig_start(struct rig *r)
+{
+	rig_start_with(r, rig_serve_gateway);
 }
 
 static inline void
