@@ -1,10 +1,8 @@
 #include "gateway/gateway.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/must.h"
 #include "gateway/door.h"
 #include "gateway/output.h"
 #include "gateway/pending.h"

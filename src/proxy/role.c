@@ -15,7 +15,7 @@ proxy_role_main(int supervisor_fd)
 	int status;
 
 	must(p != NULL);
-	log_init("proxy", LOG_INFO);
+	log_init("proxy", LOG_WARN);
 	if (proxy_init(p, &http_default_limits, &e) < 0 ||
 	    peer_open_take(&p->supervisor, supervisor_fd, &e) < 0 ||
 	    confine_role(CONFINE_PROXY, NULL, &e) < 0 || proxy_run(p, &e) < 0) {

@@ -52,7 +52,7 @@ world_role_main(int supervisor_fd)
 	struct err e = {};
 	int status = 0;
 
-	log_init("world", LOG_INFO);
+	log_init("world", LOG_WARN);
 	must(s != NULL);
 	if (start(s, supervisor_fd, &e) < 0 ||
 	    loop_run(s->loop, NULL, NULL, &e) < 0) {
