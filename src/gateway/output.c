@@ -83,8 +83,9 @@ output_free(struct gateway *g, struct output *o)
 	*p = o->next;
 	g->n_unnamed -= !o->named;
 	for (int i = 0; i < STREAMS; i++) {
-		own_fd int fd = loop_remove(g->loop, &o->streams[i].watch);
+		int fd = loop_remove(g->loop, &o->streams[i].watch);
 
+		fd_fini(&fd);
 		buf_fini(&o->streams[i].kept);
 	}
 	free(o);
@@ -202,8 +203,9 @@ on_ready(struct loop_watch *w, uint32_t events)
 	if (r < 0 && errno == EAGAIN)
 		return;
 	if (r <= 0) {
-		own_fd int fd = loop_remove(s->of->gateway->loop, w);
+		int fd = loop_remove(s->of->gateway->loop, w);
 
+		fd_fini(&fd);
 		return;
 	}
 	s->kept.n += (size_t)r;

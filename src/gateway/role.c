@@ -16,7 +16,7 @@ gateway_role_main(int supervisor_fd)
 	int status;
 
 	must(g != NULL);
-	log_init("gateway", LOG_INFO);
+	log_init("gateway", LOG_WARN);
 	/* libcrypto reads its configuration at the first hash: now, while
 	 * there are files. */
 	(void)hash_of("", 0);

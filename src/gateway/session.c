@@ -1,6 +1,5 @@
 #include "gateway/session.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>

@@ -1,5 +1,3 @@
-#include <sys/epoll.h>
-
 #include "base/must.h"
 #include "ipc/http_server.h"
 

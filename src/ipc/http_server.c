@@ -1,6 +1,5 @@
 #include "ipc/http_server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -105,8 +104,9 @@ http_listener_close(struct http_listener *l)
 {
 	struct http_server *s = l->server;
 	struct http_conn *c = s->first;
-	own_fd int fd = loop_remove(s->loop, &l->watch);
+	int fd = loop_remove(s->loop, &l->watch);
 
+	fd_fini(&fd);
 	for (struct http_listener **p = &s->listeners; *p != NULL;
 	     p = &(*p)->next) {
 		if (*p == l) {
