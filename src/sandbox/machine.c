@@ -202,9 +202,11 @@ static bool
 has_idmap(const char *folder)
 {
 	struct err ignored;
-	own_fd int ns = ns_idmap(0, NOBODY, 0, NOBODY, &ignored);
+	struct ns_helper helper;
+	own_fd int ns = ns_idmap(0, NOBODY, 0, NOBODY, &helper, &ignored);
 	own_fd int copy = -1;
 
+	ns_reap(&helper);
 	if (ns < 0)
 		return false;
 	copy = mount_copy(AT_FDCWD, folder, false, 0, ns, &ignored);

@@ -67,7 +67,8 @@ static int check_spec(const struct sandbox_spec *spec, struct err *e);
 static int check_limits(struct sandbox_limits *l, struct err *e);
 static int holds_all_ids(bool *all, struct err *e);
 static int prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
-    struct sandbox *sb, struct build *b, struct err *e);
+    struct sandbox *sb, struct build *b, struct ns_helper *helper,
+    struct err *e);
 static int spawn(struct sandbox *sb, struct build *b, struct err *e);
 static int hear_built(struct sandbox *sb, struct err *e);
 static int take_listeners(struct sandbox *sb, struct msghdr *m, struct err *e);
@@ -142,8 +143,10 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.control = -1,
 		.root = -1,
 	};
+	struct ns_helper helper;
 	int r;
 
+	helper.pid = -1;
 	*out = (struct sandbox){ .pidfd = -1, .control = -1, .open = true };
 	for (int i = 0; i < SANDBOX_LISTENERS_MAX; i++)
 		out->listener[i] = -1;
@@ -158,7 +161,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 	if (r == 0)
 		r = check_limits(&out->limits, e);
 	if (r == 0)
-		r = prepare(h, &s, out, &b, e);
+		r = prepare(h, &s, out, &b, &helper, e);
 	if (r == 0)
 		r = spawn(out, &b, e);
 	fd_fini(&b.control);
@@ -167,6 +170,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		r = hear_built(out, e);
 	if (r == 0)
 		r = check_posture(out, s.required | WALLS_ALWAYS, e);
+	ns_reap(&helper);
 	if (r < 0)
 		sandbox_fini(out);
 	else
@@ -373,7 +377,8 @@ holds_all_ids(bool *all, struct err *e)
 /* What the child needs and the caller has to make. */
 static int
 prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
-    struct sandbox *sb, struct build *b, struct err *e)
+    struct sandbox *sb, struct build *b, struct ns_helper *helper,
+    struct err *e)
 {
 	const struct cgroup_limits limits = {
 		.memory_bytes = sb->limits.memory_bytes,
@@ -416,7 +421,7 @@ prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
 		struct err ignored;
 
 		b->idmap = ns_idmap(b->workspace.st_uid, b->uid,
-		    b->workspace.st_gid, b->gid, &ignored);
+		    b->workspace.st_gid, b->gid, helper, &ignored);
 	}
 	return 0;
 }

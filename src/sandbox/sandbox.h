@@ -181,8 +181,10 @@ struct sandbox_limits sandbox_limits_default(void);
 
 /*
  * Builds and starts. 0 with out filled in, or -1 with e, and nothing left
- * behind. The caller is single-threaded and has SIGCHLD blocked or default,
- * not ignored.
+ * behind. The caller is single-threaded, has SIGCHLD blocked or default, not
+ * ignored, and waits for its children by their pids, never for any (-1):
+ * sandbox_reap waits for its own. A SIGCHLD that is nobody's may arrive, from
+ * a helper that is gone when this returns.
  */
 int sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
     struct sandbox *out, struct err *e);

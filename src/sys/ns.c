@@ -24,7 +24,6 @@
 enum {
 	CAPS_MAX = 64,
 	STACK_BYTES = 512 * 1024, /* a child's: arguments of ARG_MAX size fit */
-	SMALL_STACK_BYTES = 8192,
 };
 
 /* There in sanitized builds only: forgets what an earlier child, which never
@@ -77,22 +76,22 @@ ns_spawn(uint64_t flags, int cgroup_fd, int (*child)(void *), void *arg,
 }
 
 int
-ns_idmap(
-    uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid, struct err *e)
+ns_idmap(uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid,
+    struct ns_helper *helper, struct err *e)
 {
 	struct clone_args args = {
 		.flags = CLONE_NEWUSER | CLONE_VM,
 		.exit_signal = SIGCHLD,
-		.stack_size = SMALL_STACK_BYTES,
+		.stack = (uint64_t)(uintptr_t)helper->stack,
+		.stack_size = sizeof(helper->stack),
 	};
-	_Alignas(16) char stack[SMALL_STACK_BYTES];
 	own_fd int fd = -1;
 	char text[64];
 	pid_t pid;
 	int r;
 
+	helper->pid = -1;
 	/* A namespace has to have a process in it while it gets its maps. */
-	args.stack = (uint64_t)(uintptr_t)stack;
 	pid = (pid_t)clone_onto(&args, sizeof(args), wait_for_end, NULL);
 	if (pid < 0) {
 		errno = -pid;
@@ -111,9 +110,17 @@ ns_idmap(
 			r = err_sys(e, "open %s", text);
 	}
 	(void)kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
+	helper->pid = pid;
 	return r == 0 ? fd_take(&fd) : -1;
+}
+
+void
+ns_reap(struct ns_helper *helper)
+{
+	while (helper->pid > 0 && waitpid(helper->pid, NULL, 0) < 0 &&
+	    errno == EINTR)
+		continue;
+	helper->pid = -1;
 }
 
 int

@@ -22,13 +22,25 @@
 pid_t ns_spawn(uint64_t flags, int cgroup_fd, int (*child)(void *), void *arg,
     int *pidfd, struct err *e);
 
+/* A short-lived process that runs in our memory, on a stack of its own. */
+struct ns_helper {
+	pid_t pid; /* -1: none */
+	_Alignas(16) char stack[4096];
+};
+
 /*
  * A user namespace that exists only to shift owners on a mount: a file of
  * from_uid is seen as to_uid's, and the other way round. All others belong to
  * nobody there. Needs root. The descriptor, or -1.
+ *
+ * The helper ends by now. It stays where it is until ns_reap has waited for
+ * it, which takes no time a little later; in any case, also after an error.
  */
-int ns_idmap(
-    uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid, struct err *e);
+int ns_idmap(uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid,
+    struct ns_helper *helper, struct err *e);
+
+/* Waits for the helper. Nothing when there is none. */
+void ns_reap(struct ns_helper *helper);
 
 /* In a new user namespace: its only id is the caller's, under the same number.
  * uid is not 0. */

@@ -146,6 +146,7 @@ an_idmapped_copy_shifts_the_owner_and_hides_others(void **state)
 	own_fd int ns = -1, copy = -1, folder = -1;
 	struct stat st;
 	struct err e = {};
+	struct ns_helper helper;
 
 	(void)state;
 	fail_at = 0;
@@ -156,7 +157,8 @@ an_idmapped_copy_shifts_the_owner_and_hides_others(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	assert_int_equal(chown(path, 12345, 12345), 0);
 	assert_int_equal(chown(dir, 1000, 1000), 0);
-	ns = ns_idmap(1000, 0x70000001, 1000, 0x70000002, &e);
+	ns = ns_idmap(1000, 0x70000001, 1000, 0x70000002, &helper, &e);
+	ns_reap(&helper);
 	if (ns < 0)
 		fail_msg("%s", e.text);
 	folder = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -184,9 +186,12 @@ a_failing_idmap_leaves_no_process(void **state)
 	fail_at = 0;
 	for (int i = 0; i < 2; i++) {
 		struct err e = {};
+		struct ns_helper helper;
 
 		/* The second id has no owner outside: the kernel refuses. */
-		assert_int_equal(ns_idmap(1000, UINT32_MAX, 1000, 1, &e), -1);
+		assert_int_equal(
+		    ns_idmap(1000, UINT32_MAX, 1000, 1, &helper, &e), -1);
+		ns_reap(&helper);
 		assert_true(e.text[0] != '\0');
 		assert_int_equal(open_fds(), before);
 		assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
