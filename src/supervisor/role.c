@@ -44,6 +44,7 @@ static struct {
 	struct loop_timer quit;
 	bool embedded;
 	bool said_ready;
+	bool listening; /* this gateway has been given the listeners */
 	bool quitting;
 	bool idle_quit; /* end when the last run has closed */
 	int exit_status;
@@ -243,6 +244,8 @@ start_one(enum role r, struct err *e)
 {
 	const char *dir = r == ROLE_BROKER ? sup.state.store : NULL;
 
+	if (r == ROLE_GATEWAY)
+		sup.listening = false;
 	return child_start(&sup.child[r], dir, e);
 }
 
@@ -305,6 +308,7 @@ say_ready(void)
 		(void)peer_send(gateway, MSG_LISTEN, &m, STR(""),
 		    &sup.state.tcp_fd, 1); /* as above */
 	}
+	sup.listening = true;
 	if (!sup.said_ready) {
 		char line[32];
 		int n = snprintf(
@@ -331,7 +335,8 @@ on_frame(struct peer *p, const struct frame *f)
 		c->ready = true;
 		if (wire_role(p->other, &e) < 0)
 			log_error("%s", e.text);
-		if (p->other == ROLE_GATEWAY || !sup.said_ready)
+		/* After a restart, too, the gateway may be the first. */
+		if (!sup.listening)
 			say_ready();
 		return;
 	case MSG_SANDBOX_START:
