@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "broker/role.h"
 #include "cli/commands.h"
@@ -26,11 +27,15 @@ static const struct {
 	{ "world", world_role_main },
 };
 
+static void show_role(const char *role);
+
 int
 main(int argc, char **argv)
 {
 	if (argc < 2 || strcmp(argv[1], "--role") != 0)
 		return command_main(argc, argv);
+	if (argc > 2)
+		show_role(argv[2]);
 	if (argc > 2 && strcmp(argv[2], "supervisor") == 0)
 		return supervisor_role_main(argc, argv);
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
@@ -39,4 +44,14 @@ main(int argc, char **argv)
 	(void)fprintf(stderr,
 	    "paddockd: --role is for paddock itself; see paddock help\n");
 	return 2;
+}
+
+/* For ps and top: executed as /proc/self/exe, each would be called "exe". */
+static void
+show_role(const char *role)
+{
+	char name[16]; /* TASK_COMM_LEN */
+
+	(void)snprintf(name, sizeof(name), "paddock:%s", role);
+	(void)prctl(PR_SET_NAME, name); /* fails for no valid pointer only */
 }
