@@ -26,11 +26,11 @@ enum {
 	STACK_BYTES = 512 * 1024, /* a child's: arguments of ARG_MAX size fit */
 };
 
-/* There in sanitized builds only: forgets what an earlier child, which never
- * returned from its functions, had marked on a stack at the same address. */
+/* There in sanitized builds only. */
 void __asan_unpoison_memory_region(void const volatile *p, size_t n)
     __attribute__((weak));
 
+static void forget_frames(const void *stack, size_t n);
 static long clone_onto(
     struct clone_args *args, size_t size, int (*child)(void *), void *arg);
 static int wait_for_end(void *arg);
@@ -56,8 +56,7 @@ ns_spawn(uint64_t flags, int cgroup_fd, int (*child)(void *), void *arg,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (stack == MAP_FAILED)
 		return err_sys(e, "mmap a stack");
-	if (__asan_unpoison_memory_region != NULL)
-		__asan_unpoison_memory_region(stack, STACK_BYTES);
+	forget_frames(stack, STACK_BYTES);
 	args.stack = (uint64_t)(uintptr_t)stack;
 	if (cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
@@ -121,6 +120,7 @@ ns_reap(struct ns_helper *helper)
 	    errno == EINTR)
 		continue;
 	helper->pid = -1;
+	forget_frames(helper->stack, sizeof(helper->stack));
 }
 
 int
@@ -197,6 +197,17 @@ ns_keyring_cut(struct err *e)
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0)
 		return err_sys(e, "join a new session keyring");
 	return 0;
+}
+
+/*
+ * A child that ended on this stack never returned from its functions: what a
+ * sanitizer marked there would stay, and be taken for an error of ours.
+ */
+static void
+forget_frames(const void *stack, size_t n)
+{
+	if (__asan_unpoison_memory_region != NULL)
+		__asan_unpoison_memory_region(stack, n);
 }
 
 /*
