@@ -134,7 +134,8 @@ function processesWith(text) {
 	});
 }
 
-function cgroupsLeft() {
+// Groups that this process made: their names carry its pid.
+function cgroupsOf(pid) {
 	const own = fs.readFileSync('/proc/self/cgroup', 'utf8').trim();
 	let left = [];
 
@@ -145,7 +146,8 @@ function cgroupsLeft() {
 		if (!fs.existsSync(dir))
 			continue;
 		left = left.concat(fs.readdirSync(dir)
-			.filter((name) => name.startsWith('paddock-')));
+			.filter((name) => name.startsWith('paddock-') &&
+				name.split('-')[2] === String(pid)));
 	}
 	return left;
 }
@@ -349,11 +351,9 @@ for (const user of users) {
 			child.kill('SIGKILL');
 			await until('all processes end',
 				() => processesWith(mark).length === 0);
-			/* The next run sweeps. */
-			run(user, dir, [], ['/bin/true']);
 			await until('no cgroup is left', () => {
-				run(user, dir, [], ['/bin/true']);
-				return cgroupsLeft().length === 0;
+				run(user, dir, [], ['/bin/true']); // sweeps
+				return cgroupsOf(child.pid).length === 0;
 			});
 		});
 	});
