@@ -126,8 +126,9 @@ stay(struct daemon *d, int signals, struct err *e)
 	daemon_how(status, how, sizeof(how));
 	if (told)
 		return err_set(e, "the supervisor %s", how);
+	(void)daemon_sweep();
 	return err_set(e,
-	    "the supervisor %s unexpectedly; its sandboxes ended with it, and "
-	    "the next start removes what they left",
+	    "the supervisor %s unexpectedly, and all sandboxes with it; open "
+	    "runs are closed on the record at the next start",
 	    how);
 }

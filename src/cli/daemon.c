@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "cli/out.h"
+#include "sandbox/sandbox.h"
 #include "sys/fd.h"
 
 enum {
@@ -105,6 +106,22 @@ daemon_end(struct daemon *d)
 		;
 	fd_fini(&d->pidfd);
 	d->pid = 0;
+}
+
+unsigned
+daemon_sweep(void)
+{
+	static struct sandbox_host host; /* too large for the stack */
+	struct err e;
+	unsigned n;
+
+	/* No sandbox is made: there is no program for one to start. What
+	 * cannot be removed now is removed by the next daemon. */
+	if (sandbox_host_init(&host, -1, &e) < 0)
+		return 0;
+	n = sandbox_sweep(&host);
+	sandbox_host_fini(&host);
+	return n;
 }
 
 void

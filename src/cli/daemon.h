@@ -43,6 +43,12 @@ int daemon_wait(struct daemon *d, int timeout_ms, int *status, struct err *e);
 /* Closes the lifeline and waits; kills what does not end. No daemon: no-op. */
 void daemon_end(struct daemon *d);
 
+/*
+ * After a daemon that did not end by itself: its sandboxes die with it, and
+ * this removes the cgroups that they leave. Returns how many.
+ */
+unsigned daemon_sweep(void);
+
 /* "was killed by signal 9", "ended with status 1". */
 void daemon_how(int status, char *text, size_t cap);
 

@@ -215,7 +215,7 @@ find_cgroup(const struct machine *m, struct doctor_finding *f)
 	(void)snprintf(f->found, sizeof(f->found), "%s%s%s%s%s",
 	    m->cgroup_kind == CGROUP_V2	      ? "v2: "
 		: m->cgroup_kind == CGROUP_V1 ? "v1: "
-					      : "none",
+					      : "none: ",
 	    there, missing[0] != '\0' && there[0] != '\0' ? "; " : "",
 	    missing[0] != '\0' ? "not writable: " : "", missing);
 	if (missing[0] == '\0')

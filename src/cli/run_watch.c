@@ -224,11 +224,10 @@ on_lost(struct run_watch *w, const struct err *why, struct err *e)
 		(void)poll(NULL, 0, RETRY_MS);
 		return 0;
 	}
-	*e = *why;
-	return err_add(e,
-	    "the daemon is gone; how run %s ended is in: "
-	    "paddock trace show %s%s",
-	    w->run, w->run, w->hint);
+	return err_set(e,
+	    "the daemon is gone (%.200s); how run %s ended is in: paddock "
+	    "trace show %s%s",
+	    why->text, w->run, w->run, w->hint);
 }
 
 static int
@@ -240,6 +239,7 @@ on_daemon_end(struct run_watch *w, struct err *e)
 	if (daemon_wait(w->daemon, -1, &status, e) < 0)
 		return -1;
 	daemon_how(status, how, sizeof(how));
+	(void)daemon_sweep();
 	return err_set(e,
 	    "the supervisor %s, and run %s with it; see: paddock trace show "
 	    "%s%s",
