@@ -66,7 +66,7 @@ void mcp_error(struct client *cl, uint16_t status, const struct rpc *m,
     __attribute__((format(printf, 5, 6)));
 /* -32022 with the versions that there are. */
 void mcp_error_version(
-    struct client *cl, const struct rpc *m, struct str requested);
+    struct client *cl, const struct rpc *m, struct str requested, bool modern);
 /* {"jsonrpc":"2.0","id":...,"result":{ ... is the caller's to close. */
 struct buf *mcp_result_begin(struct client *cl, const struct rpc *m);
 void mcp_server_info_put(struct buf *b);

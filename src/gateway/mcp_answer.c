@@ -33,15 +33,20 @@ mcp_error(struct client *cl, uint16_t status, const struct rpc *m,
 }
 
 void
-mcp_error_version(struct client *cl, const struct rpc *m, struct str requested)
+mcp_error_version(
+    struct client *cl, const struct rpc *m, struct str requested, bool modern)
 {
 	struct buf *b = message_begin(cl, m);
 
 	error_put(b, MCP_UNSUPPORTED_VERSION,
 	    STR("this protocol version is not spoken here"));
-	buf_add_str(b,
-	    STR(",\"data\":{\"supported\":[\"2026-07-28\",\"2025-11-25\","
-		"\"2025-06-18\",\"2025-03-26\"],\"requested\":"));
+	buf_add_str(b, STR(",\"data\":{\"supported\":[\"2026-07-28\""));
+	/* A modern request names its version itself: of the older ones there
+	 * are none that it could name. */
+	if (!modern)
+		buf_add_str(
+		    b, STR(",\"2025-11-25\",\"2025-06-18\",\"2025-03-26\""));
+	buf_add_str(b, STR("],\"requested\":"));
 	json_put_str(b, requested);
 	buf_add_str(b, STR("}}}"));
 	answer_json(cl, 400, buf_str(b));

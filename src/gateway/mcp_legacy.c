@@ -124,7 +124,7 @@ version_ok(struct client *cl, const struct rpc *m)
 	if (mcp_header(cl, STR("MCP-Protocol-Version"), &header) == 0 &&
 	    (header == NULL || mcp_is_legacy(*header)))
 		return true;
-	mcp_error_version(cl, m, *header);
+	mcp_error_version(cl, m, *header, false);
 	return false;
 }
 

@@ -79,7 +79,7 @@ envelope_check(struct client *cl, const struct rpc *m)
 		return -1;
 	}
 	if (!str_eq(json_str(version), MCP_MODERN)) {
-		mcp_error_version(cl, m, json_str(version));
+		mcp_error_version(cl, m, json_str(version), true);
 		return -1;
 	}
 	if (m->id != NULL &&
