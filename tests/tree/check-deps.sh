@@ -9,7 +9,13 @@ trap 'rm -rf "$copy"' EXIT
 fresh() {
 	rm -rf "$copy/src" "$copy/scripts"
 	mkdir "$copy/scripts"
-	cp -r "$root/src" "$copy/src"
+	# What git knows, as check-deps does; without git all of it.
+	if git -C "$root" ls-files -z src >"$copy/names" 2>/dev/null &&
+		[ -s "$copy/names" ]; then
+		tar -C "$root" --null -T "$copy/names" -cf - | tar -C "$copy" -xf -
+	else
+		cp -r "$root/src" "$copy/src"
+	fi
 	cp "$root/scripts/check-deps" "$root/scripts/deps.txt" "$copy/scripts"
 }
 
