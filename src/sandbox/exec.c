@@ -86,6 +86,13 @@ exec_main(int argc, char **argv)
 
 	if (r >= 0)
 		return r;
+	/* Where a standard stream is closed, the next descriptor opened would
+	 * take its place, and be handed to the command. */
+	do {
+		r = open("/dev/null", O_RDWR | O_CLOEXEC);
+	} while (r >= 0 && r < 3);
+	if (r >= 0)
+		(void)close(r);
 	fill_env(&o);
 	r = run(&o, &e);
 	if (r < 0) {
@@ -257,8 +264,7 @@ fill_env(struct options *o)
 	o->n_env = n;
 }
 
-/* The folder, and the path at which it is seen inside: the same as outside
- * where that does not hide what the sandbox itself needs. */
+/* The folder, and its path. */
 static int
 find_folder(const char *dir, char path[static PATH_MAX], int *fd, struct err *e)
 {
@@ -266,9 +272,6 @@ find_folder(const char *dir, char path[static PATH_MAX], int *fd, struct err *e)
 		"/boot" };
 	static const char *const whole[] = { "/", "/etc", "/usr", "/var",
 		"/run", "/dev", "/home" };
-	static const char *const taken[] = { "/usr", "/etc", "/dev", "/run",
-		"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
-		"/var/tmp" };
 
 	if (realpath(dir, path) == NULL)
 		return err_sys(e, "work folder %s", dir);
@@ -290,10 +293,6 @@ find_folder(const char *dir, char path[static PATH_MAX], int *fd, struct err *e)
 	*fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (*fd < 0)
 		return err_sys(e, "work folder %s", path);
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
-		if (is_below(path, taken[i]) || strcmp(path, "/tmp") == 0)
-			(void)str_copy(STR("/workspace"), path, PATH_MAX);
-	}
 	return 0;
 }
 
@@ -332,7 +331,7 @@ run(const struct options *o, struct err *e)
 	    sandbox_host_init(&host, self, e) < 0)
 		return -1;
 	spec.workspace_fd = folder;
-	spec.workspace_path = path;
+	spec.workspace_path = sandbox_path_for(path);
 
 	(void)sigemptyset(&mask);
 	(void)sigaddset(&mask, SIGINT);

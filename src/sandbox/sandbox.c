@@ -63,6 +63,7 @@ static const struct {
 };
 _Static_assert(sizeof(walls) / sizeof(walls[0]) == WALL_COUNT, "a name each");
 
+static bool path_is_free(const char *path);
 static int check_spec(const struct sandbox_spec *spec, struct err *e);
 static int check_limits(struct sandbox_limits *l, struct err *e);
 static int holds_all_ids(bool *all, struct err *e);
@@ -269,6 +270,12 @@ sandbox_sweep(const struct sandbox_host *h)
 }
 
 const char *
+sandbox_path_for(const char *host_path)
+{
+	return path_is_free(host_path) ? host_path : "/workspace";
+}
+
+const char *
 sandbox_wall_name(uint32_t wall)
 {
 	for (size_t i = 0; i < sizeof(walls) / sizeof(walls[0]); i++) {
@@ -298,16 +305,55 @@ sandbox_limit_name(enum sandbox_limit limit)
 	return "unknown";
 }
 
+/* Absolute, plain (a ".." would lead out while the root is built), and not
+ * where the sandbox has something of its own. */
+static bool
+path_is_free(const char *path)
+{
+	static const char *const taken[] = { "/usr", "/etc", "/dev", "/proc",
+		"/sys", "/run", "/bin", "/sbin", "/lib", "/lib32", "/lib64",
+		"/libx32", "/var/tmp" };
+
+	if (path[0] != '/' || path[1] == '\0' || strcmp(path, "/tmp") == 0 ||
+	    strcmp(path, "/var") == 0)
+		return false;
+	for (const char *p = path; *p != '\0'; p++) {
+		const char *part = p + 1;
+		size_t n = strcspn(part, "/");
+
+		if (*p == '/' &&
+		    (n == 0 || (n == 1 && part[0] == '.') ||
+			(n == 2 && part[0] == '.' && part[1] == '.')))
+			return false;
+	}
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		size_t n = strlen(taken[i]);
+
+		if (strncmp(path, taken[i], n) == 0 &&
+		    (path[n] == '/' || path[n] == '\0'))
+			return false;
+	}
+	return true;
+}
+
 static int
 check_spec(const struct sandbox_spec *s, struct err *e)
 {
 	if (s->argv == NULL || s->argv[0] == NULL || s->argv[0][0] == '\0')
 		return err_set(e, "no command");
-	if (s->workspace_path[0] != '/' || s->workspace_path[1] == '\0')
+	if (!path_is_free(s->workspace_path))
 		return err_set(e,
-		    "work folder inside: \"%s\" is no absolute "
-		    "path below /",
+		    "work folder inside: %s is taken, or no absolute path",
 		    s->workspace_path);
+	for (int i = 0; i < 3; i++) {
+		int fd = s->stdio[i];
+
+		if (fd >= 0 && fd < 3 && fd != i)
+			return err_set(e,
+			    "standard stream %d: descriptor %d is another's "
+			    "place",
+			    i, fd);
+	}
 	if (s->slot >= SANDBOX_SLOTS)
 		return err_set(
 		    e, "slot %u is over %d", s->slot, SANDBOX_SLOTS - 1);

@@ -100,10 +100,12 @@ struct sandbox_limits { /* 0 takes the default of sandbox_limits_default */
 struct sandbox_spec {
 	const char *const *argv; /* NULL at the end; argv[0] by PATH inside */
 	const char *const *envp; /* the whole environment inside */
-	int stdio[3]; /* descriptors; -1: /dev/null. No directories. */
+	/* Descriptors; -1: /dev/null. No directories or disks; below 3 only
+	 * in its own place. */
+	int stdio[3];
 
 	int workspace_fd; /* O_PATH directory, or -1: an empty /workspace */
-	const char *workspace_path; /* absolute: where it is mounted inside */
+	const char *workspace_path; /* inside, as by sandbox_path_for */
 	const char *chdir_path; /* absolute, inside; NULL: the workspace */
 	bool write_back; /* the folder itself, read-write, and no overlay */
 
@@ -216,6 +218,12 @@ void sandbox_fini(struct sandbox *sb);
  * how many sandboxes were removed.
  */
 unsigned sandbox_sweep(const struct sandbox_host *h);
+
+/*
+ * Where a folder of the host is best seen inside: at the same path, unless
+ * that would hide what a sandbox itself has there. Borrowed from the argument.
+ */
+const char *sandbox_path_for(const char *host_path);
 
 /* "mount_ns", "landlock_fs" ... for one bit; NULL when it is not a wall. */
 const char *sandbox_wall_name(uint32_t wall);

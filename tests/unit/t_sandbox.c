@@ -358,6 +358,46 @@ a_wall_that_is_required_and_missing_refuses_the_run(void **state)
 }
 
 static void
+a_work_folder_hides_nothing_and_leads_nowhere(void **state)
+{
+	static const struct {
+		const char *host, *inside;
+	} rows[] = {
+		{ "/home/ann/job", "/home/ann/job" },
+		{ "/tmp/job", "/tmp/job" },
+		{ "/usr.local", "/usr.local" },
+		{ "/tmp", "/workspace" },
+		{ "/", "/workspace" },
+		{ "", "/workspace" },
+		{ "job", "/workspace" },
+		{ "/usr/src", "/workspace" },
+		{ "/etc", "/workspace" },
+		{ "/run/paddock", "/workspace" },
+		{ "/a/../../etc", "/workspace" },
+		{ "/a/..", "/workspace" },
+		{ "/a/./b", "/workspace" },
+		{ "/a//b", "/workspace" },
+		{ "/a/", "/workspace" },
+		{ "/a/..b/.c", "/a/..b/.c" },
+	};
+	static const char *const argv[] = { "/bin/true", NULL };
+	struct sandbox_spec spec = spec_of(argv);
+	struct sandbox sb;
+	struct err e = {};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_string_equal(
+		    sandbox_path_for(rows[i].host), rows[i].inside);
+	spec.workspace_path = "/a/../../etc";
+	assert_int_equal(sandbox_start(&host, &spec, &sb, &e), -1);
+	spec.workspace_path = "/workspace";
+	spec.stdio[0] = 1;
+	assert_int_equal(sandbox_start(&host, &spec, &sb, &e), -1);
+	assert_non_null(strstr(e.text, "another's place"));
+}
+
+static void
 every_wall_and_limit_has_a_name(void **state)
 {
 	(void)state;
@@ -381,6 +421,7 @@ main(void)
 		cmocka_unit_test(a_signal_is_passed_on),
 		cmocka_unit_test(
 		    a_wall_that_is_required_and_missing_refuses_the_run),
+		cmocka_unit_test(a_work_folder_hides_nothing_and_leads_nowhere),
 		cmocka_unit_test(every_wall_and_limit_has_a_name),
 	};
 	const char *program = getenv("PADDOCK");
