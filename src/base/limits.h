@@ -174,6 +174,31 @@ enum {
 	BRIDGE_CLOSE_MS = 2 * 1000, /* for the answer to DELETE */
 };
 
+/* what PID 1 of a sandbox does for the gateway (sandbox/rpc.h) */
+enum {
+	/* Arguments and environment of one command, or two paths: three such
+	 * frames fit the default socket buffer. */
+	RPC_MAX_PAYLOAD_BYTES = 64 * 1024,
+	RPC_MAX_STRINGS = 4096, /* arguments and variables of one command */
+	RPC_MAX_BASE_ENV = 1024, /* variables of the sandbox itself */
+	RPC_MAX_FDS = 3, /* descriptors in one frame: standard streams */
+	RPC_TEXT_BYTES = 200, /* of an error: a path's end and a reason */
+	RPC_MAX_EXECS = 256, /* commands of one sandbox under way at once */
+	RPC_MAX_WORKERS = 32, /* file operations and the like, likewise */
+	/* Commands between their request and execve. That takes microseconds,
+	 * unless the file system hangs; memory is held for each. */
+	RPC_MAX_STARTING = 16,
+	/* All of them in use for so long: the file system does hang. */
+	RPC_START_STUCK_MS = 2000,
+	/* A worker for which nothing moves, neither file nor reader, ends. */
+	RPC_IDLE_MS = 60 * 1000,
+	RPC_CONNECT_MS = 10 * 1000, /* to a port inside */
+	RPC_MAX_DEPTH = 64, /* folders in folders: one open file for each */
+	RPC_MAX_ENTRIES = 100 * 1000, /* one listing: about 15 MiB of JSON */
+	RPC_MAX_PROCESSES = 10 * 1000, /* one listing */
+	RPC_COPY_BYTES = 64 * 1024, /* between file and pipe: a pipe's size */
+};
+
 /* world: the fake services of one run */
 enum {
 	WORLD_MAX_ROWS = 10 * 1000, /* of one section of a world document */
@@ -190,6 +215,31 @@ enum {
 	/* A document is larger in memory than as text: a tape, 24 bytes a
 	 * value, stands beside it. */
 	WORLD_MAX_PARSE_BYTES = 64 * 1024 * 1024,
+};
+
+/* images (image); a registry's largest images stay well below */
+enum {
+	IMAGE_MAX_ENTRIES = 1000 * 1000, /* of all layers together */
+	IMAGE_MAX_MB = 64 * 1024, /* content of all files together */
+	IMAGE_MAX_FILE_MB = 16 * 1024, /* one file, holes included */
+	IMAGE_MAX_PATH_BYTES = 4095, /* PATH_MAX without the NUL */
+	/* Directories below each other: a stack of descriptors is this deep
+	 * when a tree is removed. */
+	IMAGE_MAX_DEPTH = 128,
+	IMAGE_MAX_LAYERS = 128, /* Docker stops at 127 */
+	/* Bytes that come out for one that goes in, once IMAGE_RATIO_FREE_MB
+	 * have come out: real layers stay under 20, gzip ends at 1032. */
+	IMAGE_MAX_RATIO = 200,
+	IMAGE_RATIO_FREE_MB = 256,
+	IMAGE_MAX_INDEX_DEPTH = 4, /* an index in an index; two are in use */
+	IMAGE_MAX_DESCRIPTORS = 256, /* platforms of one image: under 40 */
+	IMAGE_MAX_STRINGS = 1024, /* variables, or words of a command */
+	IMAGE_MAX_NAME_BYTES = 255, /* registry, path and tag */
+	IMAGE_PLAN_BYTES = 64 * 1024 * 1024, /* tapes of all its JSON */
+	/* Of the process that unpacks: zstd's window is 128 MiB at most. */
+	IMAGE_UNPACK_MEMORY_MB = 1024,
+	IMAGE_UNPACK_CPU_S = 1800,
+	IMAGE_PROGRESS_MS = 1000, /* nothing is shown before, or more often */
 };
 
 /* store (group commit, EVIDENCE.md decision 4) */
