@@ -117,7 +117,8 @@ struct sandbox_spec {
 	uint16_t listen_port[SANDBOX_LISTENERS_MAX];
 	unsigned n_listen; /* with 0 the loopback interface stays down */
 
-	uint32_t required; /* walls; WALLS_ALWAYS is implied */
+	uint32_t required; /* walls; WALLS_ALWAYS is implied, and WALL_CPU
+			    * counts only with a limit of CPU */
 };
 
 /* What is found out once per process. */

@@ -106,7 +106,8 @@ cells_start(struct cells *c, const struct frame *f,
 	for (int i = 0; i < 3; i++)
 		spec.stdio[i] = f->fds[i];
 	spec.workspace_fd = folder ? f->fds[3] : -1;
-	spec.workspace_path = folder ? words[used - 2] : "/workspace";
+	spec.workspace_path =
+	    folder ? sandbox_path_for(words[used - 2]) : "/workspace";
 	spec.write_back = (m->flags & START_WRITE_BACK) != 0;
 	spec.limits = (struct sandbox_limits){
 		.memory_bytes = m->memory_bytes,

@@ -355,6 +355,11 @@ a_wall_that_is_required_and_missing_refuses_the_run(void **state)
 	assert_int_equal(sandbox_start(&host, &spec, &sb, &e), -1);
 	assert_non_null(strstr(e.text, host.root ? "user_ns" : "private_uid"));
 	assert_int_equal(groups(), 0);
+
+	/* A limit that is not asked for needs no wall. */
+	spec.required = WALL_CPU;
+	assert_int_equal(sandbox_start(&host, &spec, &sb, &e), 0);
+	sandbox_fini(&sb);
 }
 
 static void
