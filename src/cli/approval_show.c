@@ -33,6 +33,7 @@ approval_table(const struct term *t, const struct json *items, int64_t now_ns,
 	    6);
 	for (const struct json *a = json_first(items); a != NULL;
 	     a = json_next(items, a)) {
+		const struct json *detail = json_get(a, STR("detail"));
 		struct str state = json_str(json_get(a, STR("state")));
 		own_buf struct buf left = {}, args = {};
 
@@ -46,8 +47,8 @@ approval_table(const struct term *t, const struct json *items, int64_t now_ns,
 			    false },
 			{ json_str(json_get(a, STR("tool"))), TERM_PLAIN,
 			    false },
-			{ json_str(json_at(a, "detail", "risk", NULL)),
-			    TERM_PLAIN, false },
+			{ json_str(json_get(detail, STR("risk"))), TERM_PLAIN,
+			    false },
 			{ buf_str(&left), TERM_DIM, true },
 		    },
 		    6);

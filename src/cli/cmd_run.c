@@ -278,9 +278,14 @@ start_embedded(const struct client *c, struct daemon *d, struct err *e)
 static int
 stdio_open(struct err *e)
 {
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+	for (int want = STDIN_FILENO; want <= STDERR_FILENO; want++) {
+		int fd = want;
+
+		if (fcntl(want, F_GETFD) < 0)
+			fd = open("/dev/null", O_RDWR); /* the lowest free */
+		if (fd != want)
 			return err_sys(e, "open /dev/null");
+	}
 	return 0;
 }
 

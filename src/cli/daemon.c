@@ -171,7 +171,7 @@ wait_ready(int ready, const char *state, struct err *e)
 {
 	int64_t start_ns = clock_mono_ns();
 	bool said = false;
-	char line[LINE_BYTES];
+	char line[LINE_BYTES] = "";
 	size_t n = 0;
 
 	while (n < sizeof(line) - 1 && memchr(line, '\n', n) == NULL) {

@@ -68,7 +68,7 @@ doctor_findings(
 int
 doctor_admits(const struct machine *m, const struct policy *p, struct err *e)
 {
-	char missing[160] = "";
+	char missing[160] = "", groups[64] = "";
 
 	list_ns(m, false, NS_NEEDED, missing, sizeof(missing));
 	if (missing[0] != '\0')
@@ -80,12 +80,12 @@ doctor_admits(const struct machine *m, const struct policy *p, struct err *e)
 		    e, "no sandbox can be made here without seccomp");
 	if (!p->sandbox.limits_required)
 		return 0;
-	list_cgroup(m, false, missing, sizeof(missing));
-	if (missing[0] != '\0')
+	list_cgroup(m, false, groups, sizeof(groups));
+	if (groups[0] != '\0')
 		return err_set(e,
 		    "the policy requires limits kept by a cgroup, and none "
 		    "can be had for: %s",
-		    missing);
+		    groups);
 	return 0;
 }
 
@@ -147,8 +147,7 @@ find_namespaces(const struct machine *m, struct doctor_finding *f)
 		      "user.max_user_namespaces), or run as root";
 		return;
 	}
-	list_ns(m, false, NS_WISHED, missing, sizeof(missing));
-	if (missing[0] == '\0')
+	if (m->ns[MACHINE_NS_CGROUP] && m->ns[MACHINE_NS_TIME])
 		return;
 	f->state = DOCTOR_WEAKER;
 	f->effect = "a run can see the host's cgroup names or clock offsets";
