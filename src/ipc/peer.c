@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -98,10 +99,11 @@ peer_is_open(const struct peer *p)
 bool
 peer_at_end(const struct peer *p)
 {
-	char byte;
+	struct pollfd wait = { .fd = p->watch.fd };
 
+	/* POLLHUP comes unasked, also with frames left to read. poll(2) */
 	return !peer_is_open(p) ||
-	    recv(p->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	    (poll(&wait, 1, 0) == 1 && (wait.revents & POLLHUP) != 0);
 }
 
 int
