@@ -75,7 +75,7 @@ static int hear_built(struct sandbox *sb, struct err *e);
 static int take_listeners(struct sandbox *sb, struct msghdr *m, struct err *e);
 static int check_posture(
     const struct sandbox *sb, uint32_t required, struct err *e);
-static void hear_end(struct sandbox *sb, struct sandbox_end *end);
+static bool hear_end(struct sandbox *sb, struct sandbox_end *end);
 
 int
 sandbox_host_init(struct sandbox_host *h, int binary_fd, struct err *e)
@@ -218,6 +218,7 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 {
 	struct cgroup_usage used;
 	struct rusage times;
+	bool heard;
 	int status;
 
 	*end = (struct sandbox_end){};
@@ -241,8 +242,10 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 		end->kind = END_SIGNAL;
 		end->code = SIGKILL;
 	}
-	hear_end(sb, end);
+	heard = hear_end(sb, end);
 	cgroup_usage_read(&sb->cgroup, &used);
+	if (!heard && sb->killed_for == LIMIT_NONE && used.oom_kills == 0)
+		end->kind = END_LOST;
 	end->memory_max_bytes = used.memory_max_bytes;
 	end->oom_kills = used.oom_kills;
 	end->pids_refused = used.pids_refused;
@@ -600,16 +603,19 @@ check_posture(const struct sandbox *sb, uint32_t required, struct err *e)
 	return 0;
 }
 
-/* The last report, which lies in the socket since before the end. */
-static void
+/* The last report, which lies in the socket since before the end. False when
+ * there is none. */
+static bool
 hear_end(struct sandbox *sb, struct sandbox_end *end)
 {
 	struct control_report r;
+	bool heard = false;
 
 	while (recv(sb->control, &r, sizeof(r), MSG_DONTWAIT) ==
 	    (ssize_t)sizeof(r)) {
 		int status = (int)r.value;
 
+		heard |= r.kind != CONTROL_BUILT;
 		if (r.kind == CONTROL_NOT_STARTED || r.kind == CONTROL_FAILED) {
 			end->kind = END_NOT_STARTED;
 			end->code = status;
@@ -621,4 +627,5 @@ hear_end(struct sandbox *sb, struct sandbox_end *end)
 			end->code = WEXITSTATUS(status);
 		}
 	}
+	return heard;
 }

@@ -258,8 +258,9 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 		.cause =
 		    got < 0 ? CAUSE_LOST : cause_of(&end, cell->sb.killed_for),
 		.status = end.kind == END_EXIT ? (uint32_t)end.code
-		    : end.kind == END_SIGNAL   ? 128 + (uint32_t)end.code
-					       : 127,
+		    : end.kind == END_SIGNAL || end.kind == END_LOST
+		    ? 128 + (uint32_t)end.code
+		    : 127,
 	};
 	loop_timer_clear(c->loop, &cell->wall);
 	sandbox_fini(&cell->sb);
@@ -276,5 +277,7 @@ cause_of(const struct sandbox_end *end, enum sandbox_limit killed_for)
 		return CAUSE_KILLED;
 	if (end->limit == LIMIT_MEMORY)
 		return CAUSE_MEMORY;
+	if (end->kind == END_LOST)
+		return CAUSE_LOST;
 	return end->kind == END_NOT_STARTED ? CAUSE_NOT_STARTED : CAUSE_EXIT;
 }
