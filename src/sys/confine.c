@@ -62,9 +62,6 @@ enum {
 	SMALL_FILE = 2 * IPC_MAX_PAYLOAD_BYTES, /* a message's memfd */
 	WORLD_FILE = 512 * MIB, /* the database of one run */
 	NO_LIMIT = 0,
-	/* Brokers of all daemons of this machine have one uid: two threads
-	 * of each of a thousand. */
-	BROKER_TASKS = 2 * 1024,
 };
 
 static const struct row rows[CONFINE_ROLES] = {
