@@ -194,6 +194,8 @@ do_run_list(const struct request *q)
 		limit = 100;
 	begin_list(&out, "runs");
 	for (const struct run *r = broker.runs; r != NULL; r = r->next) {
+		if (r->state == RUN_CLOSED && !all)
+			continue;
 		add_item(&out);
 		run_write(&out, r);
 	}
