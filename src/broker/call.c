@@ -30,6 +30,7 @@ static void execute(struct run *r, struct call *c);
 static void to_world(struct run *r, struct call *c);
 static void finish(struct call *c, enum reply_kind kind, struct str result,
     bool wrote, const char *status);
+static void tell(struct call *c);
 static void answer(struct call *c);
 static void on_timeout(struct loop_timer *t);
 static bool has_tool(const struct run *r, struct str tool);
@@ -512,7 +513,10 @@ to_world(struct run *r, struct call *c)
 	    NULL, 0); /* a world that is gone ends its calls */
 }
 
-/* Records the end, and answers: at once, or when a write's end is on disk. */
+/*
+ * Records the end, and answers: when a write's end is on disk, else before, so
+ * that nobody waits for a record that may be lost with us anyway.
+ */
 static void
 finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
     const char *status)
@@ -532,6 +536,8 @@ finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	note_failure(r, c);
 	if (row != NULL && kind != REPLY_STOPPED)
 		policy_result_labels(row, str_of(c->tool), &r->labels);
+	if (!must_be_durable(c))
+		tell(c);
 
 	ev = record_of(r, EVENT_TOOL_FINISHED);
 	ev.step = c->step;
@@ -564,9 +570,9 @@ finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 		answer(c);
 }
 
-/* The last of a call: its run may close after this. */
+/* Once: who has been told does not ask any more. */
 static void
-answer(struct call *c)
+tell(struct call *c)
 {
 	static const uint32_t http[] = {
 		[REPLY_OK] = 200,
@@ -576,11 +582,20 @@ answer(struct call *c)
 		[REPLY_PENDING] = 202,
 		[REPLY_BAD] = 503,
 	};
+
+	reply(c->asker, c->kind, http[c->kind], buf_str(&c->result));
+	c->asker = 0;
+}
+
+/* The last of a call: its run may close after this. */
+static void
+answer(struct call *c)
+{
 	struct run *r = run_find(c->run);
 
 	if (c->approval != 0)
 		approval_finished(c->approval, c->kind, buf_str(&c->result));
-	reply(c->asker, c->kind, http[c->kind], buf_str(&c->result));
+	tell(c);
 	must(r != NULL && r->calls_open > 0);
 	r->calls_open--;
 	call_free(c);
