@@ -235,12 +235,11 @@ read_some(struct peer *p)
 		}
 
 		/* A frame has a head at least, so an empty one is the end. */
-		if (n == 0) {
+		if (n == 0)
 			drop(p, "end of file");
-			return;
-		}
-		take_frame(p, bytes, (size_t)n, fds, n_fds,
-		    (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0);
+		else
+			take_frame(p, bytes, (size_t)n, fds, n_fds,
+			    (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0);
 		for (size_t k = 0; k < n_fds; k++)
 			fd_fini(&fds[k]);
 	}
