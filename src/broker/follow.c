@@ -136,13 +136,20 @@ follow_gone(uint64_t call)
 void
 follow_gateway_lost(void)
 {
+	struct run *after;
+
 	while (broker.askers != NULL)
 		asker_free(broker.askers);
 	while (broker.streams != NULL)
 		stream_end(broker.streams);
-	for (struct run *r = broker.runs; r != NULL; r = r->next) {
+	for (struct run *r = broker.runs; r != NULL; r = after) {
+		after = r->next;
 		r->attached = 0;
-		r->open_call = 0;
+		/* Whoever opens it will never hear of its name. */
+		if (r->open_call != 0) {
+			r->open_call = 0;
+			run_stop(r, "client_gone", STR(""), true);
+		}
 	}
 }
 

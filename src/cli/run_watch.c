@@ -219,7 +219,9 @@ on_lost(struct run_watch *w, const struct err *why, struct err *e)
 	client_conn_fini(&w->wait);
 	if (w->lost_ns == 0)
 		w->lost_ns = now_ns;
-	if (now_ns - w->lost_ns < GIVE_UP_NS) {
+	/* The supervisor holds the socket, whichever role is away: where
+	 * nobody listens, none will. */
+	if (!client_down(why) && now_ns - w->lost_ns < GIVE_UP_NS) {
 		/* An answer that comes at once must not make this a loop. */
 		(void)poll(NULL, 0, RETRY_MS);
 		return 0;
