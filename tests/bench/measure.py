@@ -110,38 +110,6 @@ def bwrap(work):
     return argv + ['--bind', work, work, '--chdir', work, '/bin/true']
 
 
-def crun(build, work):
-    """A bundle with the same view, and the command that runs it."""
-    bundle = build / 'bench-crun'
-    (bundle / 'rootfs').mkdir(parents=True, exist_ok=True)
-    bind = {'type': 'none', 'options': ['bind', 'ro', 'nosuid', 'nodev']}
-    mounts = [
-        {'destination': '/proc', 'type': 'proc', 'source': 'proc'},
-        {'destination': '/dev', 'type': 'tmpfs', 'source': 'tmpfs',
-         'options': ['nosuid', 'mode=755']},
-        {'destination': '/tmp', 'type': 'tmpfs', 'source': 'tmpfs'},
-        {'destination': str(work), 'source': str(work), 'type': 'none',
-         'options': ['bind', 'rw', 'nosuid', 'nodev']},
-        {'destination': '/usr', 'source': '/usr', **bind},
-    ]
-    for name in ('bin', 'sbin', 'lib', 'lib64'):
-        mounts.append({'destination': f'/{name}', 'source': f'/{name}',
-                       **bind})
-    (bundle / 'config.json').write_text(json.dumps({
-        'ociVersion': '1.0.2',
-        'root': {'path': 'rootfs', 'readonly': False},
-        'process': {'cwd': str(work), 'args': ['/bin/true'],
-                    'env': ['PATH=/usr/bin:/bin'], 'noNewPrivileges': True,
-                    'user': {'uid': 0, 'gid': 0}},
-        'mounts': mounts,
-        'linux': {'namespaces': [{'type': t} for t in (
-            'mount', 'pid', 'network', 'ipc', 'uts')]},
-    }))
-    root = build / 'bench-crun-state'
-    return ['crun', '--root', root, '--cgroup-manager', 'disabled', 'run',
-            '--bundle', bundle, f'bench-{os.getpid()}']
-
-
 def starts(build, commands, work):
     """What bench_spawn measured of commands that took turns."""
     argv = [build / 'tests/bench/bench_spawn', '--runs', STARTS, '--json']
@@ -164,10 +132,6 @@ def sandbox(build, peers):
     if peers:
         made['`bwrap --unshare-all --die-with-parent`, same mounts'] = bwrap(
             str(work))
-        contained = crun(build, work)
-        with contextlib.suppress(Failed):
-            output(contained)
-            made['`crun run`, same mounts'] = contained
     rows = []
     for name, got in zip(made, starts(build, list(made.values()), work)):
         took, ratio = got['took'], got['ratio']
