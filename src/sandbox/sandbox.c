@@ -196,6 +196,39 @@ sandbox_signal(const struct sandbox *sb, int signo, struct err *e)
 	return 0;
 }
 
+int
+sandbox_rpc_renew(struct sandbox *sb, struct err *e)
+{
+	struct control_request r = {};
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {};
+	struct iovec part = { .iov_base = &r, .iov_len = sizeof(r) };
+	struct msghdr m = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	own_fd int outer = -1, inner = -1;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, "socketpair");
+	outer = pair[0];
+	inner = pair[1];
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(inner));
+	memcpy(CMSG_DATA(&control.head), &inner, sizeof(inner));
+	if (sendmsg(sb->control, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return err_sys(e, "give the sandbox an rpc socket");
+	fd_fini(&sb->rpc);
+	sb->rpc = fd_take(&outer);
+	return 0;
+}
+
 void
 sandbox_kill(struct sandbox *sb, enum sandbox_limit why)
 {
