@@ -31,6 +31,7 @@ struct sweep {
 static int step(struct sweep *s, struct err *e);
 static int enter(struct sweep *s, int dir, const char *name, struct err *e);
 static int leave(struct sweep *s, struct err *e);
+static int fail_open(const char *path, int flags, struct err *e);
 static int walk(int dir, const char *path, int flags, mode_t mode);
 
 int
@@ -81,13 +82,7 @@ tree_open(int dir, const char *path, int flags, mode_t mode, struct err *e)
 {
 	int fd = walk(dir, path, flags, mode);
 
-	if (fd >= 0)
-		return fd;
-	if (errno == ELOOP || (errno == ENOTDIR && (flags & O_DIRECTORY) != 0))
-		return err_set(e,
-		    "%.*s: a symbolic link or a file where a directory belongs",
-		    NAME_SHOWN, path);
-	return err_sys(e, "%.*s", NAME_SHOWN, path);
+	return fd >= 0 ? fd : fail_open(path, flags, e);
 }
 
 int
@@ -123,7 +118,7 @@ tree_parent(
 	if (fd >= 0)
 		return fd_take(&fd);
 	if (errno != ENOENT || !make)
-		return tree_open(dir, parent, O_PATH | O_DIRECTORY, 0, e);
+		return fail_open(parent, O_DIRECTORY, e);
 
 	/* Part by part, making what is missing. */
 	fd = tree_open(dir, "", O_PATH | O_DIRECTORY, 0, e);
@@ -254,6 +249,17 @@ leave(struct sweep *s, struct err *e)
 		AT_REMOVEDIR) < 0)
 		return err_sys(e, "remove %.*s", NAME_SHOWN, s->path);
 	return 0;
+}
+
+/* By errno. */
+static int
+fail_open(const char *path, int flags, struct err *e)
+{
+	if (errno == ELOOP || (errno == ENOTDIR && (flags & O_DIRECTORY) != 0))
+		return err_set(e,
+		    "%.*s: a symbolic link or a file where a directory belongs",
+		    NAME_SHOWN, path);
+	return err_sys(e, "%.*s", NAME_SHOWN, path);
 }
 
 static int
