@@ -145,6 +145,8 @@ enum {
 	/* Between the structured stop and the kill: the agent may read why, and
 	 * end by itself. */
 	RUN_STOP_GRACE_MS = 2000,
+	/* For a client to come back to its run after a gateway has died. */
+	RUN_ORPHAN_MS = 5000,
 	WORLD_TIMEOUT_MS = 30 * 1000, /* a tool's answer, unless it says less */
 	TOOLS_USED_MAX = 256, /* tools of a run whose retries are counted */
 	OUTPUT_KEEP_BYTES = 1024 * 1024, /* output kept of a detached run */

@@ -178,6 +178,29 @@ call_world_lost(void)
 }
 
 void
+call_supervisor_lost(void)
+{
+	struct call *next;
+	struct call *c = broker.durable_first;
+
+	broker.durable_first = NULL;
+	broker.durable_last = &broker.durable_first;
+	for (; c != NULL; c = next) {
+		next = c->next_durable;
+		if (c->finished)
+			wait_durable(c, c->wait_seq);
+		else
+			finish(c, REPLY_TOOL_ERROR,
+			    STR("{\"code\":\"not_begun\",\"error\":\"The run "
+				"ended before the call began.\","
+				"\"suggested_next_step\":\"Open another run."
+				"\"}"),
+			    false, "blocked");
+	}
+	call_world_lost();
+}
+
+void
 call_execute_approved(struct run *r, const struct approval *a)
 {
 	struct call *c = calloc(1, sizeof(*c));

@@ -52,6 +52,8 @@ void call_durable(uint64_t seq);
 void call_gone(uint64_t asker);
 /* The world is gone: what it was answering has no known end. */
 void call_world_lost(void);
+/* The supervisor is gone, and we end: every call that has begun ends now. */
+void call_supervisor_lost(void);
 
 /*
  * Executes what a person has approved: args as approved. Called once per

@@ -39,7 +39,7 @@ static void stream_end(struct stream *s);
 void
 follow_end(uint64_t call, uint64_t run, const struct json *args)
 {
-	const struct run *r = run_find(run);
+	struct run *r = run_find(run);
 	struct asker *a;
 	uint64_t ms = WAIT_MAX_MS;
 
@@ -50,6 +50,7 @@ follow_end(uint64_t call, uint64_t run, const struct json *args)
 		answer_run(call, run);
 		return;
 	}
+	loop_timer_clear(broker.loop, &r->orphan);
 	a = calloc(1, sizeof(*a));
 	must(a != NULL);
 	a->call = call;
@@ -144,6 +145,10 @@ follow_gateway_lost(void)
 		stream_end(broker.streams);
 	for (struct run *r = broker.runs; r != NULL; r = after) {
 		after = r->next;
+		/* Whoever holds it asks again at once, if it knows its name. */
+		if (r->attached != 0 && r->state != RUN_CLOSED)
+			loop_timer_set(broker.loop, &r->orphan,
+			    clock_mono_ns() + (int64_t)RUN_ORPHAN_MS * 1000000);
 		r->attached = 0;
 		/* Whoever opens it will never hear of its name. */
 		if (r->open_call != 0) {

@@ -188,6 +188,7 @@ on_supervisor_gone(struct peer *p, const char *why)
 {
 	(void)p;
 	log_warn("supervisor gone why=\"%s\"", why);
+	call_supervisor_lost();
 	for (struct run *r = broker.runs; r != NULL; r = r->next) {
 		struct msg_sandbox_exited m = { .run = r->id,
 			.cause = CAUSE_LOST };

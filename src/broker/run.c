@@ -225,6 +225,7 @@ run_close(struct run *r)
 	r->closed_ns = clock_utc_ns();
 	loop_timer_clear(broker.loop, &r->runtime);
 	loop_timer_clear(broker.loop, &r->grace);
+	loop_timer_clear(broker.loop, &r->orphan);
 
 	buf_printf(&body,
 	    "{\"cpu_ms\":%llu,\"exit_status\":%u,\"memory_peak_bytes\":%llu,"
@@ -324,6 +325,12 @@ run_on_grace(struct loop_timer *t)
 	end_now(LOOP_OF(t, struct run, grace));
 }
 
+void
+run_on_orphan(struct loop_timer *t)
+{
+	run_stop(LOOP_OF(t, struct run, orphan), "client_gone", STR(""), true);
+}
+
 /* The sandbox's end closes the run; without one there is nothing to await. */
 static void
 end_now(struct run *r)
@@ -358,6 +365,7 @@ free_run(struct run *r)
 	run_drop_start(r);
 	loop_timer_clear(broker.loop, &r->runtime);
 	loop_timer_clear(broker.loop, &r->grace);
+	loop_timer_clear(broker.loop, &r->orphan);
 	fd_fini(&r->door_fd);
 	fd_fini(&r->proxy_fd);
 	free(r->tools);

@@ -75,6 +75,7 @@ struct run {
 	uint32_t waiting; /* approvals that are pending */
 	struct loop_timer runtime; /* BUDGET_RUNTIME_MS */
 	struct loop_timer grace; /* between stop and kill */
+	struct loop_timer orphan; /* its client was lost and may come back */
 	char stop_reason[64];
 	struct buf stop_json; /* the structured stop, "" until then */
 	struct msg_sandbox_exited exited;

@@ -249,6 +249,7 @@ make(const struct caller *who, uint64_t call, struct policy *policy)
 	r->opened_mono_ns = clock_mono_ns();
 	r->runtime.on_time = run_on_runtime;
 	r->grace.on_time = run_on_grace;
+	r->orphan.on_time = run_on_orphan;
 	(void)snprintf(r->status, sizeof(r->status), "open");
 	r->next = broker.runs;
 	broker.runs = r;

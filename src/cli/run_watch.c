@@ -241,7 +241,6 @@ on_daemon_end(struct run_watch *w, struct err *e)
 	if (daemon_wait(w->daemon, -1, &status, e) < 0)
 		return -1;
 	daemon_how(status, how, sizeof(how));
-	(void)daemon_sweep();
 	return err_set(e,
 	    "the supervisor %s, and run %s with it; see: paddock trace show "
 	    "%s%s",
