@@ -40,6 +40,9 @@ init_main(char **argv, char **envp)
 		return 2;
 	if (serves && fd_cloexec(RPC_FD, true, &e) < 0)
 		return 2;
+	/* What the caller ignores is its own affair. */
+	for (int signo = 1; signo < NSIG; signo++)
+		(void)signal(signo, SIG_DFL); /* not for KILL and STOP */
 	(void)sigfillset(&all);
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return 2;

@@ -251,7 +251,7 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 {
 	struct cgroup_usage used;
 	struct rusage times;
-	bool heard;
+	bool heard, served;
 	int status;
 
 	*end = (struct sandbox_end){};
@@ -270,14 +270,15 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 	sb->pid = 0;
 	fd_fini(&sb->pidfd);
 
-	/* Without a report PID 1 itself was killed, or had no command. */
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		end->kind = END_SIGNAL;
-		end->code = SIGKILL;
-	}
+	/* Without a report PID 1 itself was killed, or had nothing to say: it
+	 * served (spec.rpc), and its caller went away. */
+	served = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	end->kind = served ? END_EXIT : END_SIGNAL;
+	end->code = served ? 0 : SIGKILL;
 	heard = hear_end(sb, end);
 	cgroup_usage_read(&sb->cgroup, &used);
-	if (!heard && sb->killed_for == LIMIT_NONE && used.oom_kills == 0)
+	if (!heard && !served && sb->killed_for == LIMIT_NONE &&
+	    used.oom_kills == 0)
 		end->kind = END_LOST;
 	end->memory_max_bytes = used.memory_max_bytes;
 	end->oom_kills = used.oom_kills;

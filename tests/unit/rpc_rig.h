@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -120,11 +121,7 @@ hear(uint64_t id, enum rpc_reply_kind kind, int fds[RPC_MAX_FDS])
 		for (int i = 0; i < KEPT_MAX; i++) {
 			struct kept *k = &kept[i];
 
-			if (!k->used)
-				continue;
-			if (k->r.id != id)
-				continue;
-			if (k->r.kind != kind)
+			if (!k->used || k->r.id != id || k->r.kind != kind)
 				continue;
 			k->used = false;
 			for (int f = 0; f < RPC_MAX_FDS; f++) {
@@ -141,12 +138,10 @@ hear(uint64_t id, enum rpc_reply_kind kind, int fds[RPC_MAX_FDS])
 			fail_msg("%s", e.text);
 		if (r == 0)
 			continue;
-		if (got.id == id && got.kind != kind)
-			print_message("kind %u error %u: %s\n", got.kind,
-			    got.error, got.text);
 		/* What never comes is told at once. */
-		assert_false(got.id == id && got.kind == RPC_FAILED &&
-		    kind != RPC_FAILED);
+		if (got.id == id && got.kind == RPC_FAILED &&
+		    kind != RPC_FAILED)
+			fail_msg("failed: %s", got.text);
 		for (int i = 0; i < KEPT_MAX && free_at < 0; i++)
 			free_at = kept[i].used ? -1 : i;
 		assert_true(free_at >= 0);
@@ -278,6 +273,17 @@ put(struct rpc_request q, const char *path, const char *text, size_t n)
 	return hear(id, RPC_DONE, NULL);
 }
 
+/* A copy of the program, while there is one. */
+static char copy[] = "/tmp/paddock-t-rpc-XXXXXX";
+static pid_t copy_owner;
+
+static void
+rig_close(void)
+{
+	if (copy_owner == getpid())
+		(void)unlink(copy);
+}
+
 /*
  * Finds the program, and, when told "rootless", becomes an ordinary user. The
  * exit status, or -1 to go on.
@@ -286,7 +292,6 @@ static int
 rig_open(int argc, char **argv)
 {
 	const char *program = getenv("PADDOCK");
-	static char copy[] = "/tmp/paddock-t-rpc-XXXXXX";
 	own_buf struct buf bytes = { .max = 64 << 20 };
 	struct err e = {};
 	int binary, fd;
@@ -305,13 +310,18 @@ rig_open(int argc, char **argv)
 		    fd_write_all(fd, bytes.p, bytes.n, &e) < 0 ||
 		    fchmod(fd, 0755) < 0)
 			return 1;
+		if (fchown(fd, NOBODY, NOBODY) < 0)
+			return 1;
+		copy_owner = getpid();
 		(void)close(fd);
 		(void)close(binary);
 		binary = open(copy, O_PATH | O_CLOEXEC);
 		if (setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-		    setresuid(NOBODY, NOBODY, NOBODY) < 0)
-			return 1;
+		    setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
+		    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+			return 1; /* the last gives /proc/self back */
 	}
+	(void)atexit(rig_close);
 	if (binary < 0 || sandbox_host_init(&host, binary, &e) < 0) {
 		(void)fprintf(stderr, "%s: %s\n", program, e.text);
 		return 1;
