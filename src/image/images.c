@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct found {
 
 static int open_dir(
     struct images *s, const char *state_dir, bool make, struct err *e);
+static int make_dirs(const char *dir, struct err *e);
 static int sweep(const struct images *s, struct err *e);
 static int read_names(
     struct images_index *x, const struct json *v, struct err *e);
@@ -356,8 +358,8 @@ open_dir(struct images *s, const char *state_dir, bool make, struct err *e)
 	own_fd int state = -1;
 
 	*s = (struct images){ -1, -1 };
-	if (make && mkdir(state_dir, 0700) < 0 && errno != EEXIST)
-		return err_sys(e, "mkdir %s", state_dir);
+	if (make && make_dirs(state_dir, e) < 0)
+		return -1;
 	state = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (state < 0 && errno == ENOENT)
 		return 0;
@@ -370,6 +372,28 @@ open_dir(struct images *s, const char *state_dir, bool make, struct err *e)
 	if (s->dir < 0 && (make || errno != ENOENT))
 		return err_sys(e, "open %s/" DIR_NAME, state_dir);
 	return 0;
+}
+
+/* mkdir -p, mode 0700 for what is new. */
+static int
+make_dirs(const char *dir, struct err *e)
+{
+	char path[PATH_MAX];
+
+	if (str_copy(str_of(dir), path, sizeof(path)) < 0 || path[0] == '\0')
+		return err_set(e, "the state directory: no path, or too long");
+	for (char *p = path + 1;; p++) {
+		char c = *p;
+
+		if (c != '/' && c != '\0')
+			continue;
+		*p = '\0';
+		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+			return err_sys(e, "mkdir %s", path);
+		*p = c;
+		if (c == '\0')
+			return 0;
+	}
 }
 
 /* With the lock held, nothing that is half done is anybody's. */
