@@ -82,7 +82,7 @@ box_close(void)
 }
 
 /* PID 1 is there and answers. */
-static bool
+__attribute__((unused)) static bool
 box_is_alive(void)
 {
 	struct pollfd wait = { .fd = box.pidfd, .events = POLLIN };
