@@ -180,16 +180,13 @@ cgroup_sweep(const struct cgroup_place *p)
 
 		if (owner_lives(p, d->d_name))
 			continue;
-		/* Whoever is left in one keeps it: rmdir fails then. The
-		 * first goes last, so that a name is never lost. */
+		/* Its sandboxes may be dying this moment; whoever is left in
+		 * one after that keeps it. The first directory goes last, so
+		 * that a name is never lost. */
 		for (int c = CGROUP_CONTROLLERS - 1; c >= first; c--) {
-			char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
-
 			if (!p->has[c] || (c > first && p->kind == CGROUP_V2))
 				continue;
-			(void)snprintf(path, sizeof(path), "%s/%.*s", p->dir[c],
-			    CGROUP_NAME_MAX, d->d_name);
-			gone &= rmdir(path) == 0 || errno == ENOENT;
+			gone &= remove_dir(p->dir[c], d->d_name);
 		}
 		removed += gone;
 	}
