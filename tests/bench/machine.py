@@ -154,7 +154,7 @@ def us(value):
     return f'{value:,.0f}' if value >= 100 else f'{value:.1f}'
 
 
-def publish(name, text, command):
+def publish(name, text, command, load):
     """Puts what was measured into its place in the document."""
     begin, end = f'<!-- measured: {name} -->', f'<!-- end: {name} -->'
     doc = DOC.read_text(encoding='utf-8')
@@ -163,6 +163,6 @@ def publish(name, text, command):
     if not found or not found_end:
         raise Failed(f'{DOC} has no place for {name}')
     when = time.strftime('%Y-%m-%d', time.gmtime())
-    DOC.write_text(f'{before}{begin}\n\n{text}\n\n{when}, {describe()};'
-                   f' `{command}`.\n\n{end}{after}', encoding='utf-8')
+    DOC.write_text(f'{before}{begin}\n\n{text}\n\n{when}, {describe()},'
+                   f' load {load:.1f} before; `{command}`.\n\n{end}{after}', encoding='utf-8')
     print(f'\n{text}')

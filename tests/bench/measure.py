@@ -171,7 +171,8 @@ def main(argv):
     try:
         for name in names:
             command = f'scripts/bench {name}{" --peers" if peers else ""}'
-            publish(name, MEASURES[name](build, peers), command)
+            load = os.getloadavg()[0]
+            publish(name, MEASURES[name](build, peers), command, load)
     except Failed as e:
         print(f'error: {e}', file=sys.stderr)
         return 1
