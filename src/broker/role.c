@@ -253,7 +253,9 @@ on_wire(const struct frame *f)
 		log_error("link to %s why=\"%s\"", role_name(p->other), e.text);
 		return;
 	}
-	if (p != &broker.world)
+	if (p == &broker.world)
+		run_world_back();
+	else
 		run_doors_again(p);
 }
 

@@ -369,6 +369,7 @@ free_run(struct run *r)
 	fd_fini(&r->door_fd);
 	fd_fini(&r->proxy_fd);
 	free(r->tools);
+	buf_fini(&r->world);
 	buf_fini(&r->listed);
 	buf_fini(&r->stop_json);
 	free(r->uses);

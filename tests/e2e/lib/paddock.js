@@ -34,6 +34,9 @@ for (const name of ['paddock', 'paddockd'])
 		path.join(scratch, 'bin', name));
 export const paddock = path.join(scratch, 'bin/paddock');
 
+// Whatever names no state of its own must not find the machine's.
+process.env.PADDOCK_STATE = path.join(scratch, 'nobody');
+
 const running = new Set();
 
 after(async () => {
