@@ -34,6 +34,7 @@ struct call {
 	int64_t started_ns; /* monotonic */
 	uint64_t wait_seq; /* goes on when this record is on disk */
 	bool finished; /* the world has answered */
+	bool unrecorded; /* its records did not get into the store */
 	enum reply_kind kind; /* of the answer */
 	struct buf result;
 	struct loop_timer timeout;
