@@ -46,6 +46,7 @@ static int show(
     struct listing *l, const char *name, size_t path_n, struct err *e);
 static int descend(
     struct listing *l, const char *name, size_t path_n, struct err *e);
+static void add_skipped(struct listing *l, const char *why);
 static void add_entry(struct buf *b, int dir, const char *name,
     const char *shown, const struct stat *st);
 static const char *type_name(mode_t mode);
@@ -167,8 +168,9 @@ walk(struct listing *l, struct err *e)
 		n = snprintf(l->path + at->path_n, sizeof(l->path) - at->path_n,
 		    "%s%s", at->path_n > 0 ? "/" : "", d->d_name);
 		if (n < 0 || (size_t)n >= sizeof(l->path) - at->path_n) {
-			errno = ENAMETOOLONG;
-			return err_sys(e, "below %s", l->w->path);
+			l->path[at->path_n] = '\0'; /* too long to be named */
+			add_skipped(l, "depth");
+			continue;
 		}
 		if (show(l, d->d_name, at->path_n + (size_t)n, e) < 0)
 			return -1;
@@ -213,9 +215,7 @@ descend(struct listing *l, const char *name, size_t path_n, struct err *e)
 			O_CLOEXEC);
 	}
 	if (fd < 0) {
-		buf_printf(&l->lines, "{\"truncated\":\"%s\",", why);
-		work_add_text(&l->lines, "name", l->path);
-		buf_add_c(&l->lines, "}\n");
+		add_skipped(l, why);
 		return 0;
 	}
 	next = &l->levels[l->depth];
@@ -226,6 +226,15 @@ descend(struct listing *l, const char *name, size_t path_n, struct err *e)
 	next->path_n = path_n;
 	l->depth++;
 	return 0;
+}
+
+/* What lies in the folder l->path, or part of it, is not listed. */
+static void
+add_skipped(struct listing *l, const char *why)
+{
+	buf_printf(&l->lines, "{\"truncated\":\"%s\",", why);
+	work_add_text(&l->lines, "name", l->path);
+	buf_add_c(&l->lines, "}\n");
 }
 
 static void

@@ -158,8 +158,8 @@ static void
 a_terminal_has_its_size_and_can_be_resized(void **state)
 {
 	const char *const strings[] = { "", "sh", "-c",
-		"stty size; trap 'stty size; exit 3' WINCH; echo ready; "
-		"while :; do sleep 0.05; done" };
+		("stty size; trap 'stty size; exit 3' WINCH; echo ready; "
+		 "while :; do sleep 0.05; done") };
 	struct rpc_request q = { .kind = RPC_EXEC,
 		.flags = RPC_EXEC_TTY,
 		.argc = 3,
@@ -273,6 +273,8 @@ orphans_are_reaped_and_pid_1_is_out_of_reach(void **state)
 	    1 << 8);
 	assert_non_null(strstr(buf_c(&out), "none\n"));
 	assert_null(strstr(buf_c(&out), "PATH="));
+	if ((box.posture & WALL_LANDLOCK_SCOPE) != 0)
+		assert_non_null(strstr(buf_c(&out), "not permitted"));
 	assert_true(box_is_alive());
 	box_close();
 }
