@@ -1,7 +1,7 @@
 #include "image/digest.h"
 
 #include <openssl/evp.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "base/must.h"
 
@@ -44,8 +44,10 @@ digest_end(struct digest *d)
 void
 digest_text(const struct hash *h, char out[static DIGEST_TEXT_BYTES])
 {
-	memcpy(out, "sha256:", 7);
-	hash_hex(h, out + 7);
+	char hex[HASH_HEX_BYTES];
+
+	hash_hex(h, hex);
+	(void)snprintf(out, DIGEST_TEXT_BYTES, "sha256:%s", hex);
 }
 
 int

@@ -19,8 +19,6 @@
 #include "sys/fd.h"
 
 #define DIR_NAME "images"
-#define INDEX "index.json"
-#define INDEX_NEW "tmp-index.json"
 #define RECORD "image.json"
 #define TMP "tmp-"
 #define PREFIX "sha256-"
@@ -35,12 +33,6 @@ static int open_dir(
     struct images *s, const char *state_dir, bool make, struct err *e);
 static int make_dirs(const char *dir, struct err *e);
 static int sweep(const struct images *s, struct err *e);
-static int read_names(
-    struct images_index *x, const struct json *v, struct err *e);
-static int write_index(
-    const struct images *s, const struct images_index *x, struct err *e);
-static int replace_file(
-    int dir, const char *tmp, const char *name, struct buf *b, struct err *e);
 static int on_found(void *arg, const struct hash *digest, struct err *e);
 static int read_record(struct image *i, struct err *e);
 static int remove_image(
@@ -79,66 +71,13 @@ images_fini(struct images *s)
 	fd_fini(&s->dir);
 }
 
-int
-images_index_read(const struct images *s, struct images_index *x, struct err *e)
-{
-	own_buf struct buf text = { .max = JSON_MAX_BYTES + 1 };
-	own_arena struct arena a = { .max_bytes = IMAGE_PLAN_BYTES };
-	own_fd int fd = -1;
-	const struct json *v;
-
-	*x = (struct images_index){};
-	if (s->dir < 0)
-		return 0;
-	fd = tree_open_file(s->dir, INDEX, e);
-	if (fd < 0)
-		return e->sys == ENOENT ? 0 : err_add(e, "the image store");
-	if (fd_read_all(fd, &text, JSON_MAX_BYTES, e) < 0)
-		return err_add(e, "images/" INDEX);
-	v = json_parse(buf_str(&text), NULL, &a, e, NULL);
-	if (v == NULL || read_names(x, json_get(v, STR("images")), e) < 0)
-		return err_add(e, "images/" INDEX);
-	return 0;
-}
-
-void
-images_index_fini(struct images_index *x)
-{
-	free(x->names);
-	*x = (struct images_index){};
-}
-
-int
-images_set_name(const struct images *s, const char *name,
-    const struct hash *digest, struct err *e)
-{
-	own_index struct images_index x = {};
-	size_t i = 0;
-
-	if (images_index_read(s, &x, e) < 0)
-		return -1;
-	while (i < x.n && strcmp(x.names[i].name, name) != 0)
-		i++;
-	if (i == x.n) {
-		struct images_name *more =
-		    realloc(x.names, (x.n + 1) * sizeof(*more));
-
-		if (more == NULL)
-			return err_set(e, "the names of images: out of memory");
-		x.names = more;
-		x.names[x.n++] = (struct images_name){};
-		(void)str_copy(str_of(name), x.names[i].name,
-		    sizeof(x.names[i].name)); /* it was parsed: it fits */
-	}
-	x.names[i].digest = *digest;
-	return write_index(s, &x, e);
-}
-
 void
 images_dir_name(const struct hash *h, char out[static IMAGES_DIR_BYTES])
 {
-	memcpy(out, PREFIX, strlen(PREFIX));
-	hash_hex(h, out + strlen(PREFIX));
+	char hex[HASH_HEX_BYTES];
+
+	hash_hex(h, hex);
+	(void)snprintf(out, IMAGES_DIR_BYTES, PREFIX "%s", hex);
 }
 
 bool
@@ -324,7 +263,7 @@ images_remove(const struct images *s, struct str name, struct hash *digest,
 	 * way round. */
 	if (*gone && remove_image(s, digest, e) < 0)
 		return -1;
-	return write_index(s, &x, e);
+	return images_index_write(s, &x, e);
 }
 
 int
@@ -349,7 +288,7 @@ images_record(int dir, const struct hash *digest, const char *form,
 	    ",\"mounts\":%" PRIu64 "}}\n",
 	    count->special, count->setid, count->caps, count->xattrs,
 	    count->mounts);
-	return replace_file(dir, "tmp-" RECORD, RECORD, &b, e);
+	return tree_replace_file(dir, RECORD, &b, e);
 }
 
 static int
@@ -366,6 +305,7 @@ open_dir(struct images *s, const char *state_dir, bool make, struct err *e)
 	if (state < 0)
 		return err_sys(e, "open %s", state_dir);
 	if (make && mkdirat(state, DIR_NAME, 0700) < 0 && errno != EEXIST)
+		/* cppcheck-suppress resourceLeak ; own_fd closes it */
 		return err_sys(e, "mkdir %s/" DIR_NAME, state_dir);
 	s->dir = openat(
 	    state, DIR_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -414,65 +354,6 @@ sweep(const struct images *s, struct err *e)
 			r = tree_remove(s->dir, x->d_name, e);
 	(void)closedir(d); /* read only */
 	return r;
-}
-
-static int
-read_names(struct images_index *x, const struct json *v, struct err *e)
-{
-	if (!json_is(v, JSON_ARRAY))
-		return err_set(e, "no list of images");
-	x->names = calloc(v->n > 0 ? v->n : 1, sizeof(*x->names));
-	if (x->names == NULL)
-		return err_set(e, "out of memory");
-	for (const struct json *i = json_first(v); i != NULL;
-	     i = json_next(v, i)) {
-		struct images_name *n = &x->names[x->n++];
-
-		if (image_name_parse(
-			json_str(json_get(i, STR("name"))), n->name, e) < 0 ||
-		    digest_parse(json_str(json_get(i, STR("digest"))),
-			&n->digest, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int
-write_index(const struct images *s, const struct images_index *x, struct err *e)
-{
-	own_buf struct buf b = {};
-
-	buf_add_c(&b, "{\"version\":1,\"images\":[");
-	for (size_t i = 0; i < x->n; i++) {
-		char text[DIGEST_TEXT_BYTES];
-
-		digest_text(&x->names[i].digest, text);
-		buf_printf(&b, "%s\n{\"name\":\"%s\",\"digest\":\"%s\"}",
-		    i > 0 ? "," : "", x->names[i].name, text);
-	}
-	buf_add_c(&b, "\n]}\n");
-	return replace_file(s->dir, INDEX_NEW, INDEX, &b, e);
-}
-
-/* Either the old content or the new, whenever the machine stops. */
-static int
-replace_file(
-    int dir, const char *tmp, const char *name, struct buf *b, struct err *e)
-{
-	own_fd int fd = -1;
-
-	if (b->failed)
-		return err_set(e, "%s: out of memory", name);
-	if (unlinkat(dir, tmp, 0) < 0 && errno != ENOENT)
-		return err_sys(e, "remove %s", tmp);
-	fd = tree_open(dir, tmp, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
-	if (fd < 0 || fd_write_all(fd, b->p, b->n, e) < 0)
-		return err_add(e, "write %s", name);
-	if (fsync(fd) < 0)
-		return err_sys(e, "fsync %s", name);
-	if (renameat(dir, tmp, dir, name) < 0)
-		return err_sys(e, "rename %s", name);
-	return sync_dir(dir, e);
 }
 
 static int

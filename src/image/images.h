@@ -60,6 +60,8 @@ void images_fini(struct images *s);
 
 int images_index_read(
     const struct images *s, struct images_index *x, struct err *e);
+int images_index_write(
+    const struct images *s, const struct images_index *x, struct err *e);
 void images_index_fini(struct images_index *x);
 /* name is digest's from now on, and no other's. */
 int images_set_name(const struct images *s, const char *name,

@@ -127,6 +127,7 @@ from_source(struct work *w, struct err *e)
 	if (source < 0)
 		return err_sys(e, "open");
 	if (fstat(source, &st) < 0)
+		/* cppcheck-suppress resourceLeak ; own_fd closes it */
 		return err_sys(e, "fstat");
 	if (S_ISDIR(st.st_mode)) {
 		form = plan_form(source);
@@ -135,6 +136,7 @@ from_source(struct work *w, struct err *e)
 		return from_layout(w, source, form, e);
 	}
 	if (!S_ISREG(st.st_mode))
+		/* cppcheck-suppress resourceLeak ; own_fd closes it */
 		return err_set(e, "neither a file nor a directory");
 	if (stage(w, source, &staged, e) < 0)
 		return -1;

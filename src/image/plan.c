@@ -118,7 +118,8 @@ plan_config(struct plan *p, const struct json *v, struct err *e)
 {
 	struct str os = json_str(json_get(v, STR("os")));
 	struct str arch = json_str(json_get(v, STR("architecture")));
-	const struct json *ids = json_at(v, "rootfs", "diff_ids", NULL);
+	const struct json *ids =
+	    json_get(json_get(v, STR("rootfs")), STR("diff_ids"));
 	size_t i = 0;
 
 	if (!str_eq_c(os, "linux") || !str_eq_c(arch, plan_architecture()))

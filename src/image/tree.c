@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -99,6 +101,29 @@ tree_open_file(int dir, const char *path, struct err *e)
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, "%.*s: not a regular file", NAME_SHOWN, path);
 	return fd_take(&fd);
+}
+
+int
+tree_replace_file(int dir, const char *name, struct buf *b, struct err *e)
+{
+	char tmp[NAME_MAX + 1];
+	own_fd int fd = -1;
+
+	if (b->failed)
+		return err_set(e, "%s: out of memory", name);
+	(void)snprintf(tmp, sizeof(tmp), "tmp-%s", name);
+	if (unlinkat(dir, tmp, 0) < 0 && errno != ENOENT)
+		return err_sys(e, "remove %s", tmp);
+	fd = tree_open(dir, tmp, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
+	if (fd < 0 || fd_write_all(fd, b->p, b->n, e) < 0)
+		return err_add(e, "write %s", name);
+	if (fsync(fd) < 0)
+		return err_sys(e, "fsync %s", name);
+	if (renameat(dir, tmp, dir, name) < 0)
+		return err_sys(e, "rename %s", name);
+	if (fsync(dir) < 0)
+		return err_sys(e, "fsync the directory of %s", name);
+	return 0;
 }
 
 int
@@ -227,6 +252,7 @@ enter(struct sweep *s, int dir, const char *name, struct err *e)
 		return err_sys(e, "remove %.*s", NAME_SHOWN, s->path);
 	(void)fd_take(&fd); /* closedir() closes it */
 	s->levels[s->n++] = (struct level){ d, s->path_n };
+	/* cppcheck-suppress resourceLeak ; leave() closes it */
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/str.h"
@@ -30,6 +31,12 @@ int tree_open(int dir, const char *path, int flags, mode_t mode, struct err *e);
 
 /* A regular file for reading, all of it beneath dir; -1 for all else. */
 int tree_open_file(int dir, const char *path, struct err *e);
+
+/*
+ * Writes the file name, by way of tmp-NAME: whenever the machine stops, it has
+ * either its old content or the new.
+ */
+int tree_replace_file(int dir, const char *name, struct buf *b, struct err *e);
 
 /*
  * The directory that path's last part belongs into, as an O_PATH descriptor;

@@ -277,9 +277,11 @@ put_file(struct run *r, struct archive_entry *ae, int parent, const char *leaf,
 	if (size < 0 || (uint64_t)size > r->limits->file_bytes)
 		return err_set(e, "larger than %llu bytes, the limit",
 		    (unsigned long long)r->limits->file_bytes);
-	if (tree_remove(parent, leaf, e) < 0)
-		return -1;
 	fd = tree_open(parent, leaf, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
+	/* Most names are new; what is there makes room. */
+	if (fd < 0 && e->sys == EEXIST && tree_remove(parent, leaf, e) == 0)
+		fd = tree_open(
+		    parent, leaf, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
 	if (fd < 0)
 		return -1;
 	if (copy_data(r, fd, (uint64_t)size, e) < 0)
@@ -342,6 +344,8 @@ put_link(struct run *r, const char *target, int parent, const char *leaf,
 static int
 copy_data(struct run *r, int fd, uint64_t size, struct err *e)
 {
+	uint64_t end = 0;
+
 	for (;;) {
 		const void *p;
 		size_t n;
@@ -362,8 +366,10 @@ copy_data(struct run *r, int fd, uint64_t size, struct err *e)
 		r->count->bytes += n;
 		if (write_at(fd, p, n, at, e) < 0)
 			return -1;
+		end = (uint64_t)at + n;
 	}
-	if (ftruncate(fd, (off_t)size) < 0)
+	/* A hole at the end. */
+	if (end != size && ftruncate(fd, (off_t)size) < 0)
 		return err_sys(e, "set the size");
 	return 0;
 }
