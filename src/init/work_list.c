@@ -86,6 +86,7 @@ work_ls(const struct work *w, struct err *e)
 	static struct listing l;
 	own_fd int top =
 	    open(w->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+	int r;
 
 	l.w = w;
 	if (top < 0)
@@ -95,9 +96,13 @@ work_ls(const struct work *w, struct err *e)
 		return err_sys(e, "open %s", w->path);
 	(void)fd_take(&top); /* the stream has it now */
 	l.depth = 1;
-	if (walk(&l, e) < 0)
-		return -1;
-	return work_put_lines(w, &l.lines, e);
+	r = walk(&l, e);
+	if (r == 0)
+		r = work_put_lines(w, &l.lines, e);
+	while (l.depth > 0)
+		(void)closedir(l.levels[--l.depth].dir);
+	buf_fini(&l.lines);
+	return r;
 }
 
 int
@@ -139,8 +144,7 @@ work_processes(const struct work *w, struct err *e)
 	return r < 0 ? r : work_put_lines(w, &lines, e);
 }
 
-/* Depth first, never through a link. The process ends after it, so that what
- * is open when it fails does not matter. */
+/* Depth first, never through a link. */
 static int
 walk(struct listing *l, struct err *e)
 {

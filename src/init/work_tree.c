@@ -22,9 +22,16 @@ struct level {
 	char name[NAME_MAX + 1];
 };
 
+struct removal {
+	size_t depth;
+	struct level levels[RPC_MAX_DEPTH];
+};
+
 static int make_parents(const struct work *w, struct err *e);
 static int remove_tree(const struct work *w, struct err *e);
-static int enter(struct level *l, int parent, const char *name, struct err *e);
+static int remove_next(struct removal *r, const char *path, struct err *e);
+static int enter(
+    struct removal *r, int parent, const char *name, struct err *e);
 
 int
 work_mkdir(const struct work *w, struct err *e)
@@ -94,61 +101,68 @@ make_parents(const struct work *w, struct err *e)
 	return 0;
 }
 
-/*
- * Depth first, never through a link: each directory is opened from the one
- * above. This process ends after it, so directories left open do not matter.
- */
+/* Depth first, never through a link: each directory is opened from the one
+ * above. */
 static int
 remove_tree(const struct work *w, struct err *e)
 {
-	static struct level levels[RPC_MAX_DEPTH];
-	size_t depth = 1;
+	static struct removal r;
+	int done;
 
-	if (enter(&levels[0], AT_FDCWD, w->path, e) < 0)
+	if (enter(&r, AT_FDCWD, w->path, e) < 0)
 		return -1;
-	while (depth > 0) {
-		struct level *l = &levels[depth - 1];
-		int above = depth > 1 ? dirfd(levels[depth - 2].dir) : AT_FDCWD;
-		const char *name = depth > 1 ? l->name : w->path;
-		const struct dirent *d;
+	do
+		done = remove_next(&r, w->path, e);
+	while (done == 0 && r.depth > 0);
+	while (r.depth > 0)
+		(void)closedir(r.levels[--r.depth].dir);
+	return done;
+}
 
-		work_alive();
-		errno = 0;
-		d = readdir(l->dir);
-		if (d == NULL && errno != 0)
-			return err_sys(e, "read %s", name);
-		if (d == NULL) {
-			(void)closedir(l->dir);
-			if (unlinkat(above, name, AT_REMOVEDIR) < 0)
-				return err_sys(e, "remove %s", name);
-			depth--;
-			continue;
-		}
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-			continue;
-		if (unlinkat(dirfd(l->dir), d->d_name, 0) == 0 ||
-		    errno == ENOENT)
-			continue;
-		if (errno != EISDIR)
-			return err_sys(e, "remove %s", d->d_name);
-		if (depth == RPC_MAX_DEPTH) {
-			errno = E2BIG;
-			return err_sys(e, "%s: over %d folders deep", d->d_name,
-			    RPC_MAX_DEPTH);
-		}
-		if (enter(&levels[depth], dirfd(l->dir), d->d_name, e) < 0)
-			return -1;
-		depth++;
+/* One entry, or the directory itself when it has none left. */
+static int
+remove_next(struct removal *r, const char *path, struct err *e)
+{
+	struct level *l = &r->levels[r->depth - 1];
+	const int dir = dirfd(l->dir);
+	const struct dirent *d;
+
+	work_alive();
+	errno = 0;
+	d = readdir(l->dir);
+	if (d == NULL && errno != 0)
+		return err_sys(e, "read %s", l->name);
+	if (d == NULL) {
+		(void)closedir(l->dir);
+		r->depth--;
+		if (r->depth == 0 ? rmdir(path) < 0
+				  : unlinkat(dirfd(r->levels[r->depth - 1].dir),
+					l->name, AT_REMOVEDIR) < 0)
+			return err_sys(e, "remove %s", l->name);
+		return 0;
 	}
-	return 0;
+	if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+		return 0;
+	if (unlinkat(dir, d->d_name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR)
+		return err_sys(e, "remove %s", d->d_name);
+	return enter(r, dir, d->d_name, e);
 }
 
 static int
-enter(struct level *l, int parent, const char *name, struct err *e)
+enter(struct removal *r, int parent, const char *name, struct err *e)
 {
-	own_fd int fd = openat(parent, name,
-	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct level *l = &r->levels[r->depth];
+	own_fd int fd = -1;
 
+	if (r->depth == RPC_MAX_DEPTH) {
+		errno = E2BIG;
+		return err_sys(
+		    e, "%s: over %d folders deep", name, RPC_MAX_DEPTH);
+	}
+	fd = openat(parent, name,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, "open %s", name);
 	l->dir = fdopendir(fd);
@@ -157,5 +171,6 @@ enter(struct level *l, int parent, const char *name, struct err *e)
 	(void)fd_take(&fd); /* the stream has it now */
 	/* Cut only for the topmost, whose name is the request's path. */
 	(void)snprintf(l->name, sizeof(l->name), "%s", name);
+	r->depth++;
 	return 0;
 }
