@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -17,16 +16,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "init/exec_table.h"
 #include "init/init.h"
-#include "init/request.h"
-#include "init/work.h"
+#include "init/serve_int.h"
 #include "sandbox/control.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
 
 enum {
-	FRAMES_AT_ONCE = 32, /* then children and the control socket */
 	WAIT_CONTROL = 0, /* places in the table of poll */
 	WAIT_RPC,
 	WAIT_CHILD,
@@ -34,35 +30,7 @@ enum {
 	WAIT_MAX = WAIT_STARTS + RPC_MAX_STARTING,
 };
 
-struct job { /* a worker */
-	bool used;
-	bool ended;
-	uint64_t id;
-	pid_t pid;
-	int status;
-};
-
-static struct serve {
-	char **argv, **envp;
-	bool keep;
-	int rpc; /* -1: closed */
-	int child; /* signalfd */
-	bool blocked; /* the rpc socket takes nothing now */
-	bool untold; /* an entry may have something to tell */
-	bool answered; /* there is an answer that waits: */
-	struct rpc_reply answer;
-	int64_t last_start_ns;
-	struct exec *main;
-	struct exec_table execs;
-	struct job jobs[RPC_MAX_WORKERS];
-	struct work_result *results; /* of jobs; shared with the workers */
-	char spare[RPC_MAX_PAYLOAD_BYTES]; /* while no struct start is free */
-
-	/* Between the two threads: one asks, the other forks. */
-	int ask, done;
-	struct work work;
-	pid_t forked; /* or a negative errno */
-} serve;
+static struct serve serve;
 
 static void *serving_thread(void *arg);
 static void fork_workers(struct serve *s) __attribute__((noreturn));
@@ -70,28 +38,13 @@ static int enter_domain(struct err *e);
 static void start_main(struct serve *s);
 static void drop_streams(void);
 static void wait_for_events(struct serve *s, struct pollfd wait[WAIT_MAX]);
-static bool may_read(const struct serve *s);
 static int poll_time(const struct serve *s);
 static void on_children(struct serve *s);
 static void on_control(struct serve *s);
-static void on_frames(struct serve *s);
-static void on_request(struct serve *s, struct request *r, struct start *st);
-static void on_exec(struct serve *s, struct request *r, struct start *st);
-static int make_terminal(struct exec *x, const struct rpc_request *q);
-static int make_pipes(struct exec *x);
-static void close_inner(const struct start *st, unsigned flags);
-static void on_signal(struct serve *s, const struct rpc_request *q);
-static void on_winsize(struct serve *s, const struct rpc_request *q);
-static void on_work(struct serve *s, struct request *r);
-static void answer(
-    struct serve *s, const struct rpc_request *q, int error, const char *text);
 static void tell_all(struct serve *s);
 static void tell_main(struct serve *s);
 static bool tell_exec(struct serve *s, struct exec *x);
 static bool tell_job(struct serve *s, struct job *j);
-static bool say(
-    struct serve *s, const struct rpc_reply *r, const int *fds, unsigned n_fds);
-static void close_rpc(struct serve *s);
 
 int
 serve_main(char **argv, char **envp, bool keep, int sigchld_fd)
@@ -179,7 +132,7 @@ serving_thread(void *arg)
 			tell_all(s);
 		tell_main(s);
 		if (wait[WAIT_RPC].revents != 0)
-			on_frames(s);
+			serve_frames(s);
 	}
 	return NULL;
 }
@@ -241,7 +194,7 @@ wait_for_events(struct serve *s, struct pollfd wait[WAIT_MAX])
 
 	if (s->blocked)
 		rpc = POLLOUT;
-	else if (may_read(s))
+	else if (serve_may_read(s))
 		rpc = POLLIN;
 	wait[WAIT_CONTROL] =
 	    (struct pollfd){ .fd = CONTROL_FD, .events = POLLIN };
@@ -257,9 +210,8 @@ wait_for_events(struct serve *s, struct pollfd wait[WAIT_MAX])
 		continue;
 }
 
-/* No request is taken that cannot be answered, or, for a while, started. */
-static bool
-may_read(const struct serve *s)
+bool
+serve_may_read(const struct serve *s)
 {
 	return s->rpc >= 0 && !s->blocked && !s->answered && poll_time(s) < 0;
 }
@@ -332,7 +284,7 @@ on_control(struct serve *s)
 	if (c != NULL && c->cmsg_level == SOL_SOCKET &&
 	    c->cmsg_type == SCM_RIGHTS &&
 	    c->cmsg_len == CMSG_LEN(sizeof(int))) {
-		close_rpc(s);
+		serve_close_rpc(s);
 		memcpy(&s->rpc, CMSG_DATA(c), sizeof(s->rpc));
 	}
 	if (n != (ssize_t)sizeof(r) || r.signo == 0 || r.signo >= NSIG ||
@@ -344,250 +296,9 @@ on_control(struct serve *s)
 }
 
 static void
-on_frames(struct serve *s)
-{
-	for (int i = 0; i < FRAMES_AT_ONCE && may_read(s); i++) {
-		struct start *st = exec_start_new(&s->execs);
-		struct request r;
-
-		r.payload = st != NULL ? st->payload : s->spare;
-		switch (request_receive(s->rpc, &r)) {
-		case REQUEST_NONE:
-			return;
-		case REQUEST_WRONG:
-			close_rpc(s);
-			return;
-		case REQUEST_WHOLE:
-			on_request(s, &r, st);
-			request_fini(&r);
-			break;
-		}
-	}
-}
-
-static void
-on_request(struct serve *s, struct request *r, struct start *st)
-{
-	if (r->no_room) {
-		answer(s, &r->q, EMFILE, "too many open files in PID 1");
-		return;
-	}
-	switch ((enum rpc_kind)r->q.kind) {
-	case RPC_EXEC:
-		on_exec(s, r, st);
-		return;
-	case RPC_SIGNAL:
-		on_signal(s, &r->q);
-		return;
-	case RPC_WINSIZE:
-		on_winsize(s, &r->q);
-		return;
-	case RPC_FILE_GET:
-	case RPC_FILE_PUT:
-	case RPC_FILE_LS:
-	case RPC_FILE_STAT:
-	case RPC_FILE_MKDIR:
-	case RPC_FILE_RM:
-	case RPC_FILE_RENAME:
-	case RPC_FILE_WATCH:
-	case RPC_PORT:
-	case RPC_PROCESSES:
-		on_work(s, r);
-		return;
-	case RPC_KINDS:
-		return;
-	}
-}
-
-static void
-on_exec(struct serve *s, struct request *r, struct start *st)
-{
-	const struct rpc_request *q = &r->q;
-	struct exec *x;
-	const char *wrong;
-	int made = 0;
-
-	if (exec_find(&s->execs, q->id) != NULL) {
-		close_rpc(s); /* answers could not be told apart */
-		return;
-	}
-	x = st != NULL ? exec_new(&s->execs) : NULL;
-	if (x == NULL) {
-		answer(s, q, EAGAIN,
-		    st == NULL ? "commands do not get started: the file system "
-				 "hangs"
-			       : "too many commands at once");
-		return;
-	}
-	wrong = request_command(r, s->envp, st);
-	if (wrong != NULL) {
-		answer(s, q, EINVAL, wrong);
-		return;
-	}
-	x->id = q->id;
-	x->start = st;
-	st->tty = (q->flags & RPC_EXEC_TTY) != 0;
-	if (st->tty)
-		made = make_terminal(x, q);
-	else if ((q->flags & RPC_EXEC_PIPES) != 0)
-		made = make_pipes(x);
-	else
-		memcpy(st->stdio, r->fds, sizeof(st->stdio));
-	if (made < 0 || exec_begin(&s->execs, x) < 0) {
-		int error = errno;
-
-		answer(s, q, error, strerror(error));
-		exec_free(x);
-	}
-	if (made == 0)
-		close_inner(st, q->flags);
-	s->last_start_ns = clock_mono_ns();
-}
-
-/* A pair in the sandbox's own devpts; -1 with errno, and nothing left. */
-static int
-make_terminal(struct exec *x, const struct rpc_request *q)
-{
-	const struct winsize size = { .ws_row = q->rows, .ws_col = q->cols };
-	const int unlocked = 0;
-	int slave;
-
-	x->master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (x->master < 0 || ioctl(x->master, TIOCSPTLCK, &unlocked) < 0 ||
-	    ioctl(x->master, TIOCSWINSZ, &size) < 0)
-		return -1;
-	/* Not by its name, which is the sandbox's to change. */
-	slave = ioctl(x->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (slave < 0)
-		return -1;
-	for (int i = 0; i < 3; i++)
-		x->start->stdio[i] = slave;
-	return 0;
-}
-
-static int
-make_pipes(struct exec *x)
-{
-	for (int i = 0; i < 3; i++) {
-		const int inner = i == 0 ? 0 : 1; /* standard input is read */
-		int pair[2];
-
-		if (pipe2(pair, O_CLOEXEC) < 0) {
-			while (i > 0)
-				fd_fini(&x->start->stdio[--i]);
-			return -1;
-		}
-		x->start->stdio[i] = pair[inner];
-		x->outer[i] = pair[1 - inner];
-		x->n_outer++;
-	}
-	return 0;
-}
-
-/* The command has copies of the descriptors, but reads their numbers: those
- * have to stay. */
-static void
-close_inner(const struct start *st, unsigned flags)
-{
-	int n = 0;
-
-	if ((flags & RPC_EXEC_PIPES) != 0)
-		n = 3;
-	else if ((flags & RPC_EXEC_TTY) != 0)
-		n = 1;
-	for (int i = 0; i < n; i++)
-		(void)close(st->stdio[i]);
-}
-
-static void
-on_signal(struct serve *s, const struct rpc_request *q)
-{
-	const struct exec *x = exec_find(&s->execs, q->target);
-	int error = 0;
-
-	if (x == NULL || x->pid <= 0)
-		error = ESRCH;
-	/* Before it has a session of its own there is no such group. */
-	else if (kill(-x->pid, (int)q->signo) < 0 &&
-	    kill(x->pid, (int)q->signo) < 0)
-		error = errno;
-	answer(s, q, error, error != 0 ? strerror(error) : "");
-}
-
-static void
-on_winsize(struct serve *s, const struct rpc_request *q)
-{
-	const struct winsize size = { .ws_row = q->rows, .ws_col = q->cols };
-	const struct exec *x = exec_find(&s->execs, q->target);
-	int error = 0;
-
-	if (x == NULL)
-		error = ESRCH;
-	else if (x->master < 0)
-		error = ENOTTY;
-	else if (ioctl(x->master, TIOCSWINSZ, &size) < 0)
-		error = errno;
-	answer(s, q, error, error != 0 ? strerror(error) : "");
-}
-
-static void
-on_work(struct serve *s, struct request *r)
-{
-	struct work_result *result;
-	struct job *j = NULL;
-	uint64_t n = 1;
-
-	for (int i = 0; i < RPC_MAX_WORKERS && j == NULL; i++) {
-		if (!s->jobs[i].used)
-			j = &s->jobs[i];
-	}
-	if (j == NULL) {
-		answer(s, &r->q, EAGAIN, "too many file operations at once");
-		return;
-	}
-	result = &s->results[j - s->jobs];
-	*result = (struct work_result){};
-	s->work = (struct work){
-		.q = &r->q,
-		.path = r->n > 0 ? r->payload : NULL,
-		.fd = r->n_fds > 0 ? r->fds[0] : -1,
-		.out = result,
-	};
-	if (r->q.kind == RPC_FILE_RENAME)
-		s->work.to = r->payload + strlen(r->payload) + 1;
-	if (r->q.kind == RPC_PORT)
-		s->work.fd = s->rpc;
-	(void)!write(s->ask, &n, sizeof(n)); /* always has room */
-	(void)!read(s->done, &n, sizeof(n));
-	if (s->forked < 0) {
-		answer(s, &r->q, -s->forked, "fork a worker");
-		return;
-	}
-	*j = (struct job){ .used = true, .id = r->q.id, .pid = s->forked };
-}
-
-/* The one answer to what is not started. */
-static void
-answer(
-    struct serve *s, const struct rpc_request *q, int error, const char *text)
-{
-	struct rpc_reply r = {
-		.id = q->id,
-		.kind = q->kind == RPC_EXEC ? RPC_FAILED : RPC_DONE,
-		.error = (uint32_t)error,
-	};
-
-	(void)snprintf(r.text, sizeof(r.text), "%s", text);
-	if (say(s, &r, NULL, 0))
-		return;
-	s->answer = r;
-	s->answered = true;
-}
-
-static void
 tell_all(struct serve *s)
 {
-	if (s->answered && !say(s, &s->answer, NULL, 0))
+	if (s->answered && !serve_say(s, &s->answer, NULL, 0))
 		return;
 	s->answered = false;
 	for (unsigned i = 0; i < s->execs.n_used; i++) {
@@ -633,7 +344,7 @@ tell_exec(struct serve *s, struct exec *x)
 		};
 		const bool tty = x->master >= 0;
 
-		if (!say(s, &r, tty ? &x->master : x->outer,
+		if (!serve_say(s, &r, tty ? &x->master : x->outer,
 			tty ? 1 : x->n_outer))
 			return false;
 		x->started_told = true;
@@ -643,7 +354,7 @@ tell_exec(struct serve *s, struct exec *x)
 	if (x->state != EXEC_ENDED && x->state != EXEC_FAILED)
 		return true;
 	x->last.id = x->id;
-	if (!say(s, &x->last, NULL, 0))
+	if (!serve_say(s, &x->last, NULL, 0))
 		return false;
 	exec_free(x);
 	return true;
@@ -660,7 +371,7 @@ tell_job(struct serve *s, struct job *j)
 	r.bytes = w->bytes;
 	r.size = w->size;
 	r.error = w->error;
-	memcpy(r.text, w->text, sizeof(r.text));
+	memcpy(r.text, w->text, sizeof(r.text) - 1);
 	if (w->done == 0) {
 		bool idle =
 		    WIFSIGNALED(j->status) && WTERMSIG(j->status) == SIGALRM;
@@ -670,18 +381,15 @@ tell_job(struct serve *s, struct job *j)
 		    idle ? "nothing moved for too long"
 			 : "the worker was killed");
 	}
-	if (!say(s, &r, NULL, 0))
+	if (!serve_say(s, &r, NULL, 0))
 		return false;
 	j->used = false;
 	return true;
 }
 
-/*
- * False when the socket takes nothing now. Without a socket all is told: what
- * can be sent to nobody is dropped.
- */
-static bool
-say(struct serve *s, const struct rpc_reply *r, const int *fds, unsigned n_fds)
+bool
+serve_say(
+    struct serve *s, const struct rpc_reply *r, const int *fds, unsigned n_fds)
 {
 	union {
 		struct cmsghdr head;
@@ -713,13 +421,12 @@ say(struct serve *s, const struct rpc_reply *r, const int *fds, unsigned n_fds)
 		s->untold = true;
 		return false;
 	}
-	close_rpc(s);
+	serve_close_rpc(s);
 	return true;
 }
 
-/* What runs goes on; its end is told to nobody. */
-static void
-close_rpc(struct serve *s)
+void
+serve_close_rpc(struct serve *s)
 {
 	fd_fini(&s->rpc);
 	s->blocked = false;

