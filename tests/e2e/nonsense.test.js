@@ -99,7 +99,8 @@ async function works() {
 	const a = await d.tcp().call(run, 'kb.search', { query: 'refund' });
 
 	assert.strictEqual(a.status, 200, JSON.stringify(a.body));
-	assert.deepStrictEqual(d.roles(), roles, 'no role was started again');
+	assert.deepStrictEqual(d.roles(), roles,
+		`a role was started again: ${d.command.err}`);
 }
 
 for (const door of ['TCP', 'paddock.sock', 'kill.sock'])
