@@ -27,7 +27,7 @@ int
 work_get_file(const struct work *w, struct err *e)
 {
 	uint64_t left = w->q->max_bytes, at = w->q->offset;
-	struct stat st;
+	struct stat st = {};
 	own_fd int file = open_regular(w->path, &st, e);
 
 	if (file < 0)
