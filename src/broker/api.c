@@ -23,6 +23,12 @@ struct request {
 	uint64_t run; /* of args.run, or the agent's own; 0: none named */
 };
 
+/* Events that are being listed. */
+struct page {
+	struct buf *out;
+	struct str kind; /* the start of the kinds that are wanted */
+};
+
 static void do_health(const struct request *q);
 static void do_run_open(const struct request *q);
 static void do_run_list(const struct request *q);
@@ -300,6 +306,8 @@ static void
 do_event_list(const struct request *q)
 {
 	own_buf struct buf out = {};
+	struct page page = { .out = &out,
+		.kind = json_str(json_get(q->args, STR("kind"))) };
 	uint64_t from = 0, limit = 200;
 	struct err e = {};
 
@@ -311,7 +319,7 @@ do_event_list(const struct request *q)
 		limit = 200;
 	begin_list(&out, "events");
 	if (store_events(broker.store, q->run, (uint32_t)from, (uint32_t)limit,
-		on_event_row, &out, &e) < 0) {
+		on_event_row, &page, &e) < 0) {
 		reply_error(q->call, 500, "store_failed", e.text,
 		    "Look at the daemon's log; the disk may be full.");
 		return;
@@ -323,8 +331,12 @@ do_event_list(const struct request *q)
 static bool
 on_event_row(void *arg, const struct store_row *row)
 {
-	add_item(arg);
-	buf_add_str(arg, row->body);
+	struct page *page = arg;
+
+	if (!str_starts(str_of(event_kind_name(row->kind)), page->kind))
+		return true;
+	add_item(page->out);
+	buf_add_str(page->out, row->body);
 	return true;
 }
 

@@ -26,12 +26,14 @@ struct stream {
 	uint32_t step; /* of the last record sent */
 	uint64_t seq;
 	bool more; /* the page was full: there is more on disk */
+	bool wants[EVENT_KINDS];
 };
 
 static void on_until(struct loop_timer *t);
 static void asker_free(struct asker *a);
 static void answer_run(uint64_t call, uint64_t run);
 static bool on_run_row(void *arg, const struct store_run *row);
+static bool has_news(const struct stream *s);
 static void stream_send(struct stream *s);
 static bool on_event_row(void *arg, const struct store_row *row);
 static void stream_end(struct stream *s);
@@ -74,6 +76,10 @@ follow_events(uint64_t call, uint64_t run, const struct json *args)
 	if (json_u64(json_get(args, STR("from")), &from) == 0 &&
 	    from <= UINT32_MAX)
 		s->step = (uint32_t)from;
+	for (int k = 1; k < EVENT_KINDS; k++)
+		s->wants[k] =
+		    str_starts(str_of(event_kind_name((enum event_kind)k)),
+			json_str(json_get(args, STR("kind"))));
 	s->next = broker.streams;
 	broker.streams = s;
 	store_hurry(broker.store);
@@ -107,8 +113,20 @@ follow_durable(void)
 
 	for (struct stream *s = broker.streams; s != NULL; s = next) {
 		next = s->next;
-		stream_send(s);
+		if (has_news(s))
+			stream_send(s);
 	}
+}
+
+/* False when the disk holds nothing new that the stream wants: no look-up. */
+static bool
+has_news(const struct stream *s)
+{
+	for (int k = 1; k < EVENT_KINDS; k++) {
+		if (s->wants[k] && broker.last_of[k] > s->seq)
+			return true;
+	}
+	return false;
 }
 
 void
@@ -243,8 +261,9 @@ on_event_row(void *arg, const struct store_row *row)
 
 	if (row->seq <= s->seq)
 		return true;
-	(void)peer_send(&broker.gateway, MSG_EVENT, &m, row->body, NULL,
-	    0); /* a gateway that is gone ends all streams */
+	if (s->wants[row->kind])
+		(void)peer_send(&broker.gateway, MSG_EVENT, &m, row->body, NULL,
+		    0); /* a gateway that is gone ends all streams */
 	s->seq = row->seq;
 	if (row->step > s->step) {
 		s->step = row->step;

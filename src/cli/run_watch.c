@@ -119,7 +119,9 @@ ask_events(struct run_watch *w)
 	};
 	struct err e;
 
-	(void)snprintf(target, sizeof(target), "/v1/runs/%s/events", w->run);
+	/* The rest of a run's events would cost it time for nothing. */
+	(void)snprintf(
+	    target, sizeof(target), "/v1/runs/%s/events?kind=approval", w->run);
 	w->events_begun = false;
 	(void)client_send(w->client, &q, &w->events, &e);
 }

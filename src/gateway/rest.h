@@ -14,7 +14,7 @@
 enum rest_body { REST_NO_BODY, REST_MAY_BODY, REST_BODY };
 enum rest_kind { REST_TEXT, REST_NUMBER, REST_BOOL };
 
-enum { REST_QUERY_MAX = 2 }; /* arguments of one route's query */
+enum { REST_QUERY_MAX = 3 }; /* arguments of one route's query */
 
 struct rest_query {
 	struct str name;
