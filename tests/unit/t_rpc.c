@@ -443,6 +443,7 @@ no_descriptor_stays_behind(void **state)
 static void
 a_frame_against_the_rules_closes_the_socket_only(void **state)
 {
+	static const char huge[RPC_MAX_PAYLOAD_BYTES + 1];
 	const struct rpc_request ok = exec_of(1);
 	const struct {
 		const char *why;
@@ -481,6 +482,7 @@ a_frame_against_the_rules_closes_the_socket_only(void **state)
 		{ "a signal that is none",
 		    { .kind = RPC_SIGNAL, .signo = 1000 }, "", 0, -1 },
 		{ "port 0", { .kind = RPC_PORT }, "", 0, -1 },
+		{ "a frame over the limit", ok, huge, sizeof(huge), -1 },
 		{ "a field that is not used",
 		    { .kind = RPC_PORT, .port = 1, .offset = 1 }, "", 0, -1 },
 	};
