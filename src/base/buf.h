@@ -39,7 +39,7 @@ buf_add(struct buf *b, const void *p, size_t n)
 {
 	if (n == 0)
 		return;
-	if (b->failed || n >= b->cap - b->n) {
+	if (b->p == NULL || b->failed || n >= b->cap - b->n) {
 		buf_add_more(b, p, n);
 		return;
 	}

@@ -324,6 +324,7 @@ send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 		m.msg_control = control.space;
 		m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
 		c = CMSG_FIRSTHDR(&m);
+		must(c != NULL); /* there is room for one */
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
