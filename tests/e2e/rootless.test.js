@@ -28,7 +28,8 @@ function home() {
 
 function options(place) {
 	return { ...user, cwd: place.dir, input: '',
-		env: { PATH: process.env.PATH, HOME: place.dir } };
+		env: { PATH: process.env.PATH, HOME: place.dir,
+			ASAN_OPTIONS: process.env.ASAN_OPTIONS } };
 }
 
 function verified(r) {
