@@ -231,7 +231,7 @@ int
 client_stream(struct client_conn *conn, int timeout_ms, struct err *e)
 {
 	const struct str *type;
-	struct http1_head h;
+	struct http1_head h = {};
 
 	if (receive_head(conn, timeout_ms, &h, e) < 0)
 		return -1;

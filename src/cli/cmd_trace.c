@@ -330,7 +330,7 @@ static int
 show(struct trace *t, const char *name, struct err *e)
 {
 	struct reading r = { .t = t };
-	uint64_t run;
+	uint64_t run = 0;
 	int status;
 
 	r.most = t->limit > 0 ? t->limit : t->json ? 0 : LIMIT_DEFAULT;

@@ -157,7 +157,8 @@ static bool
 accept_one(struct http_listener *l)
 {
 	struct http_server *s = l->server;
-	own_fd int fd =
+	own_fd int fd = /* accept4(2) allows it: */
+	    /* cppcheck-suppress nullPointer */
 	    accept4(l->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct http_conn *c;
 	struct err e = {};

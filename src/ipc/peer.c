@@ -317,7 +317,7 @@ send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 	ssize_t r;
 
 	/* sendmsg(2) does not write to what it sends. */
-	memcpy(&m.msg_iov, &iov, sizeof(iov));
+	memcpy(&m.msg_iov, &iov, sizeof(iov)); /* NOLINT: the pointer itself */
 	if (n_fds > 0) {
 		struct cmsghdr *c;
 

@@ -80,7 +80,7 @@ static bool hear_end(struct sandbox *sb, struct sandbox_end *end);
 int
 sandbox_host_init(struct sandbox_host *h, int binary_fd, struct err *e)
 {
-	bool all_ids;
+	bool all_ids = false;
 	int n;
 
 	*h = (struct sandbox_host){

@@ -191,7 +191,7 @@ may_follow(enum event_kind kind, enum event_kind last)
 		    1U << EVENT_APPROVAL_DECIDED | 1U << EVENT_TOOL_STARTED,
 	};
 
-	return (after[kind] >> last & 1) != 0;
+	return kind < EVENT_KINDS && (after[kind] >> last & 1) != 0;
 }
 
 /*
@@ -201,7 +201,7 @@ may_follow(enum event_kind kind, enum event_kind last)
 static int
 may_finish(struct order *o, const struct step *s, uint64_t seq, struct err *e)
 {
-	const struct json *r;
+	const struct json *r = NULL;
 	struct str verdict, action;
 
 	if (record(o, seq, &r, e) < 0)

@@ -490,6 +490,7 @@ on_life(struct loop_watch *w, uint32_t events)
 static void
 on_kill_socket(struct loop_watch *w, uint32_t events)
 {
+	/* cppcheck-suppress nullPointer ; accept4(2) allows it */
 	own_fd int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
 	struct timeval patience = { .tv_usec = 200 * 1000 };
 	char line[KILL_LINE_BYTES], answer[KILL_LINE_BYTES];
