@@ -33,6 +33,8 @@ enum msg_type {
 	MSG_SANDBOX_STARTED, /* supervisor -> broker */
 	MSG_SANDBOX_KILL, /* broker -> supervisor */
 	MSG_SANDBOX_EXITED, /* supervisor -> broker */
+	MSG_SANDBOX_ASK, /* broker -> supervisor: freeze, thaw or measure */
+	MSG_SANDBOX_TOLD, /* supervisor -> broker: the answer */
 
 	MSG_DOOR_OPEN, /* broker -> gateway or proxy, fd: a run's listener */
 	MSG_DOOR_CLOSE, /* broker -> gateway or proxy */
@@ -42,6 +44,7 @@ enum msg_type {
 	MSG_GONE, /* gateway -> broker: who asked has hung up */
 	MSG_REPLY, /* broker -> gateway: the answer to either */
 	MSG_EVENT, /* broker -> gateway: one more for a subscriber */
+	MSG_INSIDE_DONE, /* gateway -> broker: what was granted has ended */
 
 	MSG_WORLD_OPEN, /* broker -> world, fd: the run's database */
 	MSG_WORLD_OPENED, /* world -> broker */
@@ -161,6 +164,46 @@ struct msg_sandbox_exited {
 };
 _Static_assert(sizeof(struct msg_sandbox_exited) == 40, "no padding");
 
+enum sandbox_ask {
+	ASK_STAT,
+	ASK_FREEZE,
+	ASK_THAW,
+};
+
+struct msg_sandbox_ask {
+	uint64_t run;
+	uint64_t call; /* the gateway's number: who asked; echoed */
+	uint32_t what; /* enum sandbox_ask */
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_sandbox_ask) == 24, "no padding");
+
+/* Figures of a moment; 0 where the machine does not tell. Payload: why not. */
+struct msg_sandbox_told {
+	uint64_t run;
+	uint64_t call;
+	uint64_t cpu_ns; /* user and system so far */
+	uint64_t memory_bytes;
+	uint64_t memory_peak_bytes;
+	uint64_t pids;
+	uint64_t pids_refused;
+	uint64_t oom_kills;
+	uint64_t throttled_ns; /* held back by the CPU limit */
+	uint64_t disk_bytes; /* written, all files that are still there */
+	uint64_t inodes;
+	uint32_t pressure_cpu; /* hundredths of a percent, last 10 s */
+	uint32_t pressure_memory;
+	uint32_t pressure_io;
+	uint32_t ok;
+	uint32_t frozen;
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_sandbox_told) == 112, "no padding");
+
+/*
+ * MSG_DOOR_OPEN's second descriptor, to the gateway: the RPC socket of PID 1
+ * (sandbox/rpc.h), through which it does what the broker has granted.
+ */
 struct msg_door {
 	uint64_t run;
 };
@@ -203,6 +246,15 @@ enum api_op {
 	API_APPROVAL_LIST,
 	API_APPROVAL_GET,
 	API_APPROVAL_DECIDE,
+	/* Into a sandbox: a reply of REPLY_OK is the broker's grant, and the
+	 * gateway then does it through the RPC socket of the run. */
+	API_EXEC,
+	API_FILE,
+	API_PORT,
+	/* Of a sandbox, by the supervisor. */
+	API_PAUSE,
+	API_RESUME,
+	API_STAT,
 	API_OPS,
 };
 
@@ -216,6 +268,13 @@ struct msg_api {
 	uint32_t fds; /* descriptors of the caller that came with it */
 };
 _Static_assert(sizeof(struct msg_api) == 64, "no padding");
+
+/* Payload: {"exit_status":...} or {"bytes":...}, as the kind has it. */
+struct msg_inside_done {
+	uint64_t run;
+	uint64_t grant; /* the number that the grant named */
+};
+_Static_assert(sizeof(struct msg_inside_done) == 16, "no padding");
 
 struct msg_gone {
 	uint64_t call;
