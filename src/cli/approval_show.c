@@ -2,7 +2,7 @@
 
 enum {
 	MS_PER_S = 1000,
-	NS_PER_MS = 1000 * 1000,
+	NS_PER_MS = 1000000,
 	BRIEF_BYTES = 32, /* of one argument */
 };
 

@@ -33,7 +33,7 @@ static const struct option options[] = {
 	{},
 };
 
-enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 1000, NS_PER_MS = 1000 * 1000 };
+enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 1000, NS_PER_MS = 1000000 };
 
 struct ps {
 	bool all, json;

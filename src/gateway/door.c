@@ -264,7 +264,7 @@ static int
 bearer_take(struct str value, struct hash *token)
 {
 	static const char others[] = "-._~+/=";
-	struct str t = value;
+	struct str t;
 
 	if (value.n < 8 ||
 	    !str_eq_nocase((struct str){ value.p, 7 }, STR("Bearer ")))

@@ -10,6 +10,7 @@ static int value_check(struct client *cl, const struct rpc *m,
     const char *header, struct str body_value);
 static int decode(struct str value, struct buf *out);
 static int params_check(struct client *cl, const struct rpc *m);
+static bool is_decodable(struct str value);
 
 int
 mcp_headers_check(struct client *cl, const struct rpc *m)
@@ -95,17 +96,24 @@ params_check(struct client *cl, const struct rpc *m)
 	const struct http1_head *h = &cl->conn.head;
 
 	for (uint32_t i = 0; i < h->n; i++) {
-		own_buf struct buf plain = { .max = HTTP_MAX_LINE_BYTES };
 		struct str name = h->field[i].name;
 
 		if (name.n <= prefix.n ||
 		    !str_eq_nocase((struct str){ name.p, prefix.n }, prefix))
 			continue;
-		if (decode(h->field[i].value, &plain) < 0) {
+		if (!is_decodable(h->field[i].value)) {
 			mcp_error(cl, 400, m, MCP_HEADER_MISMATCH,
 			    "header %.*s cannot be decoded", STR_FMT(name));
 			return -1;
 		}
 	}
 	return 0;
+}
+
+static bool
+is_decodable(struct str value)
+{
+	own_buf struct buf plain = { .max = HTTP_MAX_LINE_BYTES };
+
+	return decode(value, &plain) == 0;
 }

@@ -211,7 +211,7 @@ on_ready(struct loop_watch *w, uint32_t events)
 	s->kept.n += (size_t)r;
 
 	/* Moved when it has doubled, not at every read. */
-	if (s->kept.n > 2 * KEEP_BYTES) {
+	if (s->kept.n > (size_t)2 * KEEP_BYTES) {
 		s->dropped += s->kept.n - KEEP_BYTES;
 		buf_drop(&s->kept, s->kept.n - KEEP_BYTES);
 	}

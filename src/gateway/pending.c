@@ -20,8 +20,8 @@ void
 pending_init(struct client *cl)
 {
 	cl->pending.timer.on_time = on_time;
-	cl->pending.id.max = 8 * MCP_MAX_ID_BYTES;
-	cl->pending.progress_token.max = 8 * MCP_MAX_ID_BYTES;
+	cl->pending.id.max = (size_t)8 * MCP_MAX_ID_BYTES;
+	cl->pending.progress_token.max = (size_t)8 * MCP_MAX_ID_BYTES;
 }
 
 struct pending *

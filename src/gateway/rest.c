@@ -1,5 +1,6 @@
 #include "gateway/rest.h"
 
+#include "base/must.h"
 #include "gateway/answer.h"
 #include "gateway/output.h"
 #include "gateway/pending.h"
@@ -337,6 +338,7 @@ tool_call(struct client *cl, struct str run, const struct json *body)
 	struct buf *b = &cl->gateway->payload;
 	uint64_t number = cl->caller.run;
 
+	must(body != NULL); /* the route has REST_BODY */
 	if (run.n > 0 && id_parse('r', run, &number) < 0) {
 		answer_error(cl, 404, "not the name of a run");
 		return;

@@ -33,7 +33,7 @@ init_main(char **argv, char **envp)
 	sigset_t all;
 	pid_t command;
 
-	if (argv[1] == NULL || getpid() != 1 ||
+	if (argv[1] == NULL || argv[2] == NULL || getpid() != 1 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    fd_cloexec(CONTROL_FD, true, &e) < 0)
 		return 2;
@@ -48,7 +48,7 @@ init_main(char **argv, char **envp)
 
 	command = vfork();
 	if (command == 0) {
-		start_command(argv + 1, envp, &failed);
+		start_command(argv + 2, envp, &failed);
 		_exit(127);
 	}
 	if (command < 0)

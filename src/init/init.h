@@ -11,7 +11,7 @@
 #ifndef INIT_INIT_H
 #define INIT_INIT_H
 
-/* argv is CONTROL_INIT_NAME and the command. The exit status says nothing. */
+/* argv is as sandbox/control.h says. The exit status says nothing. */
 int init_main(char **argv, char **envp);
 
 #endif

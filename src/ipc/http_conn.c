@@ -44,7 +44,7 @@ http_conn_start(struct http_conn *c)
 	c->watch.on_ready = on_ready;
 	c->timer.on_time = on_time;
 	c->in.max = HTTP_MAX_HEAD_BYTES + READ_BYTES;
-	c->next.max = 2 * READ_BYTES;
+	c->next.max = (size_t)2 * READ_BYTES;
 	c->content.max = HTTP_MAX_BODY_BYTES;
 	c->out.max = c->server->limits.out_bytes + HTTP_MAX_HEAD_BYTES;
 	c->last = c->surplus;

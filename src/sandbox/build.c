@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "sandbox/control.h"
+#include "sandbox/rpc.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/ns.h"
@@ -166,7 +167,7 @@ make_listeners(const struct build *b, int out[], struct err *e)
 {
 	const struct sandbox_spec *spec = b->spec;
 
-	if (spec->n_listen > 0 && ns_loopback_up(e) < 0)
+	if ((spec->n_listen > 0 || spec->rpc) && ns_loopback_up(e) < 0)
 		return -1;
 	for (unsigned i = 0; i < spec->n_listen; i++) {
 		struct sockaddr_in at = {
@@ -294,16 +295,26 @@ static int
 become_init(struct build *b, struct err *e)
 {
 	enum { ARGS_MAX = 4096 };
-	const char *argv[ARGS_MAX + 2] = { CONTROL_INIT_NAME };
+	const struct sandbox_spec *spec = b->spec;
+	const char *argv[ARGS_MAX + 3] = { CONTROL_INIT_NAME };
 	size_t n = 0;
 
-	while (b->spec->argv[n] != NULL) {
+	argv[1] = CONTROL_RUN;
+	if (spec->rpc)
+		argv[1] = spec->keep ? CONTROL_KEEP : CONTROL_SERVE;
+	while (spec->argv != NULL && spec->argv[n] != NULL) {
 		if (n == ARGS_MAX)
 			return err_set(e, "over %d arguments", ARGS_MAX);
-		argv[n + 1] = b->spec->argv[n];
+		argv[n + 2] = spec->argv[n];
 		n++;
 	}
-	argv[n + 1] = NULL;
+	argv[n + 2] = NULL;
+	/* Out of the way of the control socket first. */
+	if (b->rpc >= 0) {
+		b->rpc = fcntl(b->rpc, F_DUPFD_CLOEXEC, RPC_FD + 1);
+		if (b->rpc < 0)
+			return err_sys(e, "dup the rpc socket");
+	}
 	if (b->control == CONTROL_FD) {
 		if (fd_cloexec(CONTROL_FD, false, e) < 0)
 			return -1;
@@ -311,8 +322,10 @@ become_init(struct build *b, struct err *e)
 		return err_sys(e, "dup2 the control socket");
 	}
 	b->control = CONTROL_FD; /* for the report of what fails now */
-	if (fd_close_from(CONTROL_FD + 1, e) < 0)
+	if (b->rpc >= 0 && dup2(b->rpc, RPC_FD) < 0)
+		return err_sys(e, "dup2 the rpc socket");
+	if (fd_close_from((b->rpc >= 0 ? RPC_FD : CONTROL_FD) + 1, e) < 0)
 		return -1;
-	(void)syscall(SYS_execve, CONTROL_BINARY, argv, b->spec->envp);
+	(void)syscall(SYS_execve, CONTROL_BINARY, argv, spec->envp);
 	return err_sys(e, "execute %s", CONTROL_BINARY);
 }

@@ -21,6 +21,7 @@ struct build {
 	uid_t uid; /* of the processes inside, as the host sees it */
 	gid_t gid;
 	int control; /* the child's end */
+	int rpc; /* likewise, or -1 */
 	int idmap; /* user namespace that shifts the folder's owner, or -1 */
 	const char *workspace_path; /* inside, absolute */
 	struct stat workspace; /* of the folder, where there is one */

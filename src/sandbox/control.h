@@ -18,6 +18,11 @@ enum { CONTROL_FD = 3 }; /* where PID 1 finds it */
 #define CONTROL_BINARY "/run/paddock/paddock"
 #define CONTROL_INIT_NAME "paddock-init"
 
+/* Its first argument; the command, if there is one, comes behind it. */
+#define CONTROL_RUN "run" /* the command */
+#define CONTROL_SERVE "serve" /* sandbox/rpc.h, up to the command's end */
+#define CONTROL_KEEP "keep" /* sandbox/rpc.h, whatever the command does */
+
 enum control_kind {
 	CONTROL_BUILT, /* value: the posture; listeners come with it */
 	CONTROL_FAILED, /* value: errno; text says what failed */

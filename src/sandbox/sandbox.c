@@ -142,13 +142,16 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.spec = &s,
 		.idmap = -1,
 		.control = -1,
+		.rpc = -1,
 		.root = -1,
 	};
 	struct ns_helper helper;
 	int r;
 
 	helper.pid = -1;
-	*out = (struct sandbox){ .pidfd = -1, .control = -1, .open = true };
+	*out = (struct sandbox){
+		.pidfd = -1, .control = -1, .rpc = -1, .open = true
+	};
 	for (int i = 0; i < SANDBOX_LISTENERS_MAX; i++)
 		out->listener[i] = -1;
 	if (s.hostname == NULL)
@@ -166,6 +169,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 	if (r == 0)
 		r = spawn(out, &b, e);
 	fd_fini(&b.control);
+	fd_fini(&b.rpc);
 	fd_fini(&b.idmap);
 	if (r == 0)
 		r = hear_built(out, e);
@@ -232,9 +236,11 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 	sb->pid = 0;
 	fd_fini(&sb->pidfd);
 
-	/* Without a report PID 1 itself was killed. */
-	end->kind = END_SIGNAL;
-	end->code = SIGKILL;
+	/* Without a report PID 1 itself was killed, or had no command. */
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		end->kind = END_SIGNAL;
+		end->code = SIGKILL;
+	}
 	hear_end(sb, end);
 	cgroup_usage_read(&sb->cgroup, &used);
 	end->memory_max_bytes = used.memory_max_bytes;
@@ -260,10 +266,11 @@ sandbox_fini(struct sandbox *sb)
 	}
 	fd_fini(&sb->pidfd);
 	fd_fini(&sb->control);
+	fd_fini(&sb->rpc);
 	for (unsigned i = 0; i < SANDBOX_LISTENERS_MAX; i++)
 		fd_fini(&sb->listener[i]);
 	cgroup_remove(&sb->cgroup);
-	*sb = (struct sandbox){ .pidfd = -1, .control = -1 };
+	*sb = (struct sandbox){ .pidfd = -1, .control = -1, .rpc = -1 };
 }
 
 unsigned
@@ -342,7 +349,8 @@ path_is_free(const char *path)
 static int
 check_spec(const struct sandbox_spec *s, struct err *e)
 {
-	if (s->argv == NULL || s->argv[0] == NULL || s->argv[0][0] == '\0')
+	if (s->argv == NULL ? !s->rpc
+			    : s->argv[0] == NULL || s->argv[0][0] == '\0')
 		return err_set(e, "no command");
 	if (!path_is_free(s->workspace_path))
 		return err_set(e,
@@ -452,6 +460,13 @@ prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
 		return err_sys(e, "socketpair");
 	sb->control = pair[0];
 	b->control = pair[1];
+	if (s->rpc) {
+		if (socketpair(
+			AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+			return err_sys(e, "socketpair");
+		sb->rpc = pair[0];
+		b->rpc = pair[1];
+	}
 	if (cgroup_make(&h->cgroups, s->slot, &limits, &sb->cgroup, e) < 0)
 		return -1;
 	b->posture |= sb->cgroup.has[CGROUP_MEMORY] ? WALL_MEMORY : 0;

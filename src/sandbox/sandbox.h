@@ -98,7 +98,9 @@ struct sandbox_limits { /* 0 takes the default of sandbox_limits_default */
 
 /* Everything is borrowed for the length of sandbox_start. */
 struct sandbox_spec {
-	const char *const *argv; /* NULL at the end; argv[0] by PATH inside */
+	/* NULL at the end; argv[0] by PATH inside. NULL itself, with rpc: no
+	 * command; PID 1 serves until it is killed or its caller is gone. */
+	const char *const *argv;
 	const char *const *envp; /* the whole environment inside */
 	/* Descriptors; -1: /dev/null. No directories or disks; below 3 only
 	 * in its own place. */
@@ -119,6 +121,9 @@ struct sandbox_spec {
 
 	uint32_t required; /* walls; WALLS_ALWAYS is implied, and WALL_CPU
 			    * counts only with a limit of CPU */
+
+	bool rpc; /* PID 1 serves sandbox/rpc.h; brings the loopback up */
+	bool keep; /* with rpc: the command's end does not end the sandbox */
 };
 
 /* What is found out once per process. */
@@ -137,6 +142,7 @@ struct sandbox {
 	pid_t pid; /* PID 1 of the sandbox, as seen here */
 	int pidfd; /* readable when everything inside is over */
 	int control; /* SOCK_SEQPACKET to PID 1 (src/init/init.h) */
+	int rpc; /* likewise, for a gateway: take with fd_take; or -1 */
 	int listener[SANDBOX_LISTENERS_MAX]; /* yours: take with fd_take */
 	unsigned n_listen;
 	uint32_t posture; /* walls that stand */

@@ -42,6 +42,8 @@ static int set_limit(const struct cgroup_place *p, int dirfd,
     enum cgroup_controller c, const struct cgroup_limits *l);
 static int make_v1(
     const struct cgroup_limits *l, struct cgroup *g, struct err *e);
+static int make_v1_controller(enum cgroup_controller c,
+    const struct cgroup_limits *l, struct cgroup *g, struct err *e);
 static int make_v2(
     const struct cgroup_limits *l, struct cgroup *g, struct err *e);
 static uint64_t read_number(const struct cgroup *g, enum cgroup_controller c,
@@ -392,28 +394,34 @@ set_limit(const struct cgroup_place *p, int dirfd, enum cgroup_controller c,
 static int
 make_v1(const struct cgroup_limits *l, struct cgroup *g, struct err *e)
 {
-	const struct cgroup_place *p = g->place;
-
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
-		char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
-		own_fd int dir = -1;
-
-		if (!p->has[c] || !wants(l, (enum cgroup_controller)c))
+		if (!g->place->has[c] || !wants(l, (enum cgroup_controller)c))
 			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", p->dir[c], g->name);
-		if (mkdir(path, 0755) < 0)
-			continue; /* not ours to write: has[] says so */
-		g->has[c] = true;
-		dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0)
-			return err_sys(e, "open %s", path);
-		if (set_limit(p, dir, (enum cgroup_controller)c, l) < 0)
-			return err_sys(
-			    e, "set the %s limit in %s", names[c], path);
-		g->fd[c] = openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
-		if (g->fd[c] < 0)
-			return err_sys(e, "open %s/tasks", path);
+		if (make_v1_controller((enum cgroup_controller)c, l, g, e) < 0)
+			return -1;
 	}
+	return 0;
+}
+
+static int
+make_v1_controller(enum cgroup_controller c, const struct cgroup_limits *l,
+    struct cgroup *g, struct err *e)
+{
+	char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
+	own_fd int dir = -1;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", g->place->dir[c], g->name);
+	if (mkdir(path, 0755) < 0)
+		return 0; /* not ours to write: has[] says so */
+	g->has[c] = true;
+	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_sys(e, "open %s", path);
+	if (set_limit(g->place, dir, c, l) < 0)
+		return err_sys(e, "set the %s limit in %s", names[c], path);
+	g->fd[c] = openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
+	if (g->fd[c] < 0)
+		return err_sys(e, "open %s/tasks", path);
 	return 0;
 }
 

@@ -215,15 +215,14 @@ forget_frames(const void *stack, size_t n)
  * start: calls child(arg) there and exits with its result. Returns the pid or
  * a negative errno. The kernel keeps all other registers for the child.
  */
+#if defined(__x86_64__)
 static long
 clone_onto(
     struct clone_args *args, size_t size, int (*child)(void *), void *arg)
 {
-	long r;
-
-#if defined(__x86_64__)
 	register int (*child_r12)(void *) __asm__("r12") = child;
 	register void *arg_r13 __asm__("r13") = arg;
+	long r;
 
 	__asm__ volatile("syscall\n\t"
 			 "test %%rax, %%rax\n\t"
@@ -241,7 +240,13 @@ clone_onto(
 			 "r"(child_r12),
 			 "r"(arg_r13), [nr_exit] "i"(SYS_exit_group)
 			 : "rcx", "r11", "memory", "cc");
+	return r;
+}
 #elif defined(__aarch64__)
+static long
+clone_onto(
+    struct clone_args *args, size_t size, int (*child)(void *), void *arg)
+{
 	register long x8 __asm__("x8") = SYS_clone3;
 	register void *x0 __asm__("x0") = args;
 	register size_t x1 __asm__("x1") = size;
@@ -261,10 +266,11 @@ clone_onto(
 			 : "r"(x8), "r"(x1), "r"(child_x20),
 			 "r"(arg_x21), [nr_exit] "i"(SYS_exit_group)
 			 : "x30", "memory", "cc");
-	r = (long)x0;
-#endif
-	return r;
+	return (long)x0;
 }
+#else
+#error "sys/ns.c: write clone_onto for this architecture"
+#endif
 
 /* Until it is killed, or its parent is. By system calls alone: it shares its
  * parent's memory, and nothing there may move. */
