@@ -23,6 +23,9 @@ static const struct command {
 	{ NULL, "serve", "run the daemon", cmd_serve },
 
 	{ "Watch and stop", "ps", "list runs", cmd_ps },
+	{ NULL, "top", "what sandboxes use, as it changes", cmd_top },
+	{ NULL, "pause", "freeze runs where they are", cmd_pause },
+	{ NULL, "resume", "let paused runs go on", cmd_resume },
 	{ NULL, "stop", "stop runs in good order", cmd_stop },
 	{ NULL, "kill", "kill runs at once, whatever else is broken",
 	    cmd_kill },
