@@ -25,12 +25,11 @@ enum {
 
 static void ask(const struct run *r, uint64_t call, enum sandbox_ask what);
 static void answer_run(uint64_t call, const struct run *r);
-static void answer_stat(
-    const struct msg_sandbox_told *m, const struct run *r);
+static void answer_stat(const struct msg_sandbox_told *m, const struct run *r);
 static void set_paused(struct run *r, bool paused);
 static void release(struct run *r);
-static int take_ms(const struct json *args, struct str name, uint64_t *out,
-    struct err *e);
+static int take_ms(
+    const struct json *args, struct str name, uint64_t *out, struct err *e);
 static int take_labels(struct run *r, const struct json *labels, struct err *e);
 static bool label_ok(struct str s, bool key);
 static void on_ttl(struct loop_timer *t);
@@ -458,8 +457,7 @@ arm_idle(struct run *r)
 {
 	if (r->box.idle_ms > 0 && r->state == RUN_OPEN && !r->box.paused)
 		loop_timer_set(broker.loop, &r->box.idle,
-		    r->box.touched_ns +
-			(int64_t)r->box.idle_ms * NS_PER_MS);
+		    r->box.touched_ns + (int64_t)r->box.idle_ms * NS_PER_MS);
 }
 
 static void
@@ -467,9 +465,9 @@ stop_late(
     struct run *r, const char *reason, uint64_t limit_ms, const char *next)
 {
 	own_buf struct buf json = {};
-	int64_t since =
-	    str_eq_c(STR("ttl_exceeded"), reason) ? r->opened_mono_ns
-						  : r->box.touched_ns;
+	int64_t since = str_eq_c(STR("ttl_exceeded"), reason)
+	    ? r->opened_mono_ns
+	    : r->box.touched_ns;
 
 	if (r->state != RUN_OPEN)
 		return;

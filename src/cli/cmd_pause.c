@@ -15,12 +15,11 @@ static const char pause_help[] =
     "\n" CLIENT_HELP "\n"
     "example: paddock pause r-7k3m9q2v5w1x\n";
 
-static const char resume_help[] =
-    "usage: paddock resume RUN...\n"
-    "\n"
-    "Lets a paused run go on where it was.\n"
-    "\n" CLIENT_HELP "\n"
-    "example: paddock resume r-7k3m9q2v5w1x\n";
+static const char resume_help[] = "usage: paddock resume RUN...\n"
+				  "\n"
+				  "Lets a paused run go on where it was.\n"
+				  "\n" CLIENT_HELP "\n"
+				  "example: paddock resume r-7k3m9q2v5w1x\n";
 
 static const struct option options[] = {
 	CLIENT_OPTIONS,
@@ -28,8 +27,7 @@ static const struct option options[] = {
 	{},
 };
 
-static int for_each(
-    int argc, char **argv, const char *help, const char *verb);
+static int for_each(int argc, char **argv, const char *help, const char *verb);
 static int ask(const struct client *c, const char *run, const char *verb);
 
 int

@@ -94,8 +94,7 @@ cmd_stop(int argc, char **argv)
 		return out_fail(&e);
 	buf_add_byte(&body, '{');
 	if (!all)
-		buf_printf(&body, "\"grace_ms\":%u,",
-		    (unsigned)grace_s * 1000);
+		buf_printf(&body, "\"grace_ms\":%u,", (unsigned)grace_s * 1000);
 	buf_add_c(&body, "\"reason\":");
 	json_put_str(&body, str_of(reason));
 	buf_add_byte(&body, '}');

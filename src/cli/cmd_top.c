@@ -63,11 +63,10 @@ struct top {
 	size_t n_seen, n_before;
 };
 
-static int look(struct top *t, const struct client *c, struct buf *out,
-    struct err *e);
-static int list(
-    const struct top *t, const struct client *c, struct client_reply *r,
-    struct err *e);
+static int look(
+    struct top *t, const struct client *c, struct buf *out, struct err *e);
+static int list(const struct top *t, const struct client *c,
+    struct client_reply *r, struct err *e);
 static int measure(const struct client *c, const char *run,
     struct client_reply *r, struct err *e);
 static void put_json(struct top *t, struct buf *out, const struct json *run,
@@ -116,8 +115,7 @@ cmd_top(int argc, char **argv)
 		return status;
 	if (client_init(&client, &t.where, &e) < 0)
 		return out_fail(&e);
-	if (!t.json && !t.once && isatty(STDIN_FILENO) &&
-	    isatty(STDOUT_FILENO))
+	if (!t.json && !t.once && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		return live(&t, &client);
 	/* CPU is a difference: one look more, in front. */
 	if (look(&t, &client, &out, &e) < 0)
@@ -214,8 +212,7 @@ measure(const struct client *c, const char *run, struct client_reply *r,
 	char target[96];
 	const struct client_request q = { .method = "GET", .target = target };
 
-	(void)snprintf(
-	    target, sizeof(target), "/v1/sandboxes/%s/stat", run);
+	(void)snprintf(target, sizeof(target), "/v1/sandboxes/%s/stat", run);
 	return client_ask(c, &q, r, e);
 }
 
@@ -343,8 +340,8 @@ static void
 put_pressure(struct buf *b, const struct json *pressure)
 {
 	static const char *const kinds[] = { "cpu", "memory", "io" };
-	bool machine = str_eq(
-	    json_str(json_get(pressure, STR("of"))), STR("machine"));
+	bool machine =
+	    str_eq(json_str(json_get(pressure, STR("of"))), STR("machine"));
 
 	if (!json_is(pressure, JSON_OBJECT)) {
 		buf_add_byte(b, '-');
@@ -371,7 +368,8 @@ put_age(struct buf *b, const struct json *opened)
 	}
 	s = at_ms < now_ms ? (now_ms - at_ms) / 1000 : 0;
 	if (s < 3600)
-		buf_printf(b, "%u:%02u", (unsigned)(s / 60), (unsigned)(s % 60));
+		buf_printf(
+		    b, "%u:%02u", (unsigned)(s / 60), (unsigned)(s % 60));
 	else
 		buf_printf(b, "%uh%02u", (unsigned)(s / 3600),
 		    (unsigned)(s / 60 % 60));
@@ -415,8 +413,8 @@ live(struct top *t, const struct client *c)
 		status = look(t, c, &out, &e);
 		if (status < 0)
 			break;
-		buf_add_c(&out, t->n_seen == 0 ? "\nnothing runs; q ends\n"
-					       : "\nq ends\n");
+		buf_add_c(&out,
+		    t->n_seen == 0 ? "\nnothing runs; q ends\n" : "\nq ends\n");
 		if (out_write(&out) != EXIT_DONE)
 			break;
 		on = wait_key(signals, ms);

@@ -37,11 +37,11 @@ run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
 	buf_add_c(body, "{\"attach\":true,\"write_back\":");
 	buf_add_c(body, r->write_back ? "true" : "false");
 	if (r->ttl_ms > 0)
-		buf_printf(body, ",\"ttl_ms\":%llu",
-		    (unsigned long long)r->ttl_ms);
+		buf_printf(
+		    body, ",\"ttl_ms\":%llu", (unsigned long long)r->ttl_ms);
 	if (r->idle_ms > 0)
-		buf_printf(body, ",\"idle_ms\":%llu",
-		    (unsigned long long)r->idle_ms);
+		buf_printf(
+		    body, ",\"idle_ms\":%llu", (unsigned long long)r->idle_ms);
 	if (put_policy(body, r->policy, n_problems, e) < 0 ||
 	    (r->world != NULL && put_world(body, r->world, e) < 0) ||
 	    put_command(body, r, e) < 0 ||
