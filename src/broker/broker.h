@@ -39,6 +39,7 @@ struct broker {
 	struct asker *askers; /* who waits for a run's end */
 	struct call *durable_first, **durable_last; /* wait for the disk */
 	uint64_t next_call; /* numbers of our own calls to the world */
+	uint64_t next_grant; /* numbers of what is done inside sandboxes */
 	bool quit_when_idle;
 	bool quitting;
 };

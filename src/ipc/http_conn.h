@@ -5,8 +5,8 @@
  * sends further stays unread, so a client that pipelines is held back by TCP.
  * The role embeds struct http_conn at the start of its own struct and is
  * called through struct http_ops. It answers from within on_request or later,
- * once: with http_reply, or with http_stream_begin, _write and _end. Or it takes
- * the connection (http_take), and reads and writes its bytes itself.
+ * once: with http_reply, or with http_stream_begin, _write and _end. Or it
+ * takes the connection (http_take), and reads and writes its bytes itself.
  *
  * What a slow or hostile client can cost is bounded by struct http_limits:
  * time for a head, a body, an answer that is not read, and bytes of all
@@ -125,8 +125,12 @@ void http_switch(struct http_conn *c, struct str fields);
 /* As recv(2) and send(2), without waiting. */
 ssize_t http_taken_read(struct http_conn *c, void *p, size_t n);
 ssize_t http_taken_write(struct http_conn *c, const void *p, size_t n);
+/* Nothing more will be written. */
+void http_taken_end(struct http_conn *c);
 /* EPOLLIN, EPOLLOUT, EPOLLRDHUP; EPOLLHUP comes also with 0. */
 void http_taken_want(struct http_conn *c, uint32_t events);
+/* The role is done: what it wrote is delivered, then the connection closes. */
+void http_conn_finish(struct http_conn *c);
 /* The role is done: the request can be answered, and that is the last one. */
 void http_give_back(struct http_conn *c);
 

@@ -78,6 +78,13 @@ http_taken_write(struct http_conn *c, const void *p, size_t n)
 }
 
 void
+http_taken_end(struct http_conn *c)
+{
+	must(c->phase == HTTP_TAKEN);
+	(void)shutdown(c->watch.fd, SHUT_WR); /* gone already: fine */
+}
+
+void
 http_taken_want(struct http_conn *c, uint32_t events)
 {
 	struct err e = {};
@@ -90,6 +97,16 @@ http_taken_want(struct http_conn *c, uint32_t events)
 	 * with it this one connection. */
 	if (loop_want(c->server->loop, &c->watch, events, &e) < 0)
 		http_conn_close(c);
+}
+
+void
+http_conn_finish(struct http_conn *c)
+{
+	if (c->phase == HTTP_DEAD)
+		return;
+	must(c->phase == HTTP_TAKEN);
+	c->phase = HTTP_ASKED;
+	http_conn_answered(c); /* the last answer: lingers, and closes */
 }
 
 void

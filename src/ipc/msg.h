@@ -102,14 +102,15 @@ enum {
 };
 
 enum {
-	START_WORKSPACE = 1, /* a fourth descriptor: the work folder */
+	START_WORKSPACE = 1, /* one descriptor more: the work folder */
 	START_WRITE_BACK = 2, /* bind it read-write, no overlay */
 	START_LIMITS_REQUIRED = 4, /* refuse where no cgroup can be had */
 };
 
 /*
  * Descriptors: stdin, stdout, stderr, and with START_WORKSPACE an O_PATH
- * folder. Payload: NUL-terminated strings, argc of the command, then the
+ * folder. With argc 0 there is no command and none of the first three: the
+ * sandbox stays until it is killed. Payload: NUL-terminated strings, argc of the command, then the
  * environment, then, with START_WORKSPACE, the folder's path inside.
  */
 struct msg_sandbox_start {
@@ -128,7 +129,8 @@ struct msg_sandbox_start {
 _Static_assert(sizeof(struct msg_sandbox_start) == 64, "no padding");
 
 /*
- * Descriptors when ok: the MCP door's listener, the proxy's listener.
+ * Descriptors when ok: the MCP door's listener, the proxy's listener, the RPC
+ * socket of PID 1.
  * Payload when not ok: why, as text.
  */
 struct msg_sandbox_started {
@@ -150,6 +152,7 @@ enum exit_cause {
 	CAUSE_KILLED, /* asked for */
 	CAUSE_WALL, /* wall_ms passed */
 	CAUSE_MEMORY, /* killed for want of memory */
+	CAUSE_PIDS, /* failed after a fork was refused */
 	CAUSE_NOT_STARTED, /* the command is not there, or not executable */
 	CAUSE_LOST, /* PID 1 is gone for no known reason */
 };
@@ -159,15 +162,25 @@ struct msg_sandbox_exited {
 	uint64_t cpu_ns;
 	uint64_t memory_peak_bytes; /* 0 when not known */
 	uint64_t pids_refused; /* forks that hit the limit; 0 unknown */
+	/* Of the limit that ended it, in its own unit (bytes, processes, ms),
+	 * and what was used or tried; both 0 when none did. */
+	uint64_t limit_value;
+	uint64_t used_value;
+	uint64_t throttled_ns; /* held back by the CPU limit */
+	uint64_t disk_bytes; /* in files that were there at the end */
+	uint64_t inodes;
+	uint32_t disk_full; /* 1: no room or no inode was left then */
+	uint32_t unused;
 	uint32_t cause; /* enum exit_cause */
 	uint32_t status; /* exit status, 128 + signal, 127: not started */
 };
-_Static_assert(sizeof(struct msg_sandbox_exited) == 40, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_exited) == 88, "no padding");
 
 enum sandbox_ask {
 	ASK_STAT,
 	ASK_FREEZE,
 	ASK_THAW,
+	ASK_TERMINATE, /* SIGTERM to the command; no answer */
 };
 
 struct msg_sandbox_ask {
@@ -177,6 +190,16 @@ struct msg_sandbox_ask {
 	uint32_t unused;
 };
 _Static_assert(sizeof(struct msg_sandbox_ask) == 24, "no padding");
+
+/* Figures that are known. */
+enum {
+	TOLD_CPU = 1,
+	TOLD_MEMORY = 2,
+	TOLD_PIDS = 4,
+	TOLD_DISK = 8,
+	TOLD_PRESSURE = 16,
+	TOLD_PRESSURE_OF_MACHINE = 32, /* of everything on it together */
+};
 
 /* Figures of a moment; 0 where the machine does not tell. Payload: why not. */
 struct msg_sandbox_told {
@@ -196,13 +219,14 @@ struct msg_sandbox_told {
 	uint32_t pressure_io;
 	uint32_t ok;
 	uint32_t frozen;
-	uint32_t unused;
+	uint32_t flags; /* TOLD_* */
 };
 _Static_assert(sizeof(struct msg_sandbox_told) == 112, "no padding");
 
 /*
  * MSG_DOOR_OPEN's second descriptor, to the gateway: the RPC socket of PID 1
- * (sandbox/rpc.h), through which it does what the broker has granted.
+ * (sandbox/rpc.h), through which it does what the broker has granted. Payload,
+ * with it: [n, ...], the grants that an earlier gateway has left open.
  */
 struct msg_door {
 	uint64_t run;

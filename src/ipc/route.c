@@ -27,11 +27,11 @@ static const struct route routes[] = {
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_QUIT, BODY(msg_quit), NONE, 0, 0 },
 
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_START,
-	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 3, 4 },
+	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 0, 4 },
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_KILL,
 	    BODY(msg_sandbox_kill), NONE, 0, 0 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_STARTED,
-	    BODY(msg_sandbox_started), TEXT, 0, 2 },
+	    BODY(msg_sandbox_started), TEXT, 0, 3 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_EXITED,
 	    BODY(msg_sandbox_exited), NONE, 0, 0 },
 
@@ -40,8 +40,8 @@ static const struct route routes[] = {
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_TOLD,
 	    BODY(msg_sandbox_told), TEXT, 0, 0 },
 
-	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_OPEN, BODY(msg_door), NONE, 1,
-	    2 },
+	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_OPEN, BODY(msg_door),
+	    ARGV_MAX_BYTES, 1, 2 },
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_CLOSE, BODY(msg_door), NONE, 0,
 	    0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_DOOR_OPEN, BODY(msg_door), NONE, 1, 1 },

@@ -31,8 +31,8 @@
  *
  * Answers carry the id of the request:
  *  EXEC     RPC_FAILED; or RPC_STARTED and, later, RPC_EXITED.
- *  PORT     RPC_STARTED with the connected socket, and then RPC_DONE; or only
- *           RPC_DONE with the error.
+ *  PORT     RPC_STARTED with the connected socket (non-blocking), and then
+ *           RPC_DONE; or only RPC_DONE with the error.
  *  others   RPC_DONE, exactly one.
  * Ids are the caller's choice; one that is still under way must not be used
  * again. Answers of different requests come in any order.
@@ -59,7 +59,8 @@ enum rpc_kind {
 	 * ("NAME=value") in place of those of the same name.
 	 *
 	 * The standard streams are the three descriptors, in order; pipes,
-	 * sockets, character devices or files. Or, with a flag and then
+	 * sockets, character devices or files, which are blocking as programs
+	 * expect. Or, with a flag and then
 	 * without descriptors: a terminal, or pipes, made inside and owned by
 	 * the sandbox's uid (so that /dev/stdout can be opened there), whose
 	 * outer ends come with RPC_STARTED: the terminal's master, or where
@@ -113,8 +114,10 @@ enum rpc_kind {
  *   target   of symbolic links only
  *   name_b64, target_b64: only when the bytes are not UTF-8: the exact ones
  *     in base64, while name shows U+FFFD in place of what is invalid
- *   A recursive LS that met a limit ends with {"truncated":"entries"} or
- *   holds {"truncated":"depth","name":"a/b"} for a folder it did not enter.
+ *   type is "unknown", and nothing follows it, where the folder hides more.
+ *   An LS that met a limit ends with {"truncated":"entries"}. A recursive one
+ *   holds {"truncated":"depth","name":"a/b"}, or "access", for a folder that
+ *   it could not enter, or not name all entries of.
  * WATCH: {"event":"ready|create|modify|attrib|delete|moved_from|moved_to|
  *   overflow|gone","name":"x"}, name and name_b64 as above, missing where the
  *   watched path itself is meant; "dir":true for directories; "cookie" (a
