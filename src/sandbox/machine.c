@@ -87,6 +87,8 @@ machine_probe(struct machine *m, const char *folder, struct err *e)
 			memcpy(
 			    m->cgroup_dir, place.dir[c], sizeof(m->cgroup_dir));
 	}
+	cgroup_place_fini(&place);
+	machine_container_probe(m);
 	fd = open("/proc/sys/dev/tty/legacy_tiocsti", O_RDONLY | O_CLOEXEC);
 	/* A kernel without the switch always takes it. */
 	m->tiocsti =
