@@ -38,6 +38,8 @@ static const struct command {
 	{ "Look closer", "trace", "show and verify what runs did", cmd_trace },
 	{ NULL, "policy", "check and explain policies", cmd_policy },
 	{ NULL, "doctor", "what this machine can enforce", cmd_doctor },
+	{ NULL, "selftest", "try to get out of a sandbox on this machine",
+	    IN_SMALL_HALF },
 	{ NULL, "version", "print the version", IN_SMALL_HALF },
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };

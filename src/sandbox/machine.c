@@ -65,6 +65,7 @@ machine_probe(struct machine *m, const char *folder, struct err *e)
 	(void)snprintf(m->kernel, sizeof(m->kernel), "%s", names.release);
 
 	m->root = geteuid() == 0 && works(CLONE_NEWNS, NULL);
+	m->powerless = geteuid() == 0 && !m->root;
 	user = m->root ? 0 : CLONE_NEWUSER;
 	for (size_t i = 0; i < COUNT(spaces); i++)
 		m->ns[i] = works(spaces[i].flag | user, NULL);

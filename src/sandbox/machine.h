@@ -37,6 +37,7 @@ enum machine_container {
 
 struct machine {
 	bool root; /* may make namespaces without a user namespace */
+	bool powerless; /* user 0, and yet none of that */
 	bool ns[MACHINE_NS_COUNT];
 	int landlock_abi; /* 0: none; 6 and up: signals and sockets too */
 	bool seccomp;

@@ -261,7 +261,9 @@ make_proc(struct build *b, struct err *e)
 	if (proc < 0 && e->sys == EPERM) {
 		proc = mount_new("proc", pids_only, 1, flags, e);
 		if (proc < 0)
-			return -1;
+			return err_add(e,
+			    "the caller's own /proc is partly covered, as in "
+			    "a container: see paddock doctor");
 		return put_mount(proc, "proc", e);
 	}
 	if (proc < 0 || put_mount(proc, "proc", e) < 0)

@@ -631,6 +631,10 @@ spawn(struct sandbox *sb, struct build *b, struct err *e)
 	if (sb->pid >= 0)
 		return 0;
 	sb->pid = 0;
+	if (e->sys == ENOSPC)
+		return err_add(e,
+		    "no more namespaces are allowed here (sysctl "
+		    "user.max_user_namespaces and its like)");
 	if (e->sys == EPERM && !b->host->root)
 		return err_add(e,
 		    "this machine gives ordinary users no user namespaces "
