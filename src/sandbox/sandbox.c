@@ -22,6 +22,7 @@
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/ns.h"
+#include "sys/tree.h"
 
 enum {
 	NEWTIME = 0x80, /* CLONE_NEWTIME, by clone3 only */
@@ -251,6 +252,8 @@ void
 sandbox_stat(const struct sandbox *sb, struct sandbox_usage *out)
 {
 	measure(sb, out);
+	if (out->group.cpu_ns == 0 && sb->pid > 0)
+		out->group.cpu_ns = tree_cpu_ns(sb->pid);
 	cgroup_pressure_read(&sb->cgroup, &out->pressure);
 }
 
