@@ -71,6 +71,27 @@ enum {
 	EGRESS_MAX_ASK_BYTES = 3072,
 };
 
+/* inside sandboxes (gateway) */
+enum {
+	EXEC_FRAME_MAX_BYTES = 64 * 1024, /* one frame: a pipe's size */
+	/* Output kept of one command: what a plain answer holds, and what one
+	 * who comes back finds. When all of them keep EXEC_KEEP_ALL_BYTES, or
+	 * when a client reads along, it is the smaller one. */
+	EXEC_KEEP_BYTES = 1024 * 1024,
+	EXEC_KEEP_LEAST_BYTES = 64 * 1024,
+	EXEC_KEEP_ALL_BYTES = 128 * EXEC_KEEP_BYTES,
+	EXEC_KEEP_ENDED = 64, /* ended commands of a sandbox that are kept */
+	EXEC_READ_BYTES = 16 * 1024, /* of output, in one piece */
+	EXEC_STDIN_BYTES = 256 * 1024, /* waiting for a command to read it */
+	/* Output that a client has not read: more, and the command waits. */
+	EXEC_AHEAD_BYTES = 256 * 1024,
+	/* A terminal's last bytes come after the end of its command. */
+	EXEC_DRAIN_MS = 500,
+	FILE_MAX_BYTES = 1024 * 1024 * 1024, /* one file, either way */
+	FILE_LIST_MAX_BYTES = 3 * 1024 * 1024, /* one listing, as JSON */
+	TUNNEL_BYTES = 64 * 1024, /* of a port, on their way, each way */
+};
+
 /* messages between roles (ipc) */
 enum {
 	/* One SOCK_SEQPACKET frame with its header; a larger payload goes as
@@ -147,9 +168,16 @@ enum {
 	RUN_STOP_GRACE_MS = 2000,
 	/* For a client to come back to its run after a gateway has died. */
 	RUN_ORPHAN_MS = 5000,
+	RUN_STOP_GRACE_MAX_MS = 5 * 60 * 1000, /* when who stops it says so */
+	BOX_MIN_MS = 100, /* a time to live: less and nothing could start */
+	RUN_LABELS_MAX = 32, /* that its opener gives a run */
+	RUN_LABEL_BYTES = 63, /* a name or a value: as Kubernetes has it */
 	WORLD_TIMEOUT_MS = 30 * 1000, /* a tool's answer, unless it says less */
 	TOOLS_USED_MAX = 256, /* tools of a run whose retries are counted */
 	OUTPUT_KEEP_BYTES = 1024 * 1024, /* output kept of a detached run */
+	/* Commands, files and connections of one sandbox that people have
+	 * under way: RPC_MAX_EXECS commands, and as many connections. */
+	INSIDE_MAX_GRANTS = 512,
 };
 
 /* paddock mcp: the bridge between standard input and an MCP door (init) */
@@ -242,6 +270,16 @@ enum {
 	IMAGE_UNPACK_MEMORY_MB = 1024,
 	IMAGE_UNPACK_CPU_S = 1800,
 	IMAGE_PROGRESS_MS = 1000, /* nothing is shown before, or more often */
+};
+
+/* sandboxes parked before they are needed (sandbox/pool.h) */
+enum {
+	POOL_SHAPES_MAX = 16, /* kinds of run that are kept in stock */
+	POOL_SHAPE_FIRST = 2, /* of a kind asked for once: one, and its next */
+	POOL_SHAPE_MAX = 16, /* of a kind asked for again and again */
+	POOL_PARKED_MAX = 64, /* together: 20 MiB, and one netns each */
+	POOL_FILL_MS = 5, /* between two: building one takes one or two */
+	POOL_KEEP_MS = 2 * 60 * 1000, /* after the last of its kind */
 };
 
 /* store (group commit, EVIDENCE.md decision 4) */

@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "broker/approval.h"
+#include "broker/box.h"
 #include "broker/broker.h"
 #include "broker/follow.h"
+#include "broker/inside.h"
 #include "broker/run.h"
 #include "codec/json.h"
 #include "core/id.h"
@@ -42,6 +45,12 @@ static void do_event_stream(const struct request *q);
 static void do_approval_list(const struct request *q);
 static void do_approval_get(const struct request *q);
 static void do_approval_decide(const struct request *q);
+static void do_exec(const struct request *q);
+static void do_file(const struct request *q);
+static void do_port(const struct request *q);
+static void do_pause(const struct request *q);
+static void do_resume(const struct request *q);
+static void do_stat(const struct request *q);
 
 static const struct {
 	const char *name; /* for people */
@@ -67,6 +76,20 @@ static const struct {
 	    do_approval_get },
 	[API_APPROVAL_DECIDE] = { "decide an approval", MAY_OPERATOR, false,
 	    do_approval_decide },
+	[API_EXEC] = { "run a command in a sandbox", MAY_OPERATOR, true,
+	    do_exec },
+	[API_FILE] = { "touch files of a sandbox", MAY_OPERATOR, true,
+	    do_file },
+	[API_PORT] = { "reach a port of a sandbox", MAY_OPERATOR, true,
+	    do_port },
+	[API_PAUSE] = { "pause a sandbox", MAY_OPERATOR, true, do_pause },
+	[API_RESUME] = { "resume a sandbox", MAY_OPERATOR, true, do_resume },
+	[API_STAT] = { "measure a sandbox", MAY_OPERATOR, true, do_stat },
+};
+
+struct run_list {
+	struct buf *out;
+	struct str label; /* "key=value" or "key" that it asks for; or "" */
 };
 
 static int find_run(struct request *q);
@@ -197,6 +220,8 @@ do_run_list(const struct request *q)
 	own_buf struct buf out = {};
 	uint64_t limit = 100;
 	bool all = json_bool(json_get(q->args, STR("all")), false);
+	struct str label = json_str(json_get(q->args, STR("label")));
+	bool sandboxes = json_bool(json_get(q->args, STR("sandboxes")), false);
 	struct err e = {};
 
 	if (json_u64(json_get(q->args, STR("limit")), &limit) < 0 ||
@@ -206,12 +231,17 @@ do_run_list(const struct request *q)
 	for (const struct run *r = broker.runs; r != NULL; r = r->next) {
 		if (r->state == RUN_CLOSED && !all)
 			continue;
+		if (sandboxes && (!r->has_sandbox || r->state == RUN_CLOSED))
+			continue;
+		if (label.n > 0 &&
+		    !box_labels_have(buf_str(&r->box.labels), label))
+			continue;
 		add_item(&out);
 		run_write(&out, r);
 	}
 	if (all &&
 	    store_runs(broker.store, 0, false, (uint32_t)limit, on_run_row,
-		&out, &e) < 0) {
+		&(struct run_list){ &out, label }, &e) < 0) {
 		reply_error(q->call, 500, "store_failed", e.text,
 		    "Look at the daemon's log; the disk may be full.");
 		return;
@@ -223,10 +253,19 @@ do_run_list(const struct request *q)
 static bool
 on_run_row(void *arg, const struct store_run *row)
 {
+	const struct run_list *list = arg;
+
 	if (run_find(row->id) != NULL)
 		return true; /* listed already, and fresher */
-	add_item(arg);
-	run_row_write(arg, row);
+	if (list->label.n > 0) {
+		own_buf struct buf labels = {};
+
+		box_labels_write(&labels, row->id);
+		if (!box_labels_have(buf_str(&labels), list->label))
+			return true;
+	}
+	add_item(list->out);
+	run_row_write(list->out, row);
 	return true;
 }
 
@@ -253,6 +292,7 @@ do_run_stop(const struct request *q)
 	struct run *r = run_find(q->run);
 	own_buf struct buf out = {};
 	struct str reason = json_str(json_get(q->args, STR("reason")));
+	uint64_t grace_ms = 0;
 	char text[64];
 
 	if (r == NULL || r->state == RUN_CLOSED) {
@@ -262,7 +302,11 @@ do_run_stop(const struct request *q)
 	}
 	if (reason.n == 0 || str_copy(reason, text, sizeof(text)) < 0)
 		(void)strncpy(text, "stopped_by_operator", sizeof(text));
-	run_stop(r, text, STR(""), true);
+	if (json_u64(json_get(q->args, STR("grace_ms")), &grace_ms) < 0)
+		grace_ms = 0;
+	if (grace_ms > RUN_STOP_GRACE_MAX_MS)
+		grace_ms = RUN_STOP_GRACE_MAX_MS;
+	box_stop(r, text, grace_ms);
 	run_write(&out, r);
 	reply(q->call, REPLY_OK, 200, buf_str(&out));
 }
@@ -362,6 +406,42 @@ static void
 do_approval_decide(const struct request *q)
 {
 	approval_decide(q->who, q->call, q->args);
+}
+
+static void
+do_exec(const struct request *q)
+{
+	inside_exec(q->who, q->call, q->run, q->args);
+}
+
+static void
+do_file(const struct request *q)
+{
+	inside_file(q->who, q->call, q->run, q->args);
+}
+
+static void
+do_port(const struct request *q)
+{
+	inside_port(q->who, q->call, q->run, q->args);
+}
+
+static void
+do_pause(const struct request *q)
+{
+	box_ask(q->who, q->call, q->run, ASK_FREEZE);
+}
+
+static void
+do_resume(const struct request *q)
+{
+	box_ask(q->who, q->call, q->run, ASK_THAW);
+}
+
+static void
+do_stat(const struct request *q)
+{
+	box_ask(q->who, q->call, q->run, ASK_STAT);
 }
 
 static void

@@ -41,6 +41,7 @@ struct broker {
 	uint64_t last_of[EVENT_KINDS]; /* the newest record of each kind */
 	struct call *durable_first, **durable_last; /* wait for the disk */
 	uint64_t next_call; /* numbers of our own calls to the world */
+	uint64_t next_grant; /* numbers of what is done inside sandboxes */
 	bool quit_when_idle;
 	bool quitting;
 };

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "broker/approval.h"
+#include "broker/box.h"
 #include "broker/record.h"
 
 static struct call *in_world; /* what the world is answering */
@@ -78,6 +79,9 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 			      "\"stopped\"}"));
 		return;
 	}
+	if (box_holds(r, m, payload))
+		return;
+	box_touch(r);
 	arena_reset(&arena);
 	call = json_parse(payload, NULL, &arena, &e, NULL);
 	tool = json_str(json_get(call, STR("name")));

@@ -12,10 +12,12 @@
 #include "base/must.h"
 #include "broker/api.h"
 #include "broker/approval.h"
+#include "broker/box.h"
 #include "broker/broker.h"
 #include "broker/call.h"
 #include "broker/egress.h"
 #include "broker/follow.h"
+#include "broker/inside.h"
 #include "broker/run.h"
 #include "codec/json.h"
 #include "sys/confine.h"
@@ -140,6 +142,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_EXITED:
 		on_sandbox_exited(f->body);
 		return;
+	case MSG_SANDBOX_TOLD:
+		on_sandbox_told(f->body, f->payload);
+		return;
 	case MSG_TOOL_CALL:
 		on_tool_call(f->body, f->payload);
 		return;
@@ -149,6 +154,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_GONE: {
 		const struct msg_gone *m = f->body;
 
+		box_gone(m->call);
 		call_gone(m->call);
 		approval_gone(m->call);
 		follow_gone(m->call);
@@ -163,10 +169,14 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_EGRESS_ASK:
 		on_egress_ask(f->body, f->payload);
 		return;
+	case MSG_INSIDE_DONE:
+		on_inside_done(f->body, f->payload);
+		return;
 	case MSG_READY:
 	case MSG_LISTEN:
 	case MSG_SANDBOX_START:
 	case MSG_SANDBOX_KILL:
+	case MSG_SANDBOX_ASK:
 	case MSG_DOOR_OPEN:
 	case MSG_DOOR_CLOSE:
 	case MSG_REPLY:

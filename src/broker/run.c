@@ -11,6 +11,7 @@
 #include "broker/approval.h"
 #include "broker/call.h"
 #include "broker/follow.h"
+#include "broker/inside.h"
 #include "broker/record.h"
 #include "broker/run_int.h"
 #include "sys/fd.h"
@@ -20,6 +21,7 @@ static void answer_opener_late(struct run *r);
 static void free_run(struct run *r);
 static uint64_t runtime_ms(const struct run *r);
 static const char *cause_reason(const struct run *r);
+static void write_limit_stop(struct run *r);
 
 struct run *
 run_find(uint64_t id)
@@ -62,6 +64,8 @@ on_sandbox_exited(const struct msg_sandbox_exited *m)
 	if (r->stop_reason[0] == '\0')
 		(void)snprintf(r->stop_reason, sizeof(r->stop_reason), "%s",
 		    cause_reason(r));
+	if (r->stop_json.n == 0)
+		write_limit_stop(r);
 	run_close(r);
 }
 
@@ -78,11 +82,19 @@ void
 run_doors_open(struct run *r, struct peer *to)
 {
 	struct msg_door m = { .run = r->id };
-	int fd = to == &broker.gateway ? r->door_fd : r->proxy_fd;
+	own_buf struct buf left = {};
+	int fds[2] = { r->proxy_fd, -1 };
+	size_t n = 1;
 
-	if (fd >= 0)
-		(void)peer_send(to, MSG_DOOR_OPEN, &m, STR(""), &fd,
-		    1); /* a restarted role gets it again */
+	if (to == &broker.gateway) {
+		fds[0] = r->door_fd;
+		fds[1] = r->rpc_fd;
+		n += r->rpc_fd >= 0;
+		inside_write_left(&left, r);
+	}
+	if (fds[0] >= 0)
+		(void)peer_send(to, MSG_DOOR_OPEN, &m, buf_str(&left), fds,
+		    n); /* a restarted role gets it again */
 }
 
 void
@@ -132,7 +144,8 @@ run_stop(struct run *r, const char *reason, struct str json, bool at_once)
 		approval_cancel_run(r);
 		answer_opener_late(r);
 	}
-	if (at_once || !first) {
+	/* Who is frozen cannot read why. */
+	if (at_once || !first || r->box.paused) {
 		end_now(r);
 		return;
 	}
@@ -221,24 +234,35 @@ run_close(struct run *r)
 		return;
 	if (r->state != RUN_STOPPING)
 		approval_cancel_run(r);
+	inside_end_run(r);
 	r->state = RUN_CLOSED;
+	box_end(r);
 	r->closed_ns = clock_utc_ns();
 	loop_timer_clear(broker.loop, &r->runtime);
 	loop_timer_clear(broker.loop, &r->grace);
 	loop_timer_clear(broker.loop, &r->orphan);
 
 	buf_printf(&body,
-	    "{\"cpu_ms\":%llu,\"exit_status\":%u,\"memory_peak_bytes\":%llu,"
+	    "{\"cpu_ms\":%llu,\"disk_bytes\":%llu,\"disk_full\":%s,"
+	    "\"exit_status\":%u,\"inodes\":%llu,\"memory_peak_bytes\":%llu,"
 	    "\"pids_refused\":%llu,\"status\":",
-	    (unsigned long long)(r->exited.cpu_ns / 1000000), r->exited.status,
+	    (unsigned long long)(r->exited.cpu_ns / 1000000),
+	    (unsigned long long)r->exited.disk_bytes,
+	    r->exited.disk_full ? "true" : "false", r->exited.status,
+	    (unsigned long long)r->exited.inodes,
 	    (unsigned long long)r->exited.memory_peak_bytes,
 	    (unsigned long long)r->exited.pids_refused);
 	json_put_str(&body, str_of(r->status));
+	if (r->stop_json.n > 0) {
+		buf_add_c(&body, ",\"stop\":");
+		buf_add_str(&body, buf_str(&r->stop_json));
+	}
 	if (r->stop_reason[0] != '\0') {
 		buf_add_c(&body, ",\"stop_reason\":");
 		json_put_str(&body, str_of(r->stop_reason));
 	}
-	buf_printf(&body, ",\"tool_calls\":%llu}",
+	buf_printf(&body, ",\"throttled_ms\":%llu,\"tool_calls\":%llu}",
+	    (unsigned long long)(r->exited.throttled_ns / 1000000),
 	    (unsigned long long)r->budget.used[BUDGET_TOOL_CALLS]);
 	ev.step = r->steps + 1;
 	ev.ms = (r->closed_ns - r->opened_ns) / 1000000;
@@ -260,6 +284,7 @@ run_close(struct run *r)
 		    &broker.world, MSG_WORLD_CLOSE, &door, STR(""), NULL, 0);
 	fd_fini(&r->door_fd);
 	fd_fini(&r->proxy_fd);
+	fd_fini(&r->rpc_fd);
 	run_drop_start(r);
 }
 
@@ -366,8 +391,11 @@ free_run(struct run *r)
 	loop_timer_clear(broker.loop, &r->runtime);
 	loop_timer_clear(broker.loop, &r->grace);
 	loop_timer_clear(broker.loop, &r->orphan);
+	box_end(r);
 	fd_fini(&r->door_fd);
 	fd_fini(&r->proxy_fd);
+	fd_fini(&r->rpc_fd);
+	inside_free_run(r);
 	free(r->tools);
 	buf_fini(&r->world);
 	buf_fini(&r->listed);
@@ -400,10 +428,46 @@ cause_reason(const struct run *r)
 		return "wall_time_exceeded";
 	case CAUSE_MEMORY:
 		return "memory_exceeded";
+	case CAUSE_PIDS:
+		return "pids_exceeded";
 	case CAUSE_NOT_STARTED:
 		return "command_not_found";
 	case CAUSE_LOST:
 		return "sandbox_lost";
 	}
 	return "sandbox_lost";
+}
+
+/* A limit of the sandbox as the structured stop, with its figure. */
+static void
+write_limit_stop(struct run *r)
+{
+	const char *unit = "", *next = "";
+
+	switch ((enum exit_cause)r->exited.cause) {
+	case CAUSE_WALL:
+		unit = "ms";
+		next = "Give the run more time: sandbox.wall_ms of the policy.";
+		break;
+	case CAUSE_MEMORY:
+		unit = "bytes";
+		next = "Use less memory, or raise sandbox.memory_mb of the "
+		       "policy.";
+		break;
+	case CAUSE_PIDS:
+		unit = "pids";
+		next = "Start fewer processes, or raise sandbox.pids of the "
+		       "policy.";
+		break;
+	case CAUSE_EXIT:
+	case CAUSE_KILLED:
+	case CAUSE_NOT_STARTED:
+	case CAUSE_LOST:
+		return;
+	}
+	buf_printf(&r->stop_json,
+	    "{\"limit_%s\":%llu,\"reason\":\"%s\",\"status\":\"stopped\","
+	    "\"suggested_next_step\":\"%s\",\"used_%s\":%llu}",
+	    unit, (unsigned long long)r->exited.limit_value, r->stop_reason,
+	    next, unit, (unsigned long long)r->exited.used_value);
 }

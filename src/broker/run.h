@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/box.h"
 #include "broker/broker.h"
 #include "codec/json.h"
 #include "core/budget.h"
@@ -32,6 +33,8 @@ struct tool_use {
 	uint32_t retries;
 	char name[NAME_MAX_BYTES];
 };
+
+struct grant; /* broker/inside.h */
 
 struct tool_name {
 	char name[NAME_MAX_BYTES];
@@ -65,9 +68,13 @@ struct run {
 	struct tool_name *tools; /* that the world has */
 	uint32_t n_tools;
 	struct buf listed; /* their definitions, as the agent may see them */
-	bool has_sandbox; /* there is a command to run */
+	bool has_sandbox; /* there is a command to run, or it stays */
+	bool stays; /* a sandbox without a command of its own */
 	bool sandbox_sent; /* the supervisor has been asked for it */
 	int door_fd, proxy_fd; /* listeners, kept for a gateway's restart */
+	int rpc_fd; /* of PID 1, for the gateway; likewise */
+	struct grant *grants; /* that have not ended */
+	uint32_t n_grants;
 	uint64_t posture;
 
 	int64_t opened_ns, closed_ns; /* UTC */
@@ -85,6 +92,7 @@ struct run {
 	uint64_t close_seq; /* its run.closed record */
 	struct tool_use *uses;
 	uint32_t n_uses;
+	struct box box;
 };
 
 struct run *run_find(uint64_t id); /* also closed ones that are not freed */

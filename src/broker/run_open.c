@@ -13,13 +13,22 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "broker/inside.h"
 #include "broker/record.h"
 #include "broker/run.h"
 #include "broker/run_int.h"
 #include "sys/fd.h"
 
+/* Members of `sandbox` of a policy that a request without one may have. */
+static const char *const plain_members[] = { "cpu", "disk_mb", "image",
+	"memory_mb", "pids", "ports" };
+enum { N_PLAIN = sizeof(plain_members) / sizeof(plain_members[0]) };
+
 static bool members_known(uint64_t call, const struct json *args);
 static struct policy *take_policy(uint64_t call, const struct json *args);
+static bool plain_check(
+    uint64_t call, const struct json *args, bool has_policy);
+static void plain_policy_write(struct buf *out, const struct json *args);
 static void answer_problems(uint64_t call, const struct policy_problems *all);
 static struct run *make(
     const struct caller *who, uint64_t call, struct policy *policy);
@@ -68,6 +77,18 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	r = make(who, call, policy);
 	if (json_bool(json_get(args, STR("attach")), false))
 		r->attached = call;
+	if (box_take(r, args, &e) < 0) {
+		run_forget(r);
+		reply_error(call, 400, "bad_request", e.text,
+		    "See docs/openapi.json for the members of a run.");
+		return;
+	}
+	if (json_get(args, STR("argv")) != NULL &&
+	    !inside_may_start(
+		r, who->name, call, json_get(args, STR("argv")))) {
+		run_forget(r);
+		return;
+	}
 	if (take_command(r, args, f, &e) < 0) {
 		run_forget(r);
 		reply_error(call, 400, "bad_command", e.text,
@@ -135,9 +156,10 @@ on_sandbox_started(const struct msg_sandbox_started *m, const struct frame *f)
 		    "`paddock doctor` says what this machine gives.");
 		return;
 	}
-	if (f->n_fds == 2) {
+	if (f->n_fds == 3) {
 		r->door_fd = fd_take(&f->fds[0]);
 		r->proxy_fd = fd_take(&f->fds[1]);
+		r->rpc_fd = fd_take(&f->fds[2]);
 	}
 	r->posture = m->posture;
 	if (r->state == RUN_STOPPING) {
@@ -153,9 +175,11 @@ on_sandbox_started(const struct msg_sandbox_started *m, const struct frame *f)
 static bool
 members_known(uint64_t call, const struct json *args)
 {
-	static const char *const names[] = { "argv", "attach", "env", "policy",
-		"policy_format", "policy_name", "policy_text", "workspace",
-		"world", "write_back" };
+	static const char *const names[] = { "argv", "attach", "cpu", "disk_mb",
+		"env", "idle_ms", "image", "labels", "memory_mb", "pids",
+		"policy", "policy_format", "policy_name", "policy_text",
+		"ports", "sandbox", "ttl_ms", "workspace", "world",
+		"write_back" };
 
 	for (const struct json *k = json_first(args); k != NULL;
 	     k = json_next(args, k)) {
@@ -187,6 +211,16 @@ take_policy(uint64_t call, const struct json *args)
 	own_buf struct buf canonical = {};
 	struct policy *p;
 
+	if (!plain_check(call, args, text != NULL || object != NULL))
+		return NULL;
+	if (text == NULL && object == NULL &&
+	    json_bool(json_get(args, STR("sandbox")), false)) {
+		plain_policy_write(&canonical, args);
+		p = policy_new(buf_str(&canonical), POLICY_JSON, &problems);
+		if (p == NULL)
+			answer_problems(call, &problems);
+		return p;
+	}
 	if ((text != NULL) == (object != NULL) ||
 	    (text != NULL && !json_is(text, JSON_STRING)) ||
 	    (object != NULL && !json_is(object, JSON_OBJECT))) {
@@ -203,6 +237,58 @@ take_policy(uint64_t call, const struct json *args)
 	if (p == NULL)
 		answer_problems(call, &problems);
 	return p;
+}
+
+/* Limits are the policy's; without one they may stand beside `sandbox`. */
+static bool
+plain_check(uint64_t call, const struct json *args, bool has_policy)
+{
+	bool plain = json_bool(json_get(args, STR("sandbox")), false);
+	char text[160];
+
+	if (plain && json_get(args, STR("argv")) != NULL) {
+		reply_error(call, 400, "bad_request",
+		    "A sandbox that stays takes no `argv`.",
+		    "Make it without, and run commands in it with POST "
+		    "/v1/sandboxes/{run}/exec.");
+		return false;
+	}
+	for (size_t i = 0; i < N_PLAIN; i++) {
+		if (json_get(args, str_of(plain_members[i])) == NULL ||
+		    (plain && !has_policy))
+			continue;
+		(void)snprintf(text, sizeof(text),
+		    "`%s` is for a sandbox without a policy.",
+		    plain_members[i]);
+		reply_error(call, 400, "bad_request", text,
+		    "Write it into `sandbox` of the policy.");
+		return false;
+	}
+	return true;
+}
+
+/* What a sandbox has that is not opened under a policy: no tools, no way out,
+ * and as much time as a policy can give. */
+static void
+plain_policy_write(struct buf *out, const struct json *args)
+{
+	buf_printf(out,
+	    "{\"budgets\":{\"max_runtime_ms\":%d},\"policy\":1,"
+	    "\"sandbox\":{",
+	    POLICY_RUN_MAX_MS);
+	for (size_t i = 0; i < N_PLAIN; i++) {
+		const struct json *v = json_get(args, str_of(plain_members[i]));
+
+		if (v == NULL)
+			continue;
+		buf_printf(out, "\"%s\":", plain_members[i]);
+		json_write(out, v);
+		buf_add_byte(out, ',');
+	}
+	buf_printf(out,
+	    "\"wall_ms\":%d},\"stage\":5,\"tools\":{},"
+	    "\"workflow\":\"sandbox\"}",
+	    POLICY_RUN_MAX_MS);
 }
 
 static void
@@ -245,7 +331,7 @@ make(const struct caller *who, uint64_t call, struct policy *policy)
 	r->budget = policy->budgets;
 	memcpy(r->requester, who->name, sizeof(r->requester));
 	r->open_call = call;
-	r->door_fd = r->proxy_fd = -1;
+	r->door_fd = r->proxy_fd = r->rpc_fd = -1;
 	r->opened_ns = clock_utc_ns();
 	r->opened_mono_ns = clock_mono_ns();
 	r->runtime.on_time = run_on_runtime;
@@ -267,12 +353,19 @@ take_command(struct run *r, const struct json *args, const struct frame *f,
 	const struct json *argv = json_get(args, STR("argv"));
 	struct str folder = json_str(json_get(args, STR("workspace")));
 	struct msg_sandbox_start *m = &r->start_msg;
+	const struct str tenant = r->policy->identity.tenant;
+	const struct hash hash = hash_of(tenant.p, tenant.n);
+	size_t n_stdio = argv != NULL ? 3 : 0;
 
-	if (argv == NULL) {
+	memcpy(&m->tenant, hash.b, sizeof(m->tenant));
+	r->stays = json_bool(json_get(args, STR("sandbox")), false);
+	if (argv == NULL && !r->stays) {
 		(void)snprintf(r->command, sizeof(r->command), "(outside)");
 		return 0;
 	}
-	if (!json_is(argv, JSON_ARRAY) || argv->n == 0)
+	if (argv == NULL)
+		(void)snprintf(r->command, sizeof(r->command), "(sandbox)");
+	else if (!json_is(argv, JSON_ARRAY) || argv->n == 0)
 		return err_set(e, "`argv` is not a list of texts, or is empty");
 	for (const struct json *w = json_first(argv); w != NULL;
 	     w = json_next(argv, w)) {
@@ -284,14 +377,14 @@ take_command(struct run *r, const struct json *args, const struct frame *f,
 		add_word(&r->start, word);
 		m->argc++;
 	}
-	describe_command(r, argv);
+	if (argv != NULL)
+		describe_command(r, argv);
 	if (add_env(&r->start, json_get(args, STR("env")), &m->envc, e) < 0)
 		return -1;
-	if (f->n_fds != 3 && f->n_fds != 4)
-		return err_set(e,
-		    "%zu descriptors came with the command, not 3 or 4",
-		    f->n_fds);
-	if (f->n_fds == 4) {
+	if (f->n_fds != n_stdio && f->n_fds != n_stdio + 1)
+		return err_set(e, "%zu descriptors came, not %zu or %zu",
+		    f->n_fds, n_stdio, n_stdio + 1);
+	if (f->n_fds > n_stdio) {
 		if (folder.n == 0 || folder.p[0] != '/' ||
 		    str_find(folder, '\0') != folder.n)
 			return err_set(
@@ -301,6 +394,11 @@ take_command(struct run *r, const struct json *args, const struct frame *f,
 	}
 	if (json_bool(json_get(args, STR("write_back")), false))
 		m->flags |= START_WRITE_BACK;
+	if (!str_eq(limits->image, STR("host")))
+		return err_set(e,
+		    "there is no image \"%.*s\"; \"host\" is the machine's "
+		    "own /usr",
+		    STR_FMT(limits->image));
 	if (limits->limits_required)
 		m->flags |= START_LIMITS_REQUIRED;
 	if (r->start.failed || r->start.n > ARGV_MAX_BYTES)
@@ -444,6 +542,10 @@ record_opened(struct run *r, const char *world)
 
 	buf_add_c(&body, "{\"command\":");
 	json_put_str(&body, str_of(r->command));
+	if (r->box.labels.n > 0) {
+		buf_add_c(&body, ",\"labels\":");
+		buf_add_str(&body, buf_str(&r->box.labels));
+	}
 	buf_add_c(&body, ",\"opened_by\":");
 	json_put_str(&body, str_of(r->requester));
 	buf_printf(&body, ",\"world\":\"%s\"}", world);
@@ -522,6 +624,7 @@ opened(struct run *r)
 	r->state = RUN_OPEN;
 	r->opened_mono_ns = clock_mono_ns();
 	run_arm_runtime(r);
+	box_opened(r);
 	if (!r->has_sandbox && !make_token(r, token)) {
 		fail(r, 503, "store_failed", "The store takes no more records.",
 		    "Look at the daemon's log; the disk may be full.");

@@ -34,6 +34,7 @@ run_write(struct buf *out, const struct run *r)
 	if (r->state != RUN_CLOSED)
 		row.status = r->state == RUN_OPENING ? STR("opening")
 		    : r->state == RUN_STOPPING	     ? STR("stopping")
+		    : r->box.paused		     ? STR("paused")
 						     : STR("open");
 	write_row(out, &row, r);
 }
@@ -60,16 +61,26 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 	json_put_str(out, row->command);
 	buf_printf(out, ",\"exit_status\":%u", row->exit_status);
 	if (live != NULL) {
-		buf_add_c(out, ",\"labels\":");
+		buf_add_c(out, ",\"flow_labels\":");
 		labels_write(out, &live->labels);
 	}
+	buf_add_c(out, ",\"labels\":");
+	if (live == NULL)
+		box_labels_write(out, row->id);
+	else
+		buf_add_str(out,
+		    live->box.labels.n > 0 ? buf_str(&live->box.labels)
+					   : STR("{}"));
 	buf_printf(out, ",\"opened_ms\":%lld,\"policy_version\":\"%s\"",
 	    (long long)(row->opened_ns / 1000000), hex);
 	if (live != NULL)
 		buf_printf(out, ",\"posture\":%llu",
 		    (unsigned long long)live->posture);
-	buf_printf(
-	    out, ",\"run\":\"%s\",\"stage\":%u,\"status\":", id, row->stage);
+	buf_printf(out, ",\"run\":\"%s\"", id);
+	if (live != NULL)
+		buf_printf(out, ",\"sandbox\":%s",
+		    live->has_sandbox ? "true" : "false");
+	buf_printf(out, ",\"stage\":%u,\"status\":", row->stage);
 	json_put_str(out, row->status);
 	buf_printf(out, ",\"steps\":%u", row->steps);
 	if (live != NULL && live->stop_json.n > 0) {
@@ -85,7 +96,7 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 	if (live != NULL)
 		buf_printf(out, ",\"tool_calls\":%llu,\"waiting\":%u",
 		    (unsigned long long)live->budget.used[BUDGET_TOOL_CALLS],
-		    live->waiting);
+		    live->waiting - live->box.paused);
 	buf_add_c(out, ",\"workflow\":");
 	json_put_str(out, row->workflow);
 	buf_add_byte(out, '}');

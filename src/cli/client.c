@@ -97,6 +97,21 @@ client_reply_fini(struct client_reply *r)
 	arena_fini(&r->arena);
 }
 
+void
+client_escape(struct buf *out, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		    (c >= '0' && c <= '9') ||
+		    str_find(STR("-._~/:"), c) < sizeof("-._~/:") - 1)
+			buf_add_byte(out, c);
+		else
+			buf_printf(out, "%%%02X", (uint8_t)c);
+	}
+}
+
 int
 client_send(const struct client *c, const struct client_request *q,
     struct client_conn *conn, struct err *e)

@@ -64,6 +64,9 @@ void client_fini(struct client *c);
 int client_address(struct str text, char host[static CLIENT_HOST_BYTES],
     uint16_t *port, struct err *e);
 
+/* Appends s as a part of a query: all but letters, digits and "-._~/:". */
+void client_escape(struct buf *out, struct str s);
+
 struct client_request {
 	const char *method;
 	const char *target; /* "/v1/runs?limit=5", escaped by the caller */

@@ -34,6 +34,9 @@ static const char help[] =
     "  --dir DIR      the work folder, instead of the current one\n"
     "  --write-back   writes go to the work folder itself\n"
     "  --env K=V      a variable for the command; may be given many times\n"
+    "  --label K=V    a label for the run, to find it by; likewise\n"
+    "  --ttl SECONDS  the run ends then, paused or not\n"
+    "  --idle SECONDS the run ends when it has done nothing for so long\n"
     "  --quiet        say nothing but what went wrong\n"
     "  --json         notices on standard error are lines of JSON\n"
     "  --state DIR    where the daemon keeps its state\n"
@@ -53,6 +56,9 @@ static const struct option options[] = {
 	{ "dir", required_argument, NULL, 'd' },
 	{ "write-back", no_argument, NULL, 'b' },
 	{ "env", required_argument, NULL, 'e' },
+	{ "label", required_argument, NULL, 'l' },
+	{ "ttl", required_argument, NULL, 't' },
+	{ "idle", required_argument, NULL, 'i' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "state", required_argument, NULL, 'S' },
@@ -65,10 +71,13 @@ struct run_command {
 	struct client_options where;
 	bool quiet, json;
 	const char *env[ENV_MAX];
+	const char *labels[RUN_LABELS_MAX];
 };
 
 static int read_options(
     struct args *a, struct run_command *r, int argc, char **argv);
+static int take_seconds(
+    const struct args *a, const char *option, uint64_t *ms);
 static int run(const struct run_command *r, const struct client *c,
     struct daemon *d, struct str body, int dir_fd, int signals);
 static int open_run(const struct client *c, struct daemon *d, struct str body,
@@ -120,6 +129,7 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 
 	args_init(a, argc, argv, help, options);
 	r->open.env = r->env;
+	r->open.labels = r->labels;
 	while ((c = args_next(a)) != ARGS_END) {
 		switch (c) {
 		case ARGS_STOP:
@@ -135,11 +145,29 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 			break;
 		case 'e':
 			if (run_open_env(optarg, &e) < 0)
-				return args_bad(a, "%s", e.text);
+				return args_bad(a, "--env %s", e.text);
 			if (r->open.n_env == ENV_MAX)
 				return args_bad(
 				    a, "more than %d --env", ENV_MAX);
 			r->env[r->open.n_env++] = optarg;
+			break;
+		case 'l':
+			if (run_open_env(optarg, &e) < 0)
+				return args_bad(a, "--label %s", e.text);
+			if (r->open.n_labels == RUN_LABELS_MAX)
+				return args_bad(a, "more than %d --label",
+				    RUN_LABELS_MAX);
+			r->labels[r->open.n_labels++] = optarg;
+			break;
+		case 't':
+			status = take_seconds(a, "--ttl", &r->open.ttl_ms);
+			if (status != 0)
+				return status;
+			break;
+		case 'i':
+			status = take_seconds(a, "--idle", &r->open.idle_ms);
+			if (status != 0)
+				return status;
 			break;
 		case 'q':
 			r->quiet = true;
@@ -162,6 +190,20 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 		return status;
 	r->open.policy = args_rest(a)[0];
 	return -1;
+}
+
+/* 0, or the exit status. */
+static int
+take_seconds(const struct args *a, const char *option, uint64_t *ms)
+{
+	uint64_t s;
+
+	if (str_to_u64(str_of(optarg), &s) < 0 || s == 0 ||
+	    s > POLICY_RUN_MAX_MS / 1000)
+		return args_bad(a, "%s %s: not a number of seconds up to %d",
+		    option, optarg, POLICY_RUN_MAX_MS / 1000);
+	*ms = s * 1000;
+	return 0;
 }
 
 static int

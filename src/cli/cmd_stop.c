@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/out.h"
@@ -13,22 +14,30 @@ static const char help[] =
     "\n"
     "Stops runs in good order: every further call is answered with the "
     "reason,\n"
-    "then the processes end, and the trace says why.\n"
+    "the command gets SIGTERM and, if that does not end it in time, is\n"
+    "killed with all it has started. The trace says why.\n"
     "\n"
-    "  --all               every run\n"
+    "  --all               every run, at once\n"
+    "  --grace SECONDS     between SIGTERM and the end; 5 if not given,\n"
+    "                      at most 300, 0 for none\n"
     "  --reason TEXT       what the agent and the trace are told\n" CLIENT_HELP
     "\n"
     "example: paddock stop r-7k3m9q2v5w1x --reason \"wrong ticket\"\n";
 
 static const struct option options[] = {
 	{ "all", no_argument, NULL, 'a' },
+	{ "grace", required_argument, NULL, 'g' },
 	{ "reason", required_argument, NULL, 'r' },
 	CLIENT_OPTIONS,
 	ARGS_HELP,
 	{},
 };
 
-enum { REASON_MAX = 63 }; /* bytes of a stop reason in the record */
+enum {
+	REASON_MAX = 63, /* bytes of a stop reason in the record */
+	GRACE_S = 5,
+	GRACE_MAX_S = RUN_STOP_GRACE_MAX_MS / 1000,
+};
 
 static int stop(const struct client *c, const char *run, struct str body);
 
@@ -38,6 +47,7 @@ cmd_stop(int argc, char **argv)
 	own_client struct client client = {};
 	own_buf struct buf body = {};
 	struct client_options o = {};
+	uint64_t grace_s = GRACE_S;
 	const char *reason = "stopped_by_operator";
 	bool all = false;
 	struct args a;
@@ -51,6 +61,14 @@ cmd_stop(int argc, char **argv)
 			return a.exit;
 		case 'a':
 			all = true;
+			break;
+		case 'g':
+			if (str_to_u64(str_of(optarg), &grace_s) < 0 ||
+			    grace_s > GRACE_MAX_S)
+				return args_bad(&a,
+				    "--grace %s: not a number of seconds up "
+				    "to %d",
+				    optarg, GRACE_MAX_S);
 			break;
 		case 'r':
 			if (strlen(optarg) > REASON_MAX)
@@ -74,7 +92,10 @@ cmd_stop(int argc, char **argv)
 	}
 	if (client_init(&client, &o, &e) < 0)
 		return out_fail(&e);
-	buf_add_c(&body, "{\"reason\":");
+	buf_add_byte(&body, '{');
+	if (!all)
+		buf_printf(&body, "\"grace_ms\":%u,", (unsigned)grace_s * 1000);
+	buf_add_c(&body, "\"reason\":");
 	json_put_str(&body, str_of(reason));
 	buf_add_byte(&body, '}');
 	if (all)

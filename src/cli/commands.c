@@ -23,6 +23,9 @@ static const struct command {
 	{ NULL, "serve", "run the daemon", cmd_serve },
 
 	{ "Watch and stop", "ps", "list runs", cmd_ps },
+	{ NULL, "top", "what sandboxes use, as it changes", cmd_top },
+	{ NULL, "pause", "freeze runs where they are", cmd_pause },
+	{ NULL, "resume", "let paused runs go on", cmd_resume },
 	{ NULL, "stop", "stop runs in good order", cmd_stop },
 	{ NULL, "kill", "kill runs at once, whatever else is broken",
 	    cmd_kill },
@@ -36,6 +39,8 @@ static const struct command {
 	{ NULL, "policy", "check and explain policies", cmd_policy },
 	{ NULL, "image", "root directories for sandboxes", cmd_image },
 	{ NULL, "doctor", "what this machine can enforce", cmd_doctor },
+	{ NULL, "selftest", "try to get out of a sandbox on this machine",
+	    IN_SMALL_HALF },
 	{ NULL, "version", "print the version", IN_SMALL_HALF },
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -15,12 +15,15 @@ int cmd_approve(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_image(int argc, char **argv);
 int cmd_kill(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_reject(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 
 #endif

@@ -19,6 +19,8 @@ static int put_policy(
 static int put_world(struct buf *body, const char *path, struct err *e);
 static int put_command(
     struct buf *body, const struct run_open *r, struct err *e);
+static int put_pairs(struct buf *body, const char *const *pairs, size_t n,
+    const char *what, struct err *e);
 static int put_folder(
     struct buf *body, const char *dir, int *dir_fd, struct err *e);
 static int put_text(
@@ -34,6 +36,12 @@ run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
 	/* The members stand in no particular order: nobody hashes this. */
 	buf_add_c(body, "{\"attach\":true,\"write_back\":");
 	buf_add_c(body, r->write_back ? "true" : "false");
+	if (r->ttl_ms > 0)
+		buf_printf(
+		    body, ",\"ttl_ms\":%llu", (unsigned long long)r->ttl_ms);
+	if (r->idle_ms > 0)
+		buf_printf(
+		    body, ",\"idle_ms\":%llu", (unsigned long long)r->idle_ms);
 	if (put_policy(body, r->policy, n_problems, e) < 0 ||
 	    (r->world != NULL && put_world(body, r->world, e) < 0) ||
 	    put_command(body, r, e) < 0 ||
@@ -57,7 +65,7 @@ run_open_env(const char *assignment, struct err *e)
 	const char *equals = strchr(assignment, '=');
 
 	if (equals == NULL || equals == assignment)
-		return err_set(e, "--env %s: not NAME=VALUE", assignment);
+		return err_set(e, "%s: not NAME=VALUE", assignment);
 	return 0;
 }
 
@@ -122,21 +130,34 @@ put_command(struct buf *body, const struct run_open *r, struct err *e)
 			"an argument of the command", e) < 0)
 			return -1;
 	}
-	buf_add_c(body, "],\"env\":{");
-	for (size_t i = 0; i < r->n_env; i++) {
-		struct str pair = str_of(r->env[i]);
+	buf_add_c(body, "],\"env\":");
+	if (put_pairs(body, r->env, r->n_env, "--env", e) < 0)
+		return -1;
+	if (r->n_labels == 0)
+		return 0;
+	buf_add_c(body, ",\"labels\":");
+	return put_pairs(body, r->labels, r->n_labels, "--label", e);
+}
+
+/* "K=V" each, as an object. */
+static int
+put_pairs(struct buf *body, const char *const *pairs, size_t n,
+    const char *what, struct err *e)
+{
+	buf_add_byte(body, '{');
+	for (size_t i = 0; i < n; i++) {
+		struct str pair = str_of(pairs[i]);
 		size_t equals = str_find(pair, '=');
 
 		if (i > 0)
 			buf_add_byte(body, ',');
-		if (put_text(body, (struct str){ pair.p, equals }, "--env", e) <
-		    0)
+		if (put_text(body, (struct str){ pair.p, equals }, what, e) < 0)
 			return -1;
 		buf_add_byte(body, ':');
 		if (put_text(body,
 			(struct str){
 			    pair.p + equals + 1, pair.n - equals - 1 },
-			"--env", e) < 0)
+			what, e) < 0)
 			return -1;
 	}
 	buf_add_byte(body, '}');

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -22,6 +23,9 @@ struct run_open {
 	size_t n_env;
 	char *const *command; /* ends with NULL, not empty */
 	bool write_back;
+	const char *const *labels; /* "K=V" */
+	size_t n_labels;
+	uint64_t ttl_ms, idle_ms; /* 0: none */
 };
 
 /*

@@ -193,6 +193,8 @@ of_call(enum event_kind kind)
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:
+	case EVENT_RUN_PAUSED:
+	case EVENT_RUN_RESUMED:
 	case EVENT_KINDS:
 		break;
 	}
@@ -268,6 +270,11 @@ note_of(struct trace_view *v, struct trace_row *row,
 	case EVENT_KILL:
 		note(v, row, TERM_RED,
 		    "stopped: ", json_str(json_get(body, STR("reason"))));
+		break;
+	case EVENT_RUN_PAUSED:
+	case EVENT_RUN_RESUMED:
+		note(v, row, TERM_DIM, "by ",
+		    json_str(json_get(body, STR("by"))));
 		break;
 	case EVENT_NOTE:
 		note(v, row, TERM_PLAIN, "",

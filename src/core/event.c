@@ -21,6 +21,8 @@ static const char *const kinds[] = {
 	[EVENT_BUDGET_STOP] = "budget.stop",
 	[EVENT_KILL] = "kill",
 	[EVENT_NOTE] = "note",
+	[EVENT_RUN_PAUSED] = "run.paused",
+	[EVENT_RUN_RESUMED] = "run.resumed",
 };
 
 static const char *const stages[] = {

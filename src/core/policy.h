@@ -95,9 +95,15 @@ struct policy_flow {
 };
 
 struct policy_sandbox {
+	struct str image; /* "host": the machine's own /usr */
 	uint64_t memory_bytes, disk_bytes, inodes, wall_ms;
 	uint32_t cpu_milli, pids;
 	bool limits_required; /* "limits": "required" */
+	bool commands_listed; /* only those of commands_allow may start */
+	uint32_t n_commands_allow, n_commands_block, n_ports;
+	const struct str *commands_allow; /* names, or absolute paths */
+	const struct str *commands_block;
+	const uint16_t *ports; /* that may be reached from outside */
 };
 
 struct policy {
@@ -189,6 +195,19 @@ void policy_decide(
  */
 void policy_result_labels(
     const struct policy_tool *t, struct str tool, struct labels *l);
+
+/*
+ * True when a command of this name may be started in the sandbox; name is
+ * argv[0] as given. Else *rule says which member is against it, for people.
+ *
+ * An entry of block hits whatever has the same last part: a bare name might be
+ * looked up to the path, and a path has many spellings. An entry of allow is
+ * for exactly this text: a name that is looked up, or this path.
+ */
+bool policy_command_decide(
+    const struct policy *p, struct str name, const char **rule);
+/* True when the policy opens this TCP port of the sandbox. */
+bool policy_port_decide(const struct policy *p, uint64_t port);
 
 /*
  * What is legal but perhaps not meant: a tool that always misses a scope, a

@@ -59,6 +59,7 @@ enum entry_kind {
 	ENTRY_LABEL_PATTERN,
 	ENTRY_PATH, /* "$.a.b" */
 	ENTRY_ARGUMENT, /* any text on one line */
+	ENTRY_COMMAND, /* a name without '/', or an absolute path */
 };
 
 struct list {

@@ -1,6 +1,10 @@
 #include "base/limits.h"
 #include "core/policy_int.h"
 
+static void parse_commands(struct reader *r, const struct spot *sandbox);
+static void parse_ports(struct reader *r, const struct spot *sandbox);
+static struct str last_part(struct str name);
+
 static const struct range run_ms = { 1, POLICY_RUN_MAX_MS, "milliseconds" };
 
 void
@@ -34,8 +38,9 @@ void
 policy_parse_sandbox(struct reader *r, const struct spot *root)
 {
 	static const char *const known[] = { "image", "cpu", "memory_mb",
-		"pids", "disk_mb", "inodes", "wall_ms", "limits", NULL };
-	static const char *const later[] = { "commands", "mounts", NULL };
+		"pids", "disk_mb", "inodes", "wall_ms", "limits", "commands",
+		"ports", NULL };
+	static const char *const later[] = { "mounts", NULL };
 	static const char *const limits[] = { "required", "best-effort", NULL };
 	const uint64_t mib = UINT64_C(1024) * 1024;
 	uint64_t memory_mb = SANDBOX_MEMORY_MB, disk_mb = 0;
@@ -45,13 +50,16 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 	struct spot sandbox, cpu, disk;
 	uint32_t word = 1;
 
+	s->image = STR("host");
 	s->cpu_milli = 1000;
 	s->inodes = SANDBOX_INODES;
 	s->wall_ms = SANDBOX_WALL_MS;
 	if (read_member(root, "sandbox", &sandbox) &&
 	    read_object(r, &sandbox)) {
 		read_known(r, &sandbox, known, later, NOT_YET);
-		read_only(r, &sandbox, "image", "host");
+		(void)read_name(r, &sandbox, "image", &s->image);
+		parse_commands(r, &sandbox);
+		parse_ports(r, &sandbox);
 		(void)read_whole(r, &sandbox, "memory_mb",
 		    (struct range){ 16, SANDBOX_MEMORY_MAX_MB, "MiB" },
 		    &memory_mb);
@@ -92,4 +100,110 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 	s->disk_bytes = disk_mb > 0 ? disk_mb * mib : s->memory_bytes / 2;
 	s->pids = (uint32_t)pids;
 	s->limits_required = word == 0;
+}
+
+bool
+policy_command_decide(
+    const struct policy *p, struct str name, const char **rule)
+{
+	const struct policy_sandbox *s = &p->sandbox;
+
+	for (uint32_t i = 0; i < s->n_commands_block; i++) {
+		struct str entry = s->commands_block[i];
+
+		*rule = "sandbox.commands.block";
+		if (str_eq(last_part(entry), last_part(name)))
+			return false;
+	}
+	if (!s->commands_listed)
+		return true;
+	for (uint32_t i = 0; i < s->n_commands_allow; i++) {
+		if (str_eq(s->commands_allow[i], name))
+			return true;
+	}
+	*rule = "sandbox.commands.allow";
+	return false;
+}
+
+bool
+policy_port_decide(const struct policy *p, uint64_t port)
+{
+	for (uint32_t i = 0; i < p->sandbox.n_ports; i++) {
+		if (p->sandbox.ports[i] == port)
+			return true;
+	}
+	return false;
+}
+
+static void
+parse_commands(struct reader *r, const struct spot *sandbox)
+{
+	static const char *const known[] = { "allow", "block", NULL };
+	static const char *const later[] = { NULL };
+	struct policy_sandbox *s = &r->p->sandbox;
+	struct spot commands;
+	struct list list;
+
+	if (!read_member(sandbox, "commands", &commands) ||
+	    !read_object(r, &commands))
+		return;
+	read_known(r, &commands, known, later, NOT_YET);
+	if (read_list(
+		r, &commands, "allow", ENTRY_COMMAND, POLICY_LIST_MAX, &list)) {
+		s->commands_listed = true;
+		s->commands_allow = list.p;
+		s->n_commands_allow = list.n;
+	}
+	if (read_list(
+		r, &commands, "block", ENTRY_COMMAND, POLICY_LIST_MAX, &list)) {
+		s->commands_block = list.p;
+		s->n_commands_block = list.n;
+	}
+}
+
+static void
+parse_ports(struct reader *r, const struct spot *sandbox)
+{
+	struct policy_sandbox *s = &r->p->sandbox;
+	char shown[SHOWN_BYTES];
+	struct spot ports;
+	uint16_t *list;
+	uint32_t n = 0;
+
+	if (!read_member(sandbox, "ports", &ports) || !read_array(r, &ports))
+		return;
+	if (ports.v->n > POLICY_LIST_MAX) {
+		problem(r, &ports, "has %u entries; at most %d are allowed",
+		    ports.v->n, POLICY_LIST_MAX);
+		return;
+	}
+	list = arena_alloc(&r->p->arena, ports.v->n * sizeof(*list));
+	if (list == NULL)
+		return;
+	for (const struct json *x = json_first(ports.v); x != NULL;
+	     x = json_next(ports.v, x), n++) {
+		struct spot entry = { .up = &ports, .v = x, .index = n };
+		uint64_t port;
+
+		if (json_u64(x, &port) < 0 || port < 1 || port > UINT16_MAX) {
+			value_show(x, shown);
+			problem(r, &entry,
+			    "must be a TCP port from 1 to 65535, not %s",
+			    shown);
+			return;
+		}
+		list[n] = (uint16_t)port;
+	}
+	s->ports = list;
+	s->n_ports = n;
+}
+
+static struct str
+last_part(struct str name)
+{
+	size_t at = name.n;
+
+	while (at > 0 && name.p[at - 1] != '/')
+		at--;
+	return (struct str){ name.p + at, name.n - at };
 }

@@ -301,6 +301,12 @@ entry_fault(enum entry_kind kind, struct str s)
 	case ENTRY_ARGUMENT:
 		ok = is_line(s) && s.n <= NAME_MAX_BYTES;
 		return ok ? NULL : "the name of an argument, 1 to 128 bytes";
+	case ENTRY_COMMAND:
+		ok = is_line(s) && s.n <= NAME_MAX_BYTES &&
+		    (s.p[0] == '/' || str_find(s, '/') == s.n);
+		return ok ? NULL
+			  : "the name of a command, such as \"git\", or an "
+			    "absolute path, up to 128 bytes";
 	}
 	return NULL;
 }

@@ -5,6 +5,7 @@
 
 #include "base/must.h"
 #include "gateway/answer.h"
+#include "gateway/inside.h"
 #include "gateway/mcp.h"
 #include "gateway/pending.h"
 #include "gateway/rest.h"
@@ -13,6 +14,9 @@ static void on_request(struct http_conn *c);
 static bool on_hangup(struct http_conn *c);
 static void on_close(struct http_conn *c);
 static void refuse(struct http_conn *c, uint16_t status, const char *why);
+static bool takes_body(struct http_conn *c);
+static void on_drained(struct http_conn *c);
+static void on_taken(struct http_conn *c, uint32_t events);
 static struct client *client_of(struct http_conn *c);
 static bool is_from_here(const struct client *cl, const char **why);
 static bool is_loopback(struct str authority, uint16_t port);
@@ -26,6 +30,9 @@ const struct http_ops door_ops = {
 	.on_hangup = on_hangup,
 	.on_close = on_close,
 	.refuse = refuse,
+	.takes_body = takes_body,
+	.on_drained = on_drained,
+	.on_taken = on_taken,
 };
 
 int
@@ -123,8 +130,13 @@ on_close(struct http_conn *c)
 {
 	struct client *cl = client_of(c);
 	struct gateway *g = cl->gateway;
+	struct visit *v = cl->visit;
 
 	pending_abandon(cl);
+	if (v != NULL) {
+		visit_end(v);
+		v->ops->on_gone(v);
+	}
 	g->clients[cl->slot] = NULL;
 	g->free_slots[g->n_free++] = cl->slot;
 	buf_fini(&cl->pending.id);
@@ -135,6 +147,36 @@ static void
 refuse(struct http_conn *c, uint16_t status, const char *why)
 {
 	answer_error(client_of(c), status, why);
+}
+
+/* A file for a sandbox is read as it comes; all other bodies are JSON. */
+static bool
+takes_body(struct http_conn *c)
+{
+	struct str path = c->head.target;
+
+	path.n = str_find(path, '?');
+	return str_eq(c->head.method, STR("PUT")) &&
+	    str_starts(path, STR("/v1/sandboxes/")) &&
+	    str_ends(path, STR("/files"));
+}
+
+static void
+on_drained(struct http_conn *c)
+{
+	struct visit *v = client_of(c)->visit;
+
+	if (v != NULL && v->ops->on_drained != NULL)
+		v->ops->on_drained(v);
+}
+
+static void
+on_taken(struct http_conn *c, uint32_t events)
+{
+	struct visit *v = client_of(c)->visit;
+
+	must(v != NULL && v->ops->on_taken != NULL);
+	v->ops->on_taken(v, events);
 }
 
 /* The first thing said on a connection gives it its slot. */

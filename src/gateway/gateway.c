@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "gateway/door.h"
+#include "gateway/inside.h"
 #include "gateway/output.h"
 #include "gateway/pending.h"
 #include "gateway/session.h"
@@ -69,6 +70,7 @@ gateway_init(struct gateway *g, const struct http_limits *limits,
 void
 gateway_fini(struct gateway *g)
 {
+	inside_close_all(g);
 	door_close_all(g);
 	http_server_fini(&g->http);
 	session_free_all(g);
@@ -142,10 +144,16 @@ on_broker(struct peer *p, const struct frame *f)
 		if (door_open_take(
 			g, fd_take(&f->fds[0]), DOOR_RUN, m->run, &e) < 0)
 			log_error("door lost why=\"%s\"", e.text);
+		inside_close(g, m->run);
+		if (f->n_fds > 1 &&
+		    inside_open_take(
+			g, fd_take(&f->fds[1]), m->run, f->payload, &e) < 0)
+			log_error("sandbox lost why=\"%s\"", e.text);
 	} else if (f->type == MSG_DOOR_CLOSE) {
 		const struct msg_door *m = f->body;
 
 		door_close(g, m->run);
+		inside_close(g, m->run);
 		session_free_run(g, m->run);
 	}
 }

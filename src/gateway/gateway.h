@@ -17,8 +17,11 @@
 #include "ipc/msg.h"
 #include "ipc/peer.h"
 
+struct inside;
+struct inside_route;
 struct output;
 struct session;
+struct visit;
 
 enum {
 	CLIENTS_MAX = HTTP_MAX_CONNECTIONS + HTTP_RESERVED_CONNECTIONS +
@@ -52,6 +55,9 @@ struct gateway {
 	size_t n_sessions;
 	uint64_t session_uses;
 
+	struct inside *insides; /* sandboxes that can be reached into */
+	size_t exec_bytes; /* of output that their commands keep */
+
 	struct output *outputs;
 	size_t n_unnamed; /* of them, whose run is not known yet */
 
@@ -84,6 +90,7 @@ enum question {
 	ASK_REST,
 	ASK_OUTPUT, /* may the caller see the run? then its output */
 	ASK_EVENTS,
+	ASK_INSIDE, /* for a grant; then gateway/inside.h */
 };
 
 /* What a client waits for. */
@@ -97,7 +104,8 @@ struct pending {
 	struct buf progress_token; /* as JSON; empty: not asked for */
 	uint64_t progress;
 	struct session *session; /* NULL: none, or it has ended */
-	uint64_t run; /* ASK_OUTPUT */
+	uint64_t run; /* ASK_OUTPUT, ASK_INSIDE */
+	const struct inside_route *route; /* ASK_INSIDE */
 	struct loop_timer timer;
 };
 
@@ -108,6 +116,7 @@ struct client {
 	struct caller caller;
 	struct pending pending;
 	uint64_t attached; /* the call whose run ends with us; 0: none */
+	struct visit *visit; /* what it does inside; NULL: nothing */
 };
 
 extern const struct gateway_times gateway_default_times;

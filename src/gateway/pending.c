@@ -134,6 +134,7 @@ pending_on_reply(
 	case ASK_REST:
 	case ASK_OUTPUT:
 	case ASK_EVENTS:
+	case ASK_INSIDE:
 		rest_on_reply(cl, (enum reply_kind)r->kind, http, payload);
 		return;
 	case ASK_NOTHING:
@@ -175,6 +176,7 @@ pending_fail_all(struct gateway *g)
 		case ASK_REST:
 		case ASK_OUTPUT:
 		case ASK_EVENTS:
+		case ASK_INSIDE:
 			rest_fail(cl, 503, why);
 			break;
 		case ASK_NOTHING:
@@ -201,6 +203,7 @@ on_time(struct loop_timer *t)
 	case ASK_NOTHING:
 	case ASK_REST:
 	case ASK_OUTPUT:
+	case ASK_INSIDE:
 		return;
 	}
 }

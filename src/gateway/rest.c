@@ -2,6 +2,7 @@
 
 #include "base/must.h"
 #include "gateway/answer.h"
+#include "gateway/inside.h"
 #include "gateway/output.h"
 #include "gateway/pending.h"
 #include "sys/fd.h"
@@ -9,53 +10,74 @@
 static const struct rest_route routes[] = {
 	/* clang-format off */
 	{ STR("GET"), STR("/v1/health"), ASK_REST, API_HEALTH,
-	    false, false, REST_NO_BODY, {} },
+	    false, false, REST_NO_BODY, {}, {} },
 	{ STR("POST"), STR("/v1/runs"), ASK_REST, API_RUN_OPEN,
-	    false, false, REST_BODY, {} },
+	    false, false, REST_BODY, {}, {} },
 	{ STR("GET"), STR("/v1/runs"), ASK_REST, API_RUN_LIST,
 	    false, false, REST_NO_BODY,
-	    { { STR("all"), REST_BOOL }, { STR("limit"), REST_NUMBER } } },
+	    { { STR("all"), REST_BOOL }, { STR("label"), REST_TEXT },
+		{ STR("limit"), REST_NUMBER } }, {} },
 	{ STR("GET"), STR("/v1/runs/{run}"), ASK_REST, API_RUN_GET,
-	    false, false, REST_NO_BODY, {} },
+	    false, false, REST_NO_BODY, {}, {} },
 	{ STR("GET"), STR("/v1/runs/{run}/wait"), ASK_REST, API_RUN_WAIT,
 	    false, false, REST_NO_BODY,
-	    { { STR("timeout_ms"), REST_NUMBER } } },
+	    { { STR("timeout_ms"), REST_NUMBER } }, {} },
 	{ STR("POST"), STR("/v1/runs/{run}/stop"), ASK_REST, API_RUN_STOP,
-	    false, false, REST_MAY_BODY, {} },
+	    false, false, REST_MAY_BODY, {}, {} },
 	{ STR("POST"), STR("/v1/stop"), ASK_REST, API_STOP_ALL,
-	    false, false, REST_MAY_BODY, {} },
+	    false, false, REST_MAY_BODY, {}, {} },
 	{ STR("GET"), STR("/v1/runs/{run}/tools"), ASK_REST, API_TOOL_LIST,
-	    false, false, REST_NO_BODY, {} },
+	    false, false, REST_NO_BODY, {}, {} },
 	{ STR("POST"), STR("/v1/runs/{run}/calls"), ASK_REST, API_OPS,
-	    true, false, REST_BODY, {} },
+	    true, false, REST_BODY, {}, {} },
 	{ STR("GET"), STR("/v1/runs/{run}/events"), ASK_REST, API_EVENT_LIST,
 	    false, false, REST_NO_BODY,
 	    { { STR("from"), REST_NUMBER }, { STR("limit"), REST_NUMBER },
-	        { STR("kind"), REST_TEXT } } },
+		{ STR("kind"), REST_TEXT } }, {} },
 	{ STR("GET"), STR("/v1/runs/{run}/output"), ASK_OUTPUT, API_RUN_GET,
-	    false, false, REST_NO_BODY, {} },
+	    false, false, REST_NO_BODY, {}, {} },
 	{ STR("GET"), STR("/v1/approvals"), ASK_REST, API_APPROVAL_LIST,
 	    false, false, REST_NO_BODY,
-	    { { STR("state"), REST_TEXT } } },
+	    { { STR("state"), REST_TEXT } }, {} },
 	{ STR("GET"), STR("/v1/approvals/{approval}"), ASK_REST,
-	    API_APPROVAL_GET, false, false, REST_NO_BODY, {} },
+	    API_APPROVAL_GET, false, false, REST_NO_BODY, {}, {} },
 	{ STR("POST"), STR("/v1/approvals/{approval}/decide"), ASK_REST,
-	    API_APPROVAL_DECIDE, false, false, REST_BODY, {} },
+	    API_APPROVAL_DECIDE, false, false, REST_BODY, {}, {} },
+	{ STR("POST"), STR("/v1/sandboxes"), ASK_REST, API_RUN_OPEN,
+	    false, false, REST_BODY, {}, STR("\"sandbox\":true") },
+	{ STR("GET"), STR("/v1/sandboxes"), ASK_REST, API_RUN_LIST,
+	    false, false, REST_NO_BODY,
+	    { { STR("label"), REST_TEXT } }, STR("\"sandboxes\":true") },
+	{ STR("GET"), STR("/v1/sandboxes/{run}"), ASK_REST, API_RUN_GET,
+	    false, false, REST_NO_BODY, {}, {} },
+	{ STR("DELETE"), STR("/v1/sandboxes/{run}"), ASK_REST, API_RUN_STOP,
+	    false, false, REST_MAY_BODY, {}, {} },
+	{ STR("POST"), STR("/v1/sandboxes/{run}/pause"), ASK_REST, API_PAUSE,
+	    false, false, REST_MAY_BODY, {}, {} },
+	{ STR("POST"), STR("/v1/sandboxes/{run}/resume"), ASK_REST, API_RESUME,
+	    false, false, REST_MAY_BODY, {}, {} },
+	{ STR("GET"), STR("/v1/sandboxes/{run}/stat"), ASK_REST, API_STAT,
+	    false, false, REST_NO_BODY, {}, {} },
 	{ STR("POST"), STR("/v1/calls"), ASK_REST, API_OPS,
-	    true, true, REST_BODY, {} },
+	    true, true, REST_BODY, {}, {} },
 	{ STR("GET"), STR("/v1/tools"), ASK_REST, API_TOOL_LIST,
-	    false, true, REST_NO_BODY, {} },
+	    false, true, REST_NO_BODY, {}, {} },
 	/* clang-format on */
 };
 
 static const struct rest_route *route_find(
-    struct client *cl, struct str path, struct str *arg);
-static bool path_matches(struct str pattern, struct str path, struct str *arg);
+    struct client *cl, struct str path, struct str arg[static REST_PATH_MAX]);
+static bool path_matches(
+    struct str pattern, struct str path, struct str arg[static REST_PATH_MAX]);
 static void allow_put(struct client *cl, struct str path, struct buf *fields);
 static int body_read(
     struct client *cl, const struct rest_route *r, const struct json **body);
 static void ask(struct client *cl, const struct rest_route *r, struct str arg,
     const struct json *body);
+static void ask_inside(
+    struct client *cl, const struct rest_route *r, struct str run);
+static void begin_inside(struct client *cl, const struct inside_route *r,
+    uint64_t run, struct str granted);
 static void tool_call(
     struct client *cl, struct str run, const struct json *body);
 static void run_open(struct client *cl, const struct json *body);
@@ -64,17 +86,22 @@ static int fds_take(struct client *cl, const struct json *body,
 static void events_begin(struct client *cl);
 
 const struct rest_route *
-rest_routes(size_t *n)
+rest_route_at(size_t i)
 {
-	*n = sizeof(routes) / sizeof(routes[0]);
-	return routes;
+	const size_t n = sizeof(routes) / sizeof(routes[0]);
+	size_t n_inside;
+	const struct inside_route *inside = inside_routes(&n_inside);
+
+	if (i < n)
+		return &routes[i];
+	return i - n < n_inside ? &inside[i - n].rest : NULL;
 }
 
 void
 rest_request(struct client *cl)
 {
 	struct str path = cl->conn.head.target;
-	struct str query = STR(""), arg = STR("");
+	struct str query = STR(""), arg[REST_PATH_MAX] = {};
 	const struct rest_route *r;
 	const struct json *body = NULL;
 	size_t mark = str_find(path, '?');
@@ -82,7 +109,7 @@ rest_request(struct client *cl)
 	if (mark < path.n)
 		query = (struct str){ path.p + mark + 1, path.n - mark - 1 };
 	path.n = mark;
-	r = route_find(cl, path, &arg);
+	r = route_find(cl, path, arg);
 	if (r == NULL || body_read(cl, r, &body) < 0)
 		return;
 	if (r->call && query.n > 0) {
@@ -91,7 +118,7 @@ rest_request(struct client *cl)
 	}
 	if (!r->call && rest_args(cl, r, arg, query, body) < 0)
 		return;
-	ask(cl, r, arg, body);
+	ask(cl, r, arg[0], body);
 }
 
 void
@@ -110,6 +137,13 @@ rest_on_reply(
 		/* Too late for a status: the stream ends without a word. */
 		pending_end(cl);
 		http_stream_end(&cl->conn);
+		return;
+	}
+	if (what == ASK_INSIDE && kind == REPLY_OK) {
+		const struct inside_route *r = cl->pending.route;
+
+		pending_end(cl);
+		begin_inside(cl, r, run, payload);
 		return;
 	}
 	pending_end(cl);
@@ -194,14 +228,14 @@ rest_fail(struct client *cl, uint16_t status, const char *why)
 
 /* NULL when the client has been told that there is none. */
 static const struct rest_route *
-route_find(struct client *cl, struct str path, struct str *arg)
+route_find(
+    struct client *cl, struct str path, struct str arg[static REST_PATH_MAX])
 {
 	bool in_run = cl->caller.door == DOOR_RUN;
 	own_buf struct buf fields = {};
+	const struct rest_route *r;
 
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-		const struct rest_route *r = &routes[i];
-
+	for (size_t i = 0; (r = rest_route_at(i)) != NULL; i++) {
 		if (r->in_run == in_run &&
 		    str_eq(r->method, cl->conn.head.method) &&
 		    path_matches(r->path, path, arg))
@@ -218,16 +252,19 @@ route_find(struct client *cl, struct str path, struct str *arg)
 
 /* Part by part; one in braces takes any that is not empty. */
 static bool
-path_matches(struct str pattern, struct str path, struct str *arg)
+path_matches(
+    struct str pattern, struct str path, struct str arg[static REST_PATH_MAX])
 {
+	unsigned n = 0;
+
 	while (pattern.n > 0 && path.n > 0) {
 		size_t a = str_find(pattern, '/'), b = str_find(path, '/');
 		struct str part = { path.p, b };
 
 		if (a > 0 && pattern.p[0] == '{') {
-			if (b == 0)
+			if (b == 0 || n == REST_PATH_MAX)
 				return false;
-			*arg = part;
+			arg[n++] = part;
 		} else if (!str_eq((struct str){ pattern.p, a }, part)) {
 			return false;
 		}
@@ -246,13 +283,12 @@ path_matches(struct str pattern, struct str path, struct str *arg)
 static void
 allow_put(struct client *cl, struct str path, struct buf *fields)
 {
-	struct str arg;
+	struct str arg[REST_PATH_MAX];
+	const struct rest_route *r;
 
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-		const struct rest_route *r = &routes[i];
-
+	for (size_t i = 0; (r = rest_route_at(i)) != NULL; i++) {
 		if (r->in_run != (cl->caller.door == DOOR_RUN) ||
-		    !path_matches(r->path, path, &arg))
+		    !path_matches(r->path, path, arg))
 			continue;
 		buf_add_str(
 		    fields, fields->n == 0 ? STR("Allow: ") : STR(", "));
@@ -269,6 +305,12 @@ body_read(
 	struct gateway *g = cl->gateway;
 	struct err e = {};
 
+	if (r->body == REST_STREAM) {
+		if (cl->conn.head.body != HTTP1_BODY_NONE)
+			return 0;
+		answer_error(cl, 411, "this request takes a body");
+		return -1;
+	}
 	if (r->body == REST_NO_BODY && cl->conn.body.n > 0) {
 		answer_error(cl, 400, "this request takes no body");
 		return -1;
@@ -318,6 +360,10 @@ ask(struct client *cl, const struct rest_route *r, struct str arg,
 		op = API_EVENT_STREAM;
 		what = ASK_EVENTS;
 	}
+	if (what == ASK_INSIDE) {
+		ask_inside(cl, r, arg);
+		return;
+	}
 	p = pending_begin(cl, what);
 	if (what == ASK_OUTPUT)
 		(void)id_parse('r', arg, &p->run);
@@ -325,6 +371,65 @@ ask(struct client *cl, const struct rest_route *r, struct str arg,
 		rest_fail(cl, 503, "the broker is not there");
 	else if (what == ASK_EVENTS)
 		pending_wake(cl, cl->gateway->times.stream_ms);
+}
+
+/* g->payload is what the broker is asked: may the caller do this there? */
+static void
+ask_inside(struct client *cl, const struct rest_route *r, struct str run)
+{
+	const struct inside_route *route = inside_route_of(r);
+	struct gateway *g = cl->gateway;
+	struct err e = {};
+	struct pending *p;
+
+	arena_reset(&g->arena);
+	must(route != NULL);
+	if (route->check != NULL &&
+	    route->check(cl,
+		json_parse(buf_str(&g->payload), NULL, &g->arena, &e, NULL)) <
+		0)
+		return;
+	p = pending_begin(cl, ASK_INSIDE);
+	p->route = route;
+	(void)id_parse('r', run, &p->run);
+	if (pending_api(cl, r->op, NULL, 0) < 0)
+		rest_fail(cl, 503, "the broker is not there");
+}
+
+/* The broker has granted it: the request is read once more, and done. */
+static void
+begin_inside(struct client *cl, const struct inside_route *r, uint64_t run,
+    struct str granted)
+{
+	struct str path = cl->conn.head.target;
+	struct gateway *g = cl->gateway;
+	own_arena struct arena a = {};
+	struct str arg[REST_PATH_MAX] = {};
+	struct inside_request q = { .in = inside_find(g, run) };
+	const struct json *body = NULL;
+	size_t mark = str_find(path, '?');
+	struct err e = {};
+
+	(void)json_u64(
+	    json_get(json_parse(granted, NULL, &a, &e, NULL), STR("grant")),
+	    &q.grant);
+	if (q.in == NULL) {
+		inside_failed(g, run, q.grant, "the sandbox has ended");
+		answer_error(cl, 404, "the sandbox has ended");
+		return;
+	}
+	if (mark < path.n)
+		q.query = (struct str){ path.p + mark + 1, path.n - mark - 1 };
+	path.n = mark;
+	/* They were good when it was asked, and have not changed. */
+	if (!path_matches(r->rest.path, path, arg) ||
+	    body_read(cl, &r->rest, &body) < 0 ||
+	    rest_args(cl, &r->rest, arg, q.query, body) < 0)
+		must(false);
+	arena_reset(&g->arena);
+	q.args = json_parse(buf_str(&g->payload), NULL, &g->arena, &e, NULL);
+	must(q.args != NULL);
+	r->start(cl, &q);
 }
 
 /* {"arguments":{...},"name":"...","state":"..."}, as over MCP. */

@@ -11,10 +11,18 @@
 #include "codec/json.h"
 #include "gateway/gateway.h"
 
-enum rest_body { REST_NO_BODY, REST_MAY_BODY, REST_BODY };
+enum rest_body {
+	REST_NO_BODY,
+	REST_MAY_BODY,
+	REST_BODY,
+	REST_STREAM, /* bytes of any kind, read as they come */
+};
 enum rest_kind { REST_TEXT, REST_NUMBER, REST_BOOL };
 
-enum { REST_QUERY_MAX = 3 }; /* arguments of one route's query */
+enum {
+	REST_QUERY_MAX = 4, /* arguments of one route's query */
+	REST_PATH_MAX = 2, /* of its path: a run or approval, then a number */
+};
 
 struct rest_query {
 	struct str name;
@@ -30,10 +38,11 @@ struct rest_route {
 	bool in_run; /* exists at a run's own door; else at people's */
 	enum rest_body body;
 	struct rest_query query[REST_QUERY_MAX];
+	struct str adds; /* a member that the path stands for, or "" */
 };
 
-/* The table. */
-const struct rest_route *rest_routes(size_t *n);
+/* The i-th of the table, and behind it of /v1/sandboxes; NULL at the end. */
+const struct rest_route *rest_route_at(size_t i);
 
 void rest_request(struct client *cl);
 void rest_on_reply(
@@ -47,9 +56,12 @@ void rest_fail(struct client *cl, uint16_t status, const char *why);
  * rest_args.c: writes path argument, query and body (NULL: none) as the
  * canonical object into cl->gateway->payload. -1: the client has been told.
  */
-int rest_args(struct client *cl, const struct rest_route *r, struct str arg,
-    struct str query, const struct json *body);
-/* The name between the braces of a route's path; "" when it has none. */
-struct str rest_arg_name(const struct rest_route *r);
+int rest_args(struct client *cl, const struct rest_route *r,
+    const struct str arg[static REST_PATH_MAX], struct str query,
+    const struct json *body);
+/* What stands between braces in a route's path; "" when there is no i-th. */
+struct str rest_arg_name(const struct rest_route *r, unsigned i);
+/* An argument of the query, decoded: any bytes. -1: there is none. */
+int rest_query_bytes(struct str query, struct str name, struct buf *out);
 
 #endif

@@ -2,7 +2,7 @@
 #include "gateway/rest.h"
 
 static int path_put(struct client *cl, const struct rest_route *r,
-    struct str arg, struct buf *b);
+    const struct str arg[static REST_PATH_MAX], struct buf *b);
 static int query_put(struct client *cl, const struct rest_route *r,
     struct str query, struct buf *b);
 static int pair_put(struct client *cl, const struct rest_route *r,
@@ -11,21 +11,26 @@ static int decode(struct str text, struct buf *out);
 static int hex(char c);
 
 int
-rest_args(struct client *cl, const struct rest_route *r, struct str arg,
-    struct str query, const struct json *body)
+rest_args(struct client *cl, const struct rest_route *r,
+    const struct str arg[static REST_PATH_MAX], struct str query,
+    const struct json *body)
 {
 	struct gateway *g = cl->gateway;
-	struct str name = rest_arg_name(r);
 	struct buf *b = &g->payload;
 	own_buf struct buf text = {};
 	const struct json *all;
 	struct err e = {};
 
-	if (name.n > 0 && json_get(body, name) != NULL) {
+	for (unsigned i = 0; i < REST_PATH_MAX; i++) {
+		struct str name = rest_arg_name(r, i);
+
+		if (name.n == 0 || json_get(body, name) == NULL)
+			continue;
 		answer_error(cl, 400, "the body repeats what the path says");
 		return -1;
 	}
 	buf_add_byte(&text, '{');
+	buf_add_str(&text, r->adds);
 	if (path_put(cl, r, arg, &text) < 0 ||
 	    query_put(cl, r, query, &text) < 0)
 		return -1;
@@ -61,34 +66,72 @@ rest_args(struct client *cl, const struct rest_route *r, struct str arg,
 }
 
 struct str
-rest_arg_name(const struct rest_route *r)
+rest_arg_name(const struct rest_route *r, unsigned i)
 {
-	size_t from = str_find(r->path, '{'), to = str_find(r->path, '}');
+	struct str rest = r->path;
 
-	if (from == r->path.n)
-		return STR("");
-	return (struct str){ r->path.p + from + 1, to - from - 1 };
+	for (;; i--) {
+		size_t from = str_find(rest, '{'), to = str_find(rest, '}');
+
+		if (from == rest.n)
+			return STR("");
+		if (i == 0)
+			return (struct str){ rest.p + from + 1, to - from - 1 };
+		rest = (struct str){ rest.p + to + 1, rest.n - to - 1 };
+	}
 }
 
-/* Names are of runs and approvals: anything else names nothing. */
-static int
-path_put(struct client *cl, const struct rest_route *r, struct str arg,
-    struct buf *b)
+int
+rest_query_bytes(struct str query, struct str name, struct buf *out)
 {
-	struct str name = rest_arg_name(r);
-	uint64_t id;
+	while (query.n > 0) {
+		size_t end = str_find(query, '&');
+		struct str pair = { query.p, end };
+		size_t at = str_find(pair, '=');
+
+		if (str_eq((struct str){ pair.p, at }, name)) {
+			at += at < pair.n;
+			return decode(
+			    (struct str){ pair.p + at, pair.n - at }, out);
+		}
+		end += end < query.n;
+		query = (struct str){ query.p + end, query.n - end };
+	}
+	return -1;
+}
+
+/* Names are of runs and approvals; what follows them is a number. */
+static int
+path_put(struct client *cl, const struct rest_route *r,
+    const struct str arg[static REST_PATH_MAX], struct buf *b)
+{
+	struct str name = rest_arg_name(r, 0), second = rest_arg_name(r, 1);
+	uint64_t id, number;
 
 	if (name.n == 0)
 		return 0;
-	if (id_parse(name.p[0], arg, &id) < 0) {
+	if (second.n > 0) {
+		if (str_to_u64(arg[1], &number) < 0 ||
+		    number > 9007199254740991) {
+			answer_error(cl, 404, "not a number in the path");
+			return -1;
+		}
+		if (b->n > 1)
+			buf_add_byte(b, ',');
+		json_put_str(b, second);
+		buf_printf(b, ":%llu", (unsigned long long)number);
+	}
+	if (id_parse(name.p[0], arg[0], &id) < 0) {
 		answer_error(cl, 404,
 		    name.p[0] == 'r' ? "not the name of a run"
 				     : "not the name of an approval");
 		return -1;
 	}
+	if (b->n > 1)
+		buf_add_byte(b, ',');
 	json_put_str(b, name);
 	buf_add_byte(b, ':');
-	json_put_str(b, arg);
+	json_put_str(b, arg[0]);
 	return 0;
 }
 

@@ -169,6 +169,10 @@ on_ready(struct loop_watch *w, uint32_t events)
 		http_conn_close(c);
 		return;
 	}
+	if (c->phase == HTTP_TAKEN) {
+		c->server->ops->on_taken(c, events);
+		return;
+	}
 	if ((events & EPOLLOUT) != 0) {
 		flush(c);
 		if (c->phase == HTTP_DEAD)
@@ -195,6 +199,7 @@ on_ready(struct loop_watch *w, uint32_t events)
 	case HTTP_LINGER:
 		read_away(c);
 		return;
+	case HTTP_TAKEN:
 	case HTTP_DEAD:
 		return;
 	}
@@ -232,6 +237,7 @@ on_time(struct loop_timer *t)
 		http_conn_close(c);
 		return;
 	case HTTP_ASKED:
+	case HTTP_TAKEN:
 	case HTTP_DEAD:
 		return;
 	}
@@ -261,6 +267,7 @@ run(struct http_conn *c)
 static bool
 head_take(struct http_conn *c)
 {
+	const struct http_ops *ops = c->server->ops;
 	struct err e = {};
 	uint16_t status = 400;
 	ssize_t r = http1_request(c->in.p, c->in.n, &c->head, &status, &e);
@@ -281,6 +288,15 @@ head_take(struct http_conn *c)
 		c->last = true;
 	if (c->surplus) {
 		refuse(c, 503, "too many connections");
+		return true;
+	}
+	if (c->head.body != HTTP1_BODY_NONE && ops->takes_body != NULL &&
+	    ops->takes_body(c)) {
+		/* Where the next request would begin is the role's to know. */
+		c->last = true;
+		c->used = (size_t)r;
+		c->body = STR("");
+		request_hand_over(c);
 		return true;
 	}
 	if (c->head.body == HTTP1_BODY_LENGTH &&
@@ -559,6 +575,8 @@ flush(struct http_conn *c)
 	want(c, c->ended ? 0 : EPOLLIN | EPOLLRDHUP);
 	if (c->phase == HTTP_FLUSH)
 		http_conn_answered(c);
+	else if (c->phase == HTTP_STREAM && c->server->ops->on_drained != NULL)
+		c->server->ops->on_drained(c);
 }
 
 /*

@@ -5,7 +5,8 @@
  * sends further stays unread, so a client that pipelines is held back by TCP.
  * The role embeds struct http_conn at the start of its own struct and is
  * called through struct http_ops. It answers from within on_request or later,
- * once: with http_reply, or with http_stream_begin, _write and _end.
+ * once: with http_reply, or with http_stream_begin, _write and _end. Or it
+ * takes the connection (http_take), and reads and writes its bytes itself.
  *
  * What a slow or hostile client can cost is bounded by struct http_limits:
  * time for a head, a body, an answer that is not read, and bytes of all
@@ -36,6 +37,7 @@ enum http_phase {
 	HTTP_ASKED, /* the role has the request */
 	HTTP_STREAM, /* the role writes an answer piece by piece */
 	HTTP_FLUSH, /* the answer is written, not yet sent */
+	HTTP_TAKEN, /* the role reads and writes the bytes itself */
 	HTTP_LINGER, /* our end is closed; what still comes is dropped */
 	HTTP_DEAD, /* closed, to be freed by http_server_reap */
 };
@@ -84,6 +86,19 @@ struct http_ops {
 	void (*on_close)(struct http_conn *c);
 	/* Answers what was no valid request, in the role's own format. */
 	void (*refuse)(struct http_conn *c, uint16_t status, const char *why);
+
+	/* These may be NULL. */
+
+	/*
+	 * True: the role wants the body of this request as it comes. It is
+	 * handed over with the head alone, and the role takes the connection
+	 * to read what follows.
+	 */
+	bool (*takes_body)(struct http_conn *c);
+	/* A stream's client has read all that was written. */
+	void (*on_drained)(struct http_conn *c);
+	/* What http_taken_want asked for is there, or EPOLLHUP. */
+	void (*on_taken)(struct http_conn *c, uint32_t events);
 };
 
 /*
@@ -98,6 +113,26 @@ void http_stream_begin(struct http_conn *c, struct str fields, struct str type);
 /* A client that does not read is closed at limits.out_bytes. */
 void http_stream_write(struct http_conn *c, struct str bytes);
 void http_stream_end(struct http_conn *c);
+
+/*
+ * http_take.c: the request's connection becomes a stream of bytes for the
+ * role, and closes when that is over. Nothing is waited for until
+ * http_taken_want; what has come already is read at once.
+ */
+void http_take(struct http_conn *c);
+/* The same, behind an answer of 101 with these header lines. */
+void http_switch(struct http_conn *c, struct str fields);
+/* As recv(2) and send(2), without waiting. */
+ssize_t http_taken_read(struct http_conn *c, void *p, size_t n);
+ssize_t http_taken_write(struct http_conn *c, const void *p, size_t n);
+/* Nothing more will be written. */
+void http_taken_end(struct http_conn *c);
+/* EPOLLIN, EPOLLOUT, EPOLLRDHUP; EPOLLHUP comes also with 0. */
+void http_taken_want(struct http_conn *c, uint32_t events);
+/* The role is done: what it wrote is delivered, then the connection closes. */
+void http_conn_finish(struct http_conn *c);
+/* The role is done: the request can be answered, and that is the last one. */
+void http_give_back(struct http_conn *c);
 
 /* Closes at once, whatever was under way. on_close is called. */
 void http_conn_close(struct http_conn *c);

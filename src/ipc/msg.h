@@ -33,6 +33,8 @@ enum msg_type {
 	MSG_SANDBOX_STARTED, /* supervisor -> broker */
 	MSG_SANDBOX_KILL, /* broker -> supervisor */
 	MSG_SANDBOX_EXITED, /* supervisor -> broker */
+	MSG_SANDBOX_ASK, /* broker -> supervisor: freeze, thaw or measure */
+	MSG_SANDBOX_TOLD, /* supervisor -> broker: the answer */
 
 	MSG_DOOR_OPEN, /* broker -> gateway or proxy, fd: a run's listener */
 	MSG_DOOR_CLOSE, /* broker -> gateway or proxy */
@@ -42,6 +44,7 @@ enum msg_type {
 	MSG_GONE, /* gateway -> broker: who asked has hung up */
 	MSG_REPLY, /* broker -> gateway: the answer to either */
 	MSG_EVENT, /* broker -> gateway: one more for a subscriber */
+	MSG_INSIDE_DONE, /* gateway -> broker: what was granted has ended */
 
 	MSG_WORLD_OPEN, /* broker -> world, fd: the run's database */
 	MSG_WORLD_OPENED, /* world -> broker */
@@ -99,14 +102,15 @@ enum {
 };
 
 enum {
-	START_WORKSPACE = 1, /* a fourth descriptor: the work folder */
+	START_WORKSPACE = 1, /* one descriptor more: the work folder */
 	START_WRITE_BACK = 2, /* bind it read-write, no overlay */
 	START_LIMITS_REQUIRED = 4, /* refuse where no cgroup can be had */
 };
 
 /*
  * Descriptors: stdin, stdout, stderr, and with START_WORKSPACE an O_PATH
- * folder. Payload: NUL-terminated strings, argc of the command, then the
+ * folder. With argc 0 there is no command and none of the first three: the
+ * sandbox stays until it is killed. Payload: NUL-terminated strings, argc of the command, then the
  * environment, then, with START_WORKSPACE, the folder's path inside.
  */
 struct msg_sandbox_start {
@@ -121,11 +125,13 @@ struct msg_sandbox_start {
 	uint32_t envc;
 	uint32_t flags; /* START_* */
 	uint32_t unused;
+	uint64_t tenant; /* the same for runs of one tenant, and no other */
 };
-_Static_assert(sizeof(struct msg_sandbox_start) == 64, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_start) == 72, "no padding");
 
 /*
- * Descriptors when ok: the MCP door's listener, the proxy's listener.
+ * Descriptors when ok: the MCP door's listener, the proxy's listener, the RPC
+ * socket of PID 1.
  * Payload when not ok: why, as text.
  */
 struct msg_sandbox_started {
@@ -147,6 +153,7 @@ enum exit_cause {
 	CAUSE_KILLED, /* asked for */
 	CAUSE_WALL, /* wall_ms passed */
 	CAUSE_MEMORY, /* killed for want of memory */
+	CAUSE_PIDS, /* failed after a fork was refused */
 	CAUSE_NOT_STARTED, /* the command is not there, or not executable */
 	CAUSE_LOST, /* PID 1 is gone for no known reason */
 };
@@ -156,11 +163,72 @@ struct msg_sandbox_exited {
 	uint64_t cpu_ns;
 	uint64_t memory_peak_bytes; /* 0 when not known */
 	uint64_t pids_refused; /* forks that hit the limit; 0 unknown */
+	/* Of the limit that ended it, in its own unit (bytes, processes, ms),
+	 * and what was used or tried; both 0 when none did. */
+	uint64_t limit_value;
+	uint64_t used_value;
+	uint64_t throttled_ns; /* held back by the CPU limit */
+	uint64_t disk_bytes; /* in files that were there at the end */
+	uint64_t inodes;
+	uint32_t disk_full; /* 1: no room or no inode was left then */
+	uint32_t unused;
 	uint32_t cause; /* enum exit_cause */
 	uint32_t status; /* exit status, 128 + signal, 127: not started */
 };
-_Static_assert(sizeof(struct msg_sandbox_exited) == 40, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_exited) == 88, "no padding");
 
+enum sandbox_ask {
+	ASK_STAT,
+	ASK_FREEZE,
+	ASK_THAW,
+	ASK_TERMINATE, /* SIGTERM to the command; no answer */
+};
+
+struct msg_sandbox_ask {
+	uint64_t run;
+	uint64_t call; /* the gateway's number: who asked; echoed */
+	uint32_t what; /* enum sandbox_ask */
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_sandbox_ask) == 24, "no padding");
+
+/* Figures that are known. */
+enum {
+	TOLD_CPU = 1,
+	TOLD_MEMORY = 2,
+	TOLD_PIDS = 4,
+	TOLD_DISK = 8,
+	TOLD_PRESSURE = 16,
+	TOLD_PRESSURE_OF_MACHINE = 32, /* of everything on it together */
+};
+
+/* Figures of a moment; 0 where the machine does not tell. Payload: why not. */
+struct msg_sandbox_told {
+	uint64_t run;
+	uint64_t call;
+	uint64_t cpu_ns; /* user and system so far */
+	uint64_t memory_bytes;
+	uint64_t memory_peak_bytes;
+	uint64_t pids;
+	uint64_t pids_refused;
+	uint64_t oom_kills;
+	uint64_t throttled_ns; /* held back by the CPU limit */
+	uint64_t disk_bytes; /* written, all files that are still there */
+	uint64_t inodes;
+	uint32_t pressure_cpu; /* hundredths of a percent, last 10 s */
+	uint32_t pressure_memory;
+	uint32_t pressure_io;
+	uint32_t ok;
+	uint32_t frozen;
+	uint32_t flags; /* TOLD_* */
+};
+_Static_assert(sizeof(struct msg_sandbox_told) == 112, "no padding");
+
+/*
+ * MSG_DOOR_OPEN's second descriptor, to the gateway: the RPC socket of PID 1
+ * (sandbox/rpc.h), through which it does what the broker has granted. Payload,
+ * with it: [n, ...], the grants that an earlier gateway has left open.
+ */
 struct msg_door {
 	uint64_t run;
 };
@@ -203,6 +271,15 @@ enum api_op {
 	API_APPROVAL_LIST,
 	API_APPROVAL_GET,
 	API_APPROVAL_DECIDE,
+	/* Into a sandbox: a reply of REPLY_OK is the broker's grant, and the
+	 * gateway then does it through the RPC socket of the run. */
+	API_EXEC,
+	API_FILE,
+	API_PORT,
+	/* Of a sandbox, by the supervisor. */
+	API_PAUSE,
+	API_RESUME,
+	API_STAT,
 	API_OPS,
 };
 
@@ -216,6 +293,13 @@ struct msg_api {
 	uint32_t fds; /* descriptors of the caller that came with it */
 };
 _Static_assert(sizeof(struct msg_api) == 64, "no padding");
+
+/* Payload: {"exit_status":...} or {"bytes":...}, as the kind has it. */
+struct msg_inside_done {
+	uint64_t run;
+	uint64_t grant; /* the number that the grant named */
+};
+_Static_assert(sizeof(struct msg_inside_done) == 16, "no padding");
 
 struct msg_gone {
 	uint64_t call;

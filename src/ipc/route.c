@@ -27,16 +27,21 @@ static const struct route routes[] = {
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_QUIT, BODY(msg_quit), NONE, 0, 0 },
 
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_START,
-	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 3, 4 },
+	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 0, 4 },
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_KILL,
 	    BODY(msg_sandbox_kill), NONE, 0, 0 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_STARTED,
-	    BODY(msg_sandbox_started), TEXT, 0, 2 },
+	    BODY(msg_sandbox_started), TEXT, 0, 3 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_EXITED,
 	    BODY(msg_sandbox_exited), NONE, 0, 0 },
 
-	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_OPEN, BODY(msg_door), NONE, 1,
-	    1 },
+	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_ASK, BODY(msg_sandbox_ask),
+	    NONE, 0, 0 },
+	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_TOLD,
+	    BODY(msg_sandbox_told), TEXT, 0, 0 },
+
+	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_OPEN, BODY(msg_door),
+	    ARGV_MAX_BYTES, 1, 2 },
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_CLOSE, BODY(msg_door), NONE, 0,
 	    0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_DOOR_OPEN, BODY(msg_door), NONE, 1, 1 },
@@ -46,6 +51,8 @@ static const struct route routes[] = {
 	    0 },
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_API, BODY(msg_api), BIG, 0, 4 },
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_GONE, BODY(msg_gone), NONE, 0, 0 },
+	{ ROLE_GATEWAY, ROLE_BROKER, MSG_INSIDE_DONE, BODY(msg_inside_done),
+	    TEXT, 0, 0 },
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_REPLY, BODY(msg_reply), BIG, 0, 0 },
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_EVENT, BODY(msg_event), BIG, 0, 0 },
 
@@ -116,10 +123,11 @@ msg_name(uint16_t type)
 {
 	static const char *const names[MSG_TYPES] = { "unknown", "READY",
 		"WIRE", "LISTEN", "QUIT", "SANDBOX_START", "SANDBOX_STARTED",
-		"SANDBOX_KILL", "SANDBOX_EXITED", "DOOR_OPEN", "DOOR_CLOSE",
-		"TOOL_CALL", "API", "GONE", "REPLY", "EVENT", "WORLD_OPEN",
-		"WORLD_OPENED", "WORLD_CALL", "WORLD_RESULT", "WORLD_CLOSE",
-		"EGRESS_ASK", "EGRESS_VERDICT" };
+		"SANDBOX_KILL", "SANDBOX_EXITED", "SANDBOX_ASK", "SANDBOX_TOLD",
+		"DOOR_OPEN", "DOOR_CLOSE", "TOOL_CALL", "API", "GONE", "REPLY",
+		"EVENT", "INSIDE_DONE", "WORLD_OPEN", "WORLD_OPENED",
+		"WORLD_CALL", "WORLD_RESULT", "WORLD_CLOSE", "EGRESS_ASK",
+		"EGRESS_VERDICT" };
 
 	return type < MSG_TYPES ? names[type] : "unknown";
 }

@@ -143,6 +143,8 @@ on_record(struct order *o, struct progress *p, uint64_t seq,
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:
+	case EVENT_RUN_PAUSED:
+	case EVENT_RUN_RESUMED:
 		return 0;
 	case EVENT_TOOL_PROPOSED:
 	case EVENT_POLICY_DECISION:

@@ -1,12 +1,15 @@
 #include "supervisor/cells.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/id.h"
+#include "sandbox/pool.h"
 #include "sys/fd.h"
 
 /* Words in a command and its environment: far more than shells make. */
@@ -18,6 +21,7 @@ struct cell {
 	struct sandbox sb;
 	struct loop_watch over; /* the sandbox's pidfd, borrowed from sb */
 	struct loop_timer wall;
+	int64_t wall_left_ns; /* while it is frozen */
 };
 
 struct cells {
@@ -25,6 +29,8 @@ struct cells {
 	const struct sandbox_host *host;
 	void (*on_exit)(const struct msg_sandbox_exited *m);
 	unsigned n;
+	struct pool pool;
+	struct loop_timer tend;
 	struct cell cell[RUNS_MAX];
 };
 
@@ -33,7 +39,13 @@ static int words_take(
 static struct cell *cell_find(struct cells *c, uint64_t run);
 static void on_over(struct loop_watch *w, uint32_t events);
 static void on_wall(struct loop_timer *t);
+static void on_tend(struct loop_timer *t);
+static int cell_freeze(struct cell *cell, bool frozen, struct err *e);
+static void cell_told(const struct cell *cell, struct msg_sandbox_told *out);
+static void cell_fini(struct cell *cell);
 static void cell_end(struct cell *cell, struct msg_sandbox_exited *out);
+static void set_figures(struct msg_sandbox_exited *out,
+    const struct sandbox_limits *limits, const struct sandbox_end *end);
 static enum exit_cause cause_of(
     const struct sandbox_end *end, enum sandbox_limit killed_for);
 
@@ -50,6 +62,8 @@ cells_new(struct loop *loop, const struct sandbox_host *host,
 	c->loop = loop;
 	c->host = host;
 	c->on_exit = on_exit;
+	c->tend.on_time = on_tend;
+	pool_init(&c->pool, host);
 	for (size_t i = 0; i < RUNS_MAX; i++)
 		c->cell[i].of = c;
 	return c;
@@ -67,15 +81,18 @@ cells_free(struct cells *c)
 		if (c->cell[i].run != 0)
 			cell_end(&c->cell[i], &m);
 	}
+	loop_timer_clear(c->loop, &c->tend);
+	pool_fini(&c->pool);
 	free(c);
 }
 
 int
 cells_start(struct cells *c, const struct frame *f,
-    struct msg_sandbox_started *out, int listener[static 2], struct err *e)
+    struct msg_sandbox_started *out, int fds[static CELL_FDS], struct err *e)
 {
 	const struct msg_sandbox_start *m = f->body;
 	bool folder = (m->flags & START_WORKSPACE) != 0;
+	size_t n_stdio = m->argc > 0 ? 3 : 0;
 	/* Start-up is the only time that uses them, and runs alone. */
 	static const char *words[WORDS_MAX + 4];
 	struct sandbox_spec spec = {};
@@ -88,7 +105,7 @@ cells_start(struct cells *c, const struct frame *f,
 	if (cell == NULL)
 		return err_set(
 		    e, "%d sandboxes are running; stop one first", RUNS_MAX);
-	if (f->n_fds != (folder ? 4U : 3U))
+	if (f->n_fds != n_stdio + folder)
 		return err_set(e, "descriptors do not fit the flags");
 	argv = used;
 	if (words_take(&at, m->argc, words, &used, e) < 0)
@@ -98,14 +115,16 @@ cells_start(struct cells *c, const struct frame *f,
 		return -1;
 	if (folder && words_take(&at, 1, words, &used, e) < 0)
 		return -1;
-	if (at.n != 0 || m->argc == 0)
+	if (at.n != 0)
 		return err_set(e, "command is not as long as it says");
 
-	spec.argv = words + argv;
+	spec.argv = m->argc > 0 ? words + argv : NULL;
+	spec.rpc = true;
+	spec.freezable = true;
 	spec.envp = words + envp;
 	for (int i = 0; i < 3; i++)
-		spec.stdio[i] = f->fds[i];
-	spec.workspace_fd = folder ? f->fds[3] : -1;
+		spec.stdio[i] = n_stdio > 0 ? f->fds[i] : -1;
+	spec.workspace_fd = folder ? f->fds[n_stdio] : -1;
 	spec.workspace_path =
 	    folder ? sandbox_path_for(words[used - 2]) : "/workspace";
 	spec.write_back = (m->flags & START_WRITE_BACK) != 0;
@@ -117,7 +136,6 @@ cells_start(struct cells *c, const struct frame *f,
 		.disk_bytes = m->disk_bytes,
 		.inodes = m->inodes,
 	};
-	spec.slot = (uint32_t)(cell - c->cell);
 	spec.listen_port[0] = RUN_DOOR_PORT;
 	spec.listen_port[1] = RUN_PROXY_PORT;
 	spec.n_listen = 2;
@@ -125,15 +143,19 @@ cells_start(struct cells *c, const struct frame *f,
 	    ? WALL_MEMORY | WALL_PIDS | WALL_CPU
 	    : 0;
 
-	if (sandbox_start(c->host, &spec, &cell->sb, e) < 0)
+	if (pool_start(
+		&c->pool, m->tenant, &spec, clock_mono_ns(), &cell->sb, e) < 0)
 		return -1;
+	/* Not now: first this run gets going. */
+	loop_timer_set(
+	    c->loop, &c->tend, clock_mono_ns() + POOL_FILL_MS * 1000000LL);
 	cell->over = (struct loop_watch){
 		.fd = cell->sb.pidfd,
 		.events = EPOLLIN,
 		.on_ready = on_over,
 	};
 	if (loop_add(c->loop, &cell->over, e) < 0) {
-		sandbox_fini(&cell->sb);
+		cell_fini(cell);
 		return -1;
 	}
 	cell->run = m->run;
@@ -149,8 +171,36 @@ cells_start(struct cells *c, const struct frame *f,
 		.pid = (uint32_t)cell->sb.pid,
 	};
 	for (int i = 0; i < 2; i++)
-		listener[i] = fd_take(&cell->sb.listener[i]);
+		fds[i] = fd_take(&cell->sb.listener[i]);
+	fds[2] = fd_take(&cell->sb.rpc);
 	return 0;
+}
+
+int
+cells_ask(struct cells *c, const struct msg_sandbox_ask *m,
+    struct msg_sandbox_told *out, struct err *e)
+{
+	struct cell *cell = m->run != 0 ? cell_find(c, m->run) : NULL;
+	int r = 0;
+
+	if (cell == NULL)
+		return err_set(e, "the sandbox has ended");
+	switch ((enum sandbox_ask)m->what) {
+	case ASK_STAT:
+		break;
+	case ASK_FREEZE:
+		r = cell_freeze(cell, true, e);
+		break;
+	case ASK_THAW:
+		r = cell_freeze(cell, false, e);
+		break;
+	case ASK_TERMINATE:
+		r = sandbox_signal(&cell->sb, SIGTERM, e);
+		break;
+	}
+	if (r == 0)
+		cell_told(cell, out);
+	return r;
 }
 
 bool
@@ -236,6 +286,72 @@ on_wall(struct loop_timer *t)
 	sandbox_kill(&cell->sb, LIMIT_WALL);
 }
 
+static int
+cell_freeze(struct cell *cell, bool frozen, struct err *e)
+{
+	struct loop *loop = cell->of->loop;
+	int64_t now_ns = clock_mono_ns();
+
+	if (cell->sb.frozen == frozen)
+		return 0;
+	if (sandbox_freeze(&cell->sb, frozen, e) < 0)
+		return -1;
+	if (frozen && cell->wall.at_ns != 0) {
+		cell->wall_left_ns = cell->wall.at_ns - now_ns;
+		loop_timer_clear(loop, &cell->wall);
+	} else if (!frozen && cell->sb.limits.wall_ms > 0) {
+		loop_timer_set(loop, &cell->wall, now_ns + cell->wall_left_ns);
+	}
+	return 0;
+}
+
+static void
+cell_told(const struct cell *cell, struct msg_sandbox_told *out)
+{
+	const struct cgroup *g = &cell->sb.cgroup;
+	struct sandbox_usage use;
+
+	sandbox_stat(&cell->sb, &use);
+	out->cpu_ns = use.group.cpu_ns;
+	out->memory_bytes = use.group.memory_bytes;
+	out->memory_peak_bytes = use.group.memory_max_bytes;
+	out->pids = use.group.pids;
+	out->pids_refused = use.group.pids_refused;
+	out->oom_kills = use.group.oom_kills;
+	out->throttled_ns = use.group.throttled_ns;
+	out->disk_bytes = use.disk_bytes;
+	out->inodes = use.inodes;
+	out->pressure_cpu = use.pressure.cpu;
+	out->pressure_memory = use.pressure.memory;
+	out->pressure_io = use.pressure.io;
+	out->frozen = use.frozen;
+	out->flags = (use.group.cpu_ns > 0 ? TOLD_CPU : 0U) |
+	    (g->has[CGROUP_MEMORY] ? TOLD_MEMORY : 0U) |
+	    (g->has[CGROUP_PIDS] ? TOLD_PIDS : 0U) |
+	    (cell->sb.disk >= 0 ? TOLD_DISK : 0U) |
+	    (use.pressure.known ? TOLD_PRESSURE : 0U) |
+	    (use.pressure.of_machine ? TOLD_PRESSURE_OF_MACHINE : 0U);
+}
+
+static void
+on_tend(struct loop_timer *t)
+{
+	struct cells *c = LOOP_OF(t, struct cells, tend);
+	int64_t next = pool_tend(&c->pool, clock_mono_ns());
+
+	if (next > 0)
+		loop_timer_set(c->loop, t, next);
+}
+
+static void
+cell_fini(struct cell *cell)
+{
+	uint32_t slot = cell->sb.slot;
+
+	sandbox_fini(&cell->sb);
+	pool_give_slot(&cell->of->pool, slot);
+}
+
 /* Collects one that is over, or has just been killed, and frees its slot. */
 static void
 cell_end(struct cell *cell, struct msg_sandbox_exited *out)
@@ -255,6 +371,10 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 		.cpu_ns = end.cpu_ns,
 		.memory_peak_bytes = end.memory_max_bytes,
 		.pids_refused = end.pids_refused,
+		.throttled_ns = end.throttled_ns,
+		.disk_bytes = end.disk_bytes,
+		.inodes = end.inodes,
+		.disk_full = end.disk_full,
 		.cause =
 		    got < 0 ? CAUSE_LOST : cause_of(&end, cell->sb.killed_for),
 		.status = end.kind == END_EXIT ? (uint32_t)end.code
@@ -262,8 +382,9 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 		    ? 128 + (uint32_t)end.code
 		    : 127,
 	};
+	set_figures(out, &cell->sb.limits, &end);
 	loop_timer_clear(c->loop, &cell->wall);
-	sandbox_fini(&cell->sb);
+	cell_fini(cell);
 	cell->run = 0;
 	c->n--;
 }
@@ -279,5 +400,35 @@ cause_of(const struct sandbox_end *end, enum sandbox_limit killed_for)
 		return CAUSE_MEMORY;
 	if (end->kind == END_LOST)
 		return CAUSE_LOST;
+	/* A program that could do without is no failure. */
+	if (end->limit == LIMIT_PIDS && end->kind != END_NOT_STARTED &&
+	    (end->kind == END_SIGNAL || end->code != 0))
+		return CAUSE_PIDS;
 	return end->kind == END_NOT_STARTED ? CAUSE_NOT_STARTED : CAUSE_EXIT;
+}
+
+/* The limit that ended it, and how far it came. */
+static void
+set_figures(struct msg_sandbox_exited *out, const struct sandbox_limits *limits,
+    const struct sandbox_end *end)
+{
+	switch ((enum exit_cause)out->cause) {
+	case CAUSE_WALL:
+		out->limit_value = limits->wall_ms;
+		out->used_value = end->wall_ns / 1000000;
+		return;
+	case CAUSE_MEMORY:
+		out->limit_value = limits->memory_bytes;
+		out->used_value = end->memory_max_bytes;
+		return;
+	case CAUSE_PIDS:
+		out->limit_value = limits->pids_max;
+		out->used_value = limits->pids_max + end->pids_refused;
+		return;
+	case CAUSE_EXIT:
+	case CAUSE_KILLED:
+	case CAUSE_NOT_STARTED:
+	case CAUSE_LOST:
+		return;
+	}
 }

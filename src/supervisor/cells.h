@@ -17,6 +17,8 @@
 
 struct cells;
 
+enum { CELL_FDS = 3 };
+
 /* The host struct is borrowed. NULL with e. */
 struct cells *cells_new(struct loop *loop, const struct sandbox_host *host,
     void (*on_exit)(const struct msg_sandbox_exited *m), struct err *e);
@@ -24,11 +26,18 @@ struct cells *cells_new(struct loop *loop, const struct sandbox_host *host,
 void cells_free(struct cells *c);
 
 /*
- * Starts what the frame (MSG_SANDBOX_START) asks. 0 with *out and the two
- * listeners (MCP door, proxy; the caller's), or -1 with e.
+ * Starts what the frame (MSG_SANDBOX_START) asks. 0 with *out and descriptors
+ * that become the caller's: two listeners (MCP door, proxy) and the RPC socket
+ * of PID 1; or -1 with e.
  */
 int cells_start(struct cells *c, const struct frame *f,
-    struct msg_sandbox_started *out, int listener[static 2], struct err *e);
+    struct msg_sandbox_started *out, int fds[static CELL_FDS], struct err *e);
+/*
+ * MSG_SANDBOX_ASK: measures one, after it was frozen or thawed as asked. Its
+ * wall time stands still while it is frozen. 0 with *out, or -1 with e.
+ */
+int cells_ask(struct cells *c, const struct msg_sandbox_ask *m,
+    struct msg_sandbox_told *out, struct err *e);
 /* False when there is no such run. */
 bool cells_kill(struct cells *c, uint64_t run);
 /* Kills everything, without a word to anyone yet. Returns how many. */

@@ -64,6 +64,7 @@ static void on_link_gone(struct peer *p, const char *why);
 static void on_exit_of(struct child *c, int status);
 static void on_cell_exit(const struct msg_sandbox_exited *m);
 static void on_sandbox_start(const struct frame *f);
+static void on_sandbox_ask(const struct msg_sandbox_ask *m);
 static void on_signal(struct loop_watch *w, uint32_t events);
 static void on_life(struct loop_watch *w, uint32_t events);
 static void on_kill_socket(struct loop_watch *w, uint32_t events);
@@ -149,7 +150,8 @@ set_up(const char *dir, const char *listen, struct err *e)
 		return -1;
 	if (binary_open(&binary, e) < 0)
 		return -1;
-	if (sandbox_host_init(&sup.host, fd_take(&binary), e) < 0)
+	if (sandbox_host_init(&sup.host, fd_take(&binary), e) < 0 ||
+	    sandbox_host_many(&sup.host, e) < 0)
 		return -1;
 	if (confine_role(CONFINE_SUPERVISOR, NULL, e) < 0)
 		return -1;
@@ -345,11 +347,15 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_KILL:
 		(void)cells_kill(sup.cells, kill_m->run); /* over: fine */
 		return;
+	case MSG_SANDBOX_ASK:
+		on_sandbox_ask(f->body);
+		return;
 	case MSG_WIRE:
 	case MSG_LISTEN:
 	case MSG_QUIT:
 	case MSG_SANDBOX_STARTED:
 	case MSG_SANDBOX_EXITED:
+	case MSG_SANDBOX_TOLD:
 	case MSG_DOOR_OPEN:
 	case MSG_DOOR_CLOSE:
 	case MSG_TOOL_CALL:
@@ -357,6 +363,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_GONE:
 	case MSG_REPLY:
 	case MSG_EVENT:
+	case MSG_INSIDE_DONE:
 	case MSG_WORLD_OPEN:
 	case MSG_WORLD_OPENED:
 	case MSG_WORLD_CALL:
@@ -375,20 +382,33 @@ on_sandbox_start(const struct frame *f)
 	const struct msg_sandbox_start *m = f->body;
 	struct peer *broker = &sup.child[ROLE_BROKER].link;
 	struct msg_sandbox_started out = { .run = m->run };
-	int listener[2] = { -1, -1 };
+	int fds[CELL_FDS] = { -1, -1, -1 };
 	struct err e = {};
 
 	if (sup.quitting)
 		(void)err_set(&e, "paddock is ending");
-	else if (cells_start(sup.cells, f, &out, listener, &e) == 0) {
+	else if (cells_start(sup.cells, f, &out, fds, &e) == 0) {
 		(void)peer_send(broker, MSG_SANDBOX_STARTED, &out, STR(""),
-		    listener, 2); /* a broken link kills the sandbox */
-		fd_fini(&listener[0]);
-		fd_fini(&listener[1]);
+		    fds, CELL_FDS); /* a broken link kills the sandbox */
+		for (int i = 0; i < CELL_FDS; i++)
+			fd_fini(&fds[i]);
 		return;
 	}
 	(void)peer_send(broker, MSG_SANDBOX_STARTED, &out, str_of(e.text), NULL,
 	    0); /* as above */
+}
+
+static void
+on_sandbox_ask(const struct msg_sandbox_ask *m)
+{
+	struct msg_sandbox_told out = { .run = m->run, .call = m->call };
+	struct err e = {};
+
+	out.ok = cells_ask(sup.cells, m, &out, &e) == 0;
+	if (m->what == ASK_TERMINATE)
+		return; /* who ends is heard of in any case */
+	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_SANDBOX_TOLD, &out,
+	    str_of(e.text), NULL, 0); /* a broker that is gone asks no more */
 }
 
 static void

@@ -12,49 +12,49 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "sys/cgroup_int.h"
 #include "sys/fd.h"
 
 enum {
 	CPU_PERIOD_US = 100 * 1000,
 	TICKS_PER_S = 100, /* USER_HZ: the unit of /proc/PID/stat */
-	SMALL_FILE_BYTES = 4096, /* every file read here is shorter */
 	/* A killed process leaves its group a moment after it is reaped. */
 	REMOVE_TRIES = 200,
 	REMOVE_WAIT_NS = 1000 * 1000,
 };
 
-static const char mount_dir[] = "/sys/fs/cgroup";
+static const char mount_dir[] = CGROUP_MOUNT;
 static const char prefix[] = "paddock-";
 static const char *const names[CGROUP_CONTROLLERS] = {
 	[CGROUP_MEMORY] = "memory",
 	[CGROUP_PIDS] = "pids",
 	[CGROUP_CPU] = "cpu",
+	[CGROUP_IO] = "blkio",
+	[CGROUP_FREEZER] = "freezer",
 };
 
-static int read_small(const char *path, char out[static SMALL_FILE_BYTES]);
-static int write_small(int dirfd, const char *file, const char *text);
 static uint64_t start_time(const char *pid);
 static void place_v1(struct cgroup_place *p, char *line);
-static void place_v2(struct cgroup_place *p, const char *own);
-static bool enable_v2(const char *dir);
 static bool wants(const struct cgroup_limits *l, enum cgroup_controller c);
 static int set_limit(const struct cgroup_place *p, int dirfd,
     enum cgroup_controller c, const struct cgroup_limits *l);
+static int set_cpu(bool v1, int dirfd, const struct cgroup_limits *l);
+static int set_io(bool v1, int dirfd, const struct cgroup_limits *l);
+static int make_beside(struct cgroup *g, struct err *e);
 static int make_v1(
     const struct cgroup_limits *l, struct cgroup *g, struct err *e);
 static int make_v1_controller(enum cgroup_controller c,
     const struct cgroup_limits *l, struct cgroup *g, struct err *e);
 static int make_v2(
     const struct cgroup_limits *l, struct cgroup *g, struct err *e);
-static uint64_t read_number(const struct cgroup *g, enum cgroup_controller c,
-    const char *file, const char *key);
+static unsigned sweep_dir(const struct cgroup_place *p, const char *parent);
 static bool remove_dir(const char *parent, const char *name);
 static bool owner_lives(const struct cgroup_place *p, const char *name);
 
 int
 cgroup_place_init(struct cgroup_place *p, struct err *e)
 {
-	char text[SMALL_FILE_BYTES];
+	char text[CGROUP_FILE_MAX];
 	char *rest = text, *line, *unified = NULL;
 	struct timespec now;
 	struct stat ns;
@@ -69,7 +69,7 @@ cgroup_place_init(struct cgroup_place *p, struct err *e)
 	    (unsigned long long)now.tv_sec * TICKS_PER_S +
 		(unsigned long long)now.tv_nsec / (1000000000 / TICKS_PER_S));
 
-	if (read_small("/proc/self/cgroup", text) < 0) {
+	if (cgroup_file_read("/proc/self/cgroup", text) < 0) {
 		if (errno == ENOENT)
 			return 0; /* a kernel without cgroups */
 		return err_sys(e, "read /proc/self/cgroup");
@@ -81,7 +81,9 @@ cgroup_place_init(struct cgroup_place *p, struct err *e)
 			place_v1(p, line);
 	}
 	if (p->kind == CGROUP_NONE && unified != NULL)
-		place_v2(p, unified);
+		cgroup_place_v2(p, unified);
+	else if (unified != NULL)
+		cgroup_place_beside(p, unified);
 	return 0;
 }
 
@@ -91,7 +93,9 @@ cgroup_make(const struct cgroup_place *p, unsigned n,
 {
 	int r = 0;
 
-	*out = (struct cgroup){ .place = p, .fd = { -1, -1, -1 } };
+	*out = (struct cgroup){ .place = p, .beside_fd = -1 };
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
+		out->fd[c] = -1;
 	(void)snprintf(out->name, sizeof(out->name), "%s-%u", p->owner, n);
 	switch (p->kind) {
 	case CGROUP_NONE:
@@ -120,21 +124,12 @@ cgroup_enter(const struct cgroup *g, struct err *e)
 	return 0;
 }
 
-void
-cgroup_usage_read(const struct cgroup *g, struct cgroup_usage *out)
+int
+cgroup_birth_fd(const struct cgroup *g)
 {
-	const bool v1 = g->place != NULL && g->place->kind == CGROUP_V1;
-
-	*out = (struct cgroup_usage){};
-	if (g->has[CGROUP_MEMORY]) {
-		out->memory_max_bytes = read_number(g, CGROUP_MEMORY,
-		    v1 ? "memory.max_usage_in_bytes" : "memory.peak", "");
-		out->oom_kills = read_number(g, CGROUP_MEMORY,
-		    v1 ? "memory.oom_control" : "memory.events", "oom_kill ");
-	}
-	if (g->has[CGROUP_PIDS])
-		out->pids_refused =
-		    read_number(g, CGROUP_PIDS, "pids.events", "max ");
+	if (g->place == NULL)
+		return -1;
+	return g->place->kind == CGROUP_V2 ? g->fd[0] : g->beside_fd;
 }
 
 void
@@ -144,6 +139,8 @@ cgroup_close(struct cgroup *g)
 		if (g->place != NULL)
 			fd_fini(&g->fd[c]);
 	}
+	if (g->place != NULL)
+		fd_fini(&g->beside_fd);
 }
 
 void
@@ -158,6 +155,8 @@ cgroup_remove(struct cgroup *g)
 		if (g->place->kind == CGROUP_V1 && g->has[c])
 			(void)remove_dir(g->place->dir[c], g->name);
 	}
+	if (g->beside)
+		(void)remove_dir(g->place->beside, g->name);
 	*g = (struct cgroup){};
 }
 
@@ -165,30 +164,45 @@ unsigned
 cgroup_sweep(const struct cgroup_place *p)
 {
 	unsigned removed = 0;
-	struct dirent *d;
-	DIR *dir;
-	int first = 0;
 
-	/* v1 groups are made in the same order: the first has all names. */
-	while (first < CGROUP_CONTROLLERS && !p->has[first])
-		first++;
-	dir = first < CGROUP_CONTROLLERS ? opendir(p->dir[first]) : NULL;
+	/* Each by itself: a caller's groups of different controllers need not
+	 * be the ones that the dead had. */
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		if (p->has[c] && (c == 0 || p->kind == CGROUP_V1))
+			removed += sweep_dir(p, p->dir[c]);
+	}
+	if (p->beside[0] != '\0')
+		removed += sweep_dir(p, p->beside);
+	return removed;
+}
+
+/* Takes a name that is found there out of all the others as well. */
+static unsigned
+sweep_dir(const struct cgroup_place *p, const char *parent)
+{
+	DIR *dir = opendir(parent);
+	unsigned removed = 0;
+	struct dirent *d;
+
 	if (dir == NULL)
 		return 0;
 	while ((d = readdir(dir)) != NULL) {
-		bool gone = true;
-
 		if (owner_lives(p, d->d_name))
 			continue;
-		/* Its sandboxes may be dying this moment; whoever is left in
-		 * one after that keeps it. The first directory goes last, so
-		 * that a name is never lost. */
-		for (int c = CGROUP_CONTROLLERS - 1; c >= first; c--) {
-			if (!p->has[c] || (c > first && p->kind == CGROUP_V2))
-				continue;
-			gone &= remove_dir(p->dir[c], d->d_name);
+		/* Who has moved down may go on without its owner. */
+		if (str_ends(str_of(d->d_name), STR("-self"))) {
+			removed +=
+			    unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR) == 0;
+			continue;
 		}
-		removed += gone;
+		cgroup_empty(p, parent, d->d_name);
+		for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+			if (p->has[c] && strcmp(p->dir[c], parent) != 0)
+				(void)remove_dir(p->dir[c], d->d_name);
+		}
+		if (p->beside[0] != '\0')
+			(void)remove_dir(p->beside, d->d_name);
+		removed += remove_dir(parent, d->d_name);
 	}
 	(void)closedir(dir); /* read only: nothing to lose */
 	return removed;
@@ -197,7 +211,7 @@ cgroup_sweep(const struct cgroup_place *p)
 bool
 cgroup_probe(const struct cgroup_place *p, enum cgroup_controller c)
 {
-	char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
+	char path[CGROUP_FULL_MAX];
 
 	if (!p->has[c])
 		return false;
@@ -205,9 +219,8 @@ cgroup_probe(const struct cgroup_place *p, enum cgroup_controller c)
 	return mkdir(path, 0755) == 0 && rmdir(path) == 0;
 }
 
-/* The whole file with a NUL behind it. Returns 0, or -1 with errno. */
-static int
-read_small(const char *path, char out[static SMALL_FILE_BYTES])
+int
+cgroup_file_read(const char *path, char out[static CGROUP_FILE_MAX])
 {
 	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t n = 0;
@@ -216,7 +229,7 @@ read_small(const char *path, char out[static SMALL_FILE_BYTES])
 	if (fd < 0)
 		return -1;
 	do {
-		r = read(fd, out + n, SMALL_FILE_BYTES - 1 - n);
+		r = read(fd, out + n, CGROUP_FILE_MAX - 1 - n);
 		if (r < 0)
 			return -1;
 		n += (size_t)r;
@@ -225,8 +238,8 @@ read_small(const char *path, char out[static SMALL_FILE_BYTES])
 	return 0;
 }
 
-static int
-write_small(int dirfd, const char *file, const char *text)
+int
+cgroup_file_write(int dirfd, const char *file, const char *text)
 {
 	own_fd int fd = openat(dirfd, file, O_WRONLY | O_CLOEXEC);
 
@@ -239,11 +252,11 @@ write_small(int dirfd, const char *file, const char *text)
 static uint64_t
 start_time(const char *pid)
 {
-	char path[64], text[SMALL_FILE_BYTES];
+	char path[64], text[CGROUP_FILE_MAX];
 	char *rest, *field = NULL;
 
 	(void)snprintf(path, sizeof(path), "/proc/%s/stat", pid);
-	if (read_small(path, text) < 0)
+	if (cgroup_file_read(path, text) < 0)
 		return 0;
 	/* Field 2 is a name that may hold anything; 22 is the 20th behind. */
 	rest = strrchr(text, ')');
@@ -282,58 +295,6 @@ place_v1(struct cgroup_place *p, char *line)
 	}
 }
 
-/*
- * A v2 group that holds processes cannot give controllers to groups below it,
- * so climb to the first one that can and that we may write: the root group,
- * or what systemd delegated to the user.
- */
-static void
-place_v2(struct cgroup_place *p, const char *own)
-{
-	char dir[CGROUP_PATH_MAX], text[SMALL_FILE_BYTES];
-	char path[CGROUP_PATH_MAX + 32], *rest = text, *name;
-
-	if (snprintf(dir, sizeof(dir), "%s%s", mount_dir,
-		strcmp(own, "/") == 0 ? "" : own) >= (int)sizeof(dir) ||
-	    access(dir, F_OK) < 0)
-		memcpy(dir, mount_dir, sizeof(mount_dir));
-	while (!enable_v2(dir)) {
-		char *slash = strrchr(dir, '/');
-
-		if (strlen(dir) < sizeof(mount_dir) || slash == NULL)
-			return;
-		*slash = '\0';
-	}
-	(void)snprintf(path, sizeof(path), "%s/cgroup.subtree_control", dir);
-	if (read_small(path, text) < 0)
-		return;
-	p->kind = CGROUP_V2;
-	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
-		memcpy(p->dir[c], dir, sizeof(dir));
-	while ((name = strsep(&rest, " \n")) != NULL) {
-		for (int c = 0; c < CGROUP_CONTROLLERS; c++)
-			p->has[c] |= strcmp(name, names[c]) == 0;
-	}
-}
-
-static bool
-enable_v2(const char *dir)
-{
-	char path[CGROUP_PATH_MAX + 32], text[SMALL_FILE_BYTES];
-	own_fd int fd = -1;
-
-	if (access(dir, W_OK) < 0)
-		return false;
-	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
-		(void)snprintf(text, sizeof(text), "+%s", names[c]);
-		/* What is refused is missing below, and read back. */
-		(void)write_small(fd, "cgroup.subtree_control", text);
-	}
-	(void)snprintf(path, sizeof(path), "%s/cgroup.subtree_control", dir);
-	return read_small(path, text) == 0 && strstr(text, "memory") != NULL;
-}
-
 static bool
 wants(const struct cgroup_limits *l, enum cgroup_controller c)
 {
@@ -343,7 +304,11 @@ wants(const struct cgroup_limits *l, enum cgroup_controller c)
 	case CGROUP_PIDS:
 		return l->pids_max > 0;
 	case CGROUP_CPU:
-		return l->cpu_milli > 0;
+		return l->cpu_milli > 0 || l->cpu_weight > 0;
+	case CGROUP_IO:
+		return l->io_bytes_per_s > 0;
+	case CGROUP_FREEZER:
+		return l->freezable;
 	case CGROUP_CONTROLLERS:
 		break;
 	}
@@ -355,33 +320,32 @@ set_limit(const struct cgroup_place *p, int dirfd, enum cgroup_controller c,
     const struct cgroup_limits *l)
 {
 	const bool v1 = p->kind == CGROUP_V1;
-	unsigned long long quota = l->cpu_milli * (CPU_PERIOD_US / 1000);
 	char text[64];
 
 	switch (c) {
 	case CGROUP_MEMORY:
 		(void)snprintf(text, sizeof(text), "%llu",
 		    (unsigned long long)l->memory_bytes);
-		if (write_small(dirfd,
+		if (cgroup_file_write(dirfd,
 			v1 ? "memory.limit_in_bytes" : "memory.max", text) < 0)
 			return -1;
 		/* No swap beside it. A kernel without swap accounting has no
 		 * such file, and then there is nothing to bound. */
-		(void)write_small(dirfd,
+		(void)cgroup_file_write(dirfd,
 		    v1 ? "memory.memsw.limit_in_bytes" : "memory.swap.max",
 		    v1 ? text : "0");
 		if (!v1)
-			(void)write_small(dirfd, "memory.oom.group", "1");
+			(void)cgroup_file_write(dirfd, "memory.oom.group", "1");
 		return 0;
 	case CGROUP_PIDS:
 		(void)snprintf(text, sizeof(text), "%llu",
 		    (unsigned long long)l->pids_max);
-		return write_small(dirfd, "pids.max", text);
+		return cgroup_file_write(dirfd, "pids.max", text);
 	case CGROUP_CPU:
-		(void)snprintf(
-		    text, sizeof(text), v1 ? "%llu" : "%llu 100000", quota);
-		return write_small(
-		    dirfd, v1 ? "cpu.cfs_quota_us" : "cpu.max", text);
+		return set_cpu(v1, dirfd, l);
+	case CGROUP_IO:
+		return set_io(v1, dirfd, l);
+	case CGROUP_FREEZER:
 	case CGROUP_CONTROLLERS:
 		break;
 	}
@@ -389,10 +353,62 @@ set_limit(const struct cgroup_place *p, int dirfd, enum cgroup_controller c,
 }
 
 static int
+set_cpu(bool v1, int dirfd, const struct cgroup_limits *l)
+{
+	unsigned long long quota = l->cpu_milli * (CPU_PERIOD_US / 1000);
+	char text[64];
+
+	if (l->cpu_weight > 0) {
+		/* 100 of v2 are 1024 of v1: cgroup-v2.rst, cpu.weight. */
+		(void)snprintf(text, sizeof(text), "%llu",
+		    (unsigned long long)(v1 ? (l->cpu_weight * 1024 + 50) / 100
+					    : l->cpu_weight));
+		if (cgroup_file_write(
+			dirfd, v1 ? "cpu.shares" : "cpu.weight", text) < 0)
+			return -1;
+	}
+	if (l->cpu_milli == 0)
+		return 0;
+	(void)snprintf(text, sizeof(text), v1 ? "%llu" : "%llu 100000", quota);
+	return cgroup_file_write(
+	    dirfd, v1 ? "cpu.cfs_quota_us" : "cpu.max", text);
+}
+
+/*
+ * v1 holds back reads, and writes past the page cache: what is written through
+ * it belongs to nobody when the kernel writes it out. v2 holds back both.
+ */
+static int
+set_io(bool v1, int dirfd, const struct cgroup_limits *l)
+{
+	unsigned long long bytes = l->io_bytes_per_s;
+	char text[128];
+
+	if (!v1) {
+		(void)snprintf(text, sizeof(text), "%u:%u rbps=%llu wbps=%llu",
+		    l->io_major, l->io_minor, bytes, bytes);
+		return cgroup_file_write(dirfd, "io.max", text);
+	}
+	(void)snprintf(
+	    text, sizeof(text), "%u:%u %llu", l->io_major, l->io_minor, bytes);
+	if (cgroup_file_write(dirfd, "blkio.throttle.read_bps_device", text) <
+	    0)
+		return -1;
+	return cgroup_file_write(
+	    dirfd, "blkio.throttle.write_bps_device", text);
+}
+
+static int
 make_v1(const struct cgroup_limits *l, struct cgroup *g, struct err *e)
 {
+	if (l->freezable && g->place->beside[0] != '\0' &&
+	    make_beside(g, e) < 0)
+		return -1;
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
 		if (!g->place->has[c] || !wants(l, (enum cgroup_controller)c))
+			continue;
+		/* The group beside it freezes better. */
+		if (c == CGROUP_FREEZER && g->beside)
 			continue;
 		if (make_v1_controller((enum cgroup_controller)c, l, g, e) < 0)
 			return -1;
@@ -401,10 +417,23 @@ make_v1(const struct cgroup_limits *l, struct cgroup *g, struct err *e)
 }
 
 static int
+make_beside(struct cgroup *g, struct err *e)
+{
+	char path[CGROUP_FULL_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", g->place->beside, g->name);
+	if (mkdir(path, 0755) < 0)
+		return 0; /* not ours to write: beside says so */
+	g->beside = true;
+	g->beside_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return g->beside_fd < 0 ? err_sys(e, "open %s", path) : 0;
+}
+
+static int
 make_v1_controller(enum cgroup_controller c, const struct cgroup_limits *l,
     struct cgroup *g, struct err *e)
 {
-	char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
+	char path[CGROUP_FULL_MAX];
 	own_fd int dir = -1;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", g->place->dir[c], g->name);
@@ -426,7 +455,7 @@ static int
 make_v2(const struct cgroup_limits *l, struct cgroup *g, struct err *e)
 {
 	const struct cgroup_place *p = g->place;
-	char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
+	char path[CGROUP_FULL_MAX];
 
 	(void)snprintf(path, sizeof(path), "%s/%s", p->dir[0], g->name);
 	if (mkdir(path, 0755) < 0) {
@@ -447,31 +476,11 @@ make_v2(const struct cgroup_limits *l, struct cgroup *g, struct err *e)
 	return 0;
 }
 
-/* The number behind the first line that starts with key; 0 when none does. */
-static uint64_t
-read_number(const struct cgroup *g, enum cgroup_controller c, const char *file,
-    const char *key)
-{
-	char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 40];
-	char text[SMALL_FILE_BYTES], *rest = text, *line;
-	size_t n = strlen(key);
-
-	(void)snprintf(
-	    path, sizeof(path), "%s/%s/%s", g->place->dir[c], g->name, file);
-	if (read_small(path, text) < 0)
-		return 0;
-	while ((line = strsep(&rest, "\n")) != NULL) {
-		if (strncmp(line, key, n) == 0)
-			return strtoull(line + n, NULL, 10);
-	}
-	return 0;
-}
-
 static bool
 remove_dir(const char *parent, const char *name)
 {
 	const struct timespec wait = { .tv_nsec = REMOVE_WAIT_NS };
-	char path[CGROUP_PATH_MAX + CGROUP_NAME_MAX + 8];
+	char path[CGROUP_FULL_MAX];
 
 	(void)snprintf(path, sizeof(path), "%s/%s", parent, name);
 	for (int i = 0; i < REMOVE_TRIES; i++) {

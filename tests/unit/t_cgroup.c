@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "sys/cgroup.h"
+#include "sys/fd.h"
 
 enum { MIB = 1024 * 1024 };
 
@@ -298,6 +300,244 @@ the_sweep_takes_what_the_dead_left_and_nothing_else(void **state)
 	assert_int_equal(groups(CGROUP_MEMORY, place.owner), 0);
 }
 
+/* A child in the group that counts, as long as it may, in shared memory. */
+struct counter {
+	pid_t pid;
+	volatile uint64_t *n;
+};
+
+static void
+count_in(const struct cgroup *g, struct counter *c)
+{
+	char text[32];
+
+	c->n = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(c->n != MAP_FAILED);
+	c->pid = fork();
+	assert_true(c->pid >= 0);
+	if (c->pid == 0) {
+		struct err e;
+
+		if (cgroup_enter(g, &e) < 0)
+			_exit(99);
+		for (;;)
+			++*c->n;
+	}
+	/* What a child is born into when it is cloned. */
+	if (cgroup_birth_fd(g) >= 0) {
+		own_fd int fd = openat(
+		    cgroup_birth_fd(g), "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+		(void)snprintf(text, sizeof(text), "%d", (int)c->pid);
+		assert_true(fd >= 0);
+		assert_true(write(fd, text, strlen(text)) > 0);
+	}
+	for (int i = 0; *c->n == 0; i++) {
+		assert_true(i < 5000);
+		(void)poll(NULL, 0, 1);
+	}
+}
+
+static bool
+moves(const struct counter *c, int ms)
+{
+	uint64_t before = *c->n;
+
+	for (int i = 0; i < ms && *c->n == before; i++)
+		(void)poll(NULL, 0, 1);
+	return *c->n != before;
+}
+
+static void
+end_counter(struct counter *c)
+{
+	int status;
+
+	(void)kill(c->pid, SIGKILL);
+	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
+	assert_true(WIFSIGNALED(status));
+	(void)munmap((void *)(uintptr_t)c->n, 4096);
+}
+
+/* Both ways to freeze, as far as the machine has them. */
+static size_t
+places(struct cgroup_place out[static 2])
+{
+	size_t n = 0;
+
+	if (place.kind == CGROUP_V2 || place.beside[0] != '\0')
+		out[n++] = place;
+	if (place.kind == CGROUP_V1 && cgroup_probe(&place, CGROUP_FREEZER)) {
+		out[n] = place;
+		out[n++].beside[0] = '\0';
+	}
+	return n;
+}
+
+static void
+a_frozen_group_stands_still_goes_on_and_can_be_killed(void **state)
+{
+	const struct cgroup_limits limits = {
+		.memory_bytes = 16 * MIB,
+		.pids_max = 5,
+		.freezable = true,
+	};
+	struct cgroup_place all[2];
+	size_t n = places(all);
+
+	(void)state;
+	skip_unless_writable();
+	if (n == 0)
+		skip();
+	for (size_t i = 0; i < n; i++) {
+		struct cgroup_usage used;
+		struct counter c = {};
+		struct cgroup g;
+		struct err e = {};
+
+		assert_int_equal(cgroup_make(&all[i], 5, &limits, &g, &e), 0);
+		assert_true(cgroup_can_freeze(&g));
+		count_in(&g, &c);
+		assert_true(moves(&c, 5000));
+		assert_int_equal(cgroup_freeze(&g, true, &e), 0);
+		assert_false(moves(&c, 30));
+		assert_int_equal(cgroup_freeze(&g, true, &e), 0); /* again */
+		cgroup_usage_read(&g, &used);
+		assert_int_equal(used.pids, 1);
+		assert_int_equal(cgroup_freeze(&g, false, &e), 0);
+		assert_true(moves(&c, 5000));
+
+		assert_int_equal(cgroup_freeze(&g, true, &e), 0);
+		(void)kill(c.pid, SIGKILL);
+		cgroup_thaw_killed(&g);
+		end_counter(&c);
+		cgroup_remove(&g);
+		for (int k = 0; k < CGROUP_CONTROLLERS; k++)
+			assert_int_equal(groups(k, place.owner), 0);
+	}
+}
+
+static void
+a_freeze_that_fails_says_so_and_the_group_goes_on(void **state)
+{
+	const struct cgroup_limits limits = { .pids_max = 5,
+		.freezable = true };
+	struct cgroup_place all[2];
+	size_t n = places(all);
+	int before = open_fds();
+
+	(void)state;
+	skip_unless_writable();
+	if (n == 0)
+		skip();
+	for (size_t i = 0; i < n; i++) {
+		struct counter c = {};
+		struct cgroup g;
+		struct err e = {};
+
+		assert_int_equal(cgroup_make(&all[i], 6, &limits, &g, &e), 0);
+		count_in(&g, &c);
+		cgroup_close(&g);
+		for (fail_at = 1;; fail_at++) {
+			int r;
+
+			e = (struct err){};
+			calls = 0;
+			counting = true;
+			r = cgroup_freeze(&g, true, &e);
+			counting = false;
+			assert_int_equal(open_fds(), before);
+			if (r == 0)
+				break;
+			assert_int_equal(e.sys, EIO);
+			assert_true(moves(&c, 5000));
+		}
+		assert_true(fail_at > 2);
+		cgroup_thaw_killed(&g);
+		end_counter(&c);
+		cgroup_remove(&g);
+	}
+}
+
+static void
+the_sweep_takes_out_a_frozen_one_whose_owner_is_dead(void **state)
+{
+	const struct cgroup_limits limits = {
+		.memory_bytes = 16 * MIB,
+		.pids_max = 5,
+		.freezable = true,
+	};
+	struct cgroup_place all[2];
+	size_t n = places(all);
+
+	(void)state;
+	skip_unless_writable();
+	if (n == 0)
+		skip();
+	for (size_t i = 0; i < n; i++) {
+		struct counter c = {};
+		struct cgroup g;
+		struct err e = {};
+		char *dash;
+
+		/* A pid that cannot be. */
+		dash = strchr(all[i].owner + sizeof("paddock-") - 1, '-');
+		assert_non_null(dash);
+		(void)snprintf(dash, sizeof("-4194305-100"), "-4194305-100");
+		assert_int_equal(cgroup_make(&all[i], 7, &limits, &g, &e), 0);
+		count_in(&g, &c);
+		assert_int_equal(cgroup_freeze(&g, true, &e), 0);
+		cgroup_close(&g);
+
+		assert_true(cgroup_sweep(&place) >= 1);
+		for (int k = 0; k < CGROUP_CONTROLLERS; k++)
+			assert_int_equal(groups(k, all[i].owner), 0);
+		end_counter(&c);
+	}
+}
+
+static void
+what_a_group_uses_is_measured(void **state)
+{
+	const struct cgroup_limits limits = {
+		.memory_bytes = 16 * MIB,
+		.pids_max = 5,
+		.cpu_milli = 100,
+		.cpu_weight = 50,
+		.freezable = true,
+	};
+	struct cgroup_pressure pressure;
+	struct cgroup_usage used = {};
+	struct counter c = {};
+	struct cgroup g;
+	struct err e = {};
+
+	(void)state;
+	skip_unless_writable();
+	if (!cgroup_probe(&place, CGROUP_CPU))
+		skip();
+	assert_int_equal(cgroup_make(&place, 8, &limits, &g, &e), 0);
+	count_in(&g, &c);
+	for (int i = 0;
+	     i < 5000 && (used.throttled_ns == 0 || used.cpu_ns == 0); i++) {
+		cgroup_usage_read(&g, &used);
+		(void)poll(NULL, 0, 1);
+	}
+	assert_int_equal(used.pids, 1);
+	assert_true(used.memory_max_bytes >= used.memory_bytes);
+	assert_true(used.throttled_ns > 0);
+	if (place.beside[0] != '\0')
+		assert_true(used.cpu_ns > 0);
+	cgroup_pressure_read(&g, &pressure);
+	if (pressure.known)
+		assert_true(pressure.cpu <= 10000);
+	if (g.beside && pressure.known)
+		assert_false(pressure.of_machine);
+	end_counter(&c);
+	cgroup_remove(&g);
+}
+
 int
 main(void)
 {
@@ -308,6 +548,13 @@ main(void)
 		    a_failing_call_leaves_no_group_and_no_descriptor),
 		cmocka_unit_test(
 		    the_sweep_takes_what_the_dead_left_and_nothing_else),
+		cmocka_unit_test(
+		    a_frozen_group_stands_still_goes_on_and_can_be_killed),
+		cmocka_unit_test(
+		    a_freeze_that_fails_says_so_and_the_group_goes_on),
+		cmocka_unit_test(
+		    the_sweep_takes_out_a_frozen_one_whose_owner_is_dead),
+		cmocka_unit_test(what_a_group_uses_is_measured),
 	};
 	struct err e = {};
 

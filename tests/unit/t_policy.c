@@ -61,7 +61,8 @@ a_full_document_is_taken_as_written(void **state)
 	    "    'max_retries_per_tool': 0, 'on_exceed': 'stop' },\n"
 	    "  'sandbox': { 'image': 'host', 'cpu': 0.5, 'memory_mb': 64,\n"
 	    "    'pids': 10, 'disk_mb': 5, 'inodes': 100, 'wall_ms': 7,\n"
-	    "    'limits': 'required' },\n"
+	    "    'limits': 'required', 'ports': [80, 8000],\n"
+	    "    'commands': { 'allow': [], 'block': ['rm'] } },\n"
 	    "  'egress': { 'default': 'deny', 'private_ranges': 'deny' },\n"
 	    "  'approvals': { 'two': { 'quorum': 2, 'from_roles': ['fin'],\n"
 	    "    'distinct_from': ['requester'], 'deadline_s': 60,\n"
@@ -312,10 +313,85 @@ a_document_over_the_limit_is_told(void **state)
 	assert_int_equal(list.n, 1);
 }
 
+static void
+commands_are_judged_by_every_name_they_may_have(void **state)
+{
+	static const struct {
+		const char *what, *commands, *name, *rule;
+	} rows[] = {
+		{ "nothing is said", "{}", "curl", NULL },
+		{ "blocked by name", "{'block':['curl']}", "curl", "block" },
+		{ "by a path", "{'block':['curl']}", "/usr/bin/curl", "block" },
+		{ "by a relative path", "{'block':['curl']}", "./curl",
+		    "block" },
+		{ "a path by its name", "{'block':['/usr/bin/curl']}", "curl",
+		    "block" },
+		{ "a path by another spelling", "{'block':['/usr/bin/curl']}",
+		    "/usr/bin/../bin/curl", "block" },
+		{ "another command", "{'block':['curl']}", "curl2", NULL },
+		{ "allowed by name", "{'allow':['git']}", "git", NULL },
+		{ "a name is no path", "{'allow':['git']}", "/tmp/git",
+		    "allow" },
+		{ "allowed by path", "{'allow':['/usr/bin/git']}",
+		    "/usr/bin/git", NULL },
+		{ "a path is no name", "{'allow':['/usr/bin/git']}", "git",
+		    "allow" },
+		{ "an empty list allows nothing", "{'allow':[]}", "git",
+		    "allow" },
+		{ "block is stronger", "{'allow':['git'],'block':['git']}",
+		    "git", "block" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char doc[256], got[256];
+		const char *rule = "";
+		struct policy *p;
+		bool may;
+
+		(void)snprintf(doc, sizeof(doc),
+		    "{ 'policy': 1, 'workflow': 'w', 'tools': {}, "
+		    "'sandbox': { 'commands': %s } }",
+		    rows[i].commands);
+		p = compile(doc, POLICY_JSON, got, sizeof(got));
+		assert_string_equal(got, "");
+		may = policy_command_decide(p, str_of(rows[i].name), &rule);
+		if (may != (rows[i].rule == NULL))
+			print_error("%s\n", rows[i].what);
+		assert_int_equal(may, rows[i].rule == NULL);
+		if (!may)
+			assert_true(
+			    str_ends(str_of(rule), str_of(rows[i].rule)));
+		policy_free(p);
+	}
+}
+
+static void
+only_the_ports_that_are_listed_are_open(void **state)
+{
+	char got[256];
+	struct policy *p = compile("{ 'policy': 1, 'workflow': 'w', "
+				   "'tools': {}, 'sandbox': { 'ports': [80, "
+				   "65535] } }",
+	    POLICY_JSON, got, sizeof(got));
+
+	(void)state;
+	assert_string_equal(got, "");
+	assert_true(policy_port_decide(p, 80));
+	assert_true(policy_port_decide(p, 65535));
+	assert_false(policy_port_decide(p, 0));
+	assert_false(policy_port_decide(p, 81));
+	assert_false(policy_port_decide(p, 65536 + 80));
+	policy_free(p);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    commands_are_judged_by_every_name_they_may_have),
+		cmocka_unit_test(only_the_ports_that_are_listed_are_open),
 		cmocka_unit_test(a_full_document_is_taken_as_written),
 		cmocka_unit_test(what_is_not_written_is_strict),
 		cmocka_unit_test(the_short_form_holds_as_written),

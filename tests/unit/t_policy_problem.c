@@ -231,15 +231,15 @@ each_problem_is_told_at_its_place(void **state)
 		    "version: remove it\n" },
 		{ "sandbox", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
-		    "  'sandbox': { 'image': 'debian', 'cpu': 0, 'memory_mb': "
-		    "8,\n"
+		    "  'sandbox': { 'image': 'a b c d', 'cpu': 0, 'memory_mb':"
+		    " 8,\n"
 		    "    'pids': 1, 'disk_mb': 0, 'inodes': 1, 'wall_ms': 0,\n"
 		    "    'limits': 'none', 'mounts': [] } }",
-		    "2:25: sandbox.image: \"debian\" is not enforced by this "
-		    "version: write \"host\"\n"
-		    "2:42: sandbox.cpu: must be a number from 0.01 to 1024 "
+		    "2:25: sandbox.image: must be 1 to 128 letters, digits "
+		    "and characters of ._:/@+-, not \"a b c d\"\n"
+		    "2:43: sandbox.cpu: must be a number from 0.01 to 1024 "
 		    "CPUs, not 0\n"
-		    "2:58: sandbox.memory_mb: must be a whole number from 16 "
+		    "2:59: sandbox.memory_mb: must be a whole number from 16 "
 		    "to 1048576 MiB, not 8\n"
 		    "3:13: sandbox.pids: must be a whole number from 4 to "
 		    "32768 processes, not 1\n"
@@ -253,6 +253,20 @@ each_problem_is_told_at_its_place(void **state)
 		    "not \"none\"\n"
 		    "4:23: sandbox.mounts: `mounts` is not enforced by this "
 		    "version: remove it\n" },
+		{ "ports", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
+		    "  'sandbox': { 'ports': [80, 65536] } }",
+		    "2:30: sandbox.ports[1]: must be a TCP port from 1 to "
+		    "65535, not 65536\n" },
+		{ "commands", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
+		    "  'sandbox': { 'commands': { 'block': ['bin/sh'],\n"
+		    "    'deny': [] } } }",
+		    "2:40: sandbox.commands.block[0]: must be the name of a "
+		    "command, such as \"git\", or an absolute path, up to 128 "
+		    "bytes, not \"bin/sh\"\n"
+		    "3:5: sandbox.commands.deny: unknown member \"deny\"; "
+		    "known are allow, block\n" },
 		{ "a disk as large as memory", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
 		    "  'sandbox': { 'memory_mb': 64, 'disk_mb': 57 } }",
