@@ -31,6 +31,7 @@ static int get_ready(
     const char *work, const char *start, int stdio[static 3], struct err *e);
 static int confine(const char *work, struct err *e);
 static int fail(const struct err *e);
+static void show_mode(char **argv);
 
 int
 park_main(char **argv)
@@ -55,8 +56,9 @@ park_main(char **argv)
 		(void)err_set(&e, "a wrong message to a parked sandbox");
 		return fail(&e);
 	}
+	show_mode(argv);
 	*at++ = argv[0];
-	*at++ = argv[2];
+	*at++ = argv[1];
 	for (uint32_t i = 0; i < wake->argc; i++)
 		*at++ = next_word(&w);
 	*at++ = NULL;
@@ -71,6 +73,20 @@ park_main(char **argv)
 	if (get_ready(work, start, stdio, &e) < 0)
 		return fail(&e);
 	return init_main(argv_out, envp);
+}
+
+/*
+ * What ps shows is no longer CONTROL_PARK, but the mode behind it: the kernel
+ * reads the arguments where it once laid them, one behind the other.
+ */
+static void
+show_mode(char **argv)
+{
+	size_t all = (size_t)(argv[2] - argv[1]) + strlen(argv[2]);
+	size_t n = strlen(argv[2]);
+
+	memmove(argv[1], argv[2], n);
+	memset(argv[1] + n, 0, all - n);
 }
 
 /* The message's length; 0 when the caller is gone. */

@@ -369,7 +369,7 @@ export class Daemon extends Api {
 			at: { host: '127.0.0.1', port: this.port } });
 	}
 
-	// Roles by name, and the sandboxes' PID 1 as `init`.
+	// Roles by name, and as `init` a sandbox's PID 1 that has a run.
 	roles() {
 		return rolesBelow(this.supervisor);
 	}
@@ -395,8 +395,8 @@ export function rolesBelow(supervisor) {
 			continue;
 		if (p.role !== undefined)
 			all[p.role] = p.pid;
-		else
-			all.init = p.pid;
+		else if (!p.cmd.startsWith('paddock-init park'))
+			all.init = p.pid; // a parked one has no run yet
 	}
 	return all;
 }
