@@ -170,8 +170,8 @@ enum {
 	RUN_ORPHAN_MS = 5000,
 	RUN_STOP_GRACE_MAX_MS = 5 * 60 * 1000, /* when who stops it says so */
 	BOX_MIN_MS = 100, /* a time to live: less and nothing could start */
-	RUN_LABELS_MAX = 32, /* that its opener gives a run */
-	RUN_LABEL_BYTES = 63, /* a name or a value: as Kubernetes has it */
+	RUN_TAGS_MAX = 32, /* that its opener gives a run */
+	RUN_TAG_BYTES = 63, /* a name or a value: as Kubernetes has it */
 	WORLD_TIMEOUT_MS = 30 * 1000, /* a tool's answer, unless it says less */
 	TOOLS_USED_MAX = 256, /* tools of a run whose retries are counted */
 	OUTPUT_KEEP_BYTES = 1024 * 1024, /* output kept of a detached run */

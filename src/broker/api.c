@@ -89,7 +89,7 @@ static const struct {
 
 struct run_list {
 	struct buf *out;
-	struct str label; /* "key=value" or "key" that it asks for; or "" */
+	struct str tag; /* "key=value" or "key" that it asks for; or "" */
 };
 
 static int find_run(struct request *q);
@@ -220,7 +220,7 @@ do_run_list(const struct request *q)
 	own_buf struct buf out = {};
 	uint64_t limit = 100;
 	bool all = json_bool(json_get(q->args, STR("all")), false);
-	struct str label = json_str(json_get(q->args, STR("label")));
+	struct str tag = json_str(json_get(q->args, STR("tag")));
 	bool sandboxes = json_bool(json_get(q->args, STR("sandboxes")), false);
 	struct err e = {};
 
@@ -233,15 +233,14 @@ do_run_list(const struct request *q)
 			continue;
 		if (sandboxes && (!r->has_sandbox || r->state == RUN_CLOSED))
 			continue;
-		if (label.n > 0 &&
-		    !box_labels_have(buf_str(&r->box.labels), label))
+		if (tag.n > 0 && !box_tags_have(buf_str(&r->box.tags), tag))
 			continue;
 		add_item(&out);
 		run_write(&out, r);
 	}
 	if (all &&
 	    store_runs(broker.store, 0, false, (uint32_t)limit, on_run_row,
-		&(struct run_list){ &out, label }, &e) < 0) {
+		&(struct run_list){ &out, tag }, &e) < 0) {
 		reply_error(q->call, 500, "store_failed", e.text,
 		    "Look at the daemon's log; the disk may be full.");
 		return;
@@ -257,11 +256,11 @@ on_run_row(void *arg, const struct store_run *row)
 
 	if (run_find(row->id) != NULL)
 		return true; /* listed already, and fresher */
-	if (list->label.n > 0) {
-		own_buf struct buf labels = {};
+	if (list->tag.n > 0) {
+		own_buf struct buf tags = {};
 
-		box_labels_write(&labels, row->id);
-		if (!box_labels_have(buf_str(&labels), list->label))
+		box_tags_write(&tags, row->id);
+		if (!box_tags_have(buf_str(&tags), list->tag))
 			return true;
 	}
 	add_item(list->out);

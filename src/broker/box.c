@@ -30,8 +30,8 @@ static void set_paused(struct run *r, bool paused);
 static void release(struct run *r);
 static int take_ms(
     const struct json *args, struct str name, uint64_t *out, struct err *e);
-static int take_labels(struct run *r, const struct json *labels, struct err *e);
-static bool label_ok(struct str s, bool key);
+static int take_tags(struct run *r, const struct json *tags, struct err *e);
+static bool tag_ok(struct str s, bool key);
 static void on_ttl(struct loop_timer *t);
 static void on_idle(struct loop_timer *t);
 static void arm_idle(struct run *r);
@@ -137,7 +137,7 @@ box_take(struct run *r, const struct json *args, struct err *e)
 	if (take_ms(args, STR("ttl_ms"), &r->box.ttl_ms, e) < 0 ||
 	    take_ms(args, STR("idle_ms"), &r->box.idle_ms, e) < 0)
 		return -1;
-	return take_labels(r, json_get(args, STR("labels")), e);
+	return take_tags(r, json_get(args, STR("tags")), e);
 }
 
 void
@@ -162,7 +162,7 @@ box_end(struct run *r)
 	loop_timer_clear(broker.loop, &r->box.ttl);
 	loop_timer_clear(broker.loop, &r->box.idle);
 	release(r);
-	buf_fini(&r->box.labels);
+	buf_fini(&r->box.tags);
 }
 
 bool
@@ -224,7 +224,7 @@ box_stop(struct run *r, const char *reason, uint64_t grace_ms)
 }
 
 void
-box_labels_write(struct buf *out, uint64_t run)
+box_tags_write(struct buf *out, uint64_t run)
 {
 	size_t before = out->n;
 	struct err e = {};
@@ -236,19 +236,19 @@ box_labels_write(struct buf *out, uint64_t run)
 }
 
 bool
-box_labels_have(struct str labels, struct str label)
+box_tags_have(struct str tags, struct str tag)
 {
 	own_arena struct arena a = {};
 	struct err e = {};
-	size_t eq = str_find(label, '=');
-	const struct json *all = json_parse(labels, NULL, &a, &e, NULL);
-	const struct json *value = json_get(all, (struct str){ label.p, eq });
+	size_t eq = str_find(tag, '=');
+	const struct json *all = json_parse(tags, NULL, &a, &e, NULL);
+	const struct json *value = json_get(all, (struct str){ tag.p, eq });
 
-	if (eq == label.n)
+	if (eq == tag.n)
 		return value != NULL;
 	return value != NULL &&
 	    str_eq(json_str(value),
-		(struct str){ label.p + eq + 1, label.n - eq - 1 });
+		(struct str){ tag.p + eq + 1, tag.n - eq - 1 });
 }
 
 static void
@@ -382,33 +382,33 @@ take_ms(const struct json *args, struct str name, uint64_t *out, struct err *e)
 }
 
 static int
-take_labels(struct run *r, const struct json *labels, struct err *e)
+take_tags(struct run *r, const struct json *tags, struct err *e)
 {
-	if (labels == NULL)
+	if (tags == NULL)
 		return 0;
-	if (!json_is(labels, JSON_OBJECT) || labels->n > RUN_LABELS_MAX)
-		return err_set(e, "`labels` is not an object of at most %d",
-		    RUN_LABELS_MAX);
-	for (const struct json *k = json_first(labels); k != NULL;
-	     k = json_next(labels, k)) {
+	if (!json_is(tags, JSON_OBJECT) || tags->n > RUN_TAGS_MAX)
+		return err_set(
+		    e, "`tags` is not an object of at most %d", RUN_TAGS_MAX);
+	for (const struct json *k = json_first(tags); k != NULL;
+	     k = json_next(tags, k)) {
 		struct str value = json_str(json_value(k));
 
-		if (!label_ok(json_str(k), true) ||
+		if (!tag_ok(json_str(k), true) ||
 		    !json_is(json_value(k), JSON_STRING) ||
-		    !label_ok(value, false))
+		    !tag_ok(value, false))
 			return err_set(e,
-			    "`labels`: names and values are texts of up to %d "
+			    "`tags`: names and values are texts of up to %d "
 			    "letters, digits and . _ - / :",
-			    RUN_LABEL_BYTES);
+			    RUN_TAG_BYTES);
 	}
-	json_write(&r->box.labels, labels);
+	json_write(&r->box.tags, tags);
 	return 0;
 }
 
 static bool
-label_ok(struct str s, bool key)
+tag_ok(struct str s, bool key)
 {
-	if (s.n > RUN_LABEL_BYTES || (key && s.n == 0))
+	if (s.n > RUN_TAG_BYTES || (key && s.n == 0))
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
@@ -501,10 +501,10 @@ on_opened_row(void *arg, const struct store_row *row)
 	own_arena struct arena a = {};
 	struct err e = {};
 	const struct json *doc = json_parse(row->body, NULL, &a, &e, NULL);
-	const struct json *labels =
-	    json_get(json_get(doc, STR("body")), STR("labels"));
+	const struct json *tags =
+	    json_get(json_get(doc, STR("body")), STR("tags"));
 
-	if (json_is(labels, JSON_OBJECT))
-		json_write(arg, labels);
+	if (json_is(tags, JSON_OBJECT))
+		json_write(arg, tags);
 	return false;
 }

@@ -32,7 +32,7 @@ struct box {
 	struct loop_timer ttl, idle;
 	int64_t touched_ns; /* when something was last asked of the run */
 	uint64_t cpu_seen_ns; /* used by then */
-	struct buf labels; /* canonical JSON object, or "" */
+	struct buf tags; /* canonical JSON object, or "" */
 	struct held *held; /* calls, in order */
 	uint32_t n_held;
 };
@@ -44,7 +44,7 @@ void box_ask(const struct caller *who, uint64_t call, uint64_t run,
 void on_sandbox_told(const struct msg_sandbox_told *m, struct str payload);
 
 /*
- * Takes ttl_ms, idle_ms and labels of a request to open a run. 0, or -1 with
+ * Takes ttl_ms, idle_ms and tags of a request to open a run. 0, or -1 with
  * e that names the member.
  */
 int box_take(struct run *r, const struct json *args, struct err *e);
@@ -70,9 +70,9 @@ void box_gone(uint64_t call);
  */
 void box_stop(struct run *r, const char *reason, uint64_t grace_ms);
 
-/* Appends the labels of a run that is not in memory, as an object. */
-void box_labels_write(struct buf *out, uint64_t run);
-/* True when an object of labels has "key=value". */
-bool box_labels_have(struct str labels, struct str label);
+/* Appends the tags of a run that is not in memory, as an object. */
+void box_tags_write(struct buf *out, uint64_t run);
+/* True when an object of tags has "key=value". */
+bool box_tags_have(struct str tags, struct str tag);
 
 #endif

@@ -176,9 +176,9 @@ static bool
 members_known(uint64_t call, const struct json *args)
 {
 	static const char *const names[] = { "argv", "attach", "cpu", "disk_mb",
-		"env", "idle_ms", "image", "labels", "memory_mb", "pids",
-		"policy", "policy_format", "policy_name", "policy_text",
-		"ports", "sandbox", "ttl_ms", "workspace", "world",
+		"env", "idle_ms", "image", "memory_mb", "pids", "policy",
+		"policy_format", "policy_name", "policy_text", "ports",
+		"sandbox", "tags", "ttl_ms", "workspace", "world",
 		"write_back" };
 
 	for (const struct json *k = json_first(args); k != NULL;
@@ -542,12 +542,12 @@ record_opened(struct run *r, const char *world)
 
 	buf_add_c(&body, "{\"command\":");
 	json_put_str(&body, str_of(r->command));
-	if (r->box.labels.n > 0) {
-		buf_add_c(&body, ",\"labels\":");
-		buf_add_str(&body, buf_str(&r->box.labels));
-	}
 	buf_add_c(&body, ",\"opened_by\":");
 	json_put_str(&body, str_of(r->requester));
+	if (r->box.tags.n > 0) {
+		buf_add_c(&body, ",\"tags\":");
+		buf_add_str(&body, buf_str(&r->box.tags));
+	}
 	buf_printf(&body, ",\"world\":\"%s\"}", world);
 	ev.body = buf_str(&body);
 	return store_put_policy(broker.store, &r->policy->version,

@@ -61,16 +61,9 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 	json_put_str(out, row->command);
 	buf_printf(out, ",\"exit_status\":%u", row->exit_status);
 	if (live != NULL) {
-		buf_add_c(out, ",\"flow_labels\":");
+		buf_add_c(out, ",\"labels\":");
 		labels_write(out, &live->labels);
 	}
-	buf_add_c(out, ",\"labels\":");
-	if (live == NULL)
-		box_labels_write(out, row->id);
-	else
-		buf_add_str(out,
-		    live->box.labels.n > 0 ? buf_str(&live->box.labels)
-					   : STR("{}"));
 	buf_printf(out, ",\"opened_ms\":%lld,\"policy_version\":\"%s\"",
 	    (long long)(row->opened_ns / 1000000), hex);
 	if (live != NULL)
@@ -91,6 +84,13 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 		buf_add_c(out, ",\"stop_reason\":");
 		json_put_str(out, row->stop_reason);
 	}
+	buf_add_c(out, ",\"tags\":");
+	if (live == NULL)
+		box_tags_write(out, row->id);
+	else
+		buf_add_str(out,
+		    live->box.tags.n > 0 ? buf_str(&live->box.tags)
+					 : STR("{}"));
 	buf_add_c(out, ",\"tenant\":");
 	json_put_str(out, row->tenant);
 	if (live != NULL)

@@ -20,14 +20,14 @@ static const char help[] =
     "store says.\n"
     "\n"
     "  --all               also those that have ended\n"
-    "  --label K=V         only runs with this label; K alone: any value\n"
+    "  --tag K=V           only runs with this tag; K alone: any value\n"
     "  --limit N           at most N runs; 50 if not given\n"
     "  --json              as JSON\n" CLIENT_HELP "\n"
     "example: paddock ps --all --limit 5\n";
 
 static const struct option options[] = {
 	{ "all", no_argument, NULL, 'a' },
-	{ "label", required_argument, NULL, 'l' },
+	{ "tag", required_argument, NULL, 'g' },
 	{ "limit", required_argument, NULL, 'n' },
 	{ "json", no_argument, NULL, 'j' },
 	CLIENT_OPTIONS,
@@ -39,7 +39,7 @@ enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 1000, NS_PER_MS = 1000000 };
 
 struct ps {
 	bool all, json;
-	const char *label; /* NULL: any */
+	const char *tag; /* NULL: any */
 	uint64_t limit;
 	struct client_options where;
 };
@@ -49,7 +49,7 @@ static int fetch_store(const struct ps *p, struct buf *list, struct err *e);
 static bool on_run(void *arg, const struct store_run *r);
 static int show(const struct ps *p, struct str list, struct err *e);
 static void put_member(struct buf *b, const char *name, struct str value);
-static void put_labels(struct buf *b, const struct json *labels);
+static void put_tags(struct buf *b, const struct json *tags);
 static void ago(struct buf *b, const struct json *opened);
 
 int
@@ -72,8 +72,8 @@ cmd_ps(int argc, char **argv)
 		case 'j':
 			p.json = true;
 			break;
-		case 'l':
-			p.label = optarg;
+		case 'g':
+			p.tag = optarg;
 			break;
 		case 'n':
 			if (str_to_u64(str_of(optarg), &p.limit) < 0 ||
@@ -105,9 +105,9 @@ fetch(const struct ps *p, struct buf *list, struct err *e)
 
 	buf_printf(&target, "/v1/runs?limit=%u&all=%s", (unsigned)p->limit,
 	    p->all ? "true" : "false");
-	if (p->label != NULL) {
-		buf_add_c(&target, "&label=");
-		client_escape(&target, str_of(p->label));
+	if (p->tag != NULL) {
+		buf_add_c(&target, "&tag=");
+		client_escape(&target, str_of(p->tag));
 	}
 	q.target = buf_c(&target);
 	if (client_init(&c, &p->where, e) < 0)
@@ -118,8 +118,8 @@ fetch(const struct ps *p, struct buf *list, struct err *e)
 	}
 	if (p->where.url != NULL || !client_down(e))
 		return -1;
-	if (p->label != NULL)
-		return err_add(e, "labels are for a daemon to look at");
+	if (p->tag != NULL)
+		return err_add(e, "tags are for a daemon to look at");
 	return fetch_store(p, list, e);
 }
 
@@ -209,17 +209,17 @@ show(const struct ps *p, struct str list, struct err *e)
 		{ STR("STEPS"), TERM_BOLD, true },
 		{ STR("AGE"), TERM_BOLD, true },
 		{ STR("REASON"), TERM_BOLD, false },
-		{ STR("LABELS"), TERM_BOLD, false },
+		{ STR("TAGS"), TERM_BOLD, false },
 	    },
 	    7);
 	for (const struct json *r = json_first(runs); r != NULL;
 	     r = json_next(runs, r)) {
 		struct str state = json_str(json_get(r, STR("status")));
-		own_buf struct buf steps = {}, age = {}, labels = {};
+		own_buf struct buf steps = {}, age = {}, tags = {};
 
 		json_write(&steps, json_get(r, STR("steps")));
 		ago(&age, json_get(r, STR("opened_ms")));
-		put_labels(&labels, json_get(r, STR("labels")));
+		put_tags(&tags, json_get(r, STR("tags")));
 		term_row(&tab,
 		    (const struct term_cell[]){
 			{ json_str(json_get(r, STR("run"))), TERM_PLAIN,
@@ -231,7 +231,7 @@ show(const struct ps *p, struct str list, struct err *e)
 			{ buf_str(&age), TERM_DIM, true },
 			{ json_str(json_get(r, STR("stop_reason"))), TERM_PLAIN,
 			    false },
-			{ buf_str(&labels), TERM_DIM, false },
+			{ buf_str(&tags), TERM_DIM, false },
 		    },
 		    7);
 	}
@@ -257,10 +257,10 @@ put_member(struct buf *b, const char *name, struct str value)
 
 /* "team=red,ticket=T-1041". */
 static void
-put_labels(struct buf *b, const struct json *labels)
+put_tags(struct buf *b, const struct json *tags)
 {
-	for (const struct json *k = json_first(labels); k != NULL;
-	     k = json_next(labels, k)) {
+	for (const struct json *k = json_first(tags); k != NULL;
+	     k = json_next(tags, k)) {
 		buf_add_c(b, b->n > 0 ? "," : "");
 		buf_add_str(b, json_str(k));
 		buf_add_byte(b, '=');

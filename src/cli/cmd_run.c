@@ -34,7 +34,7 @@ static const char help[] =
     "  --dir DIR      the work folder, instead of the current one\n"
     "  --write-back   writes go to the work folder itself\n"
     "  --env K=V      a variable for the command; may be given many times\n"
-    "  --label K=V    a label for the run, to find it by; likewise\n"
+    "  --tag K=V      a tag for the run, to find it by; likewise\n"
     "  --ttl SECONDS  the run ends then, paused or not\n"
     "  --idle SECONDS the run ends when it has done nothing for so long\n"
     "  --quiet        say nothing but what went wrong\n"
@@ -56,7 +56,7 @@ static const struct option options[] = {
 	{ "dir", required_argument, NULL, 'd' },
 	{ "write-back", no_argument, NULL, 'b' },
 	{ "env", required_argument, NULL, 'e' },
-	{ "label", required_argument, NULL, 'l' },
+	{ "tag", required_argument, NULL, 'g' },
 	{ "ttl", required_argument, NULL, 't' },
 	{ "idle", required_argument, NULL, 'i' },
 	{ "quiet", no_argument, NULL, 'q' },
@@ -71,13 +71,12 @@ struct run_command {
 	struct client_options where;
 	bool quiet, json;
 	const char *env[ENV_MAX];
-	const char *labels[RUN_LABELS_MAX];
+	const char *tags[RUN_TAGS_MAX];
 };
 
 static int read_options(
     struct args *a, struct run_command *r, int argc, char **argv);
-static int take_seconds(
-    const struct args *a, const char *option, uint64_t *ms);
+static int take_seconds(const struct args *a, const char *option, uint64_t *ms);
 static int run(const struct run_command *r, const struct client *c,
     struct daemon *d, struct str body, int dir_fd, int signals);
 static int open_run(const struct client *c, struct daemon *d, struct str body,
@@ -129,7 +128,7 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 
 	args_init(a, argc, argv, help, options);
 	r->open.env = r->env;
-	r->open.labels = r->labels;
+	r->open.tags = r->tags;
 	while ((c = args_next(a)) != ARGS_END) {
 		switch (c) {
 		case ARGS_STOP:
@@ -151,13 +150,13 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 				    a, "more than %d --env", ENV_MAX);
 			r->env[r->open.n_env++] = optarg;
 			break;
-		case 'l':
+		case 'g':
 			if (run_open_env(optarg, &e) < 0)
-				return args_bad(a, "--label %s", e.text);
-			if (r->open.n_labels == RUN_LABELS_MAX)
-				return args_bad(a, "more than %d --label",
-				    RUN_LABELS_MAX);
-			r->labels[r->open.n_labels++] = optarg;
+				return args_bad(a, "--tag %s", e.text);
+			if (r->open.n_tags == RUN_TAGS_MAX)
+				return args_bad(
+				    a, "more than %d --tag", RUN_TAGS_MAX);
+			r->tags[r->open.n_tags++] = optarg;
 			break;
 		case 't':
 			status = take_seconds(a, "--ttl", &r->open.ttl_ms);

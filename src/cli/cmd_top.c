@@ -30,13 +30,13 @@ static const char help[] =
     "\n"
     "  --once              look once; so it does when it is no terminal\n"
     "  --json              look once, as JSON\n"
-    "  --label K=V         only runs with this label\n" CLIENT_HELP "\n"
+    "  --tag K=V           only runs with this tag\n" CLIENT_HELP "\n"
     "example: paddock top --once\n";
 
 static const struct option options[] = {
 	{ "once", no_argument, NULL, 'o' },
 	{ "json", no_argument, NULL, 'j' },
-	{ "label", required_argument, NULL, 'l' },
+	{ "tag", required_argument, NULL, 'g' },
 	CLIENT_OPTIONS,
 	ARGS_HELP,
 	{},
@@ -57,7 +57,7 @@ struct seen {
 
 struct top {
 	struct client_options where;
-	const char *label;
+	const char *tag;
 	bool once, json;
 	struct seen seen[RUNS_MAX], before[RUNS_MAX];
 	size_t n_seen, n_before;
@@ -103,8 +103,8 @@ cmd_top(int argc, char **argv)
 		case 'j':
 			t.json = true;
 			break;
-		case 'l':
-			t.label = optarg;
+		case 'g':
+			t.tag = optarg;
 			break;
 		default:
 			(void)client_option(&t.where, c, optarg);
@@ -197,9 +197,9 @@ list(const struct top *t, const struct client *c, struct client_reply *r,
 	struct client_request q = { .method = "GET" };
 
 	buf_add_c(&target, "/v1/sandboxes");
-	if (t->label != NULL) {
-		buf_add_c(&target, "?label=");
-		client_escape(&target, str_of(t->label));
+	if (t->tag != NULL) {
+		buf_add_c(&target, "?tag=");
+		client_escape(&target, str_of(t->tag));
 	}
 	q.target = buf_c(&target);
 	return client_ask(c, &q, r, e);
@@ -221,8 +221,8 @@ static void
 put_json(struct top *t, struct buf *out, const struct json *run,
     const struct json *stat, int64_t now_ns)
 {
-	static const char *const of_run[] = { "actor", "command", "labels",
-		"status", "tenant", "workflow" };
+	static const char *const of_run[] = { "actor", "command", "status",
+		"tags", "tenant", "workflow" };
 	double percent;
 
 	if (out->p[out->n - 1] != '[')

@@ -133,10 +133,10 @@ put_command(struct buf *body, const struct run_open *r, struct err *e)
 	buf_add_c(body, "],\"env\":");
 	if (put_pairs(body, r->env, r->n_env, "--env", e) < 0)
 		return -1;
-	if (r->n_labels == 0)
+	if (r->n_tags == 0)
 		return 0;
-	buf_add_c(body, ",\"labels\":");
-	return put_pairs(body, r->labels, r->n_labels, "--label", e);
+	buf_add_c(body, ",\"tags\":");
+	return put_pairs(body, r->tags, r->n_tags, "--tag", e);
 }
 
 /* "K=V" each, as an object. */

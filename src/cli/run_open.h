@@ -23,8 +23,8 @@ struct run_open {
 	size_t n_env;
 	char *const *command; /* ends with NULL, not empty */
 	bool write_back;
-	const char *const *labels; /* "K=V" */
-	size_t n_labels;
+	const char *const *tags; /* "K=V" */
+	size_t n_tags;
 	uint64_t ttl_ms, idle_ms; /* 0: none */
 };
 

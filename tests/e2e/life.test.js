@@ -1,11 +1,12 @@
 // Limits and life: a run is paused and goes on, ends by every limit with its
-// figure, by its own time, and is found by its labels. As root with cgroups;
+// figure, by its own time, and is found by its tags. As root with cgroups;
 // rootless without them, what is lost is said.
 import assert from 'node:assert';
 import { after, before, describe, test } from 'node:test';
 
-import { cgroupsLeft, cli, Daemon, isRoot, newState, trace, until }
+import { cgroupsLeft, cli, Daemon, isRoot, Place, trace, until }
 	from './lib/paddock.js';
+import { descendants } from './lib/proc.js';
 
 let d;
 
@@ -273,23 +274,23 @@ describe('stop', () => {
 	});
 });
 
-describe('labels', () => {
+describe('tags', () => {
 	test('find runs, open and closed', async () => {
-		const red = await d.open({}, { labels: { team: 'red', 'n/1': '' } });
-		const blue = await d.open({}, { labels: { team: 'blue' } });
+		const red = await d.open({}, { tags: { team: 'red', 'n/1': '' } });
+		const blue = await d.open({}, { tags: { team: 'blue' } });
 		const names = async (query) => (await d.get(`/v1/runs?${query}`))
 			.runs.map((r) => r.run);
 
-		assert.deepStrictEqual(red.labels, { team: 'red', 'n/1': '' });
-		assert.deepStrictEqual(await names('label=team=red'), [red.run]);
-		assert.deepStrictEqual((await names('label=team')).sort(),
+		assert.deepStrictEqual(red.tags, { team: 'red', 'n/1': '' });
+		assert.deepStrictEqual(await names('tag=team=red'), [red.run]);
+		assert.deepStrictEqual((await names('tag=team')).sort(),
 			[red.run, blue.run].sort());
-		assert.deepStrictEqual(await names('label=team=green'), []);
+		assert.deepStrictEqual(await names('tag=team=green'), []);
 		await d.post(`/v1/runs/${red.run}/stop`);
 		await d.closed(red.run);
-		assert.deepStrictEqual(await names('label=team=red&all=true'),
+		assert.deepStrictEqual(await names('tag=team=red&all=true'),
 			[red.run]);
-		const ps = await cli(['ps', '--label', 'team=blue', '--state',
+		const ps = await cli(['ps', '--tag', 'team=blue', '--state',
 			d.state]);
 
 		assert.match(ps.out, new RegExp(blue.run));
@@ -297,12 +298,12 @@ describe('labels', () => {
 	});
 
 	test('that are no names and values are refused', async () => {
-		for (const labels of [{ 'a b': 'c' }, { a: 1 }, [], { '': 'x' },
+		for (const tags of [{ 'a b': 'c' }, { a: 1 }, [], { '': 'x' },
 			{ a: 'x'.repeat(64) }, { a: '\u001b[2J' }]) {
 			const a = await d.ask('POST', '/v1/runs', { policy: { policy: 1,
-				workflow: 'life', stage: 5, tools: {} }, labels });
+				workflow: 'life', stage: 5, tools: {} }, tags });
 
-			assert.strictEqual(a.status, 400, JSON.stringify(labels));
+			assert.strictEqual(a.status, 400, JSON.stringify(tags));
 		}
 	});
 });
@@ -310,7 +311,7 @@ describe('labels', () => {
 describe('top', () => {
 	test('shows what a sandbox uses of its limits', async () => {
 		const { run } = await open('while :; do :; done',
-			{ open: { labels: { who: 'top' } } });
+			{ open: { tags: { who: 'top' } } });
 
 		await d.get(`/v1/sandboxes/${run}/stat`);
 		const table = await cli(['top', '--once', '--state', d.state]);
@@ -318,7 +319,7 @@ describe('top', () => {
 		assert.strictEqual(table.status, 0, table.err);
 		assert.match(table.out, /^RUN +STATUS +CPU%/);
 		assert.match(table.out, new RegExp(`${run} +open`));
-		const json = await cli(['top', '--json', '--label', 'who=top',
+		const json = await cli(['top', '--json', '--tag', 'who=top',
 			'--state', d.state]);
 		const [row] = JSON.parse(json.out);
 
@@ -334,18 +335,41 @@ describe('top', () => {
 	});
 });
 
+describe('a sandbox that was built before it was needed', () => {
+	rooted('is called after what it does once it has a run', async () => {
+		const own = await Daemon.start(); // what it parks is like the first
+		const inits = () => descendants(own.supervisor).filter((p) =>
+			p.cmd.startsWith('paddock-init '));
+		const isParked = (p) => p.cmd.startsWith('paddock-init park');
+
+		await open(counter, {}, {}, own);
+		const parked = (await until(() => {
+			const all = inits().filter(isParked);
+
+			return all.length > 0 && all;
+		}, 'one is parked')).map((p) => p.pid);
+		const second = await open(counter, {}, {}, own);
+
+		await moves(second.run, own);
+		assert.match((await until(() => inits().find((p) =>
+			parked.includes(p.pid) && !isParked(p)),
+		'a parked one has the run')).cmd, /^paddock-init (serve|keep|run)$/);
+		await own.stop();
+	});
+});
+
 describe('a supervisor that is killed', () => {
 	rooted('takes paused sandboxes along, and the next one sweeps',
 		async () => {
-			const state = newState();
-			const first = await Daemon.start({ state });
+			const place = new Place();
+			const first = await Daemon.start({ place });
 			const { run } = await open(counter, {}, {}, first);
 
 			await moves(run, first);
 			await first.post(`/v1/sandboxes/${run}/pause`);
 			process.kill(first.supervisor, 'SIGKILL');
 			await first.command.ended;
-			const second = await Daemon.start({ state });
+			const second = await Daemon.start({ place });
 
 			assert.deepStrictEqual(cgroupsLeft([first.supervisor]), []);
 			const r = await second.closed(run);
