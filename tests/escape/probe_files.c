@@ -22,10 +22,12 @@
 static void
 step_aside(const char *argument)
 {
-	if (strcmp(argument, "control") == 0 &&
-	    (unshare(CLONE_NEWNS) < 0 ||
-		syscall(SYS_mount, NULL, "/", NULL, (1 << 14) | (1 << 18),
-		    NULL) < 0))
+	(void)argument;
+	/* In a sandbox this is refused, and the attempts are made all the
+	 * same. Outside they must not reach the machine's own mounts. */
+	if (unshare(CLONE_NEWNS) == 0 &&
+	    syscall(SYS_mount, NULL, "/", NULL, (1 << 14) | (1 << 18), NULL) <
+		0)
 		exit(2);
 }
 
