@@ -423,8 +423,8 @@ static int
 add_env(struct buf *out, const struct json *env, uint32_t *n, struct err *e)
 {
 	static const char *const always[] = {
-		"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:"
-		"/sbin:/run/paddock",
+		("PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:"
+		 "/sbin:/run/paddock"),
 		"LANG=C.UTF-8",
 		"HOME=/tmp",
 		"NO_PROXY=127.0.0.1,localhost",

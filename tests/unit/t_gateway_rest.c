@@ -339,6 +339,7 @@ slow_reader_still_gets_all_events(void **state)
 	struct rig_answer a = {};
 	struct msg_event ev = {};
 	own_fd int fd = rig_connect_local(&rig);
+	int seen = 0;
 
 	(void)state;
 	rig_request(fd, "GET /v1/runs/" RUN "/events", 0,
@@ -355,7 +356,22 @@ slow_reader_still_gets_all_events(void **state)
 		    ev.last ? STR("") : buf_str(&record), -1);
 	}
 	rig_answer(fd, &a);
-	assert_int_equal(a.body.n, 5 * (record.n + 8));
+	/* A reader this slow may get a comment between, too, to keep it. */
+	for (struct str rest = buf_str(&a.body); rest.n > 0; seen++) {
+		size_t at = 0;
+
+		while (at + record.n <= rest.n &&
+		    memcmp(rest.p + at, record.p, record.n) != 0)
+			at += 1 +
+			    str_find((struct str){ rest.p + at + 1,
+					 rest.n - at - 1 },
+				'{');
+		if (at + record.n > rest.n)
+			break;
+		rest.p += at + record.n;
+		rest.n -= at + record.n;
+	}
+	assert_int_equal(seen, 5);
 	rig_answer_fini(&a);
 	rig_frame_fini(&f);
 }
