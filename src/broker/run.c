@@ -388,6 +388,7 @@ free_run(struct run *r)
 	fd_fini(&r->proxy_fd);
 	fd_fini(&r->rpc_fd);
 	inside_free_run(r);
+	buf_fini(&r->workspace);
 	free(r->tools);
 	buf_fini(&r->listed);
 	buf_fini(&r->stop_json);

@@ -521,10 +521,10 @@ fds_take(struct client *cl, const struct json *body,
 	if (said != NULL) {
 		if (http1_count(&cl->conn.head, STR("Paddock-Descriptors")) !=
 			1 ||
-		    str_to_u64(*said, &n) < 0 || n < 3 || n > HTTP_MAX_FDS ||
+		    str_to_u64(*said, &n) < 0 || n < 1 || n > HTTP_MAX_FDS ||
 		    n != cl->conn.n_fds || cl->conn.fds_lost) {
 			answer_error(cl, 400,
-			    "Paddock-Descriptors must be 3 or 4, and as many "
+			    "Paddock-Descriptors must be 1 to 4, and as many "
 			    "descriptors must come with the request over a "
 			    "Unix socket");
 			return -1;
