@@ -135,6 +135,8 @@ cells_start(struct cells *c, const struct frame *f,
 		.wall_ms = m->wall_ms,
 		.disk_bytes = m->disk_bytes,
 		.inodes = m->inodes,
+		.cpu_weight = m->cpu_weight,
+		.io_bytes_per_s = folder ? m->io_bytes_per_s : 0,
 	};
 	spec.listen_port[0] = RUN_DOOR_PORT;
 	spec.listen_port[1] = RUN_PROXY_PORT;
@@ -146,6 +148,14 @@ cells_start(struct cells *c, const struct frame *f,
 	if (pool_start(
 		&c->pool, m->tenant, &spec, clock_mono_ns(), &cell->sb, e) < 0)
 		return -1;
+	if (spec.limits.io_bytes_per_s > 0 &&
+	    sandbox_io_limit(&cell->sb, spec.workspace_fd, e) < 0) {
+		if ((m->flags & START_LIMITS_REQUIRED) != 0) {
+			cell_fini(cell);
+			return err_add(e, "io_mb_per_s");
+		}
+		log_warn("no limit of the disk why=\"%s\"", e->text);
+	}
 	/* Not now: first this run gets going. */
 	loop_timer_set(
 	    c->loop, &c->tend, clock_mono_ns() + POOL_FILL_MS * 1000000LL);
