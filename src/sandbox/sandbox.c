@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/vfs.h>
@@ -275,6 +276,17 @@ measure(const struct sandbox *sb, struct sandbox_usage *out)
 int
 sandbox_freeze(struct sandbox *sb, bool frozen, struct err *e)
 {
+int
+sandbox_io_limit(const struct sandbox *sb, int workspace_fd, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(workspace_fd, &st) < 0)
+		return err_sys(e, "work folder");
+	return cgroup_io_limit(
+	    &sb->cgroup, st.st_dev, sb->limits.io_bytes_per_s, e);
+}
+
 	if (sb->frozen == frozen)
 		return 0;
 	if (cgroup_freeze(&sb->cgroup, frozen, e) < 0)
@@ -591,6 +603,7 @@ make_group(struct sandbox *sb, struct build *b, struct err *e)
 	};
 
 	if (cgroup_make(
+		.io = sb->limits.io_bytes_per_s > 0,
 		&b->host->cgroups, b->spec->slot, &limits, &sb->cgroup, e) < 0)
 		return -1;
 	b->posture |= sb->cgroup.has[CGROUP_MEMORY] ? WALL_MEMORY : 0;

@@ -95,7 +95,7 @@ struct sandbox_limits { /* 0 takes the default of sandbox_limits_default */
 	uint64_t inodes;
 	uint64_t nofile; /* open files of one process */
 	uint64_t cpu_weight; /* when all want the CPU: 1 to 10000; 0: 100 */
-	uint64_t io_bytes_per_s; /* the work folder's disk; 0: no limit */
+	uint64_t io_bytes_per_s; /* sandbox_io_limit; 0: no limit */
 };
 
 /* Everything is borrowed for the length of sandbox_start. */
@@ -277,6 +277,13 @@ void sandbox_stat(const struct sandbox *sb, struct sandbox_usage *out);
 
 /*
  * Stops everything inside where it is, or lets it go on; again is fine. Waits
+/*
+ * Keeps limits.io_bytes_per_s on the disk of the folder, once it is started.
+ * -1 with e where that cannot be had.
+ */
+int sandbox_io_limit(
+    const struct sandbox *sb, int workspace_fd, struct err *e);
+
  * until that is so, for CGROUP_FREEZE_MS at most. -1 with e: nothing changed,
  * or this machine gives no cgroup to freeze. A frozen one can be killed.
  */
