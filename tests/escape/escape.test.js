@@ -118,6 +118,7 @@ const probes = [
 
 	{ name: 'fork_bomb', control: 'user' },
 	{ name: 'thread_bomb', control: 'user' },
+	{ name: 'used_memory', control: null },
 	{ name: 'memory_bomb', args: () => '300', control: 'user' },
 	{ name: 'memory_file', control: 'user' },
 	{ name: 'shared_memory', control: 'user', byGroup: true },
