@@ -154,6 +154,7 @@ read_options(struct args *a, struct exec_command *x, int argc, char **argv)
 	int c, status;
 
 	args_init(a, argc, argv, help, options);
+	a->shorts = ":htd";
 	while ((c = args_next(a)) != ARGS_END) {
 		switch (c) {
 		case ARGS_STOP:
@@ -225,6 +226,12 @@ put_body(struct buf *b, const struct exec_command *x, struct err *e)
 			(struct str){
 			    pair.p + equals + 1, pair.n - equals - 1 },
 			"--env", e) < 0)
+			return -1;
+	}
+	/* A program draws for this terminal, wherever it runs. */
+	if (x->tty && getenv("TERM") != NULL) {
+		buf_add_c(b, x->n_env > 0 ? ",\"TERM\":" : "\"TERM\":");
+		if (put_text(b, str_of(getenv("TERM")), "TERM", e) < 0)
 			return -1;
 	}
 	buf_add_byte(b, '}');

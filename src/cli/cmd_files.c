@@ -96,6 +96,7 @@ cmd_files(int argc, char **argv)
 	int c, n, status;
 
 	args_init(&a, argc, argv, help, options);
+	a.shorts = ":hr";
 	while ((c = args_next(&a)) != ARGS_END) {
 		switch (c) {
 		case ARGS_STOP:
