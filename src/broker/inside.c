@@ -226,6 +226,12 @@ run_with_sandbox(uint64_t call, uint64_t run)
 		    "Make a sandbox with `paddock sandbox create`.");
 		return NULL;
 	}
+	if (r->box.paused) {
+		reply_error(call, 409, "paused", "The run is paused.",
+		    "Resume it first, with `paddock resume`.");
+		return NULL;
+	}
+	box_touch(r);
 	return r;
 }
 
