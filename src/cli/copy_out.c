@@ -90,7 +90,10 @@ int
 copy_write(struct copy *c, const char *p, size_t n, struct err *e)
 {
 	while (n > 0) {
-		size_t part = n < BLOCK ? n : BLOCK;
+		size_t part = BLOCK - (size_t)(c->bytes % BLOCK);
+
+		if (part > n)
+			part = n;
 
 		if (is_zero(p, part)) {
 			c->hole_bytes += part;
@@ -181,7 +184,7 @@ parent_open(
 static bool
 is_zero(const char *p, size_t n)
 {
-	return n == BLOCK && p[0] == '\0' && memcmp(p, p + 1, n - 1) == 0;
+	return p[0] == '\0' && memcmp(p, p + 1, n - 1) == 0;
 }
 
 static int
