@@ -69,7 +69,6 @@ sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
 	if (send(sb->control, &go, sizeof(go), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return err_sys(e, "let the sandbox go on");
 	sb->started_ns = clock_mono_ns();
-	fd_fini(&sb->park.mount_ns);
 	fd_fini(&sb->park.scratch);
 	fd_fini(&sb->park.idmap);
 	return 0;
@@ -79,7 +78,7 @@ static int
 check(const struct sandbox *sb, const struct sandbox_spec *s,
     const struct build *b, struct err *e)
 {
-	if (sb->park.mount_ns < 0)
+	if (sb->park.scratch < 0)
 		return err_set(e, "the sandbox is not parked");
 	if (s->argv == NULL ? !s->rpc
 			    : s->argv[0] == NULL || s->argv[0][0] == '\0')
@@ -114,7 +113,7 @@ add_work(const struct sandbox *sb, struct build *b, struct err *e)
 	work = root_copy_work(b, b->spec->workspace_fd, e);
 	if (work < 0)
 		return -1;
-	if (setns(sb->park.mount_ns, CLONE_NEWNS) < 0) {
+	if (setns(sb->mount_ns, CLONE_NEWNS) < 0) {
 		fd_fini(&work);
 		return err_sys(e, "enter the mount namespace");
 	}

@@ -78,8 +78,10 @@ cells_free(struct cells *c)
 	for (size_t i = 0; i < RUNS_MAX; i++) {
 		struct msg_sandbox_exited m;
 
-		if (c->cell[i].run != 0)
-			cell_end(&c->cell[i], &m);
+		if (c->cell[i].run == 0)
+			continue;
+		cell_end(&c->cell[i], &m);
+		cell_fini(&c->cell[i]);
 	}
 	loop_timer_clear(c->loop, &c->tend);
 	pool_fini(&c->pool);
@@ -285,7 +287,9 @@ on_over(struct loop_watch *w, uint32_t events)
 
 	(void)events;
 	cell_end(cell, &m);
+	/* First the news: what is left takes longer to put away. */
 	c->on_exit(&m);
+	cell_fini(cell);
 }
 
 static void
@@ -360,9 +364,12 @@ cell_fini(struct cell *cell)
 
 	sandbox_fini(&cell->sb);
 	pool_give_slot(&cell->of->pool, slot);
+	if (cell->run != 0)
+		cell->of->n--;
+	cell->run = 0;
 }
 
-/* Collects one that is over, or has just been killed, and frees its slot. */
+/* Collects one that is over, or has just been killed. */
 static void
 cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 {
@@ -393,9 +400,6 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 	};
 	set_figures(out, &cell->sb.limits, &end);
 	loop_timer_clear(c->loop, &cell->wall);
-	cell_fini(cell);
-	cell->run = 0;
-	c->n--;
 }
 
 static enum exit_cause
