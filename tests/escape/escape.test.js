@@ -19,7 +19,8 @@ const probe = path.resolve(process.env.PROBE ?? 'build/tests/escape/escape-probe
 const root = process.getuid() === 0;
 const secret = { PADDOCK_SECRET: 'do-not-tell' };
 
-const users = root
+// Only root parks: PARKED is set where PADDOCK is escape-parked.
+const users = process.env.PARKED !== undefined ? [{ name: 'root' }] : root
 	? [{ name: 'root' }, { name: 'rootless', uid: 65534, gid: 65534 }]
 	: [{ name: 'rootless' }];
 
