@@ -37,7 +37,7 @@ static const char help[] =
     "  --port N            a TCP port that paddock port may reach\n"
     "  --ttl S             it ends after so many seconds\n"
     "  --idle S            it ends when nothing was asked of it for so long\n"
-    "  --label K=V         for people; may be given many times\n"
+    "  --tag K=V           for people; may be given many times\n"
     "  --json              the daemon's answer as it is\n" CLIENT_HELP "\n"
     "example: paddock sandbox create --dir . --memory 1024 --ttl 3600\n";
 
@@ -51,7 +51,7 @@ static const struct option options[] = {
 	{ "port", required_argument, NULL, 'P' },
 	{ "ttl", required_argument, NULL, 't' },
 	{ "idle", required_argument, NULL, 'I' },
-	{ "label", required_argument, NULL, 'l' },
+	{ "tag", required_argument, NULL, 'l' },
 	{ "json", no_argument, NULL, 'j' },
 	CLIENT_OPTIONS,
 	ARGS_HELP,
@@ -61,7 +61,7 @@ static const struct option options[] = {
 struct sandbox_command {
 	struct client_options where;
 	struct buf body; /* members of the request, each behind a comma */
-	struct buf labels, ports;
+	struct buf tags, ports;
 	const char *dir;
 	bool json;
 };
@@ -69,7 +69,7 @@ struct sandbox_command {
 static int read_options(struct args *a, struct sandbox_command *s);
 static int put_number(struct args *a, struct buf *b, const char *name,
     const char *text, uint64_t factor);
-static int put_label(struct args *a, struct buf *b, const char *text);
+static int put_tag(struct args *a, struct buf *b, const char *text);
 static int create(const struct client *c, struct sandbox_command *s);
 static int list(const struct client *c, bool json);
 static int rm(const struct client *c, const char *run);
@@ -107,7 +107,7 @@ cmd_sandbox(int argc, char **argv)
 			    "sandboxes");
 	}
 	buf_fini(&s.body);
-	buf_fini(&s.labels);
+	buf_fini(&s.tags);
 	buf_fini(&s.ports);
 	return status;
 }
@@ -160,7 +160,7 @@ read_options(struct args *a, struct sandbox_command *s)
 			bad = put_number(a, &s->body, "idle_ms", optarg, 1000);
 			break;
 		case 'l':
-			bad = put_label(a, &s->labels, optarg);
+			bad = put_tag(a, &s->tags, optarg);
 			break;
 		case 'j':
 			s->json = true;
@@ -189,13 +189,13 @@ put_number(struct args *a, struct buf *b, const char *name, const char *text,
 }
 
 static int
-put_label(struct args *a, struct buf *b, const char *text)
+put_tag(struct args *a, struct buf *b, const char *text)
 {
 	struct str pair = str_of(text);
 	size_t equals = str_find(pair, '=');
 
 	if (equals == 0 || equals == pair.n)
-		return args_bad(a, "--label %s: not NAME=VALUE", text);
+		return args_bad(a, "--tag %s: not NAME=VALUE", text);
 	buf_add_byte(b, ',');
 	json_put_str(b, (struct str){ pair.p, equals });
 	buf_add_byte(b, ':');
@@ -213,9 +213,9 @@ create(const struct client *c, struct sandbox_command *s)
 	char path[PATH_MAX];
 	struct err e = {};
 
-	buf_add_c(&body, "{\"labels\":{");
-	if (s->labels.n > 0)
-		buf_add(&body, s->labels.p + 1, s->labels.n - 1);
+	buf_add_c(&body, "{\"tags\":{");
+	if (s->tags.n > 0)
+		buf_add(&body, s->tags.p + 1, s->tags.n - 1);
 	buf_add_byte(&body, '}');
 	buf_add_str(&body, buf_str(&s->body));
 	if (s->ports.n > 0) {

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { cgroupsLeft, cli, Daemon, isRoot, Place, trace, until }
+import { cgroupsLeft, cli, Daemon, isRoot, Place, scratch, trace, until }
 	from './lib/paddock.js';
 import { descendants } from './lib/proc.js';
 

@@ -111,7 +111,7 @@ async function frames(d, s, body) {
 
 test('commands run in a sandbox that stays', async (t) => {
 	const d = await Daemon.start();
-	const s = await make(d, { labels: { who: 'test' } });
+	const s = await make(d, { tags: { who: 'test' } });
 	const exec = (body) => d.post(`${s.at}/exec`, body);
 
 	await t.test('a plain answer has output and exit status', async () => {
@@ -312,7 +312,7 @@ test('files go in and out, and lead nowhere else', async (t) => {
 	fs.writeFileSync(path.join(dir, 'change'), 'change\n');
 	fs.writeFileSync(path.join(dir, 'sub/gone'), 'gone\n');
 	const made = await cli(d, ['sandbox', 'create', '--dir', dir,
-		'--memory', '1024', '--label', 'a=b']);
+		'--memory', '1024', '--tag', 'a=b']);
 
 	assert.strictEqual(made.status, 0, made.err);
 	const s = { run: made.out.trim() };

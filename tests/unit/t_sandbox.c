@@ -280,8 +280,9 @@ a_new_rpc_socket_is_given_whole_or_not_at_all(void **state)
 	}
 	assert_int_equal(fail_at, 3); /* socketpair and sendmsg can fail */
 	sandbox_fini(&sb);
-	/* The pidfd, both sockets and the file system that is measured. */
-	assert_int_equal(open_fds(), before - 4);
+	/* The pidfd, both sockets, the file system that is measured and the
+	 * mount namespace. */
+	assert_int_equal(open_fds(), before - 5);
 }
 
 static void
