@@ -22,10 +22,12 @@ die() {
 
 # What it takes to build, on Debian 12.
 build_packages="gcc libc6-dev musl-tools meson ninja-build pkg-config
-	libssl-dev libsqlite3-dev libyaml-dev libzstd-dev libcmocka-dev python3"
+	libssl-dev libsqlite3-dev libyaml-dev libzstd-dev libarchive-dev
+	libcmocka-dev python3"
 # What the tests need on top.
 test_packages="clang clang-format clang-tidy cppcheck libclang-rt-14-dev
-	libseccomp-dev mandoc nodejs git curl ca-certificates procps sqlite3"
+	libseccomp-dev mandoc nodejs git curl ca-certificates procps sqlite3
+	umoci busybox-static"
 
 # Installs those of the packages that are missing; asks nothing.
 need_packages() {

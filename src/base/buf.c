@@ -26,7 +26,7 @@ buf_reset(struct buf *b)
 }
 
 void
-buf_add(struct buf *b, const void *p, size_t n)
+buf_add_more(struct buf *b, const void *p, size_t n)
 {
 	char *at = buf_reserve(b, n);
 
@@ -46,12 +46,6 @@ void
 buf_add_c(struct buf *b, const char *c_string)
 {
 	buf_add(b, c_string, strlen(c_string));
-}
-
-void
-buf_add_byte(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
 }
 
 void
@@ -146,6 +140,9 @@ grow(struct buf *b, size_t n, size_t extra)
 		return b->p + b->n;
 	while (cap - b->n < n)
 		cap *= 2;
+	/* Room for the limit and a NUL, and never more: see buf_add. */
+	if (cap > max + 1)
+		cap = max + 1;
 	p = realloc(b->p, cap);
 	if (p == NULL) {
 		b->failed = true;

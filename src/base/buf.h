@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/str.h"
 
@@ -26,10 +27,34 @@ struct buf {
 
 void buf_fini(struct buf *b);
 void buf_reset(struct buf *b); /* empty, memory kept, not failed */
-void buf_add(struct buf *b, const void *p, size_t n);
+/* For buf_add: makes room first, or fails. */
+void buf_add_more(struct buf *b, const void *p, size_t n);
+
+/*
+ * Inline because every byte that is written goes through it. Less than the
+ * room that is left is always within the limit: see grow in buf.c.
+ */
+static inline void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (n == 0)
+		return;
+	if (b->p == NULL || b->failed || n >= b->cap - b->n) {
+		buf_add_more(b, p, n);
+		return;
+	}
+	memcpy(b->p + b->n, p, n);
+	b->n += n;
+}
+
+static inline void
+buf_add_byte(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
+}
+
 void buf_add_str(struct buf *b, struct str s);
 void buf_add_c(struct buf *b, const char *c_string);
-void buf_add_byte(struct buf *b, char c);
 void buf_add_u64(struct buf *b, uint64_t v); /* decimal */
 void buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

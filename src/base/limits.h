@@ -170,6 +170,8 @@ enum {
 	BOX_MIN_MS = 100, /* a time to live: less and nothing could start */
 	RUN_LABELS_MAX = 32, /* that its opener gives a run */
 	RUN_LABEL_BYTES = 63, /* a name or a value: as Kubernetes has it */
+	/* For a client to come back to its run after a gateway has died. */
+	RUN_ORPHAN_MS = 5000,
 	WORLD_TIMEOUT_MS = 30 * 1000, /* a tool's answer, unless it says less */
 	TOOLS_USED_MAX = 256, /* tools of a run whose retries are counted */
 	OUTPUT_KEEP_BYTES = 1024 * 1024, /* output kept of a detached run */

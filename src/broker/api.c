@@ -26,6 +26,12 @@ struct request {
 	uint64_t run; /* of args.run, or the agent's own; 0: none named */
 };
 
+/* Events that are being listed. */
+struct page {
+	struct buf *out;
+	struct str kind; /* the start of the kinds that are wanted */
+};
+
 static void do_health(const struct request *q);
 static void do_run_open(const struct request *q);
 static void do_run_list(const struct request *q);
@@ -191,10 +197,14 @@ static void
 do_health(const struct request *q)
 {
 	own_buf struct buf out = {};
+	unsigned n = 0;
 
+	/* One that has closed stays until its end is on disk. */
+	for (const struct run *r = broker.runs; r != NULL; r = r->next)
+		n += r->state != RUN_CLOSED;
 	buf_printf(&out,
-	    "{\"open_runs\":%u,\"records\":%llu,\"status\":\"ok\"}",
-	    broker.n_runs, (unsigned long long)store_durable(broker.store));
+	    "{\"open_runs\":%u,\"records\":%llu,\"status\":\"ok\"}", n,
+	    (unsigned long long)store_durable(broker.store));
 	reply(q->call, REPLY_OK, 200, buf_str(&out));
 }
 
@@ -219,7 +229,9 @@ do_run_list(const struct request *q)
 		limit = 100;
 	begin_list(&out, "runs");
 	for (const struct run *r = broker.runs; r != NULL; r = r->next) {
-		if (sandboxes && (!r->has_sandbox || r->state == RUN_CLOSED))
+		if (r->state == RUN_CLOSED && (!all || sandboxes))
+			continue;
+		if (sandboxes && !r->has_sandbox)
 			continue;
 		if (label.n > 0 &&
 		    !box_labels_have(buf_str(&r->box.labels), label))
@@ -338,6 +350,8 @@ static void
 do_event_list(const struct request *q)
 {
 	own_buf struct buf out = {};
+	struct page page = { .out = &out,
+		.kind = json_str(json_get(q->args, STR("kind"))) };
 	uint64_t from = 0, limit = 200;
 	struct err e = {};
 
@@ -349,7 +363,7 @@ do_event_list(const struct request *q)
 		limit = 200;
 	begin_list(&out, "events");
 	if (store_events(broker.store, q->run, (uint32_t)from, (uint32_t)limit,
-		on_event_row, &out, &e) < 0) {
+		on_event_row, &page, &e) < 0) {
 		reply_error(q->call, 500, "store_failed", e.text,
 		    "Look at the daemon's log; the disk may be full.");
 		return;
@@ -361,8 +375,12 @@ do_event_list(const struct request *q)
 static bool
 on_event_row(void *arg, const struct store_row *row)
 {
-	add_item(arg);
-	buf_add_str(arg, row->body);
+	struct page *page = arg;
+
+	if (!str_starts(str_of(event_kind_name(row->kind)), page->kind))
+		return true;
+	add_item(page->out);
+	buf_add_str(page->out, row->body);
 	return true;
 }
 

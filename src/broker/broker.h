@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "core/event.h"
 #include "core/identity.h"
 #include "ipc/msg.h"
 #include "ipc/peer.h"
@@ -37,6 +38,7 @@ struct broker {
 	struct approval *approvals; /* pending, and decided in open runs */
 	struct stream *streams; /* who follows a run's events */
 	struct asker *askers; /* who waits for a run's end */
+	uint64_t last_of[EVENT_KINDS]; /* the newest record of each kind */
 	struct call *durable_first, **durable_last; /* wait for the disk */
 	uint64_t next_call; /* numbers of our own calls to the world */
 	uint64_t next_grant; /* numbers of what is done inside sandboxes */

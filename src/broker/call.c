@@ -14,9 +14,24 @@
 
 static struct call *in_world; /* what the world is answering */
 
+#define STORE_FAILED                                                           \
+	"{\"error\":{\"code\":\"store_failed\",\"message\":\"The store takes " \
+	"no "                                                                  \
+	"more records: nothing was done.\",\"suggested_next_step\":\"An "      \
+	"operator must look at the disk.\"}}"
+
 static struct run *run_of(const struct msg_tool_call *m, struct caller *who);
 static void propose(
     struct run *r, uint64_t asker, struct str tool, const struct json *args);
+static void decide(
+    struct run *r, struct str tool, const struct json *args, struct verdict *v);
+static bool runs(const struct verdict *v);
+static struct call *call_new(struct run *r, uint64_t asker, struct str tool,
+    struct buf *args, const struct hash *hash, const struct verdict *v);
+static bool record_proposal(struct run *r, struct str tool,
+    const struct policy_tool *row, const struct json *args,
+    struct str canonical);
+static uint64_t record_start(struct run *r, const struct call *c);
 static bool may_retry(struct run *r, const struct policy_tool *row,
     struct str tool, const struct hash *hash);
 static struct tool_use *use_of(struct run *r, struct str tool);
@@ -31,10 +46,11 @@ static void execute(struct run *r, struct call *c);
 static void to_world(struct run *r, struct call *c);
 static void finish(struct call *c, enum reply_kind kind, struct str result,
     bool wrote, const char *status);
+static void tell(struct call *c);
 static void answer(struct call *c);
 static void on_timeout(struct loop_timer *t);
 static bool has_tool(const struct run *r, struct str tool);
-static bool must_be_durable(const struct call *c);
+static bool durable_first(enum risk risk, uint64_t approval);
 static void wait_durable(struct call *c, uint64_t seq);
 static struct call *take_from_world(uint64_t number);
 static void call_free(struct call *c);
@@ -181,6 +197,29 @@ call_world_lost(void)
 }
 
 void
+call_supervisor_lost(void)
+{
+	struct call *next;
+	struct call *c = broker.durable_first;
+
+	broker.durable_first = NULL;
+	broker.durable_last = &broker.durable_first;
+	for (; c != NULL; c = next) {
+		next = c->next_durable;
+		if (c->finished)
+			wait_durable(c, c->wait_seq);
+		else
+			finish(c, REPLY_TOOL_ERROR,
+			    STR("{\"code\":\"not_begun\",\"error\":\"The run "
+				"ended before the call began.\","
+				"\"suggested_next_step\":\"Open another run."
+				"\"}"),
+			    false, "blocked");
+	}
+	call_world_lost();
+}
+
+void
 call_execute_approved(struct run *r, const struct approval *a)
 {
 	struct call *c = calloc(1, sizeof(*c));
@@ -220,60 +259,49 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 	static const uint64_t one_call[BUDGET_KINDS] = {
 		[BUDGET_TOOL_CALLS] = 1,
 	};
-	struct event ev = record_of(r, EVENT_TOOL_PROPOSED);
 	const struct policy_tool *row = policy_tool_find(r->policy, tool);
-	struct policy_call pc = { tool, args, &r->labels };
 	own_buf struct buf canonical = {};
-	own_buf struct buf shown = {};
 	enum budget_kind short_of = budget_charge(&r->budget, one_call);
+	struct call *early = NULL;
 	struct hash hash;
-	struct call *c;
+	bool recorded;
 
-	ev.step = ++r->steps;
+	r->steps++;
 	json_write(&canonical, args);
-	hash = call_hash(tool, buf_str(&canonical));
-	ev.tool = tool;
-	ev.tier = str_of(risk_name(row != NULL ? row->risk : RISK_DESTRUCTIVE));
-	ev.args.bytes = buf_str(&canonical);
-	if (row != NULL && row->n_redact_args > 0) {
-		redact_write(
-		    &shown, args, row->redact_args, row->n_redact_args);
-		ev.args.bytes = buf_str(&shown);
-		ev.args.redacted = !str_eq(ev.args.bytes, buf_str(&canonical));
-	}
-	if (canonical.n > CALL_MAX_ARGS_BYTES || canonical.failed ||
-	    shown.failed || record_add(&ev) == 0) {
-		reply_error(asker, 503, "store_failed",
-		    "The store takes no more records: nothing was done.",
-		    "An operator must look at the disk.");
+	if (canonical.failed || canonical.n > CALL_MAX_ARGS_BYTES) {
+		reply_error(asker, 413, "arguments_too_large",
+		    "The arguments are over the limit of 1 MiB.",
+		    "Put the data into a file and pass its name.");
 		return;
 	}
+	hash = call_hash(tool, buf_str(&canonical));
+	if (short_of == BUDGET_KINDS && !may_retry(r, row, tool, &hash))
+		short_of = BUDGET_RETRIES;
+	if (short_of == BUDGET_KINDS) {
+		decide(r, tool, args, &v);
+		/*
+		 * What changes nothing need not wait for its records: the
+		 * world reads while they are written.
+		 */
+		if (runs(&v) && !durable_first(v.risk, 0)) {
+			early = call_new(r, asker, tool, &canonical, &hash, &v);
+			to_world(r, early);
+		}
+	}
+	recorded = record_proposal(r, tool, row, args,
+	    early != NULL ? buf_str(&early->args) : buf_str(&canonical));
 	if (short_of != BUDGET_KINDS) {
 		run_stop_budget(r, short_of);
 		reply(asker, REPLY_STOPPED, 409, buf_str(&r->stop_json));
 		return;
 	}
-	if (!may_retry(r, row, tool, &hash)) {
-		run_stop_budget(r, BUDGET_RETRIES);
-		reply(asker, REPLY_STOPPED, 409, buf_str(&r->stop_json));
+	recorded = recorded && record_decision(r, r->steps, tool, &v);
+	if (early != NULL) {
+		early->unrecorded = !recorded || record_start(r, early) == 0;
 		return;
 	}
-	policy_decide(r->policy, &pc, &v);
-	if (v.kind != VERDICT_BLOCK && v.kind != VERDICT_DRAFT &&
-	    !has_tool(r, tool)) {
-		v.kind = VERDICT_BLOCK;
-		(void)snprintf(v.rule, sizeof(v.rule), "no executor");
-		(void)snprintf(v.code, sizeof(v.code), "unknown_tool");
-		v.n_reasons = 1;
-		(void)snprintf(v.reasons[0], sizeof(v.reasons[0]),
-		    "nothing in this run provides the tool");
-		(void)snprintf(v.next_step, sizeof(v.next_step),
-		    "List the tools and use one of them.");
-	}
-	if (!record_decision(r, r->steps, tool, &v)) {
-		reply_error(asker, 503, "store_failed",
-		    "The store takes no more records: nothing was done.",
-		    "An operator must look at the disk.");
+	if (!recorded) {
+		reply(asker, REPLY_BAD, 503, STR(STORE_FAILED));
 		return;
 	}
 	switch (v.kind) {
@@ -290,23 +318,82 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		return;
 	case VERDICT_ALLOW:
 	case VERDICT_SIMULATE:
-		break;
+		execute(r, call_new(r, asker, tool, &canonical, &hash, &v));
+		return;
 	case VERDICTS:
 		must(false);
 	}
-	c = calloc(1, sizeof(*c));
+}
+
+/* The policy's verdict; a tool that nothing provides is blocked. */
+static void
+decide(
+    struct run *r, struct str tool, const struct json *args, struct verdict *v)
+{
+	struct policy_call pc = { tool, args, &r->labels };
+
+	policy_decide(r->policy, &pc, v);
+	if (v->kind == VERDICT_BLOCK || v->kind == VERDICT_DRAFT ||
+	    has_tool(r, tool))
+		return;
+	v->kind = VERDICT_BLOCK;
+	(void)snprintf(v->rule, sizeof(v->rule), "no executor");
+	(void)snprintf(v->code, sizeof(v->code), "unknown_tool");
+	v->n_reasons = 1;
+	(void)snprintf(v->reasons[0], sizeof(v->reasons[0]),
+	    "nothing in this run provides the tool");
+	(void)snprintf(v->next_step, sizeof(v->next_step),
+	    "List the tools and use one of them.");
+}
+
+/* True when the verdict lets an executor run, at once. */
+static bool
+runs(const struct verdict *v)
+{
+	return v->kind == VERDICT_ALLOW || v->kind == VERDICT_SIMULATE;
+}
+
+/* A call that will be executed. Takes the arguments over. */
+static struct call *
+call_new(struct run *r, uint64_t asker, struct str tool, struct buf *args,
+    const struct hash *hash, const struct verdict *v)
+{
+	struct call *c = calloc(1, sizeof(*c));
+
 	must(c != NULL);
 	c->asker = asker;
 	c->run = r->id;
 	c->step = r->steps;
 	must(str_copy(tool, c->tool, sizeof(c->tool)) == 0);
-	c->args = canonical;
-	canonical = (struct buf){};
-	c->args_hash = hash;
-	c->risk = v.risk;
-	c->simulated = v.kind == VERDICT_SIMULATE;
+	c->args = *args;
+	*args = (struct buf){};
+	c->args_hash = *hash;
+	c->risk = v->risk;
+	c->simulated = v->kind == VERDICT_SIMULATE;
+	c->started_ns = clock_mono_ns();
 	r->calls_open++;
-	execute(r, c);
+	return c;
+}
+
+/* The call as it was asked, redacted as the policy says. */
+static bool
+record_proposal(struct run *r, struct str tool, const struct policy_tool *row,
+    const struct json *args, struct str canonical)
+{
+	struct event ev = record_of(r, EVENT_TOOL_PROPOSED);
+	own_buf struct buf shown = {};
+
+	ev.step = r->steps;
+	ev.tool = tool;
+	ev.tier = str_of(risk_name(row != NULL ? row->risk : RISK_DESTRUCTIVE));
+	ev.args.bytes = canonical;
+	if (row != NULL && row->n_redact_args > 0) {
+		redact_write(
+		    &shown, args, row->redact_args, row->n_redact_args);
+		ev.args.bytes = buf_str(&shown);
+		ev.args.redacted = !str_eq(ev.args.bytes, canonical);
+	}
+	return !shown.failed && record_add(&ev) != 0;
 }
 
 /*
@@ -456,28 +543,29 @@ make_draft(struct run *r, uint32_t step, uint64_t asker, struct str tool,
 static void
 execute(struct run *r, struct call *c)
 {
+	uint64_t seq = record_start(r, c);
+
+	if (seq == 0) {
+		c->kind = REPLY_BAD;
+		buf_add_c(&c->result, STORE_FAILED);
+		answer(c);
+		return;
+	}
+	if (durable_first(c->risk, c->approval))
+		wait_durable(c, seq);
+	else
+		to_world(r, c);
+}
+
+static uint64_t
+record_start(struct run *r, const struct call *c)
+{
 	struct event ev = record_of(r, EVENT_TOOL_STARTED);
-	uint64_t seq;
 
 	ev.step = c->step;
 	ev.tool = str_of(c->tool);
 	ev.tier = str_of(risk_name(c->risk));
-	seq = record_add(&ev);
-	c->started_ns = clock_mono_ns();
-	if (seq == 0) {
-		c->kind = REPLY_BAD;
-		buf_add_c(&c->result,
-		    "{\"error\":{\"code\":\"store_failed\",\"message\":\"The "
-		    "store takes no more records: nothing was done.\","
-		    "\"suggested_next_step\":\"An operator must look at the "
-		    "disk.\"}}");
-		answer(c);
-		return;
-	}
-	if (must_be_durable(c))
-		wait_durable(c, seq);
-	else
-		to_world(r, c);
+	return record_add(&ev);
 }
 
 static void
@@ -516,7 +604,10 @@ to_world(struct run *r, struct call *c)
 	    NULL, 0); /* a world that is gone ends its calls */
 }
 
-/* Records the end, and answers: at once, or when a write's end is on disk. */
+/*
+ * Records the end, and answers: when a write's end is on disk, else before, so
+ * that nobody waits for a record that may be lost with us anyway.
+ */
 static void
 finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
     const char *status)
@@ -530,12 +621,19 @@ finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	must(r != NULL); /* open calls keep their run */
 	loop_timer_clear(broker.loop, &c->timeout);
 	row = policy_tool_find(r->policy, str_of(c->tool));
+	/* What could not be recorded is not given out. */
+	if (c->unrecorded) {
+		kind = REPLY_BAD;
+		result = STR(STORE_FAILED);
+	}
 	c->kind = kind;
 	buf_add_str(&c->result, result);
 	c->finished = true;
 	note_failure(r, c);
 	if (row != NULL && kind != REPLY_STOPPED)
 		policy_result_labels(row, str_of(c->tool), &r->labels);
+	if (!durable_first(c->risk, c->approval))
+		tell(c);
 
 	ev = record_of(r, EVENT_TOOL_FINISHED);
 	ev.step = c->step;
@@ -562,15 +660,15 @@ finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	ev.origin = STR("fake");
 	ev.ms = (clock_mono_ns() - c->started_ns) / 1000000;
 	seq = record_add(&ev);
-	if (seq != 0 && must_be_durable(c))
+	if (seq != 0 && durable_first(c->risk, c->approval))
 		wait_durable(c, seq);
 	else
 		answer(c);
 }
 
-/* The last of a call: its run may close after this. */
+/* Once: who has been told does not ask any more. */
 static void
-answer(struct call *c)
+tell(struct call *c)
 {
 	static const uint32_t http[] = {
 		[REPLY_OK] = 200,
@@ -580,11 +678,20 @@ answer(struct call *c)
 		[REPLY_PENDING] = 202,
 		[REPLY_BAD] = 503,
 	};
+
+	reply(c->asker, c->kind, http[c->kind], buf_str(&c->result));
+	c->asker = 0;
+}
+
+/* The last of a call: its run may close after this. */
+static void
+answer(struct call *c)
+{
 	struct run *r = run_find(c->run);
 
 	if (c->approval != 0)
 		approval_finished(c->approval, c->kind, buf_str(&c->result));
-	reply(c->asker, c->kind, http[c->kind], buf_str(&c->result));
+	tell(c);
 	must(r != NULL && r->calls_open > 0);
 	r->calls_open--;
 	call_free(c);
@@ -618,9 +725,9 @@ has_tool(const struct run *r, struct str tool)
 
 /* What changes more than the run's own drafts, or a person has decided. */
 static bool
-must_be_durable(const struct call *c)
+durable_first(enum risk risk, uint64_t approval)
 {
-	return c->risk >= RISK_INTERNAL_WRITE || c->approval != 0;
+	return risk >= RISK_INTERNAL_WRITE || approval != 0;
 }
 
 static void

@@ -34,6 +34,7 @@ struct call {
 	int64_t started_ns; /* monotonic */
 	uint64_t wait_seq; /* goes on when this record is on disk */
 	bool finished; /* the world has answered */
+	bool unrecorded; /* its records did not get into the store */
 	enum reply_kind kind; /* of the answer */
 	struct buf result;
 	struct loop_timer timeout;
@@ -52,6 +53,8 @@ void call_durable(uint64_t seq);
 void call_gone(uint64_t asker);
 /* The world is gone: what it was answering has no known end. */
 void call_world_lost(void);
+/* The supervisor is gone, and we end: every call that has begun ends now. */
+void call_supervisor_lost(void);
 
 /*
  * Executes what a person has approved: args as approved. Called once per

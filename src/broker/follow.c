@@ -26,12 +26,14 @@ struct stream {
 	uint32_t step; /* of the last record sent */
 	uint64_t seq;
 	bool more; /* the page was full: there is more on disk */
+	bool wants[EVENT_KINDS];
 };
 
 static void on_until(struct loop_timer *t);
 static void asker_free(struct asker *a);
 static void answer_run(uint64_t call, uint64_t run);
 static bool on_run_row(void *arg, const struct store_run *row);
+static bool has_news(const struct stream *s);
 static void stream_send(struct stream *s);
 static bool on_event_row(void *arg, const struct store_row *row);
 static void stream_end(struct stream *s);
@@ -39,7 +41,7 @@ static void stream_end(struct stream *s);
 void
 follow_end(uint64_t call, uint64_t run, const struct json *args)
 {
-	const struct run *r = run_find(run);
+	struct run *r = run_find(run);
 	struct asker *a;
 	uint64_t ms = WAIT_MAX_MS;
 
@@ -50,6 +52,7 @@ follow_end(uint64_t call, uint64_t run, const struct json *args)
 		answer_run(call, run);
 		return;
 	}
+	loop_timer_clear(broker.loop, &r->orphan);
 	a = calloc(1, sizeof(*a));
 	must(a != NULL);
 	a->call = call;
@@ -73,6 +76,10 @@ follow_events(uint64_t call, uint64_t run, const struct json *args)
 	if (json_u64(json_get(args, STR("from")), &from) == 0 &&
 	    from <= UINT32_MAX)
 		s->step = (uint32_t)from;
+	for (int k = 1; k < EVENT_KINDS; k++)
+		s->wants[k] =
+		    str_starts(str_of(event_kind_name((enum event_kind)k)),
+			json_str(json_get(args, STR("kind"))));
 	s->next = broker.streams;
 	broker.streams = s;
 	store_hurry(broker.store);
@@ -106,8 +113,20 @@ follow_durable(void)
 
 	for (struct stream *s = broker.streams; s != NULL; s = next) {
 		next = s->next;
-		stream_send(s);
+		if (has_news(s))
+			stream_send(s);
 	}
+}
+
+/* False when the disk holds nothing new that the stream wants: no look-up. */
+static bool
+has_news(const struct stream *s)
+{
+	for (int k = 1; k < EVENT_KINDS; k++) {
+		if (s->wants[k] && broker.last_of[k] > s->seq)
+			return true;
+	}
+	return false;
 }
 
 void
@@ -136,13 +155,24 @@ follow_gone(uint64_t call)
 void
 follow_gateway_lost(void)
 {
+	struct run *after;
+
 	while (broker.askers != NULL)
 		asker_free(broker.askers);
 	while (broker.streams != NULL)
 		stream_end(broker.streams);
-	for (struct run *r = broker.runs; r != NULL; r = r->next) {
+	for (struct run *r = broker.runs; r != NULL; r = after) {
+		after = r->next;
+		/* Whoever holds it asks again at once, if it knows its name. */
+		if (r->attached != 0 && r->state != RUN_CLOSED)
+			loop_timer_set(broker.loop, &r->orphan,
+			    clock_mono_ns() + (int64_t)RUN_ORPHAN_MS * 1000000);
 		r->attached = 0;
-		r->open_call = 0;
+		/* Whoever opens it will never hear of its name. */
+		if (r->open_call != 0) {
+			r->open_call = 0;
+			run_stop(r, "client_gone", STR(""), true);
+		}
 	}
 }
 
@@ -231,8 +261,9 @@ on_event_row(void *arg, const struct store_row *row)
 
 	if (row->seq <= s->seq)
 		return true;
-	(void)peer_send(&broker.gateway, MSG_EVENT, &m, row->body, NULL,
-	    0); /* a gateway that is gone ends all streams */
+	if (s->wants[row->kind])
+		(void)peer_send(&broker.gateway, MSG_EVENT, &m, row->body, NULL,
+		    0); /* a gateway that is gone ends all streams */
 	s->seq = row->seq;
 	if (row->step > s->step) {
 		s->step = row->step;

@@ -25,5 +25,9 @@ record_of(const struct run *r, enum event_kind kind)
 uint64_t
 record_add(struct event *ev)
 {
-	return store_append(broker.store, ev);
+	uint64_t seq = store_append(broker.store, ev);
+
+	if (seq != 0)
+		broker.last_of[ev->kind] = seq;
+	return seq;
 }

@@ -198,6 +198,7 @@ on_supervisor_gone(struct peer *p, const char *why)
 {
 	(void)p;
 	log_warn("supervisor gone why=\"%s\"", why);
+	call_supervisor_lost();
 	for (struct run *r = broker.runs; r != NULL; r = r->next) {
 		struct msg_sandbox_exited m = { .run = r->id,
 			.cause = CAUSE_LOST };
@@ -262,7 +263,9 @@ on_wire(const struct frame *f)
 		log_error("link to %s why=\"%s\"", role_name(p->other), e.text);
 		return;
 	}
-	if (p != &broker.world)
+	if (p == &broker.world)
+		run_world_back();
+	else
 		run_doors_again(p);
 }
 

@@ -240,6 +240,7 @@ run_close(struct run *r)
 	r->closed_ns = clock_utc_ns();
 	loop_timer_clear(broker.loop, &r->runtime);
 	loop_timer_clear(broker.loop, &r->grace);
+	loop_timer_clear(broker.loop, &r->orphan);
 
 	buf_printf(&body,
 	    "{\"cpu_ms\":%llu,\"disk_bytes\":%llu,\"disk_full\":%s,"
@@ -349,6 +350,12 @@ run_on_grace(struct loop_timer *t)
 	end_now(LOOP_OF(t, struct run, grace));
 }
 
+void
+run_on_orphan(struct loop_timer *t)
+{
+	run_stop(LOOP_OF(t, struct run, orphan), "client_gone", STR(""), true);
+}
+
 /* The sandbox's end closes the run; without one there is nothing to await. */
 static void
 end_now(struct run *r)
@@ -384,11 +391,13 @@ free_run(struct run *r)
 	loop_timer_clear(broker.loop, &r->runtime);
 	loop_timer_clear(broker.loop, &r->grace);
 	box_end(r);
+	loop_timer_clear(broker.loop, &r->orphan);
 	fd_fini(&r->door_fd);
 	fd_fini(&r->proxy_fd);
 	fd_fini(&r->rpc_fd);
 	inside_free_run(r);
 	free(r->tools);
+	buf_fini(&r->world);
 	buf_fini(&r->listed);
 	buf_fini(&r->stop_json);
 	free(r->uses);

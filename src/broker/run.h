@@ -63,6 +63,7 @@ struct run {
 	int start_fds[4];
 	size_t n_start_fds;
 
+	struct buf world; /* its document, until there is a world for it */
 	bool has_world;
 	struct tool_name *tools; /* that the world has */
 	uint32_t n_tools;
@@ -82,6 +83,7 @@ struct run {
 	uint32_t waiting; /* approvals that are pending */
 	struct loop_timer runtime; /* BUDGET_RUNTIME_MS */
 	struct loop_timer grace; /* between stop and kill */
+	struct loop_timer orphan; /* its client was lost and may come back */
 	char stop_reason[64];
 	struct buf stop_json; /* the structured stop, "" until then */
 	struct msg_sandbox_exited exited;
@@ -109,6 +111,8 @@ void on_sandbox_exited(const struct msg_sandbox_exited *m);
 void run_doors_again(struct peer *to);
 /* The world is gone, and with it the data of every run that had one. */
 void run_world_lost(void);
+/* There is a world again: what waits for it is opened. */
+void run_world_back(void);
 
 /*
  * Ends a run: from now on every call is answered with the structured stop;

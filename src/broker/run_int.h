@@ -18,5 +18,6 @@ void run_drop_start(struct run *r);
 void run_arm_runtime(struct run *r);
 void run_on_runtime(struct loop_timer *t);
 void run_on_grace(struct loop_timer *t);
+void run_on_orphan(struct loop_timer *t);
 
 #endif

@@ -42,6 +42,7 @@ static void describe_command(struct run *r, const struct json *argv);
 static bool make_token(struct run *r, char text[static 80]);
 static bool record_opened(struct run *r, const char *world);
 static int start_world(struct run *r, const struct json *world, struct err *e);
+static int send_world(struct run *r, struct err *e);
 static void start_sandbox(struct run *r);
 static void opened(struct run *r);
 static void list_tools(struct run *r, struct str definitions);
@@ -335,6 +336,7 @@ make(const struct caller *who, uint64_t call, struct policy *policy)
 	r->opened_mono_ns = clock_mono_ns();
 	r->runtime.on_time = run_on_runtime;
 	r->grace.on_time = run_on_grace;
+	r->orphan.on_time = run_on_orphan;
 	(void)snprintf(r->status, sizeof(r->status), "open");
 	r->next = broker.runs;
 	broker.runs = r;
@@ -553,23 +555,46 @@ record_opened(struct run *r, const char *world)
 static int
 start_world(struct run *r, const struct json *world, struct err *e)
 {
-	struct msg_world_open m = { .run = r->id };
-	own_buf struct buf document = {};
-	own_fd int fd = memfd_create("world", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return err_sys(e, "memfd_create");
-	json_write(&document, world);
-	if (document.failed || document.n > IPC_MAX_PAYLOAD_BYTES)
+	json_write(&r->world, world);
+	if (r->world.failed || r->world.n > IPC_MAX_PAYLOAD_BYTES)
 		return err_set(e, "the world document is over %d bytes",
 		    IPC_MAX_PAYLOAD_BYTES);
+	return send_world(r, e);
+}
+
+/* Without a link the document waits for one: see run_world_back. */
+static int
+send_world(struct run *r, struct err *e)
+{
+	struct msg_world_open m = { .run = r->id };
+	own_fd int fd = -1;
+
+	if (!peer_is_open(&broker.world))
+		return 0;
+	fd = memfd_create("world", MFD_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "memfd_create");
+	if (peer_send(&broker.world, MSG_WORLD_OPEN, &m, buf_str(&r->world),
+		&fd, 1) < 0)
+		return 0;
 	r->has_world = true;
-	if (peer_send(&broker.world, MSG_WORLD_OPEN, &m, buf_str(&document),
-		&fd, 1) < 0) {
-		r->has_world = false;
-		return err_set(e, "the world is being restarted");
-	}
+	buf_fini(&r->world);
 	return 0;
+}
+
+void
+run_world_back(void)
+{
+	struct run *next;
+
+	for (struct run *r = broker.runs; r != NULL; r = next) {
+		struct err e = {};
+
+		next = r->next;
+		if (r->state == RUN_OPENING && r->world.n > 0 &&
+		    send_world(r, &e) < 0)
+			fail(r, 500, "world_failed", e.text, "Try again.");
+	}
 }
 
 static void

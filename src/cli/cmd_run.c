@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "cli/args.h"
 #include "cli/client.h"
@@ -43,6 +45,9 @@ static const char help[] =
     "reason as JSON on standard error; 2 for wrong usage.\n"
     "\n"
     "example: paddock run policy.json --world world.json -- python3 agent.py\n";
+
+/* A daemon that ends takes this long at most: it closes its store. */
+static const int64_t ENDING_WAIT_NS = 6LL * 1000 * 1000 * 1000;
 
 enum { ENV_MAX = 1024 }; /* --env options: ARGV_MAX_BYTES bounds their text */
 
@@ -238,7 +243,11 @@ run(const struct run_command *r, const struct client *c, struct daemon *d,
 	return tell_end(r, ended.json, id);
 }
 
-/* Asks the daemon that is there, else one of our own. */
+/*
+ * Asks the daemon that is there, else one of our own. One of somebody else's
+ * run that is just ending answers 503: then we ask again, for a while, until
+ * it is gone and ours can take its place.
+ */
 static int
 open_run(const struct client *c, struct daemon *d, struct str body, int dir_fd,
     struct client_conn *conn, struct client_reply *r, struct err *e)
@@ -253,16 +262,20 @@ open_run(const struct client *c, struct daemon *d, struct str body, int dir_fd,
 		.n_fds = sizeof(fds) / sizeof(fds[0]),
 		.keep = true,
 	};
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	int64_t until = clock_mono_ns() + ENDING_WAIT_NS;
+	bool down;
 
-	if (client_ask_on(c, &q, conn, r, e) == 0)
-		return 0;
-	if (r->status != 0 || !client_down(e))
-		return err_add(e, "open a run");
-	if (start_embedded(c, d, e) < 0)
-		return -1;
-	if (client_ask_on(c, &q, conn, r, e) < 0)
-		return err_add(e, "open a run");
-	return 0;
+	for (;;) {
+		if (client_ask_on(c, &q, conn, r, e) == 0)
+			return 0;
+		down = r->status == 0 && client_down(e);
+		if (d->pid != 0 || (!down && r->status != 503) ||
+		    clock_mono_ns() > until)
+			return err_add(e, "open a run");
+		if (!down || start_embedded(c, d, e) < 0)
+			(void)nanosleep(&pause, NULL); /* early is no harm */
+	}
 }
 
 /* Commands that are shown work as they stand, also from another folder. */

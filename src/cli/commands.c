@@ -37,6 +37,7 @@ static const struct command {
 
 	{ "Look closer", "trace", "show and verify what runs did", cmd_trace },
 	{ NULL, "policy", "check and explain policies", cmd_policy },
+	{ NULL, "image", "root directories for sandboxes", cmd_image },
 	{ NULL, "doctor", "what this machine can enforce", cmd_doctor },
 	{ NULL, "version", "print the version", IN_SMALL_HALF },
 };

@@ -13,6 +13,7 @@ int command_main(int argc, char **argv);
 int cmd_approvals(int argc, char **argv);
 int cmd_approve(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_image(int argc, char **argv);
 int cmd_kill(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_policy(int argc, char **argv);

@@ -86,6 +86,9 @@ daemon_wait(struct daemon *d, int timeout_ms, int *status, struct err *e)
 	fd_fini(&d->pidfd);
 	fd_fini(&d->lifeline);
 	d->pid = 0;
+	/* It could not do this itself. */
+	if (WIFSIGNALED(*status))
+		(void)daemon_sweep();
 	return 0;
 }
 
@@ -106,6 +109,7 @@ daemon_end(struct daemon *d)
 		;
 	fd_fini(&d->pidfd);
 	d->pid = 0;
+	(void)daemon_sweep();
 }
 
 unsigned

@@ -119,7 +119,9 @@ ask_events(struct run_watch *w)
 	};
 	struct err e;
 
-	(void)snprintf(target, sizeof(target), "/v1/runs/%s/events", w->run);
+	/* The rest of a run's events would cost it time for nothing. */
+	(void)snprintf(
+	    target, sizeof(target), "/v1/runs/%s/events?kind=approval", w->run);
 	w->events_begun = false;
 	(void)client_send(w->client, &q, &w->events, &e);
 }
@@ -219,7 +221,9 @@ on_lost(struct run_watch *w, const struct err *why, struct err *e)
 	client_conn_fini(&w->wait);
 	if (w->lost_ns == 0)
 		w->lost_ns = now_ns;
-	if (now_ns - w->lost_ns < GIVE_UP_NS) {
+	/* The supervisor holds the socket, whichever role is away: where
+	 * nobody listens, none will. */
+	if (!client_down(why) && now_ns - w->lost_ns < GIVE_UP_NS) {
 		/* An answer that comes at once must not make this a loop. */
 		(void)poll(NULL, 0, RETRY_MS);
 		return 0;
@@ -239,7 +243,6 @@ on_daemon_end(struct run_watch *w, struct err *e)
 	if (daemon_wait(w->daemon, -1, &status, e) < 0)
 		return -1;
 	daemon_how(status, how, sizeof(how));
-	(void)daemon_sweep();
 	return err_set(e,
 	    "the supervisor %s, and run %s with it; see: paddock trace show "
 	    "%s%s",

@@ -12,49 +12,70 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "init/serve.h"
 #include "sandbox/control.h"
+#include "sandbox/rpc.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
 
-static void start_command(char **argv, char **envp, volatile int *failed);
-static void report(enum control_kind kind, int value);
+static void become_command(char **argv, char **envp, volatile int *failed);
+static int run(char **argv, char **envp, int sigchld_fd);
 static bool pass_signal(pid_t command);
 static bool reap(pid_t command);
 
 int
 init_main(char **argv, char **envp)
 {
+	const char *mode = argv[1] != NULL ? argv[1] : "";
+	bool serves =
+	    strcmp(mode, CONTROL_SERVE) == 0 || strcmp(mode, CONTROL_KEEP) == 0;
 	struct err e = {};
-	struct pollfd wait[2] = {
-		{ .fd = CONTROL_FD, .events = POLLIN },
-		{ .events = POLLIN },
-	};
-	volatile int failed = 0;
 	sigset_t all;
-	pid_t command;
+	int child;
 
-	if (argv[1] == NULL || argv[2] == NULL || getpid() != 1 ||
+	if ((!serves && strcmp(mode, CONTROL_RUN) != 0) ||
+	    (!serves && argv[2] == NULL) || getpid() != 1 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    fd_cloexec(CONTROL_FD, true, &e) < 0)
 		return 2;
+	if (serves && fd_cloexec(RPC_FD, true, &e) < 0)
+		return 2;
+	/* What the caller ignores is its own affair. */
+	for (int signo = 1; signo < NSIG; signo++)
+		(void)signal(signo, SIG_DFL); /* not for KILL and STOP */
 	(void)sigfillset(&all);
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return 2;
 	(void)sigemptyset(&all);
 	(void)sigaddset(&all, SIGCHLD);
-	wait[1].fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (wait[1].fd < 0)
+	child = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (child < 0)
 		return 2;
+	if (serves)
+		return serve_main(
+		    argv + 2, envp, strcmp(mode, CONTROL_KEEP) == 0, child);
+	return run(argv + 2, envp, child);
+}
 
-	command = vfork();
+/* One command, and nothing beside it. */
+static int
+run(char **argv, char **envp, int sigchld_fd)
+{
+	struct pollfd wait[2] = {
+		{ .fd = CONTROL_FD, .events = POLLIN },
+		{ .fd = sigchld_fd, .events = POLLIN },
+	};
+	volatile int failed = 0;
+	pid_t command = vfork();
+
 	if (command == 0) {
-		start_command(argv + 2, envp, &failed);
+		become_command(argv, envp, &failed);
 		_exit(127);
 	}
 	if (command < 0)
 		failed = errno;
 	if (failed != 0) {
-		report(CONTROL_NOT_STARTED, failed);
+		init_report(CONTROL_NOT_STARTED, failed);
 		return 0;
 	}
 
@@ -77,7 +98,7 @@ init_main(char **argv, char **envp)
 
 /* In the child of vfork, which shares the parent's memory until execve. */
 static void
-start_command(char **argv, char **envp, volatile int *failed)
+become_command(char **argv, char **envp, volatile int *failed)
 {
 	struct err e = {};
 	sigset_t none;
@@ -99,8 +120,8 @@ start_command(char **argv, char **envp, volatile int *failed)
 	*failed = errno;
 }
 
-static void
-report(enum control_kind kind, int value)
+void
+init_report(enum control_kind kind, int value)
 {
 	const struct control_report r = {
 		.kind = kind,
@@ -138,7 +159,7 @@ reap(pid_t command)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid != command)
 			continue;
-		report(CONTROL_ENDED, status);
+		init_report(CONTROL_ENDED, status);
 		ended = true;
 	}
 	return ended;

@@ -272,12 +272,15 @@ head_take(struct http_conn *c)
 	uint16_t status = 400;
 	ssize_t r = http1_request(c->in.p, c->in.n, &c->head, &status, &e);
 
+	if (r <= 0) {
+		/* Not one of its fields is to be believed, and what they
+		 * point at moves when more of the head comes. */
+		c->head.method = STR("");
+		c->head.n = 0;
+	}
 	if (r == 0)
 		return false;
 	if (r < 0) {
-		/* Not one of its fields is to be believed. */
-		c->head.method = STR("");
-		c->head.n = 0;
 		refuse(c, status, e.text);
 		return true;
 	}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,8 +15,6 @@
 #include "sys/fd.h"
 
 enum {
-	/* Frames handled in one go before other watches get their turn. */
-	BURST = 32,
 	MAX_BODY_BYTES = 128, /* larger than any body in msg.h */
 };
 
@@ -28,7 +27,7 @@ struct peer_frame {
 };
 
 static void on_ready(struct loop_watch *w, uint32_t events);
-static void read_some(struct peer *p);
+static void read_frame(struct peer *p);
 static void take_frame(
     struct peer *p, char *bytes, size_t n, int *fds, size_t n_fds, bool cut);
 static int send_now(struct peer *p, const struct iovec *iov, size_t n_iov,
@@ -98,10 +97,11 @@ peer_is_open(const struct peer *p)
 bool
 peer_at_end(const struct peer *p)
 {
-	char byte;
+	struct pollfd wait = { .fd = p->watch.fd };
 
+	/* POLLHUP comes unasked, also with frames left to read. poll(2) */
 	return !peer_is_open(p) ||
-	    recv(p->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	    (poll(&wait, 1, 0) == 1 && (wait.revents & POLLHUP) != 0);
 }
 
 int
@@ -187,61 +187,61 @@ on_ready(struct loop_watch *w, uint32_t events)
 	if ((events & EPOLLOUT) != 0)
 		drain(p);
 	if (peer_is_open(p) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
-		read_some(p);
+		read_frame(p);
 }
 
+/*
+ * One frame: most come alone, and to ask for another would cost each of them
+ * a call that fails. The loop comes back while there are more.
+ */
 static void
-read_some(struct peer *p)
+read_frame(struct peer *p)
 {
 	static _Alignas(8) char bytes[IPC_MAX_FRAME_BYTES];
 
-	for (int i = 0; i < BURST && peer_is_open(p); i++) {
-		union {
-			char space[CMSG_SPACE(sizeof(int) * IPC_MAX_FDS)];
-			struct cmsghdr align;
-		} control;
-		struct iovec iov = { bytes, sizeof(bytes) };
-		struct msghdr m = {
-			.msg_iov = &iov,
-			.msg_iovlen = 1,
-			.msg_control = control.space,
-			.msg_controllen = sizeof(control.space),
-		};
-		int fds[IPC_MAX_FDS];
-		size_t n_fds = 0;
-		ssize_t n;
+	union {
+		char space[CMSG_SPACE(sizeof(int) * IPC_MAX_FDS)];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { bytes, sizeof(bytes) };
+	struct msghdr m = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = sizeof(control.space),
+	};
+	int fds[IPC_MAX_FDS];
+	size_t n_fds = 0;
+	ssize_t n;
 
-		n = recvmsg(p->watch.fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (n < 0) {
-			drop(p, strerror(errno));
-			return;
-		}
-		for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL;
-		     c = CMSG_NXTHDR(&m, c)) {
-			size_t got;
+	n = recvmsg(p->watch.fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		drop(p, strerror(errno));
+		return;
+	}
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL;
+	     c = CMSG_NXTHDR(&m, c)) {
+		size_t got;
 
-			if (c->cmsg_level != SOL_SOCKET ||
-			    c->cmsg_type != SCM_RIGHTS)
-				continue;
-			got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-			if (got > IPC_MAX_FDS - n_fds)
-				got = IPC_MAX_FDS - n_fds;
-			memcpy(fds + n_fds, CMSG_DATA(c), got * sizeof(int));
-			n_fds += got;
-		}
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		if (got > IPC_MAX_FDS - n_fds)
+			got = IPC_MAX_FDS - n_fds;
+		memcpy(fds + n_fds, CMSG_DATA(c), got * sizeof(int));
+		n_fds += got;
+	}
 
-		/* A frame has a head at least, so an empty one is the end. */
-		if (n == 0) {
-			drop(p, "end of file");
-			return;
-		}
+	/* A frame has a head at least, so an empty one is the end. */
+	if (n == 0)
+		drop(p, "end of file");
+	else
 		take_frame(p, bytes, (size_t)n, fds, n_fds,
 		    (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0);
-		for (size_t k = 0; k < n_fds; k++)
-			fd_fini(&fds[k]);
-	}
+	for (size_t k = 0; k < n_fds; k++)
+		fd_fini(&fds[k]);
 }
 
 /* Checks one frame against the routes, and hands it on. */
@@ -324,6 +324,7 @@ send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 		m.msg_control = control.space;
 		m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
 		c = CMSG_FIRSTHDR(&m);
+		must(c != NULL); /* there is room for one */
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);

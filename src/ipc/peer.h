@@ -50,7 +50,7 @@ int peer_open_take(struct peer *p, int fd, struct err *e);
 /* Closes the link without on_gone. What was queued is dropped. */
 void peer_close(struct peer *p);
 bool peer_is_open(const struct peer *p);
-/* True when there is no link, or the other end has closed and all is read. */
+/* True when there is no link, or the other end has closed. */
 bool peer_at_end(const struct peer *p);
 
 /*

@@ -38,7 +38,9 @@ struct control_report {
 _Static_assert(sizeof(struct control_report) == 8 + ERR_TEXT_BYTES, "padding");
 
 struct control_request {
-	uint32_t signo; /* for the command's process group */
+	/* For the command's process group; or 0, with a descriptor: the rpc
+	 * socket to be used from now on. */
+	uint32_t signo;
 };
 _Static_assert(sizeof(struct control_request) == 4, "padding");
 

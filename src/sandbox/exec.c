@@ -415,6 +415,11 @@ tell_end(const struct options *o, const struct sandbox *sb,
 	case END_SIGNAL:
 		status = EXIT_SIGNAL + end->code;
 		break;
+	case END_LOST:
+		status = EXIT_SIGNAL + end->code;
+		(void)fputs(
+		    "paddock: stopped: somebody killed the sandbox\n", stderr);
+		break;
 	case END_NOT_STARTED:
 		status =
 		    end->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;

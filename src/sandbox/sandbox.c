@@ -75,7 +75,7 @@ static int hear_built(struct sandbox *sb, struct err *e);
 static int take_listeners(struct sandbox *sb, struct msghdr *m, struct err *e);
 static int check_posture(
     const struct sandbox *sb, uint32_t required, struct err *e);
-static void hear_end(struct sandbox *sb, struct sandbox_end *end);
+static bool hear_end(struct sandbox *sb, struct sandbox_end *end);
 
 int
 sandbox_host_init(struct sandbox_host *h, int binary_fd, struct err *e)
@@ -196,6 +196,39 @@ sandbox_signal(const struct sandbox *sb, int signo, struct err *e)
 	return 0;
 }
 
+int
+sandbox_rpc_renew(struct sandbox *sb, struct err *e)
+{
+	struct control_request r = {};
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {};
+	struct iovec part = { .iov_base = &r, .iov_len = sizeof(r) };
+	struct msghdr m = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	own_fd int outer = -1, inner = -1;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, "socketpair");
+	outer = pair[0];
+	inner = pair[1];
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(inner));
+	memcpy(CMSG_DATA(&control.head), &inner, sizeof(inner));
+	if (sendmsg(sb->control, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return err_sys(e, "give the sandbox an rpc socket");
+	fd_fini(&sb->rpc);
+	sb->rpc = fd_take(&outer);
+	return 0;
+}
+
 void
 sandbox_kill(struct sandbox *sb, enum sandbox_limit why)
 {
@@ -218,6 +251,7 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 {
 	struct cgroup_usage used;
 	struct rusage times;
+	bool heard, served;
 	int status;
 
 	*end = (struct sandbox_end){};
@@ -236,13 +270,16 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 	sb->pid = 0;
 	fd_fini(&sb->pidfd);
 
-	/* Without a report PID 1 itself was killed, or had no command. */
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		end->kind = END_SIGNAL;
-		end->code = SIGKILL;
-	}
-	hear_end(sb, end);
+	/* Without a report PID 1 itself was killed, or had nothing to say: it
+	 * served (spec.rpc), and its caller went away. */
+	served = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	end->kind = served ? END_EXIT : END_SIGNAL;
+	end->code = served ? 0 : SIGKILL;
+	heard = hear_end(sb, end);
 	cgroup_usage_read(&sb->cgroup, &used);
+	if (!heard && !served && sb->killed_for == LIMIT_NONE &&
+	    used.oom_kills == 0)
+		end->kind = END_LOST;
 	end->memory_max_bytes = used.memory_max_bytes;
 	end->oom_kills = used.oom_kills;
 	end->pids_refused = used.pids_refused;
@@ -600,16 +637,19 @@ check_posture(const struct sandbox *sb, uint32_t required, struct err *e)
 	return 0;
 }
 
-/* The last report, which lies in the socket since before the end. */
-static void
+/* The last report, which lies in the socket since before the end. False when
+ * there is none. */
+static bool
 hear_end(struct sandbox *sb, struct sandbox_end *end)
 {
 	struct control_report r;
+	bool heard = false;
 
 	while (recv(sb->control, &r, sizeof(r), MSG_DONTWAIT) ==
 	    (ssize_t)sizeof(r)) {
 		int status = (int)r.value;
 
+		heard |= r.kind != CONTROL_BUILT;
 		if (r.kind == CONTROL_NOT_STARTED || r.kind == CONTROL_FAILED) {
 			end->kind = END_NOT_STARTED;
 			end->code = status;
@@ -621,4 +661,5 @@ hear_end(struct sandbox *sb, struct sandbox_end *end)
 			end->code = WEXITSTATUS(status);
 		}
 	}
+	return heard;
 }

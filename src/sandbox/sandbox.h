@@ -158,6 +158,7 @@ enum sandbox_end_kind {
 	END_EXIT, /* code is the exit status */
 	END_SIGNAL, /* code is the signal */
 	END_NOT_STARTED, /* code is the errno of execve; ENOENT: not found */
+	END_LOST, /* somebody killed PID 1, and all with it; code SIGKILL */
 };
 
 struct sandbox_end {
@@ -200,6 +201,13 @@ int sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 
 /* Sends a signal to the command's process group, through PID 1. */
 int sandbox_signal(const struct sandbox *sb, int signo, struct err *e);
+
+/*
+ * A new rpc socket in place of the old one, which PID 1 closes: for a gateway
+ * that was restarted. What runs inside goes on, and its end is told to the new
+ * one, by the old id.
+ */
+int sandbox_rpc_renew(struct sandbox *sb, struct err *e);
 
 /* Ends everything inside, at once. The first reason is the one that stays. */
 void sandbox_kill(struct sandbox *sb, enum sandbox_limit why);

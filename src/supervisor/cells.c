@@ -347,8 +347,9 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 		.cause =
 		    got < 0 ? CAUSE_LOST : cause_of(&end, cell->sb.killed_for),
 		.status = end.kind == END_EXIT ? (uint32_t)end.code
-		    : end.kind == END_SIGNAL   ? 128 + (uint32_t)end.code
-					       : 127,
+		    : end.kind == END_SIGNAL || end.kind == END_LOST
+		    ? 128 + (uint32_t)end.code
+		    : 127,
 	};
 	set_figures(out, &cell->sb.limits, &end);
 	loop_timer_clear(c->loop, &cell->wall);
@@ -366,6 +367,8 @@ cause_of(const struct sandbox_end *end, enum sandbox_limit killed_for)
 		return CAUSE_KILLED;
 	if (end->limit == LIMIT_MEMORY)
 		return CAUSE_MEMORY;
+	if (end->kind == END_LOST)
+		return CAUSE_LOST;
 	/* A program that could do without is no failure. */
 	if (end->limit == LIMIT_PIDS && end->kind != END_NOT_STARTED &&
 	    (end->kind == END_SIGNAL || end->code != 0))

@@ -57,6 +57,8 @@ enum {
 	 * inside for a run, and three streams of some commands. */
 	GATEWAY_FILES = HTTP_MAX_CONNECTIONS + 8 * RUNS_MAX,
 	BROKER_FILES = 8 * RUNS_MAX, /* doors and world of each run */
+	/* Two a daemon, and the uid is that of every daemon's broker here. */
+	BROKER_THREADS = 512,
 	WORLD_FILES = 2 * RUNS_MAX,
 	SMALL_FILE = 2 * IPC_MAX_PAYLOAD_BYTES, /* a message's memfd */
 	WORLD_FILE = 512 * MIB, /* the database of one run */
@@ -68,7 +70,8 @@ static const struct row rows[CONFINE_ROLES] = {
 	[CONFINE_SUPERVISOR] = { "supervisor", 0, FILES_HOST, CALLS_ANY,
 	    BROKER_FILES, NO_LIMIT, NO_LIMIT },
 	[CONFINE_BROKER] = { "broker", UID_BASE + 1, FILES_DIR,
-	    CALLS_FILES | CALLS_THREAD, BROKER_FILES, NO_LIMIT, 16 },
+	    CALLS_FILES | CALLS_THREAD, BROKER_FILES, NO_LIMIT,
+	    BROKER_THREADS },
 	[CONFINE_GATEWAY] = { "gateway", UID_BASE + 2, FILES_NONE, CALLS_ACCEPT,
 	    GATEWAY_FILES, SMALL_FILE, 1 },
 	[CONFINE_PROXY] = { "proxy", UID_BASE + 3, FILES_NONE, CALLS_ACCEPT,

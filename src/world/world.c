@@ -20,6 +20,8 @@ struct world {
 	int64_t first_ns; /* now_ns of the first call */
 	int64_t start_s; /* the document's now */
 	int64_t now_s; /* never goes back */
+	int64_t stamped_s; /* that stamp was written for */
+	char stamp[STAMP_BYTES];
 	bool broken; /* a commit failed half way: the file may be anything */
 };
 
@@ -83,15 +85,17 @@ world_call(struct world *w, struct str name, const struct json *args,
     int64_t now_ns, struct buf *out, bool *wrote)
 {
 	const struct tool *t = tool_find(name);
-	char now[STAMP_BYTES];
 	struct tool_call c = { .db = &w->db, .args = args, .out = out };
 	enum tool_end end;
 	struct err e;
 
 	*wrote = false;
 	advance(w, now_ns);
-	stamp_text(w->now_s, now);
-	c.now = str_of(now);
+	if (w->stamped_s != w->now_s) {
+		stamp_text(w->now_s, w->stamp);
+		w->stamped_s = w->now_s;
+	}
+	c.now = str_of(w->stamp);
 	buf_reset(out);
 	if (t == NULL)
 		return tool_error(&c, "unknown_tool",
@@ -124,6 +128,7 @@ open_document(struct world *w, struct str document, struct err *e)
 	if (wdb_prepare(&w->db, e) < 0)
 		return err_add(e, "world database");
 	w->now_s = w->start_s;
+	w->stamped_s = -1;
 	return 0;
 }
 

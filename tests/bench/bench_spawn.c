@@ -5,11 +5,13 @@
  * take turns, so that each run of one has a run of every other beside it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -31,7 +33,8 @@ struct bench {
 };
 
 static int read_options(struct bench *b, char **argv);
-static int once(char **argv, int64_t *ns, struct err *e);
+static int once(char **argv, const posix_spawn_file_actions_t *quiet,
+    int64_t *ns, struct err *e);
 static int run(struct bench *b, struct err *e);
 static void print_json(struct bench *b);
 
@@ -100,13 +103,14 @@ read_options(struct bench *b, char **argv)
 }
 
 static int
-once(char **argv, int64_t *ns, struct err *e)
+once(char **argv, const posix_spawn_file_actions_t *quiet, int64_t *ns,
+    struct err *e)
 {
 	int64_t began = clock_mono_ns();
 	int status, rc;
 	pid_t pid;
 
-	rc = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	rc = posix_spawnp(&pid, argv[0], quiet, NULL, argv, environ);
 	if (rc != 0) {
 		errno = rc;
 		return err_sys(e, "%s", argv[0]);
@@ -123,11 +127,16 @@ once(char **argv, int64_t *ns, struct err *e)
 static int
 run(struct bench *b, struct err *e)
 {
+	posix_spawn_file_actions_t quiet; /* our output is the result's */
+
+	(void)posix_spawn_file_actions_init(&quiet);
+	(void)posix_spawn_file_actions_addopen(
+	    &quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 	for (uint64_t i = 0; i < WARM + b->runs; i++) {
 		int64_t ns[COMMANDS_MAX];
 
 		for (size_t k = 0; k < b->n; k++)
-			if (once(b->command[k], &ns[k], e) < 0)
+			if (once(b->command[k], &quiet, &ns[k], e) < 0)
 				return -1;
 		for (size_t k = 0; k < b->n && i >= WARM; k++) {
 			sample_add(&b->took[k], ns[k]);
@@ -136,6 +145,7 @@ run(struct bench *b, struct err *e)
 			sample_add(&b->ratio[k], 1000 * ns[k] / ns[0]);
 		}
 	}
+	(void)posix_spawn_file_actions_destroy(&quiet);
 	return 0;
 }
 

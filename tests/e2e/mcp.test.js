@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { basics, call, connect, isModern } from './lib/mcp.js';
-import { Command, Daemon, email, example, here, mark, policy, scratch,
+import { Command, Daemon, email, example, here, policy, scratch,
 	trace, until } from './lib/paddock.js';
 
 const clients = ['v1', 'legacy', 'auto', 'modern'];
@@ -198,7 +198,7 @@ function inside(client, door, job, changes) {
 	if (changes)
 		fs.writeFileSync(file, JSON.stringify(policy(changes)));
 	return new Command(['run', file, '--state', d.state, '--world',
-		path.join(example, 'world.json'), '--env', mark,
+		path.join(example, 'world.json'), '--env', d.place.mark,
 		'--env', `E2E_EMAIL=${JSON.stringify(email)}`, '--',
 		process.execPath, 'lib/inside.js', client, door, job],
 	{ cwd: here, input: '' });

@@ -339,6 +339,28 @@ closing_only_the_sending_half_still_gets_the_answer(void **state)
 }
 
 static void
+large_head_that_never_ends_is_refused_when_its_client_does(void **state)
+{
+	own_fd int fd = rig_connect_local(&rig);
+	char field[4096];
+
+	(void)state;
+	memset(field, 'a', sizeof(field));
+	memcpy(field, "X: ", 3);
+	memcpy(field + sizeof(field) - 2, "\r\n", 2);
+	rig_write(fd, STR("GET /v1/health HTTP/1.1\r\nHost: x\r\n"));
+
+	/* What the gateway has read moves each time that more of it comes. */
+	for (int i = 0; i < 7; i++) {
+		(void)poll(NULL, 0, RIG_QUIET_MS); /* it has been read by now */
+		rig_write(fd, (struct str){ field, sizeof(field) });
+	}
+	(void)poll(NULL, 0, RIG_QUIET_MS);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	rig_status_is(fd, 400);
+}
+
+static void
 http_1_0_closes_unless_asked_to_stay(void **state)
 {
 	own_fd int fd = rig_connect_local(&rig);
@@ -546,6 +568,8 @@ main(void)
 		QUICK(waiting_for_the_broker_has_no_limit_of_time),
 		QUICK(client_that_does_not_read_its_answer_is_let_go),
 		TEST(closing_only_the_sending_half_still_gets_the_answer),
+		TEST(
+		    large_head_that_never_ends_is_refused_when_its_client_does),
 		TEST(http_1_0_closes_unless_asked_to_stay),
 		cmocka_unit_test_setup_teardown(
 		    connections_over_the_limit_are_told_so, start_small, stop),

@@ -221,6 +221,7 @@ each_call_that_fails_is_reported_or_shows_in_the_posture(void **state)
 	(void)state;
 	spec.n_listen = 1;
 	spec.listen_port[0] = 8000;
+	spec.rpc = true;
 	for (fail_at = 0;; fail_at++) {
 		struct sandbox_end end;
 		struct sandbox sb;
@@ -342,6 +343,38 @@ a_signal_is_passed_on(void **state)
 }
 
 static void
+a_new_rpc_socket_is_given_whole_or_not_at_all(void **state)
+{
+	static const char *const argv[] = { "sleep", "1000", NULL };
+	struct sandbox_spec spec = spec_of(argv);
+	struct sandbox sb;
+	struct err e = {};
+	int before;
+
+	(void)state;
+	spec.rpc = true;
+	assert_int_equal(sandbox_start(&host, &spec, &sb, &e), 0);
+	before = open_fds();
+	for (fail_at = 1;; fail_at++) {
+		const int old = sb.rpc;
+		int r;
+
+		calls = 0;
+		counting = true;
+		r = sandbox_rpc_renew(&sb, &e);
+		counting = false;
+		assert_int_equal(open_fds(), before);
+		if (r == 0)
+			break;
+		assert_int_equal(e.sys, EIO);
+		assert_int_equal(sb.rpc, old);
+	}
+	assert_int_equal(fail_at, 3); /* socketpair and sendmsg can fail */
+	sandbox_fini(&sb);
+	assert_int_equal(open_fds(), before - 3);
+}
+
+static void
 a_wall_that_is_required_and_missing_refuses_the_run(void **state)
 {
 	static const char *const argv[] = { "/bin/true", NULL };
@@ -424,6 +457,7 @@ main(void)
 		cmocka_unit_test(a_listener_inside_is_handed_out),
 		cmocka_unit_test(a_kill_is_quick_and_its_first_reason_stays),
 		cmocka_unit_test(a_signal_is_passed_on),
+		cmocka_unit_test(a_new_rpc_socket_is_given_whole_or_not_at_all),
 		cmocka_unit_test(
 		    a_wall_that_is_required_and_missing_refuses_the_run),
 		cmocka_unit_test(a_work_folder_hides_nothing_and_leads_nowhere),

@@ -33,7 +33,12 @@ for (const name of ['paddock', 'paddockd'])
 	fs.copyFileSync(path.join(build, 'src', name),
 		path.join(scratch, 'bin', name));
 export const paddock = path.join(scratch, 'bin/paddock');
-export const mark = `E2E_MARK=${path.basename(scratch)}`;
+
+// Whatever names no state of its own must not find the machine's.
+process.env.PADDOCK_STATE = path.join(scratch, 'nobody');
+
+// A confined role cannot look for leaks: that takes ptrace(2).
+process.env.ASAN_OPTIONS ??= 'detect_leaks=0';
 
 const running = new Set();
 
@@ -83,7 +88,8 @@ export async function until(fn, what, limitMs = LIMIT_MS) {
 
 		if (got)
 			return got;
-		assert.ok(Date.now() < end, `not in ${limitMs} ms: ${what}`);
+		assert.ok(Date.now() < end, `not in ${limitMs} ms: ${
+			typeof what === 'function' ? what() : what}`);
 		await new Promise((done) => setTimeout(done, pause));
 	}
 }
@@ -107,12 +113,12 @@ export async function within(promise, what, limitMs = LIMIT_MS) {
 export class Command {
 	constructor(args, options = {}) {
 		this.out = this.err = '';
-		this.child = spawn(options.program ?? paddock, args, {
-			stdio: ['pipe', 'pipe', 'pipe'], ...options,
-		});
+		const { program = paddock, input, ...more } = options;
+
+		this.child = spawn(program, args, more);
 		this.child.stdin.on('error', () => undefined);
-		if (options.input !== undefined)
-			this.child.stdin.end(options.input);
+		if (input !== undefined)
+			this.child.stdin.end(input);
 		this.child.stdout.setEncoding('utf8')
 			.on('data', (s) => { this.out += s; });
 		this.child.stderr.setEncoding('utf8')
@@ -157,10 +163,48 @@ export async function freePort() {
 	return port;
 }
 
-let nStates = 0;
+let nPlaces = 0;
 
-export function newState() {
-	return path.join(scratch, `state-${++nStates}`);
+// A state directory and programs under names of its own, so that what one
+// paddock leaves behind can be told from what another one is doing.
+export class Place {
+	constructor() {
+		this.dir = path.join(scratch, `p${++nPlaces}`);
+		this.state = path.join(this.dir, 'state');
+		this.paddock = path.join(this.dir, 'paddock');
+		this.mark = `E2E_MARK=${this.dir}`;
+		fs.mkdirSync(this.dir);
+		for (const name of ['paddock', 'paddockd'])
+			fs.linkSync(path.join(scratch, 'bin', name),
+				path.join(this.dir, name));
+	}
+
+	command(args, options) {
+		return new Command(args, { program: this.paddock, ...options });
+	}
+
+	cli(args, options) {
+		return this.command([...args, '--state', this.state],
+			{ input: '', ...options }).end();
+	}
+
+	// Its processes, and those that runs with its mark have started.
+	processes() {
+		return processes().filter((p) =>
+			p.exe.startsWith(`${this.dir}/`) ||
+			environHas(p.pid, this.mark));
+	}
+
+	// Nothing that these supervisors made is there any more.
+	async nothingLeft(supervisors) {
+		await until(() => this.processes().length === 0,
+			() => `the end of ${JSON.stringify(this.processes())}`);
+		assert.deepStrictEqual(fs.readFileSync('/proc/self/mountinfo',
+			'utf8').split('\n').filter((l) =>
+			l.includes(this.dir)), []);
+		await until(() => cgroupsLeft(supervisors).length === 0,
+			() => `${cgroupsLeft(supervisors)} removed`);
+	}
 }
 
 // A client of /v1: over the Unix socket, or over TCP with a token.
@@ -201,7 +245,8 @@ export class Api {
 			});
 
 			q.on('error', fail).end(text);
-		}), `${method} ${target}`, 70000 * slow);
+		}), `${method} ${target}`, /wait|calls/.test(target)
+			? 70000 * slow : LIMIT_MS);
 	}
 
 	async get(target, options) {
@@ -297,15 +342,17 @@ export class Api {
 
 export class Daemon extends Api {
 	static async start(options = {}) {
-		const state = options.state ?? newState();
+		const place = options.place ?? new Place();
+		const { state } = place;
 		const port = await freePort();
 		const d = new Daemon({ at: { socketPath:
 			path.join(state, 'paddock.sock') } });
 
+		d.place = place;
 		d.state = state;
 		d.port = port;
-		d.command = new Command(['serve', '--state', state,
-			'--listen', `127.0.0.1:${port}`], options);
+		d.command = place.command(['serve', '--state', state,
+			'--listen', `127.0.0.1:${port}`], { env: options.env });
 		running.add(d);
 		await d.command.says(/serving on http/, 60000);
 		d.token = fs.readFileSync(path.join(state, 'operator.token'),
@@ -372,19 +419,6 @@ export async function verify(state) {
 	return v;
 }
 
-export const runOptions = ['--env', mark];
-
-// Processes of this test file's programs and of what they ran.
-export function processesLeft() {
-	return processes().filter((p) => p.exe.startsWith(`${scratch}/`) ||
-		environHas(p.pid, mark));
-}
-
-export function mountsLeft() {
-	return fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
-		.filter((l) => l.includes(path.basename(scratch)));
-}
-
 // Groups that one of these supervisors made: paddock-NS-PID-TIME-N.
 export function cgroupsLeft(pids) {
 	const found = [];
@@ -408,18 +442,6 @@ export function cgroupsLeft(pids) {
 
 	look('/sys/fs/cgroup', 6);
 	return found;
-}
-
-// Nothing of these supervisors is there any more.
-export async function nothingLeft(supervisors, { cgroups = true } = {}) {
-	await until(() => processesLeft().length === 0, 'all processes ended')
-		.catch((e) => {
-			e.message += ` ${JSON.stringify(processesLeft())}`;
-			throw e;
-		});
-	assert.deepStrictEqual(mountsLeft(), []);
-	if (cgroups)
-		assert.deepStrictEqual(cgroupsLeft(supervisors), []);
 }
 
 // Every effect has its decision on record before it, and every start an end.
