@@ -1,7 +1,7 @@
 /*
- * tests/escape/probe_net.c: the network, and sockets of every family.
+ * probe/net.c: the network, and sockets of every family.
  */
-#include "probe.h"
+#include "probe/probe.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -51,7 +51,7 @@ connect_to(const char *argument)
 	const char *colon = strrchr(argument, ':');
 
 	if (colon == NULL || (size_t)(colon - argument) >= sizeof(address))
-		return 2;
+		return not_here("ADDRESS:PORT is wanted");
 	memcpy(address, argument, (size_t)(colon - argument));
 	address[colon - argument] = '\0';
 	if (dial(address, (int)strtol(colon + 1, NULL, 10)) == 0)
@@ -72,7 +72,7 @@ udp_packet(const char *argument)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	if (fd < 0 || inet_pton(AF_INET, argument, &to.sin_addr) != 1)
-		return 2;
+		return not_here("no such address");
 	if (sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1)
 		return open_("a packet left for %s", argument);
 	return held("send to %s", argument);
@@ -135,7 +135,7 @@ abstract_socket(const char *argument)
 	int fd = abstract_address(argument, &to, &size);
 
 	if (fd < 0)
-		return 2;
+		return not_here("no socket");
 	if (connect(fd, (struct sockaddr *)&to, size) == 0)
 		return open_("connected to the abstract socket %s", argument);
 	return held("abstract socket %s", argument);
@@ -159,10 +159,10 @@ abstract_server(const char *argument)
 }
 
 const struct probe probes_net[] = {
-	{ "connect_to", connect_to },
-	{ "udp_packet", udp_packet },
-	{ "families", families },
-	{ "abstract_socket", abstract_socket },
-	{ "abstract_server", abstract_server },
+	{ 46, "connect_to", connect_to, 0 },
+	{ 49, "udp_packet", udp_packet, 0 },
+	{ 50, "families", families, PROBE_PLAIN },
+	{ 51, "abstract_socket", abstract_socket, 0 },
+	{ 51, "abstract_server", abstract_server, PROBE_SERVER },
 	{},
 };

@@ -1,7 +1,7 @@
 /*
- * tests/escape/probe_kernel.c: processes, namespaces, rights, system calls.
+ * probe/kernel.c: processes, namespaces, rights, system calls.
  */
-#include "probe.h"
+#include "probe/probe.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -297,7 +297,7 @@ type_into_terminal(const char *argument)
 	(void)argument;
 	if (master < 0 || ioctl(master, TIOCSPTLCK, &zero) < 0 ||
 	    ioctl(master, TIOCGPTN, &number) < 0)
-		return 2;
+		return not_here("nothing to try it on");
 	(void)snprintf(name, sizeof(name), "/dev/pts/%d", number);
 	if (fork() != 0) {
 		int status = 0;
@@ -445,20 +445,52 @@ orphan(const char *argument)
 	return 0;
 }
 
+/* A ring does what it is told past every filter of system calls. */
+static int
+ring(const char *argument)
+{
+	/* struct io_uring_params: all zeroes will do. */
+	unsigned char params[120] = {};
+	long fd = syscall(SYS_io_uring_setup, 4, params);
+
+	(void)argument;
+	if (fd >= 0)
+		return open_("io_uring_setup");
+	return held("io_uring_setup");
+}
+
+/* Memory that is executable when it should not be; a fixed layout is allowed:
+ * debuggers and some languages want it. */
+static int
+personalities(const char *argument)
+{
+	(void)argument;
+	if (syscall(SYS_personality, 0x0400000) >= 0)
+		return open_("READ_IMPLIES_EXEC");
+	if (syscall(SYS_personality, 0x0440000) >= 0)
+		return open_("READ_IMPLIES_EXEC and ADDR_NO_RANDOMIZE");
+	if (syscall(SYS_modify_ldt, 1, NULL, 0) >= 0 ||
+	    (errno != EPERM && errno != ENOSYS))
+		return open_("modify_ldt");
+	return held("personality");
+}
+
 const struct probe probes_kernel[] = {
-	{ "parent_environment", parent_environment },
-	{ "pid_1_files", pid_1_files },
-	{ "host_process", host_process },
-	{ "signal_pid_1", signal_pid_1 },
-	{ "trace", trace },
-	{ "enter_namespaces", enter_namespaces },
-	{ "new_namespaces", new_namespaces },
-	{ "keyrings", keyrings },
-	{ "system_calls", system_calls },
-	{ "type_into_terminal", type_into_terminal },
-	{ "foreign_calls", foreign_calls },
-	{ "rights", rights },
-	{ "priorities", priorities },
-	{ "orphan", orphan },
+	{ 32, "ring", ring, PROBE_PLAIN },
+	{ 38, "personalities", personalities, PROBE_PLAIN },
+	{ 27, "parent_environment", parent_environment, PROBE_PLAIN },
+	{ 27, "pid_1_files", pid_1_files, PROBE_PLAIN },
+	{ 25, "host_process", host_process, 0 },
+	{ 25, "signal_pid_1", signal_pid_1, PROBE_PLAIN },
+	{ 26, "trace", trace, PROBE_PLAIN },
+	{ 28, "enter_namespaces", enter_namespaces, PROBE_PLAIN },
+	{ 29, "new_namespaces", new_namespaces, PROBE_PLAIN },
+	{ 30, "keyrings", keyrings, PROBE_PLAIN },
+	{ 31, "system_calls", system_calls, PROBE_PLAIN },
+	{ 33, "type_into_terminal", type_into_terminal, PROBE_PLAIN },
+	{ 29, "foreign_calls", foreign_calls, PROBE_PLAIN },
+	{ 44, "rights", rights, PROBE_PLAIN },
+	{ 42, "priorities", priorities, PROBE_PLAIN },
+	{ 36, "orphan", orphan, PROBE_SERVER },
 	{},
 };

@@ -1,7 +1,7 @@
 /*
- * tests/escape/probe_files.c: files, mounts and devices of the host.
+ * probe/files.c: files, mounts and devices of the host.
  */
-#include "probe.h"
+#include "probe/probe.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -269,7 +269,7 @@ set_id(const char *argument)
 	(void)unlink("set-id");
 	(void)unlink("set-id-2");
 	if (fd < 0)
-		return 2;
+		return not_here("nothing to try it on");
 	if (chmods || creates)
 		return open_("made a set-id file");
 	if (syscall(SYS_setuid, 0) == 0)
@@ -284,29 +284,29 @@ private_file(const char *argument)
 	struct stat st;
 
 	if (stat(argument, &st) < 0)
-		return 2;
+		return not_here("nothing to try it on");
 	if (try_open(argument, O_RDONLY))
 		return open_("%s", argument);
 	return held("%s", argument);
 }
 
 const struct probe probes_files[] = {
-	{ "read_shadow", read_shadow },
-	{ "read_path", read_path },
-	{ "write_system", write_system },
-	{ "hard_link", hard_link },
-	{ "mounts", mounts },
-	{ "mount_fds", mount_fds },
-	{ "change_root", change_root },
-	{ "file_handle", file_handle },
-	{ "make_device", make_device },
-	{ "devices", devices },
-	{ "sysctls", sysctls },
-	{ "kernel_secrets", kernel_secrets },
-	{ "sysfs", sysfs },
-	{ "own_program", own_program },
-	{ "descriptors", descriptors },
-	{ "set_id", set_id },
-	{ "private_file", private_file },
+	{ 1, "read_shadow", read_shadow, PROBE_PLAIN },
+	{ 1, "read_path", read_path, 0 },
+	{ 2, "write_system", write_system, PROBE_PLAIN },
+	{ 4, "hard_link", hard_link, PROBE_PLAIN },
+	{ 6, "mounts", mounts, PROBE_PLAIN },
+	{ 7, "mount_fds", mount_fds, PROBE_PLAIN },
+	{ 5, "change_root", change_root, PROBE_PLAIN },
+	{ 8, "file_handle", file_handle, PROBE_PLAIN },
+	{ 9, "make_device", make_device, PROBE_PLAIN },
+	{ 10, "devices", devices, PROBE_PLAIN },
+	{ 11, "sysctls", sysctls, PROBE_PLAIN },
+	{ 12, "kernel_secrets", kernel_secrets, PROBE_PLAIN },
+	{ 13, "sysfs", sysfs, PROBE_PLAIN },
+	{ 15, "own_program", own_program, PROBE_PLAIN },
+	{ 16, "descriptors", descriptors, PROBE_PLAIN },
+	{ 19, "set_id", set_id, PROBE_PLAIN },
+	{ 23, "private_file", private_file, 0 },
 	{},
 };

@@ -1,7 +1,7 @@
 /*
- * tests/escape/probe_limits.c: taking more than one's share.
+ * probe/limits.c: taking more than one's share.
  */
-#include "probe.h"
+#include "probe/probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +74,7 @@ disk_fill(const char *argument)
 	(void)snprintf(path, sizeof(path), "%s/probe-fill", argument);
 	fd = open(path, O_WRONLY | O_CREAT, 0600);
 	if (fd < 0)
-		return 2;
+		return not_here("nothing to try it on");
 	(void)signal(SIGXFSZ, SIG_IGN);
 	while (n < DISK_MIB && write(fd, block, sizeof(block)) == MIB)
 		n++;
@@ -154,12 +154,12 @@ lock_memory(const char *argument)
 }
 
 const struct probe probes_limits[] = {
-	{ "fork_bomb", fork_bomb },
-	{ "memory_bomb", memory_bomb },
-	{ "disk_fill", disk_fill },
-	{ "inode_fill", inode_fill },
-	{ "sparse_file", sparse_file },
-	{ "descriptor_fill", descriptor_fill },
-	{ "lock_memory", lock_memory },
+	{ 57, "fork_bomb", fork_bomb, 0 },
+	{ 58, "memory_bomb", memory_bomb, 0 },
+	{ 59, "disk_fill", disk_fill, 0 },
+	{ 60, "inode_fill", inode_fill, 0 },
+	{ 61, "sparse_file", sparse_file, 0 },
+	{ 62, "descriptor_fill", descriptor_fill, PROBE_PLAIN },
+	{ 58, "lock_memory", lock_memory, PROBE_PLAIN },
 	{},
 };

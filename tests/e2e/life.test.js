@@ -1,0 +1,359 @@
+// Limits and life: a run is paused and goes on, ends by every limit with its
+// figure, by its own time, and is found by its labels. As root with cgroups;
+// rootless without them, what is lost is said.
+import assert from 'node:assert';
+import { after, before, describe, test } from 'node:test';
+
+import { cgroupsLeft, cli, Daemon, isRoot, newState, trace, until }
+	from './lib/paddock.js';
+
+let d;
+
+before(async () => { d = await Daemon.start(); });
+after(async () => {
+	await d.stop();
+	assert.deepStrictEqual(cgroupsLeft([d.supervisor]), []);
+});
+
+const sandbox = { memory_mb: 64, pids: 24, disk_mb: 16, wall_ms: 60000 };
+
+function open(script, more = {}, changes = {}, by = d) {
+	return by.post('/v1/runs', {
+		policy: { policy: 1, workflow: 'life', stage: 5, tools: {},
+			...more.policy, sandbox: { ...sandbox, ...changes } },
+		argv: ['/bin/sh', '-c', script], ...more.open });
+}
+
+// Counts lines, a few a second, until it is stopped.
+const counter = 'while :; do echo .; sleep 0.02; done';
+
+async function lines(run, by = d) {
+	const o = await by.get(`/v1/runs/${run}/output`);
+
+	return o.stdout.split('\n').length;
+}
+
+async function moves(run, by = d) {
+	const before = await lines(run, by);
+
+	return until(async () => await lines(run, by) > before,
+		`${run} counts on`);
+}
+
+async function ended(run, reason, by = d) {
+	const r = await by.closed(run.run);
+
+	assert.strictEqual(r.status, 'stopped', JSON.stringify(r));
+	assert.strictEqual(r.stop_reason, reason);
+	const records = await trace(by.state, run.run);
+	const last = records.at(-1);
+
+	assert.strictEqual(last.kind, 'run.closed');
+	return last.body;
+}
+
+const rooted = isRoot ? test : test.skip;
+
+describe('pause', () => {
+	rooted('freezes what runs inside, and resume lets it go on',
+		async () => {
+			const { run } = await open(counter);
+
+			await moves(run);
+			const paused = await d.post(`/v1/sandboxes/${run}/pause`);
+
+			assert.strictEqual(paused.status, 'paused');
+			const stat = await d.get(`/v1/sandboxes/${run}/stat`);
+			const then = await lines(run);
+
+			assert.strictEqual(stat.paused, true);
+			// A frozen one uses no time, however long it is looked at.
+			for (let i = 0; i < 20; i++) {
+				const now = await d.get(`/v1/sandboxes/${run}/stat`);
+
+				assert.strictEqual(now.cpu_ms, stat.cpu_ms);
+			}
+			assert.strictEqual(await lines(run), then);
+			assert.strictEqual((await d.post(
+				`/v1/sandboxes/${run}/pause`)).status, 'paused');
+			assert.strictEqual((await d.post(
+				`/v1/sandboxes/${run}/resume`)).status, 'open');
+			await moves(run);
+			await d.ask('DELETE', `/v1/sandboxes/${run}`);
+			await d.closed(run);
+			const kinds = (await trace(d.state, run)).map((e) => e.kind);
+
+			assert.deepStrictEqual(kinds, ['run.opened', 'run.paused',
+				'run.resumed', 'kill', 'run.closed']);
+		});
+
+	rooted('stops the clock of the run, and kill works all the same',
+		async () => {
+			const { run } = await open(counter, {},
+				{ wall_ms: 1500 });
+
+			await d.post(`/v1/sandboxes/${run}/pause`);
+			const early = await d.get(
+				`/v1/runs/${run}/wait?timeout_ms=2500`);
+
+			assert.strictEqual(early.status, 'paused');
+			const killed = await cli(['kill', run, '--state', d.state]);
+
+			assert.strictEqual(killed.status, 0, killed.err);
+			const end = await d.closed(run);
+
+			assert.strictEqual(end.stop_reason, 'killed');
+			assert.deepStrictEqual(cgroupsLeft([d.supervisor]), []);
+		});
+
+	rooted('of a run that is resumed leaves it the time it had',
+		async () => {
+			const run = await open(counter, {}, { wall_ms: 1500 });
+
+			await d.post(`/v1/sandboxes/${run.run}/pause`);
+			await d.get(`/v1/runs/${run.run}/wait?timeout_ms=2000`);
+			await d.post(`/v1/sandboxes/${run.run}/resume`);
+			await moves(run.run);
+			await ended(run, 'wall_time_exceeded');
+		});
+
+	test('is for sandboxes only', async () => {
+		const run = await d.open();
+		const a = await d.ask('POST', `/v1/sandboxes/${run.run}/pause`);
+
+		assert.strictEqual(a.status, 409);
+		assert.strictEqual(a.body.error.code, 'no_sandbox');
+		const none = await d.ask('POST',
+			'/v1/sandboxes/r-111111111111/pause');
+
+		assert.strictEqual(none.status, 404);
+	});
+
+	rooted('by the command line says what the run is now', async () => {
+		const { run } = await open(counter);
+		const paused = await cli(['pause', run, '--state', d.state]);
+
+		assert.strictEqual(paused.out, `${run} is paused\n`, paused.err);
+		const resumed = await cli(['resume', run, '--state', d.state]);
+
+		assert.strictEqual(resumed.out, `${run} is open\n`, resumed.err);
+		await d.post(`/v1/runs/${run}/stop`);
+	});
+
+	test('without a cgroup is refused, with where to look', async (t) => {
+		if (isRoot) {
+			t.skip('root has a cgroup');
+			return;
+		}
+		const { run } = await open(counter);
+		const a = await d.ask('POST', `/v1/sandboxes/${run}/pause`);
+
+		// Where the user has a delegated v2 group, it works.
+		if (a.status !== 200) {
+			assert.strictEqual(a.status, 409);
+			assert.strictEqual(a.body.error.code, 'not_possible');
+			assert.match(a.body.error.message, /cgroup/);
+		}
+		await d.post(`/v1/runs/${run}/stop`);
+	});
+});
+
+describe('a limit', () => {
+	rooted('of memory ends a run with its figure', async () => {
+		const run = await open('exec dd if=/dev/zero of=/dev/null bs=200M');
+		const { stop } = await ended(run, 'memory_exceeded');
+
+		assert.strictEqual(stop.limit_bytes, 64 << 20);
+		assert.ok(stop.used_bytes > 32 << 20 &&
+			stop.used_bytes <= 64 << 20, `${stop.used_bytes}`);
+	});
+
+	rooted('of processes ends a run that fails on it', async () => {
+		const run = await open(
+			'for i in $(seq 40); do sleep 5 & done; wait; exit 3');
+		const { stop } = await ended(run, 'pids_exceeded');
+
+		assert.strictEqual(stop.limit_pids, 24);
+		assert.ok(stop.used_pids > 24);
+	});
+
+	test('of wall time ends a run with its figure', async () => {
+		const run = await open('sleep 60', {}, { wall_ms: 200 });
+		const { stop } = await ended(run, 'wall_time_exceeded');
+
+		assert.strictEqual(stop.limit_ms, 200);
+		assert.ok(stop.used_ms >= 200 && stop.used_ms < 10000);
+	});
+
+	test('of disk is an error to the program, and on the record',
+		async () => {
+			const { run } = await open(
+				'cat /dev/zero > /tmp/full; exit 9');
+			const end = await d.closed(run);
+
+			assert.strictEqual(end.exit_status, 9);
+			const { body } = (await trace(d.state, run)).at(-1);
+
+			assert.strictEqual(body.disk_full, true);
+			assert.strictEqual(body.disk_bytes, 16 << 20);
+		});
+
+	test('of inodes likewise', async () => {
+		const { run } = await open('i=0; while : > /tmp/$i; do i=$((i+1));'
+			+ ' done 2>/dev/null; exit 9', {}, { inodes: 200 });
+
+		await d.closed(run);
+		const { body } = (await trace(d.state, run)).at(-1);
+
+		assert.strictEqual(body.disk_full, true);
+		assert.strictEqual(body.inodes, 200);
+	});
+});
+
+describe('a run ends by itself', () => {
+	test('when its time to live is over, paused or not', async () => {
+		const run = await open(counter, { open: { ttl_ms: 300 } });
+		const held = await open(counter, { open: { ttl_ms: 600 } });
+
+		if (isRoot)
+			await d.post(`/v1/sandboxes/${held.run}/pause`);
+		const { stop } = await ended(run, 'ttl_exceeded');
+
+		assert.strictEqual(stop.limit_ms, 300);
+		assert.ok(stop.used_ms >= 300);
+		await ended(held, 'ttl_exceeded');
+	});
+
+	test('when it is idle for too long', async () => {
+		const run = await open('sleep 60', { open: { idle_ms: 300 } });
+		const { stop } = await ended(run, 'idle_timeout');
+
+		assert.strictEqual(stop.limit_ms, 300);
+	});
+
+	rooted('but not while it works', async () => {
+		const run = await open('while :; do :; done',
+			{ open: { idle_ms: 200, ttl_ms: 1500 } });
+
+		await ended(run, 'ttl_exceeded');
+	});
+
+	test('and a time that is none is refused', async () => {
+		for (const bad of [{ ttl_ms: 0 }, { ttl_ms: -1 }, { idle_ms: 1 },
+			{ idle_ms: 1e15 }, { ttl_ms: '5' }]) {
+			const a = await d.ask('POST', '/v1/runs', { policy: { policy: 1,
+				workflow: 'life', stage: 5, tools: {} }, ...bad });
+
+			assert.strictEqual(a.status, 400, JSON.stringify(bad));
+		}
+	});
+});
+
+describe('stop', () => {
+	test('asks the command first', async () => {
+		const { run } = await open(
+			"trap 'echo bye; exit 7' TERM; echo up; "
+			+ 'while :; do sleep 0.05; done');
+
+		await until(async () => await lines(run) > 1, 'its trap is set');
+		const r = await cli(['stop', run, '--state', d.state]);
+
+		assert.strictEqual(r.status, 0, r.err);
+		const end = await d.closed(run);
+
+		assert.strictEqual(end.exit_status, 7);
+		assert.match((await d.get(`/v1/runs/${run}/output`)).stdout, /bye/);
+	});
+
+	test('kills what does not listen', async () => {
+		const { run } = await open("trap '' TERM; " + counter);
+
+		await moves(run);
+		await cli(['stop', run, '--grace', '1', '--state', d.state]);
+		assert.strictEqual((await d.closed(run)).exit_status, 137);
+	});
+});
+
+describe('labels', () => {
+	test('find runs, open and closed', async () => {
+		const red = await d.open({}, { labels: { team: 'red', 'n/1': '' } });
+		const blue = await d.open({}, { labels: { team: 'blue' } });
+		const names = async (query) => (await d.get(`/v1/runs?${query}`))
+			.runs.map((r) => r.run);
+
+		assert.deepStrictEqual(red.labels, { team: 'red', 'n/1': '' });
+		assert.deepStrictEqual(await names('label=team=red'), [red.run]);
+		assert.deepStrictEqual((await names('label=team')).sort(),
+			[red.run, blue.run].sort());
+		assert.deepStrictEqual(await names('label=team=green'), []);
+		await d.post(`/v1/runs/${red.run}/stop`);
+		await d.closed(red.run);
+		assert.deepStrictEqual(await names('label=team=red&all=true'),
+			[red.run]);
+		const ps = await cli(['ps', '--label', 'team=blue', '--state',
+			d.state]);
+
+		assert.match(ps.out, new RegExp(blue.run));
+		assert.match(ps.out, /team=blue/);
+	});
+
+	test('that are no names and values are refused', async () => {
+		for (const labels of [{ 'a b': 'c' }, { a: 1 }, [], { '': 'x' },
+			{ a: 'x'.repeat(64) }, { a: '\u001b[2J' }]) {
+			const a = await d.ask('POST', '/v1/runs', { policy: { policy: 1,
+				workflow: 'life', stage: 5, tools: {} }, labels });
+
+			assert.strictEqual(a.status, 400, JSON.stringify(labels));
+		}
+	});
+});
+
+describe('top', () => {
+	test('shows what a sandbox uses of its limits', async () => {
+		const { run } = await open('while :; do :; done',
+			{ open: { labels: { who: 'top' } } });
+
+		await d.get(`/v1/sandboxes/${run}/stat`);
+		const table = await cli(['top', '--once', '--state', d.state]);
+
+		assert.strictEqual(table.status, 0, table.err);
+		assert.match(table.out, /^RUN +STATUS +CPU%/);
+		assert.match(table.out, new RegExp(`${run} +open`));
+		const json = await cli(['top', '--json', '--label', 'who=top',
+			'--state', d.state]);
+		const [row] = JSON.parse(json.out);
+
+		assert.strictEqual(row.run, run);
+		assert.strictEqual(row.disk.limit_bytes, 16 << 20);
+		if (isRoot) {
+			assert.strictEqual(row.memory.limit_bytes, 64 << 20);
+			assert.strictEqual(row.pids.limit, 24);
+			assert.ok(row.memory.bytes > 0 && row.pids.now >= 2);
+			assert.ok(row.cpu_percent > 5, `${row.cpu_percent}`);
+		}
+		await d.post(`/v1/runs/${run}/stop`);
+	});
+});
+
+describe('a supervisor that is killed', () => {
+	rooted('takes paused sandboxes along, and the next one sweeps',
+		async () => {
+			const state = newState();
+			const first = await Daemon.start({ state });
+			const { run } = await open(counter, {}, {}, first);
+
+			await moves(run, first);
+			await first.post(`/v1/sandboxes/${run}/pause`);
+			process.kill(first.supervisor, 'SIGKILL');
+			await first.command.ended;
+			const second = await Daemon.start({ state });
+
+			assert.deepStrictEqual(cgroupsLeft([first.supervisor]), []);
+			const r = await second.closed(run);
+
+			assert.strictEqual(r.status, 'stopped');
+			await second.stop();
+			assert.deepStrictEqual(cgroupsLeft([first.supervisor,
+				second.supervisor]), []);
+		});
+});
