@@ -7,12 +7,15 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "init/init.h"
 #include "init/mcp.h"
+#include "init/park.h"
+#include "probe/selftest.h"
 #include "sandbox/control.h"
 #include "sandbox/exec.h"
 
@@ -20,6 +23,7 @@
 #define PADDOCK_VERSION "unknown"
 #endif
 
+static bool is_in_run(char **argv);
 static int become_large_half(char **argv);
 
 int
@@ -28,9 +32,13 @@ main(int argc, char **argv, char **envp)
 	if (argc < 1)
 		return 2;
 	if (strcmp(argv[0], CONTROL_INIT_NAME) == 0)
-		return init_main(argv, envp);
-	if (argc >= 2 && strcmp(argv[1], "exec") == 0)
-		return exec_main(argc - 1, argv + 1);
+		return argc > 1 && strcmp(argv[1], CONTROL_PARK) == 0
+		    ? park_main(argv)
+		    : init_main(argv, envp);
+	if (argc >= 2 && strcmp(argv[1], "exec") == 0 && !is_in_run(argv))
+		return exec_main(argc - 1, argv + 1, init_main);
+	if (argc >= 2 && strcmp(argv[1], "selftest") == 0)
+		return selftest_main(argc - 1, argv + 1);
 	if (argc >= 2 && strcmp(argv[1], "mcp") == 0)
 		return mcp_bridge_main(argc - 1, argv + 1);
 	if (argc >= 2 &&
@@ -40,6 +48,17 @@ main(int argc, char **argv, char **envp)
 		return 0;
 	}
 	return become_large_half(argv);
+}
+
+/* `exec --in RUN`: in the sandbox of a run, which a daemon has. */
+static bool
+is_in_run(char **argv)
+{
+	for (char **a = argv + 2; *a != NULL && strcmp(*a, "--") != 0; a++) {
+		if (strcmp(*a, "--in") == 0 || strncmp(*a, "--in=", 5) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* The exit status when it cannot be executed. */

@@ -272,6 +272,16 @@ enum {
 	IMAGE_PROGRESS_MS = 1000, /* nothing is shown before, or more often */
 };
 
+/* sandboxes parked before they are needed (sandbox/pool.h) */
+enum {
+	POOL_SHAPES_MAX = 16, /* kinds of run that are kept in stock */
+	POOL_SHAPE_FIRST = 2, /* of a kind asked for once: one, and its next */
+	POOL_SHAPE_MAX = 16, /* of a kind asked for again and again */
+	POOL_PARKED_MAX = 64, /* together: 20 MiB, and one netns each */
+	POOL_FILL_MS = 5, /* between two: building one takes one or two */
+	POOL_KEEP_MS = 2 * 60 * 1000, /* after the last of its kind */
+};
+
 /* store (group commit, EVIDENCE.md decision 4) */
 enum {
 	STORE_GROUP_EVENTS = 64,

@@ -353,8 +353,11 @@ take_command(struct run *r, const struct json *args, const struct frame *f,
 	const struct json *argv = json_get(args, STR("argv"));
 	struct str folder = json_str(json_get(args, STR("workspace")));
 	struct msg_sandbox_start *m = &r->start_msg;
+	const struct str tenant = r->policy->identity.tenant;
+	const struct hash hash = hash_of(tenant.p, tenant.n);
 	size_t n_stdio = argv != NULL ? 3 : 0;
 
+	memcpy(&m->tenant, hash.b, sizeof(m->tenant));
 	r->stays = json_bool(json_get(args, STR("sandbox")), false);
 	if (argv == NULL && !r->stays) {
 		(void)snprintf(r->command, sizeof(r->command), "(outside)");

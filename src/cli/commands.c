@@ -39,6 +39,8 @@ static const struct command {
 	{ NULL, "policy", "check and explain policies", cmd_policy },
 	{ NULL, "image", "root directories for sandboxes", cmd_image },
 	{ NULL, "doctor", "what this machine can enforce", cmd_doctor },
+	{ NULL, "selftest", "try to get out of a sandbox on this machine",
+	    IN_SMALL_HALF },
 	{ NULL, "version", "print the version", IN_SMALL_HALF },
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -11,12 +11,15 @@ enum {
 	NS_WISHED = 1 << MACHINE_NS_CGROUP | 1 << MACHINE_NS_TIME,
 };
 
-static const char *const controllers[CGROUP_CONTROLLERS] = {
+/* Those that every run has a limit of. */
+static const char *const controllers[] = {
 	[CGROUP_MEMORY] = "memory",
 	[CGROUP_PIDS] = "pids",
 	[CGROUP_CPU] = "cpu",
 };
+enum { CONTROLLERS = sizeof(controllers) / sizeof(controllers[0]) };
 
+static void find_container(const struct machine *m, struct doctor_finding *f);
 static void find_kernel(const struct machine *m, struct doctor_finding *f);
 static void find_user(const struct machine *m, struct doctor_finding *f);
 static void find_namespaces(const struct machine *m, struct doctor_finding *f);
@@ -43,6 +46,7 @@ doctor_findings(
 		void (*find)(const struct machine *, struct doctor_finding *);
 	} rows[] = {
 		{ "kernel", find_kernel },
+		{ "container", find_container },
 		{ "user", find_user },
 		{ "namespaces", find_namespaces },
 		{ "user namespaces", find_userns },
@@ -75,6 +79,10 @@ doctor_admits(const struct machine *m, const struct policy *p, struct err *e)
 		return err_set(e,
 		    "no sandbox can be made here without these namespaces: %s",
 		    missing);
+	if (m->powerless)
+		return err_set(e,
+		    "no sandbox can be made here by root without "
+		    "CAP_SYS_ADMIN: run paddock as an ordinary user");
 	if (!m->seccomp)
 		return err_set(
 		    e, "no sandbox can be made here without seccomp");
@@ -112,11 +120,64 @@ find_kernel(const struct machine *m, struct doctor_finding *f)
 }
 
 static void
+find_container(const struct machine *m, struct doctor_finding *f)
+{
+	static const char *const remedies[] = {
+		[MACHINE_CONTAINER_DOCKER] =
+		    "docker run --security-opt seccomp=unconfined "
+		    "--security-opt apparmor=unconfined --security-opt "
+		    "systempaths=unconfined, with paddock as an ordinary user",
+		[MACHINE_CONTAINER_PODMAN] =
+		    "podman run --security-opt seccomp=unconfined "
+		    "--security-opt unmask=ALL --security-opt label=disable, "
+		    "with paddock as an ordinary user",
+		[MACHINE_CONTAINER_KUBERNETES] =
+		    "securityContext: seccompProfile Unconfined, procMount "
+		    "Unmasked, with hostUsers: false; see docs/ROOTLESS.md",
+		[MACHINE_CONTAINER_OTHER] =
+		    "allow nested namespaces in the container's settings",
+	};
+	/* A user namespace gets no /proc that shows more than ours. */
+	bool able = !m->powerless && (m->root || !m->proc_masked);
+
+	if (m->container == MACHINE_CONTAINER_NONE) {
+		(void)snprintf(f->found, sizeof(f->found), "none around us");
+		return;
+	}
+	for (unsigned i = 0; i < MACHINE_NS_COUNT; i++)
+		able &= (NS_NEEDED & 1U << i) == 0 || m->ns[i];
+	(void)snprintf(f->found, sizeof(f->found), "%s%s%s%s%s%s",
+	    machine_container_name(m->container),
+	    m->sys_admin ? "" : ", without CAP_SYS_ADMIN",
+	    m->filtered ? ", under its seccomp filter" : "",
+	    m->proc_masked ? ", /proc partly covered" : "",
+	    m->profile[0] != '\0' ? ", AppArmor profile " : "", m->profile);
+	if (able) {
+		f->state = DOCTOR_INFO;
+		f->effect = "it leaves what sandboxes are made of";
+		return;
+	}
+	f->state = DOCTOR_MISSING;
+	f->effect = "it takes away what sandboxes are made of; nothing is run "
+		    "with less";
+	f->remedy = remedies[m->container];
+}
+
+static void
 find_user(const struct machine *m, struct doctor_finding *f)
 {
 	if (m->root) {
 		(void)snprintf(f->found, sizeof(f->found),
 		    "root: each sandbox and role gets a uid of its own");
+		return;
+	}
+	if (m->powerless) {
+		f->state = DOCTOR_MISSING;
+		(void)snprintf(
+		    f->found, sizeof(f->found), "root without CAP_SYS_ADMIN");
+		f->effect = "no sandbox can be made by this user";
+		f->remedy = "run paddock as an ordinary user, or give the "
+			    "container CAP_SYS_ADMIN";
 		return;
 	}
 	f->state = DOCTOR_WEAKER;
@@ -223,7 +284,9 @@ find_cgroup(const struct machine *m, struct doctor_finding *f)
 	f->effect = "these limits hold per process (rlimits), not for a run "
 		    "as a whole; policies with \"limits\": \"required\" are "
 		    "refused";
-	f->remedy = "run as root, or as a systemd service with Delegate=yes";
+	f->remedy = "run as root, or by systemd-run --user --scope -p "
+		    "Delegate=yes paddock ..., or as a service with "
+		    "Delegate=yes";
 }
 
 static void
@@ -306,7 +369,7 @@ static void
 list_cgroup(const struct machine *m, bool there, char *out, size_t cap)
 {
 	out[0] = '\0';
-	for (size_t i = 0; i < CGROUP_CONTROLLERS; i++)
+	for (size_t i = 0; i < CONTROLLERS; i++)
 		if (m->cgroup_writable[i] == there)
 			add(out, cap, controllers[i]);
 }

@@ -125,8 +125,9 @@ struct msg_sandbox_start {
 	uint32_t envc;
 	uint32_t flags; /* START_* */
 	uint32_t unused;
+	uint64_t tenant; /* the same for runs of one tenant, and no other */
 };
-_Static_assert(sizeof(struct msg_sandbox_start) == 64, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_start) == 72, "no padding");
 
 /*
  * Descriptors when ok: the MCP door's listener, the proxy's listener, the RPC

@@ -270,9 +270,8 @@ try_bombs(struct selftest *t)
 		"shared_memory", "page_tables", "pipe_buffers",
 		"socket_buffers", "fork_bomb", "thread_bomb", "zombies",
 		"disk_fill=/tmp", "disk_fill=.", "disk_fill=/dev/shm",
-		"inode_fill=/tmp", "inode_fill=.", "deep_folders",
-		"sparse_file=.", "reserved_space", "pending_signals",
-		"kernel_objects" };
+		"inode_fill=/tmp", "inode_fill=.", "sparse_file=.",
+		"reserved_space", "pending_signals", "kernel_objects" };
 	static char text[TEXT_MAX];
 
 	for (size_t i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {

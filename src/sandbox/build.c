@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "sandbox/control.h"
+#include "sandbox/filter.h"
 #include "sandbox/rpc.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
@@ -25,7 +26,12 @@
 enum { LISTEN_BACKLOG = 128 };
 
 static int build(struct build *b, struct err *e);
+static int enter_group(const struct cgroup *g, struct build *b, struct err *e);
+static int join_caller(struct build *b, struct err *e);
 static int take_stdio(struct build *b, struct err *e);
+static int make_rules(struct build *b, struct err *e);
+static int out_of_the_way(int *fd, struct err *e);
+static int put_at(int from, int at, struct err *e);
 static int give_pipe(int fd, uid_t uid, gid_t gid, struct err *e);
 static int make_listeners(const struct build *b, int out[], struct err *e);
 static int set_limits(struct build *b, struct err *e);
@@ -59,14 +65,16 @@ build(struct build *b, struct err *e)
 	const struct sandbox_spec *spec = b->spec;
 	const struct sandbox_host *h = b->host;
 	int listeners[SANDBOX_LISTENERS_MAX];
+	struct sock_filter filter[SECCOMP_PROGRAM_MAX];
+	int n_filter = 0, r;
 	sigset_t none;
 
 	(void)umask(0);
-	if (cgroup_enter(b->cgroup, e) < 0)
+	/* Its end has to be closed to be noticed. */
+	if (b->beside)
+		fd_fini(&b->peer);
+	else if (enter_group(b->cgroup, b, e) < 0)
 		return -1;
-	/* Now, so that its root is the group just entered. */
-	if (unshare(CLONE_NEWCGROUP) == 0)
-		b->posture |= WALL_CGROUP_NS;
 	if (!h->root) {
 		if (ns_map_self(b->uid, b->gid, e) < 0)
 			return -1;
@@ -74,19 +82,36 @@ build(struct build *b, struct err *e)
 	}
 	if (take_stdio(b, e) < 0)
 		return -1;
-	if (make_listeners(b, listeners, e) < 0)
-		return err_add(e, "listener inside");
 	if (sethostname(spec->hostname, strlen(spec->hostname)) < 0)
 		return err_sys(e, "sethostname %s", spec->hostname);
-	if (root_build(b, e) < 0)
+	if (root_begin(b, e) < 0)
 		return err_add(e, "root file system");
-	if (chdir(spec->chdir_path) < 0)
+	if (ns_keyring_cut(e) == 0)
+		b->posture |= WALL_KEYRING;
+	if (ns_drop_bounding(e) < 0)
+		return -1;
+	if (h->n_filter == 0)
+		n_filter = seccomp_compile(
+		    &sandbox_filter, filter, SECCOMP_PROGRAM_MAX, e);
+	if (n_filter < 0 || (b->beside && join_caller(b, e) < 0))
+		return -1;
+	if (make_listeners(b, listeners, e) < 0)
+		return err_add(e, "listener inside");
+	if (root_finish(b, e) < 0)
+		return err_add(e, "root file system");
+	/* For the caller to see how full it is. */
+	b->disk = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (b->disk < 0)
+		return err_sys(e, "open /tmp");
+	if (spec->park) {
+		b->mount_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+		if (b->mount_ns < 0)
+			return err_sys(e, "open /proc/self/ns/mnt");
+	}
+	if (!spec->park && chdir(spec->chdir_path) < 0)
 		return err_sys(e, "chdir %s", spec->chdir_path);
 	if (setsid() < 0)
 		return err_sys(e, "setsid");
-	if (ns_keyring_cut(e) == 0)
-		b->posture |= WALL_KEYRING;
-
 	if (ns_drop_rights(h->root ? b->uid : (uid_t)-1, b->gid, e) < 0)
 		return -1;
 	b->posture |= WALL_CAPS | (h->root ? WALL_PRIVATE_UID : 0);
@@ -104,11 +129,69 @@ build(struct build *b, struct err *e)
 		return err_sys(e, "sigprocmask");
 
 	b->posture |= WALL_SECCOMP;
-	if (seccomp_install(h->filter, h->n_filter, e) < 0)
+	if (n_filter > 0)
+		r = seccomp_install(filter, (size_t)n_filter, e);
+	else
+		r = seccomp_install(h->filter, h->n_filter, e);
+	if (r < 0)
 		return -1;
 	if (say_built(b, listeners, e) < 0)
 		return -1;
 	return become_init(b, e);
+}
+
+static int
+enter_group(const struct cgroup *g, struct build *b, struct err *e)
+{
+	if (cgroup_enter(g, e) < 0)
+		return -1;
+	/* Now, so that its root is the group just entered. */
+	if (unshare(CLONE_NEWCGROUP) == 0)
+		b->posture |= WALL_CGROUP_NS;
+	return 0;
+}
+
+/* Waits for what the caller makes at the same time. */
+static int
+join_caller(struct build *b, struct err *e)
+{
+	struct cgroup group = *b->cgroup;
+	struct control_go go;
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int) * GIFTS)];
+	} control;
+	struct iovec part = { .iov_base = &go, .iov_len = sizeof(go) };
+	struct msghdr m = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	int fd[GIFTS], gift[GIFTS];
+	struct cmsghdr *c;
+	size_t n = 0;
+
+	if (recvmsg(b->control, &m, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(go))
+		return err_set(e, "the caller is gone");
+	c = CMSG_FIRSTHDR(&m);
+	if (c != NULL && c->cmsg_type == SCM_RIGHTS) {
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fd, CMSG_DATA(c), n * sizeof(int));
+	}
+	for (unsigned i = 0, k = 0; i < GIFTS; i++)
+		gift[i] = (go.has & 1U << i) != 0 && k < n ? fd[k++] : -1;
+
+	b->posture |= go.walls;
+	b->idmap = gift[GIFT_IDMAP];
+	if (gift[GIFT_NET] >= 0 && setns(gift[GIFT_NET], CLONE_NEWNET) < 0)
+		return err_sys(e, "enter the network namespace");
+	if (group.place == NULL) {
+		group.place = &b->host->cgroups;
+		for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+			group.fd[i] = gift[GIFT_GROUP + i];
+	}
+	return enter_group(&group, b, e);
 }
 
 /*
@@ -121,7 +204,6 @@ take_stdio(struct build *b, struct err *e)
 	for (int i = 0; i < 3; i++) {
 		int from = b->spec->stdio[i];
 		own_fd int null = -1;
-		struct stat st;
 
 		if (from < 0) {
 			null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -129,14 +211,7 @@ take_stdio(struct build *b, struct err *e)
 				return err_sys(e, "open /dev/null");
 			from = null;
 		}
-		if (fstat(from, &st) < 0)
-			return err_sys(e, "standard stream %d", i);
-		if (S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
-			return err_set(e,
-			    "standard stream %d is a %s: it would lead out", i,
-			    S_ISDIR(st.st_mode) ? "directory" : "disk");
-		if (b->host->root && S_ISFIFO(st.st_mode) &&
-		    give_pipe(from, b->uid, b->gid, e) < 0)
+		if (build_check_stream(i, from, b, e) < 0)
 			return -1;
 		if (from == i) {
 			if (fd_cloexec(i, false, e) < 0)
@@ -145,6 +220,22 @@ take_stdio(struct build *b, struct err *e)
 			return err_sys(e, "dup2 standard stream %d", i);
 		}
 	}
+	return 0;
+}
+
+int
+build_check_stream(int i, int fd, const struct build *b, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, "standard stream %d", i);
+	if (S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
+		return err_set(e,
+		    "standard stream %d is a %s: it would lead out", i,
+		    S_ISDIR(st.st_mode) ? "directory" : "disk");
+	if (b->host->root && S_ISFIFO(st.st_mode))
+		return give_pipe(fd, b->uid, b->gid, e);
 	return 0;
 }
 
@@ -194,7 +285,8 @@ static int
 set_limits(struct build *b, struct err *e)
 {
 	const struct sandbox_limits *l = b->limits;
-	const bool memory = b->cgroup->has[CGROUP_MEMORY];
+	const bool memory = (b->posture & WALL_MEMORY) != 0;
+	const bool pids = (b->posture & WALL_PIDS) != 0;
 	const struct {
 		int what;
 		const char *name;
@@ -202,8 +294,9 @@ set_limits(struct build *b, struct err *e)
 	} rows[] = {
 		{ RLIMIT_CORE, "core", 0 },
 		{ RLIMIT_NOFILE, "nofile", l->nofile },
-		/* Private to the uid, so it bounds this sandbox only. */
-		{ RLIMIT_NPROC, "nproc", l->pids_max },
+		/* Private to the uid, so it bounds this sandbox only. A group
+		 * refuses one earlier, since it counts what it refused. */
+		{ RLIMIT_NPROC, "nproc", l->pids_max + pids },
 		{ RLIMIT_FSIZE, "fsize",
 		    b->spec->write_back ? RLIM_INFINITY : l->disk_bytes },
 		{ RLIMIT_MEMLOCK, "memlock", 64 * 1024 },
@@ -236,6 +329,24 @@ static int
 set_landlock(struct build *b, struct err *e)
 {
 	const int abi = b->host->landlock_abi;
+
+	if (abi == 0)
+		return 0;
+	if (make_rules(b, e) < 0)
+		return -1;
+	b->posture |= WALL_LANDLOCK_FS | (abi >= 6 ? WALL_LANDLOCK_SCOPE : 0);
+	if (b->spec->park)
+		return 0; /* PID 1 adds the work folder, and enforces them */
+	if (landlock_enforce(b->rules, e) < 0)
+		return -1;
+	fd_fini(&b->rules);
+	return 0;
+}
+
+static int
+make_rules(struct build *b, struct err *e)
+{
+	const int abi = b->host->landlock_abi;
 	const struct {
 		const char *path;
 		unsigned access;
@@ -245,21 +356,18 @@ set_landlock(struct build *b, struct err *e)
 		{ "/tmp", LANDLOCK_WRITE },
 		{ b->workspace_path, LANDLOCK_WRITE },
 	};
+	const size_t n = sizeof(rows) / sizeof(rows[0]) - b->spec->park;
 	own_fd int rules = -1;
 
-	if (abi == 0)
-		return 0;
 	rules = landlock_new(abi, LANDLOCK_SCOPES, e);
 	if (rules < 0)
 		return -1;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (landlock_allow(rules, abi, AT_FDCWD, rows[i].path,
 			rows[i].access, e) < 0)
 			return -1;
 	}
-	if (landlock_enforce(rules, e) < 0)
-		return -1;
-	b->posture |= WALL_LANDLOCK_FS | (abi >= 6 ? WALL_LANDLOCK_SCOPE : 0);
+	b->rules = fd_take(&rules);
 	return 0;
 }
 
@@ -272,20 +380,25 @@ say_built(const struct build *b, const int *listeners, struct err *e)
 	};
 	union {
 		struct cmsghdr head;
-		char bytes[CMSG_SPACE(sizeof(int) * SANDBOX_LISTENERS_MAX)];
+		char bytes[CMSG_SPACE(sizeof(int) * BUILT_FDS_MAX)];
 	} control = {};
 	struct iovec part = { .iov_base = &report, .iov_len = sizeof(report) };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	size_t n = sizeof(int) * b->spec->n_listen;
+	int fds[BUILT_FDS_MAX];
+	unsigned n = b->spec->n_listen;
 
-	if (n > 0) {
-		message.msg_control = control.bytes;
-		message.msg_controllen = (socklen_t)CMSG_SPACE(n);
-		control.head.cmsg_level = SOL_SOCKET;
-		control.head.cmsg_type = SCM_RIGHTS;
-		control.head.cmsg_len = (socklen_t)CMSG_LEN(n);
-		memcpy(CMSG_DATA(&control.head), listeners, n);
+	memcpy(fds, listeners, n * sizeof(int));
+	fds[n++] = b->disk;
+	if (b->spec->park) {
+		fds[n++] = b->scratch;
+		fds[n++] = b->mount_ns;
 	}
+	message.msg_control = control.bytes;
+	message.msg_controllen = (socklen_t)CMSG_SPACE(n * sizeof(int));
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = (socklen_t)CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
 	if (sendmsg(b->control, &message, MSG_NOSIGNAL) < 0)
 		return err_sys(e, "report to the caller");
 	return 0;
@@ -294,38 +407,66 @@ say_built(const struct build *b, const int *listeners, struct err *e)
 static int
 become_init(struct build *b, struct err *e)
 {
-	enum { ARGS_MAX = 4096 };
+	enum { ARGS_MAX = 4096, FIXED = 3 };
 	const struct sandbox_spec *spec = b->spec;
-	const char *argv[ARGS_MAX + 3] = { CONTROL_INIT_NAME };
-	size_t n = 0;
+	const char *argv[ARGS_MAX + FIXED + 1] = { CONTROL_INIT_NAME };
+	int last = CONTROL_FD;
+	size_t n = 1;
 
-	argv[1] = CONTROL_RUN;
-	if (spec->rpc)
-		argv[1] = spec->keep ? CONTROL_KEEP : CONTROL_SERVE;
-	while (spec->argv != NULL && spec->argv[n] != NULL) {
-		if (n == ARGS_MAX)
+	if (spec->park)
+		argv[n++] = CONTROL_PARK;
+	argv[n++] = !spec->rpc ? CONTROL_RUN
+	    : spec->keep       ? CONTROL_KEEP
+			       : CONTROL_SERVE;
+	for (size_t i = 0; spec->argv != NULL && spec->argv[i] != NULL; i++) {
+		if (i == ARGS_MAX)
 			return err_set(e, "over %d arguments", ARGS_MAX);
-		argv[n + 2] = spec->argv[n];
-		n++;
+		argv[n++] = spec->argv[i];
 	}
-	argv[n + 2] = NULL;
-	/* Out of the way of the control socket first. */
-	if (b->rpc >= 0) {
-		b->rpc = fcntl(b->rpc, F_DUPFD_CLOEXEC, RPC_FD + 1);
-		if (b->rpc < 0)
-			return err_sys(e, "dup the rpc socket");
-	}
-	if (b->control == CONTROL_FD) {
-		if (fd_cloexec(CONTROL_FD, false, e) < 0)
-			return -1;
-	} else if (dup2(b->control, CONTROL_FD) < 0) {
-		return err_sys(e, "dup2 the control socket");
-	}
-	b->control = CONTROL_FD; /* for the report of what fails now */
-	if (b->rpc >= 0 && dup2(b->rpc, RPC_FD) < 0)
-		return err_sys(e, "dup2 the rpc socket");
-	if (fd_close_from((b->rpc >= 0 ? RPC_FD : CONTROL_FD) + 1, e) < 0)
+	argv[n] = NULL;
+
+	if (out_of_the_way(&b->control, e) < 0 ||
+	    out_of_the_way(&b->rpc, e) < 0 || out_of_the_way(&b->rules, e) < 0)
 		return -1;
+	if (put_at(b->control, CONTROL_FD, e) < 0)
+		return -1;
+	b->control = CONTROL_FD; /* for the report of what fails now */
+	if (b->rpc >= 0) {
+		last = RPC_FD;
+		if (put_at(b->rpc, RPC_FD, e) < 0)
+			return -1;
+	}
+	if (b->rules >= 0) {
+		if (last == CONTROL_FD)
+			(void)close(RPC_FD); /* whatever was there */
+		last = CONTROL_RULES_FD;
+		if (put_at(b->rules, CONTROL_RULES_FD, e) < 0)
+			return -1;
+	}
+	if (fd_close_from(last + 1, e) < 0)
+		return -1;
+	if (b->beside && b->host->root)
+		_exit(spec->init(argv, spec->envp));
 	(void)syscall(SYS_execve, CONTROL_BINARY, argv, spec->envp);
 	return err_sys(e, "execute %s", CONTROL_BINARY);
+}
+
+/* Above the places that descriptors are put to. */
+static int
+out_of_the_way(int *fd, struct err *e)
+{
+	if (*fd < 0 || *fd > CONTROL_RULES_FD)
+		return 0;
+	*fd = fcntl(*fd, F_DUPFD_CLOEXEC, CONTROL_RULES_FD + 1);
+	if (*fd < 0)
+		return err_sys(e, "dup a descriptor of PID 1");
+	return 0;
+}
+
+static int
+put_at(int from, int at, struct err *e)
+{
+	if (dup2(from, at) < 0)
+		return err_sys(e, "dup2 to descriptor %d", at);
+	return 0;
 }

@@ -21,21 +21,57 @@ struct build {
 	uid_t uid; /* of the processes inside, as the host sees it */
 	gid_t gid;
 	int control; /* the child's end */
+	int peer; /* the caller's end, which a child beside it closes */
+	bool beside; /* the caller goes on, and has more to give */
 	int rpc; /* likewise, or -1 */
 	int idmap; /* user namespace that shifts the folder's owner, or -1 */
 	const char *workspace_path; /* inside, absolute */
 	struct stat workspace; /* of the folder, where there is one */
 	uint32_t posture; /* grows in the child */
 	int root; /* the new root file system, in the child */
+	int disk; /* /tmp there, likewise */
+	int scratch; /* what lies below /tmp; of a parked one only, or -1 */
+	int mount_ns; /* its own; likewise */
+	int rules; /* Landlock's, not in force yet; likewise */
 };
 
-/* For ns_spawn: returns only when it failed, having said so. */
+/* Descriptors that come with CONTROL_BUILT: the listeners, the disk, and of a
+ * parked one the scratch and the mount namespace. */
+enum { BUILT_FDS_MAX = SANDBOX_LISTENERS_MAX + 3 };
+
+/* In the new process. Returns only when it failed, having said so. */
 int build_run(void *build);
 
 /*
- * Makes the root file system and goes there: cwd and "/" are inside, nothing
- * of the old tree is left. Adds the walls it put up to the posture.
+ * Makes the root file system, with all that does not depend on the work
+ * folder. The working directory is its root; "/" is the host's still.
  */
-int root_build(struct build *b, struct err *e);
+int root_begin(struct build *b, struct err *e);
+
+/*
+ * Adds the work folder and goes there: "/" is inside, nothing of the old tree
+ * is left. Both add the walls they put up to the posture.
+ */
+int root_finish(struct build *b, struct err *e);
+
+/* A detached mount of the folder behind this descriptor, which belongs to the
+ * caller's mount namespace; as root with its owner shifted, where it can be. */
+int root_copy_work(struct build *b, int folder, struct err *e);
+
+/*
+ * In the mount namespace of a parked sandbox: what root_finish left out. work
+ * is from root_copy_work, and is taken over.
+ */
+int root_add_work(struct build *b, int work, struct err *e);
+
+/*
+ * Refuses what must not be a standard stream inside, and gives the sandbox
+ * the pipe that it is.
+ */
+int build_check_stream(int i, int fd, const struct build *b, struct err *e);
+
+/* An error where a wall that is required does not stand. */
+int sandbox_check_posture(
+    const struct sandbox *sb, uint32_t required, struct err *e);
 
 #endif

@@ -11,14 +11,22 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "sys/cgroup.h"
+#include "sys/cgroup.h"
 
-enum { CONTROL_FD = 3 }; /* where PID 1 finds it */
+enum {
+	CONTROL_FD = 3, /* where PID 1 finds it; sandbox/rpc.h has the next */
+	CONTROL_RULES_FD = 5, /* a parked one's Landlock rules, if there are */
+	CONTROL_WAKE_BYTES =
+	    64 * 1024, /* a longer command is not for the pool */
+};
 
 /* Where the static program lies in every sandbox, and what PID 1 is called. */
 #define CONTROL_BINARY "/run/paddock/paddock"
 #define CONTROL_INIT_NAME "paddock-init"
 
 /* Its first argument; the command, if there is one, comes behind it. */
+#define CONTROL_PARK "park" /* waits for struct control_wake; then the next */
 #define CONTROL_RUN "run" /* the command */
 #define CONTROL_SERVE "serve" /* sandbox/rpc.h, up to the command's end */
 #define CONTROL_KEEP "keep" /* sandbox/rpc.h, whatever the command does */
@@ -36,6 +44,34 @@ struct control_report {
 	char text[ERR_TEXT_BYTES]; /* NUL-terminated; checked by the reader */
 };
 _Static_assert(sizeof(struct control_report) == 8 + ERR_TEXT_BYTES, "padding");
+
+/*
+ * From a caller that works beside the builder (struct sandbox_spec.init): what
+ * it has made. A descriptor for each bit of has, in their order.
+ */
+enum control_gift {
+	GIFT_NET, /* network namespace to enter */
+	GIFT_IDMAP, /* user namespace that shifts the work folder's owner */
+	GIFT_GROUP, /* first of the cgroups to enter, one per controller */
+	GIFTS = GIFT_GROUP + CGROUP_CONTROLLERS,
+};
+
+struct control_go {
+	uint32_t walls; /* that the caller put up */
+	uint32_t has; /* 1 << enum control_gift */
+};
+_Static_assert(sizeof(struct control_go) == 8, "padding");
+
+/*
+ * To a parked PID 1: what it is for. Behind it, each with a NUL: the path of
+ * the work folder, the one to start in, the arguments, the environment. Three
+ * descriptors come along: the standard streams.
+ */
+struct control_wake {
+	uint32_t argc;
+	uint32_t envc;
+};
+_Static_assert(sizeof(struct control_wake) == 8, "padding");
 
 struct control_request {
 	/* For the command's process group; or 0, with a descriptor: the rpc

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -38,6 +39,13 @@ struct options {
 	size_t n_env;
 	char **command;
 };
+
+/* What the copy of this process that becomes PID 1 needs. */
+static struct {
+	int (*main)(char **argv, char **envp);
+	const struct options *o;
+	char **argv;
+} init;
 
 static const char usage_text[] =
     "usage: paddock exec [options] -- COMMAND [ARGUMENT...]\n"
@@ -71,6 +79,8 @@ static int find_folder(
     const char *dir, char path[static PATH_MAX], int *fd, struct err *e);
 static bool is_below(const char *path, const char *dir);
 static int run(const struct options *o, struct err *e);
+static int go_on_as_init(const char **argv, const char *const *envp);
+static void tell_weaker(const struct options *o, const struct sandbox *sb);
 static int watch(struct sandbox *sb, int signals, struct err *e);
 static int tell_end(const struct options *o, const struct sandbox *sb,
     const struct sandbox_end *end);
@@ -78,7 +88,7 @@ static void tell_json(const struct sandbox *sb, const struct sandbox_end *end,
     uint32_t posture, int status);
 
 int
-exec_main(int argc, char **argv)
+exec_main(int argc, char **argv, int (*init_main)(char **argv, char **envp))
 {
 	struct options o = { .dir = "." };
 	struct err e = {};
@@ -94,6 +104,9 @@ exec_main(int argc, char **argv)
 	if (r >= 0)
 		(void)close(r);
 	fill_env(&o);
+	init.main = init_main;
+	init.o = &o;
+	init.argv = argv;
 	r = run(&o, &e);
 	if (r < 0) {
 		(void)fprintf(stderr, "paddock: exec: %s\n", e.text);
@@ -320,6 +333,7 @@ run(const struct options *o, struct err *e)
 		.stdio = { 0, 1, 2 },
 		.write_back = o->write_back,
 		.limits = o->limits,
+		.init = go_on_as_init,
 	};
 	sigset_t mask;
 	int r;
@@ -347,8 +361,11 @@ run(const struct options *o, struct err *e)
 	if (signals < 0)
 		return err_sys(e, "signalfd");
 
-	if (sandbox_start(&host, &spec, &sb, e) < 0)
+	if (sandbox_start(&host, &spec, &sb, e) < 0) {
+		sandbox_host_fini(&host);
 		return -1;
+	}
+	tell_weaker(o, &sb);
 	/* While the command runs: what an earlier crash left. */
 	(void)sandbox_sweep(&host);
 	r = watch(&sb, signals, e);
@@ -357,16 +374,69 @@ run(const struct options *o, struct err *e)
 	if (r == 0)
 		r = tell_end(o, &sb, &end);
 	sandbox_fini(&sb);
+	sandbox_host_fini(&host);
 	return r;
+}
+
+/* A limit that was asked for, and is not what was asked for. */
+static void
+tell_weaker(const struct options *o, const struct sandbox *sb)
+{
+	const struct {
+		uint64_t asked;
+		uint32_t wall;
+		const char *option, *instead;
+	} rows[] = {
+		{ o->limits.memory_bytes, WALL_MEMORY, "--memory",
+		    "bounds each process, not all together" },
+		{ o->limits.pids_max, WALL_PIDS, "--pids",
+		    "bounds by user id, and is not counted" },
+		{ o->limits.cpu_milli, WALL_CPU, "--cpu", "has no effect" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].asked == 0 || (sb->posture & rows[i].wall) != 0)
+			continue;
+		(void)fprintf(stderr,
+		    "paddock: exec: no group of processes can be made here: %s "
+		    "%s (see paddock doctor)\n",
+		    rows[i].option, rows[i].instead);
+	}
+}
+
+/*
+ * In the sandbox. The environment outside and the options are forgotten, but
+ * for what is the command's.
+ */
+static int
+go_on_as_init(const char **argv, const char *const *envp)
+{
+	for (char **s = environ; *s != NULL; s++)
+		explicit_bzero(*s, strlen(*s));
+	for (char **s = init.argv; s < init.o->command; s++) {
+		const char *end = *s + strlen(*s);
+		size_t i = 0;
+
+		/* "NAME=VALUE", or the end of "--env=NAME=VALUE". */
+		while (i < init.o->n_env &&
+		    (init.o->env[i] < *s || init.o->env[i] >= end))
+			i++;
+		if (i == init.o->n_env)
+			explicit_bzero(*s, (size_t)(end - *s));
+	}
+	(void)prctl(PR_SET_NAME, argv[0], 0, 0, 0); /* for those who look */
+	/* It changes neither; execve wants them so. */
+	return init.main((char **)(uintptr_t)argv, (char **)(uintptr_t)envp);
 }
 
 /* Until everything inside is over. */
 static int
 watch(struct sandbox *sb, int signals, struct err *e)
 {
-	struct pollfd wait[2] = {
+	struct pollfd wait[3] = {
 		{ .fd = sb->pidfd, .events = POLLIN },
 		{ .fd = signals, .events = POLLIN },
+		{ .fd = sb->control, .events = POLLIN },
 	};
 	int64_t until_ns =
 	    sb->started_ns + (int64_t)sb->limits.wall_ms * 1000 * 1000;
@@ -387,8 +457,12 @@ watch(struct sandbox *sb, int signals, struct err *e)
 			left = left / (1000 * 1000) + 1;
 			timeout = left > INT_MAX ? INT_MAX : (int)left;
 		}
-		if (poll(wait, 2, timeout) < 0 && errno != EINTR)
+		if (poll(wait, 3, timeout) < 0 && errno != EINTR)
 			return err_sys(e, "poll");
+		if (wait[2].revents != 0) {
+			sandbox_settle(sb);
+			wait[2] = (struct pollfd){ .fd = -1 };
+		}
 		if ((wait[1].revents & POLLIN) == 0 ||
 		    read(signals, &info, sizeof(info)) != sizeof(info))
 			continue;

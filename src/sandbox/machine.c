@@ -65,6 +65,7 @@ machine_probe(struct machine *m, const char *folder, struct err *e)
 	(void)snprintf(m->kernel, sizeof(m->kernel), "%s", names.release);
 
 	m->root = geteuid() == 0 && works(CLONE_NEWNS, NULL);
+	m->powerless = geteuid() == 0 && !m->root;
 	user = m->root ? 0 : CLONE_NEWUSER;
 	for (size_t i = 0; i < COUNT(spaces); i++)
 		m->ns[i] = works(spaces[i].flag | user, NULL);
@@ -87,6 +88,8 @@ machine_probe(struct machine *m, const char *folder, struct err *e)
 			memcpy(
 			    m->cgroup_dir, place.dir[c], sizeof(m->cgroup_dir));
 	}
+	cgroup_place_fini(&place);
+	machine_container_probe(m);
 	fd = open("/proc/sys/dev/tty/legacy_tiocsti", O_RDONLY | O_CLOEXEC);
 	/* A kernel without the switch always takes it. */
 	m->tiocsti =

@@ -26,8 +26,18 @@ enum machine_ns {
 	MACHINE_NS_COUNT,
 };
 
+/* What this process was put into by somebody else. */
+enum machine_container {
+	MACHINE_CONTAINER_NONE,
+	MACHINE_CONTAINER_DOCKER,
+	MACHINE_CONTAINER_PODMAN,
+	MACHINE_CONTAINER_KUBERNETES,
+	MACHINE_CONTAINER_OTHER, /* lxc, systemd-nspawn ... */
+};
+
 struct machine {
 	bool root; /* may make namespaces without a user namespace */
+	bool powerless; /* user 0, and yet none of that */
 	bool ns[MACHINE_NS_COUNT];
 	int landlock_abi; /* 0: none; 6 and up: signals and sockets too */
 	bool seccomp;
@@ -39,12 +49,21 @@ struct machine {
 	bool idmapped_mounts; /* on the file system of the state folder */
 	bool nftables; /* a netlink family that answers, in an own netns */
 	bool tiocsti; /* dev.tty.legacy_tiocsti: terminals take typed input */
+	enum machine_container container;
+	bool sys_admin; /* CAP_SYS_ADMIN, in whatever user namespace this is */
+	bool filtered; /* a seccomp filter of somebody else's is on us */
+	bool proc_masked; /* files of /proc are covered: no new one is allowed */
+	char profile[64]; /* AppArmor's, or "" */
 	char kernel[65]; /* utsname's release */
 	char cgroup_dir[CGROUP_PATH_MAX]; /* where groups are made, or "" */
 };
 
 /* folder: where idmapped mounts are tried; NULL: the current one. */
 int machine_probe(struct machine *m, const char *folder, struct err *e);
+
+/* The part of machine_probe that is about containers; in container.c. */
+void machine_container_probe(struct machine *m);
+const char *machine_container_name(enum machine_container c);
 
 const char *machine_ns_name(enum machine_ns ns);
 

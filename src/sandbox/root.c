@@ -41,7 +41,8 @@ static int make_dev(const struct build *b, struct err *e);
 static int make_proc(struct build *b, struct err *e);
 static int make_scratch(struct build *b, struct err *e);
 static int make_workspace(struct build *b, struct err *e);
-static int make_overlay(struct build *b, int lower, struct err *e);
+static int put_overlay(
+    struct build *b, const char *at, int *mount, struct err *e);
 static int open_here(int fd, struct err *e);
 static int put_file(const char *path, const char *text, struct err *e);
 static int put_dir(const char *path, mode_t mode, struct err *e);
@@ -51,16 +52,13 @@ static int put_copy(
     const char *from, const char *path, unsigned flags, struct err *e);
 
 int
-root_build(struct build *b, struct err *e)
+root_begin(struct build *b, struct err *e)
 {
-	own_fd int root = -1, self = -1, binary = -1;
+	own_fd int self = -1, binary = -1;
 
-	if (mount_private(e) < 0 || make_root(b, e) < 0)
-		return -1;
-	root = b->root;
-	if (make_system(e) < 0 || make_etc(b, e) < 0 || make_dev(b, e) < 0 ||
-	    make_proc(b, e) < 0 || make_scratch(b, e) < 0 ||
-	    make_workspace(b, e) < 0)
+	if (mount_private(e) < 0 || make_root(b, e) < 0 || make_system(e) < 0 ||
+	    make_etc(b, e) < 0 || make_dev(b, e) < 0 || make_proc(b, e) < 0 ||
+	    make_scratch(b, e) < 0)
 		return -1;
 	if (put_dir("run/paddock", 0755, e) < 0 ||
 	    put_file(binary_path, "", e) < 0)
@@ -71,6 +69,17 @@ root_build(struct build *b, struct err *e)
 	binary = mount_copy(self, "", false, DATA_FLAGS | MOUNT_RDONLY, -1, e);
 	if (binary < 0 || put_mount(binary, binary_path, e) < 0)
 		return err_add(e, "the program itself");
+	return 0;
+}
+
+int
+root_finish(struct build *b, struct err *e)
+{
+	own_fd int root = b->root;
+
+	b->root = -1;
+	if (make_workspace(b, e) < 0)
+		return -1;
 	if (mount_restrict(root, ROOT_FLAGS | MOUNT_RDONLY, e) < 0 ||
 	    mount_pivot(e) < 0)
 		return -1;
@@ -252,7 +261,9 @@ make_proc(struct build *b, struct err *e)
 	if (proc < 0 && e->sys == EPERM) {
 		proc = mount_new("proc", pids_only, 1, flags, e);
 		if (proc < 0)
-			return -1;
+			return err_add(e,
+			    "the caller's own /proc is partly covered, as in "
+			    "a container: see paddock doctor");
 		return put_mount(proc, "proc", e);
 	}
 	if (proc < 0 || put_mount(proc, "proc", e) < 0)
@@ -311,61 +322,90 @@ static int
 make_workspace(struct build *b, struct err *e)
 {
 	const struct sandbox_spec *spec = b->spec;
-	const unsigned flags =
-	    DATA_FLAGS | (spec->write_back ? 0 : MOUNT_RDONLY);
 	own_fd int folder = -1, work = -1, tmp = -1;
 
-	if (spec->workspace_fd < 0) {
+	if (spec->park)
+		b->scratch = open("tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (spec->park && b->scratch < 0)
+		return err_sys(e, "open tmp");
+	if (spec->workspace_fd >= 0) {
+		folder = open_here(spec->workspace_fd, e);
+		if (folder < 0)
+			return err_add(e, "work folder");
+		work = root_copy_work(b, folder, e);
+		if (work >= 0 && !spec->write_back &&
+		    put_overlay(b, "tmp/", &work, e) < 0)
+			return err_add(e, "overlay over %s", b->workspace_path);
+	} else if (!spec->folder) {
 		if (put_dir("tmp/work", 0755, e) < 0)
 			return -1;
 		if (b->host->root && chown("tmp/work", b->uid, b->gid) < 0)
 			return err_sys(e, "chown the work folder");
 		work = mount_copy(AT_FDCWD, "tmp/work", false, 0, -1, e);
-	} else {
-		folder = open_here(spec->workspace_fd, e);
-		if (folder < 0)
-			return err_add(e, "work folder");
-		work =
-		    mount_copy(folder, "", !b->host->root, flags, b->idmap, e);
-		if (work < 0 && b->idmap >= 0) {
-			/* Not every file system can. Then its files are as
-			 * free for the agent as they are for strangers. */
-			fd_fini(&b->idmap);
-			work = mount_copy(
-			    folder, "", !b->host->root, flags, -1, e);
-		} else if (b->idmap >= 0) {
-			b->posture |= WALL_IDMAP;
-		}
-		if (work >= 0 && !spec->write_back) {
-			int overlay = make_overlay(b, work, e);
-
-			if (overlay < 0)
-				return err_add(
-				    e, "overlay over %s", b->workspace_path);
-			(void)fd_take(&work); /* attached, below the overlay */
-			work = overlay;
-		}
 	}
-	if (work < 0)
+	if (work < 0 && !spec->folder)
 		return err_add(e, "work folder %s", b->workspace_path);
 
 	tmp = mount_copy(AT_FDCWD, "tmp/tmp", false, 0, -1, e);
-	if (tmp < 0 || put_mount(tmp, "tmp", e) < 0 ||
-	    put_path(b->workspace_path + 1, e) < 0 ||
+	if (tmp < 0 || put_mount(tmp, "tmp", e) < 0)
+		return -1;
+	if (work < 0)
+		return 0; /* root_add_work */
+	if (put_path(b->workspace_path + 1, e) < 0 ||
 	    put_mount(work, b->workspace_path + 1, e) < 0)
 		return -1;
 	return 0;
 }
 
-static int
-make_overlay(struct build *b, int lower, struct err *e)
+int
+root_copy_work(struct build *b, int folder, struct err *e)
 {
+	const unsigned flags =
+	    DATA_FLAGS | (b->spec->write_back ? 0 : MOUNT_RDONLY);
+	const bool all = !b->host->root;
+	int work = mount_copy(folder, "", all, flags, b->idmap, e);
+
+	if (work >= 0 && b->idmap >= 0)
+		b->posture |= WALL_IDMAP;
+	if (work < 0 && b->idmap >= 0) {
+		/* Not every file system can. Then its files are as free for
+		 * the agent as they are for strangers. */
+		fd_fini(&b->idmap);
+		work = mount_copy(folder, "", all, flags, -1, e);
+	}
+	return work;
+}
+
+int
+root_add_work(struct build *b, int work_taken, struct err *e)
+{
+	own_fd int work = work_taken;
+	const char *path = b->workspace_path;
+
+	if (!b->spec->write_back) {
+		if (fchdir(b->scratch) < 0)
+			return err_sys(e, "fchdir to the scratch");
+		if (put_overlay(b, "", &work, e) < 0)
+			return err_add(e, "overlay over %s", path);
+	}
+	if (mount_rdonly("/", false, e) < 0 || put_path(path, e) < 0 ||
+	    mount_rdonly("/", true, e) < 0)
+		return -1;
+	return put_mount(work, path, e);
+}
+
+/* Attaches the mount to a hidden place below `at`, where the scratch is, and
+ * puts the overlay over it in its place. */
+static int
+put_overlay(struct build *b, const char *at, int *mount, struct err *e)
+{
+	char lower[16], upper[16], inner[16];
 	/* Attributes of our own making: the user's kind is all that a user
 	 * namespace may write, and cannot say where a directory moved. */
 	const struct mount_option options[] = {
-		{ "lowerdir", "tmp/lower" },
-		{ "upperdir", "tmp/upper" },
-		{ "workdir", "tmp/inner" },
+		{ "lowerdir", lower },
+		{ "upperdir", upper },
+		{ "workdir", inner },
 		b->host->root ? (struct mount_option){ "redirect_dir", "on" }
 			      : (struct mount_option){ "userxattr", NULL },
 	};
@@ -373,22 +413,27 @@ make_overlay(struct build *b, int lower, struct err *e)
 	gid_t gid = b->workspace.st_gid;
 	int fd;
 
-	if (put_dir("tmp/lower", 0755, e) < 0 ||
-	    put_dir("tmp/inner", 0755, e) < 0 ||
-	    put_dir("tmp/upper", b->workspace.st_mode & 0777, e) < 0 ||
-	    put_mount(lower, "tmp/lower", e) < 0)
+	(void)snprintf(lower, sizeof(lower), "%slower", at);
+	(void)snprintf(upper, sizeof(upper), "%supper", at);
+	(void)snprintf(inner, sizeof(inner), "%sinner", at);
+	if (put_dir(lower, 0755, e) < 0 || put_dir(inner, 0755, e) < 0 ||
+	    put_dir(upper, b->workspace.st_mode & 0777, e) < 0 ||
+	    put_mount(*mount, lower, e) < 0)
 		return -1;
 	/* The folder itself is the upper one: give it the same owner. */
 	if (b->idmap >= 0) {
 		uid = b->uid;
 		gid = b->gid;
 	}
-	if (b->host->root && chown("tmp/upper", uid, gid) < 0)
+	if (b->host->root && chown(upper, uid, gid) < 0)
 		return err_sys(e, "chown the overlay");
 	fd = mount_new("overlay", options, COUNT(options), DATA_FLAGS, e);
-	if (fd >= 0)
-		b->posture |= WALL_OVERLAY;
-	return fd;
+	if (fd < 0)
+		return -1;
+	b->posture |= WALL_OVERLAY;
+	fd_fini(mount); /* attached, below the overlay */
+	*mount = fd;
+	return 0;
 }
 
 /*

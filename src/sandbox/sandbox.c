@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,13 +22,14 @@
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/ns.h"
+#include "sys/tree.h"
 
 enum {
 	NEWTIME = 0x80, /* CLONE_NEWTIME, by clone3 only */
 	/* Host uids of sandboxes: 28 bits, from a range that neither useradd
 	 * nor the sub-id files of a distribution reach. */
 	UID_FIRST = 0x70000000,
-	UID_OWNERS = 1 << 18,
+	UID_OWNERS = 1 << 17,
 	/* What a process needs besides the files that it keeps in memory. */
 	MEMORY_BESIDE_DISK = 4 * 1024 * 1024,
 };
@@ -63,6 +65,7 @@ static const struct {
 };
 _Static_assert(sizeof(walls) / sizeof(walls[0]) == WALL_COUNT, "a name each");
 
+static void measure(const struct sandbox *sb, struct sandbox_usage *out);
 static bool path_is_free(const char *path);
 static int check_spec(const struct sandbox_spec *spec, struct err *e);
 static int check_limits(struct sandbox_limits *l, struct err *e);
@@ -70,23 +73,30 @@ static int holds_all_ids(bool *all, struct err *e);
 static int prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
     struct sandbox *sb, struct build *b, struct ns_helper *helper,
     struct err *e);
+static int make_group(struct sandbox *sb, struct build *b, struct err *e);
+static void make_idmap(struct build *b, struct ns_helper *helper);
 static int spawn(struct sandbox *sb, struct build *b, struct err *e);
-static int hear_built(struct sandbox *sb, struct err *e);
-static int take_listeners(struct sandbox *sb, struct msghdr *m, struct err *e);
-static int check_posture(
-    const struct sandbox *sb, uint32_t required, struct err *e);
+static pid_t spawn_with(
+    uint64_t flags, struct sandbox *sb, struct build *b, struct err *e);
+static int work_beside(struct sandbox *sb, struct build *b,
+    struct ns_helper *helper, struct err *e);
+static int say_go(
+    const struct sandbox *sb, const struct build *b, int net, struct err *e);
+static int hear_built(struct sandbox *sb, bool parked, struct err *e);
+static int take_fds(
+    struct sandbox *sb, struct msghdr *m, bool parked, struct err *e);
 static bool hear_end(struct sandbox *sb, struct sandbox_end *end);
 
 int
 sandbox_host_init(struct sandbox_host *h, int binary_fd, struct err *e)
 {
 	bool all_ids;
-	int n;
 
 	*h = (struct sandbox_host){
 		.uid = geteuid(),
 		.gid = getegid(),
 		.binary_fd = binary_fd,
+		.mount_ns = -1,
 		.landlock_abi = landlock_abi(),
 	};
 	if (h->uid == 0) {
@@ -99,17 +109,31 @@ sandbox_host_init(struct sandbox_host *h, int binary_fd, struct err *e)
 			    UID_FIRST);
 		h->root = true;
 	}
-	n = seccomp_compile(&sandbox_filter, h->filter, SECCOMP_PROGRAM_MAX, e);
+	return cgroup_place_init(&h->cgroups, e);
+}
+
+int
+sandbox_host_many(struct sandbox_host *h, struct err *e)
+{
+	int n =
+	    seccomp_compile(&sandbox_filter, h->filter, SECCOMP_PROGRAM_MAX, e);
+
 	if (n < 0)
 		return -1;
 	h->n_filter = (size_t)n;
-	return cgroup_place_init(&h->cgroups, e);
+	h->mount_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (h->mount_ns < 0)
+		return err_sys(e, "open /proc/self/ns/mnt");
+	return 0;
 }
 
 void
 sandbox_host_fini(struct sandbox_host *h)
 {
-	*h = (struct sandbox_host){ .binary_fd = -1 };
+	cgroup_place_fini(&h->cgroups);
+	if (h->n_filter > 0)
+		fd_fini(&h->mount_ns);
+	*h = (struct sandbox_host){ .binary_fd = -1, .mount_ns = -1 };
 }
 
 struct sandbox_limits
@@ -144,13 +168,23 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.control = -1,
 		.rpc = -1,
 		.root = -1,
+		.disk = -1,
+		.scratch = -1,
+		.rules = -1,
+		.beside = s.init != NULL,
 	};
 	struct ns_helper helper;
 	int r;
 
 	helper.pid = -1;
 	*out = (struct sandbox){
-		.pidfd = -1, .control = -1, .rpc = -1, .open = true
+		.pidfd = -1,
+		.control = -1,
+		.rpc = -1,
+		.disk = -1,
+		.park = { -1, -1, -1, s.owner, s.group },
+		.slot = s.slot,
+		.open = true,
 	};
 	for (int i = 0; i < SANDBOX_LISTENERS_MAX; i++)
 		out->listener[i] = -1;
@@ -170,14 +204,18 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		r = spawn(out, &b, e);
 	fd_fini(&b.control);
 	fd_fini(&b.rpc);
+	if (r == 0 && b.beside)
+		r = work_beside(out, &b, &helper, e);
+	if (s.park)
+		out->park.idmap = fd_take(&b.idmap);
 	fd_fini(&b.idmap);
 	if (r == 0)
-		r = hear_built(out, e);
+		r = hear_built(out, s.park, e);
 	/* No limit, no wall to keep it. */
 	if (out->limits.cpu_milli == 0)
 		s.required &= ~(uint32_t)WALL_CPU;
 	if (r == 0)
-		r = check_posture(out, s.required | WALLS_ALWAYS, e);
+		r = sandbox_check_posture(out, s.required | WALLS_ALWAYS, e);
 	ns_reap(&helper);
 	if (r < 0)
 		sandbox_fini(out);
@@ -238,18 +276,57 @@ sandbox_kill(struct sandbox *sb, enum sandbox_limit why)
 	if (sb->pidfd >= 0)
 		(void)syscall(
 		    SYS_pidfd_send_signal, sb->pidfd, SIGKILL, NULL, 0);
+	/* In v1 a frozen process dies when it is thawed, and not before. */
+	if (sb->frozen)
+		cgroup_thaw_killed(&sb->cgroup);
 }
 
 void
-sandbox_stat(const struct sandbox *sb, struct cgroup_usage *out)
+sandbox_stat(const struct sandbox *sb, struct sandbox_usage *out)
 {
-	cgroup_usage_read(&sb->cgroup, out);
+	measure(sb, out);
+	if (out->group.cpu_ns == 0 && sb->pid > 0)
+		out->group.cpu_ns = tree_cpu_ns(sb->pid);
+	cgroup_pressure_read(&sb->cgroup, &out->pressure);
+}
+
+static void
+measure(const struct sandbox *sb, struct sandbox_usage *out)
+{
+	struct statfs fs;
+
+	*out = (struct sandbox_usage){ .frozen = sb->frozen };
+	cgroup_usage_read(&sb->cgroup, &out->group);
+	if (sb->disk < 0 || fstatfs(sb->disk, &fs) < 0)
+		return;
+	out->disk_bytes =
+	    (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
+	out->inodes = fs.f_files - fs.f_ffree;
+	out->disk_full = fs.f_bfree == 0 || fs.f_ffree == 0;
+}
+
+int
+sandbox_freeze(struct sandbox *sb, bool frozen, struct err *e)
+{
+	if (sb->frozen == frozen)
+		return 0;
+	if (cgroup_freeze(&sb->cgroup, frozen, e) < 0)
+		return -1;
+	sb->frozen = frozen;
+	return 0;
+}
+
+void
+sandbox_settle(struct sandbox *sb)
+{
+	measure(sb, &sb->used);
+	sb->settled = true;
 }
 
 int
 sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 {
-	struct cgroup_usage used;
+	const struct sandbox_usage *used = &sb->used;
 	struct rusage times;
 	bool heard, served;
 	int status;
@@ -276,17 +353,25 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 	end->kind = served ? END_EXIT : END_SIGNAL;
 	end->code = served ? 0 : SIGKILL;
 	heard = hear_end(sb, end);
-	cgroup_usage_read(&sb->cgroup, &used);
+	if (!sb->settled)
+		measure(sb, &sb->used);
+	/* What ended with PID 1 was waited for by nobody. */
+	if (used->group.cpu_ns > end->cpu_ns)
+		end->cpu_ns = used->group.cpu_ns;
+	end->memory_max_bytes = used->group.memory_max_bytes;
+	end->oom_kills = used->group.oom_kills;
+	end->pids_refused = used->group.pids_refused;
+	end->throttled_ns = used->group.throttled_ns;
+	end->disk_bytes = used->disk_bytes;
+	end->inodes = used->inodes;
+	end->disk_full = used->disk_full;
 	if (!heard && !served && sb->killed_for == LIMIT_NONE &&
-	    used.oom_kills == 0)
+	    end->oom_kills == 0)
 		end->kind = END_LOST;
-	end->memory_max_bytes = used.memory_max_bytes;
-	end->oom_kills = used.oom_kills;
-	end->pids_refused = used.pids_refused;
 	end->limit = sb->killed_for;
-	if (end->limit == LIMIT_NONE && used.oom_kills > 0)
+	if (end->limit == LIMIT_NONE && end->oom_kills > 0)
 		end->limit = LIMIT_MEMORY;
-	if (end->limit == LIMIT_NONE && used.pids_refused > 0)
+	if (end->limit == LIMIT_NONE && end->pids_refused > 0)
 		end->limit = LIMIT_PIDS;
 	return 0;
 }
@@ -304,10 +389,20 @@ sandbox_fini(struct sandbox *sb)
 	fd_fini(&sb->pidfd);
 	fd_fini(&sb->control);
 	fd_fini(&sb->rpc);
+	fd_fini(&sb->disk);
+	fd_fini(&sb->park.mount_ns);
+	fd_fini(&sb->park.scratch);
+	fd_fini(&sb->park.idmap);
 	for (unsigned i = 0; i < SANDBOX_LISTENERS_MAX; i++)
 		fd_fini(&sb->listener[i]);
 	cgroup_remove(&sb->cgroup);
-	*sb = (struct sandbox){ .pidfd = -1, .control = -1, .rpc = -1 };
+	*sb = (struct sandbox){
+		.pidfd = -1,
+		.control = -1,
+		.rpc = -1,
+		.disk = -1,
+		.park = { -1, -1, -1, 0, 0 },
+	};
 }
 
 unsigned
@@ -386,13 +481,17 @@ path_is_free(const char *path)
 static int
 check_spec(const struct sandbox_spec *s, struct err *e)
 {
-	if (s->argv == NULL ? !s->rpc
-			    : s->argv[0] == NULL || s->argv[0][0] == '\0')
+	bool none =
+	    s->argv == NULL || s->argv[0] == NULL || s->argv[0][0] == '\0';
+
+	if (s->park ? false : none && (!s->rpc || s->argv != NULL))
 		return err_set(e, "no command");
 	if (!path_is_free(s->workspace_path))
 		return err_set(e,
 		    "work folder inside: %s is taken, or no absolute path",
 		    s->workspace_path);
+	if (s->park && (s->init != NULL || s->workspace_fd >= 0))
+		return err_set(e, "a parked sandbox has no run yet");
 	for (int i = 0; i < 3; i++) {
 		int fd = s->stdio[i];
 
@@ -474,11 +573,6 @@ prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
     struct sandbox *sb, struct build *b, struct ns_helper *helper,
     struct err *e)
 {
-	const struct cgroup_limits limits = {
-		.memory_bytes = sb->limits.memory_bytes,
-		.pids_max = sb->limits.pids_max,
-		.cpu_milli = sb->limits.cpu_milli,
-	};
 	int pair[2];
 
 	b->limits = &sb->limits;
@@ -497,6 +591,7 @@ prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
 		return err_sys(e, "socketpair");
 	sb->control = pair[0];
 	b->control = pair[1];
+	b->peer = pair[0];
 	if (s->rpc) {
 		if (socketpair(
 			AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -504,54 +599,82 @@ prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
 		sb->rpc = pair[0];
 		b->rpc = pair[1];
 	}
-	if (cgroup_make(&h->cgroups, s->slot, &limits, &sb->cgroup, e) < 0)
+	/* Of the second version a process is born into its group. */
+	if ((!b->beside || h->cgroups.kind == CGROUP_V2) &&
+	    make_group(sb, b, e) < 0)
+		return -1;
+	if (s->workspace_fd >= 0 && fstat(s->workspace_fd, &b->workspace) < 0)
+		return err_sys(e, "work folder");
+	if (s->workspace_fd >= 0 && !S_ISDIR(b->workspace.st_mode))
+		return err_set(e, "work folder is not a directory");
+	if (s->park) {
+		b->workspace.st_uid = s->owner;
+		b->workspace.st_gid = s->group;
+	}
+	if (!b->beside)
+		make_idmap(b, helper);
+	return 0;
+}
+
+static int
+make_group(struct sandbox *sb, struct build *b, struct err *e)
+{
+	const struct cgroup_limits limits = {
+		.memory_bytes = sb->limits.memory_bytes,
+		.pids_max = sb->limits.pids_max,
+		.cpu_milli = sb->limits.cpu_milli,
+		.cpu_weight = sb->limits.cpu_weight,
+		.freezable = b->spec->freezable,
+	};
+
+	if (cgroup_make(
+		&b->host->cgroups, b->spec->slot, &limits, &sb->cgroup, e) < 0)
 		return -1;
 	b->posture |= sb->cgroup.has[CGROUP_MEMORY] ? WALL_MEMORY : 0;
 	b->posture |= sb->cgroup.has[CGROUP_PIDS] ? WALL_PIDS : 0;
 	b->posture |= sb->cgroup.has[CGROUP_CPU] ? WALL_CPU : 0;
+	return 0;
+}
 
-	if (s->workspace_fd < 0)
-		return 0;
-	if (fstat(s->workspace_fd, &b->workspace) < 0)
-		return err_sys(e, "work folder");
-	if (!S_ISDIR(b->workspace.st_mode))
-		return err_set(e, "work folder is not a directory");
-	if (h->root) {
-		/* A kernel without user namespaces has no shifted mounts
-		 * either: that shows in the posture. */
-		struct err ignored;
+/* A kernel without user namespaces has no shifted mounts either: that shows
+ * in the posture. */
+static void
+make_idmap(struct build *b, struct ns_helper *helper)
+{
+	struct err ignored;
 
+	if (b->host->root && (b->spec->workspace_fd >= 0 || b->spec->folder))
 		b->idmap = ns_idmap(b->workspace.st_uid, b->uid,
 		    b->workspace.st_gid, b->gid, helper, &ignored);
-	}
-	return 0;
 }
 
 static int
 spawn(struct sandbox *sb, struct build *b, struct err *e)
 {
-	const uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
-	    CLONE_NEWIPC | CLONE_NEWUTS;
-	const uint64_t user = b->host->root ? 0 : CLONE_NEWUSER;
-	int into =
-	    b->cgroup->place != NULL && b->cgroup->place->kind == CGROUP_V2
-	    ? b->cgroup->fd[0]
-	    : -1;
+	uint64_t flags =
+	    CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 
-	b->posture |= WALL_PID_NS | WALL_NET_NS | WALL_IPC_NS | WALL_UTS_NS |
-	    WALL_TIME_NS;
+	if (!b->host->root)
+		flags |= CLONE_NEWUSER | CLONE_NEWNET;
+	else if (!b->beside)
+		flags |= CLONE_NEWNET;
+
+	b->posture |= WALL_PID_NS | WALL_IPC_NS | WALL_UTS_NS | WALL_TIME_NS;
+	b->posture |= (flags & CLONE_NEWNET) != 0 ? WALL_NET_NS : 0;
 	sb->started_ns = clock_mono_ns();
-	sb->pid =
-	    ns_spawn(flags | user | NEWTIME, into, build_run, b, &sb->pidfd, e);
+	sb->pid = spawn_with(flags | NEWTIME, sb, b, e);
 	if (sb->pid < 0 && e->sys == EINVAL) {
 		/* A kernel without time namespaces knows no such flag. */
 		b->posture &= ~(uint32_t)WALL_TIME_NS;
-		sb->pid =
-		    ns_spawn(flags | user, into, build_run, b, &sb->pidfd, e);
+		sb->pid = spawn_with(flags, sb, b, e);
 	}
 	if (sb->pid >= 0)
 		return 0;
 	sb->pid = 0;
+	if (e->sys == ENOSPC)
+		return err_add(e,
+		    "no more namespaces are allowed here (sysctl "
+		    "user.max_user_namespaces and its like)");
 	if (e->sys == EPERM && !b->host->root)
 		return err_add(e,
 		    "this machine gives ordinary users no user namespaces "
@@ -564,15 +687,90 @@ spawn(struct sandbox *sb, struct build *b, struct err *e)
 	return -1;
 }
 
+static pid_t
+spawn_with(uint64_t flags, struct sandbox *sb, struct build *b, struct err *e)
+{
+	int into = b->cgroup->place != NULL ? cgroup_birth_fd(b->cgroup) : -1;
+	pid_t pid;
+
+	if (!b->beside)
+		return ns_spawn(flags, into, build_run, b, &sb->pidfd, e);
+	pid = ns_fork(flags, into, &sb->pidfd, e);
+	if (pid == 0)
+		_exit(build_run(b));
+	return pid;
+}
+
+/*
+ * What takes long and needs the machine's other processor: the network
+ * namespace, half the price of all of them, the group, and the user namespace
+ * of the work folder.
+ */
+static int
+work_beside(struct sandbox *sb, struct build *b, struct ns_helper *helper,
+    struct err *e)
+{
+	own_fd int net = -1;
+
+	b->posture = 0;
+	if (b->host->root) {
+		net = ns_own_net(e);
+		if (net < 0)
+			return -1;
+		b->posture |= WALL_NET_NS;
+	}
+	make_idmap(b, helper);
+	if (sb->cgroup.place == NULL && make_group(sb, b, e) < 0)
+		return -1;
+	return say_go(sb, b, net, e);
+}
+
+static int
+say_go(const struct sandbox *sb, const struct build *b, int net, struct err *e)
+{
+	const bool v1 = b->host->cgroups.kind == CGROUP_V1;
+	struct control_go go = { .walls = b->posture };
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int) * GIFTS)];
+	} control = {};
+	struct iovec part = { .iov_base = &go, .iov_len = sizeof(go) };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
+	int gift[GIFTS] = { net, b->idmap };
+	int fd[GIFTS];
+	size_t n = 0;
+
+	for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+		gift[GIFT_GROUP + i] = v1 ? sb->cgroup.fd[i] : -1;
+	for (unsigned i = 0; i < GIFTS; i++) {
+		if (gift[i] < 0)
+			continue;
+		go.has |= 1U << i;
+		fd[n++] = gift[i];
+	}
+	if (n > 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = (socklen_t)CMSG_SPACE(n * sizeof(int));
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = (socklen_t)CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(&control.head), fd, n * sizeof(int));
+	}
+	/* Where the builder has failed, its own report says why. */
+	if (sendmsg(sb->control, &m, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+		return err_sys(e, "tell the builder to go on");
+	return 0;
+}
+
 /* The first report: built, or why not. The other end is closed here, so the
  * end of the child ends the wait. */
 static int
-hear_built(struct sandbox *sb, struct err *e)
+hear_built(struct sandbox *sb, bool parked, struct err *e)
 {
 	struct control_report report;
 	union {
 		struct cmsghdr head;
-		char bytes[CMSG_SPACE(sizeof(int) * SANDBOX_LISTENERS_MAX)];
+		char bytes[CMSG_SPACE(sizeof(int) * BUILT_FDS_MAX)];
 	} control;
 	struct iovec part = { .iov_base = &report, .iov_len = sizeof(report) };
 	struct msghdr m = {
@@ -588,7 +786,7 @@ hear_built(struct sandbox *sb, struct err *e)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_sys(e, "hear from the sandbox");
-	if (take_listeners(sb, &m, e) < 0)
+	if (take_fds(sb, &m, parked, e) < 0)
 		return -1;
 	if (n != (ssize_t)sizeof(report))
 		return err_set(e,
@@ -607,22 +805,32 @@ hear_built(struct sandbox *sb, struct err *e)
 }
 
 static int
-take_listeners(struct sandbox *sb, struct msghdr *m, struct err *e)
+take_fds(struct sandbox *sb, struct msghdr *m, bool parked, struct err *e)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	int fds[BUILT_FDS_MAX];
+	unsigned n;
 
 	if (c == NULL)
 		return 0;
 	if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
 	    c->cmsg_len <= CMSG_LEN(0))
 		return err_set(e, "the sandbox sent no descriptors");
-	sb->n_listen = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-	memcpy(sb->listener, CMSG_DATA(c), sb->n_listen * sizeof(int));
+	n = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	memcpy(fds, CMSG_DATA(c), n * sizeof(int));
+	if (parked) {
+		sb->park.mount_ns = fds[--n];
+		sb->park.scratch = fds[--n];
+	}
+	sb->disk = fds[--n];
+	sb->n_listen = n;
+	memcpy(sb->listener, fds, n * sizeof(int));
 	return 0;
 }
 
-static int
-check_posture(const struct sandbox *sb, uint32_t required, struct err *e)
+int
+sandbox_check_posture(
+    const struct sandbox *sb, uint32_t required, struct err *e)
 {
 	for (unsigned i = 0; i < sizeof(walls) / sizeof(walls[0]); i++) {
 		uint32_t wall = walls[i].wall;

@@ -35,7 +35,7 @@
 
 enum {
 	SANDBOX_LISTENERS_MAX = 4, /* MCP door; DNS, HTTP, CONNECT to come */
-	SANDBOX_SLOTS = 1024, /* sandboxes of one process at once: RUNS_MAX */
+	SANDBOX_SLOTS = 2048, /* of one process at once: RUNS_MAX, and parked */
 	SANDBOX_HOST_NAME_MAX = 64, /* utsname, with the NUL */
 };
 
@@ -94,6 +94,8 @@ struct sandbox_limits { /* 0 takes the default of sandbox_limits_default */
 	uint64_t disk_bytes; /* /tmp, /dev/shm and overlay together */
 	uint64_t inodes;
 	uint64_t nofile; /* open files of one process */
+	uint64_t cpu_weight; /* when all want the CPU: 1 to 10000; 0: 100 */
+	uint64_t io_bytes_per_s; /* the work folder's disk; 0: no limit */
 };
 
 /* Everything is borrowed for the length of sandbox_start. */
@@ -122,8 +124,29 @@ struct sandbox_spec {
 	uint32_t required; /* walls; WALLS_ALWAYS is implied, and WALL_CPU
 			    * counts only with a limit of CPU */
 
+	/*
+	 * What PID 1 runs, for a caller that is the small static program
+	 * itself, alone and without a secret in its memory: the builder is a
+	 * copy of it, works beside it, and as root goes on as PID 1 without
+	 * executing anything. The caller is left in the network namespace of
+	 * the sandbox. NULL for all other callers: their memory is never seen
+	 * by a process inside.
+	 */
+	int (*init)(const char **argv, const char *const *envp);
+
+	/*
+	 * Build all but what is different for each run, and wait: sandbox_wake
+	 * goes on. argv, envp, stdio and workspace_fd are of no account then.
+	 * As root only.
+	 */
+	bool park;
+	bool folder; /* parked: a work folder will come, of this owner */
+	uid_t owner;
+	gid_t group;
+
 	bool rpc; /* PID 1 serves sandbox/rpc.h; brings the loopback up */
 	bool keep; /* with rpc: the command's end does not end the sandbox */
+	bool freezable; /* sandbox_freeze will be asked for */
 };
 
 /* What is found out once per process. */
@@ -132,10 +155,21 @@ struct sandbox_host {
 	uid_t uid; /* the caller's */
 	gid_t gid;
 	int landlock_abi; /* 0: not there */
+	int mount_ns; /* our own, or -1: see sandbox_host_many */
 	int binary_fd; /* the small static program, O_PATH; borrowed */
 	struct cgroup_place cgroups;
-	size_t n_filter;
+	size_t n_filter; /* 0: not compiled */
 	struct sock_filter filter[SECCOMP_PROGRAM_MAX];
+};
+
+/* What it uses now; 0 where the machine does not tell. */
+struct sandbox_usage {
+	struct cgroup_usage group;
+	struct cgroup_pressure pressure;
+	uint64_t disk_bytes; /* in files that are there now */
+	uint64_t inodes;
+	bool disk_full;
+	bool frozen;
 };
 
 struct sandbox {
@@ -144,6 +178,7 @@ struct sandbox {
 	int control; /* SOCK_SEQPACKET to PID 1 (src/init/init.h) */
 	int rpc; /* likewise, for a gateway: take with fd_take; or -1 */
 	int listener[SANDBOX_LISTENERS_MAX]; /* yours: take with fd_take */
+	int disk; /* O_PATH, its /tmp: what all its files lie on */
 	unsigned n_listen;
 	uint32_t posture; /* walls that stand */
 	uid_t uid; /* host uid of the processes inside */
@@ -151,6 +186,17 @@ struct sandbox {
 	struct sandbox_limits limits; /* with defaults filled in */
 	int64_t started_ns; /* monotonic */
 	enum sandbox_limit killed_for;
+	struct {
+		int mount_ns; /* its own; -1 when it is not parked */
+		int scratch; /* O_PATH, hidden inside: for the overlay */
+		int idmap; /* user namespace for the folder's owner, or -1 */
+		uid_t owner;
+		gid_t group;
+	} park;
+	uint32_t slot;
+	struct sandbox_usage used; /* when settled */
+	bool settled;
+	bool frozen;
 	bool open; /* there is something for sandbox_fini to do */
 };
 
@@ -170,6 +216,10 @@ struct sandbox_end {
 	uint64_t memory_max_bytes; /* 0: not known without a cgroup */
 	uint64_t oom_kills;
 	uint64_t pids_refused; /* forks that the pids limit refused */
+	uint64_t throttled_ns; /* held back by the CPU limit */
+	uint64_t disk_bytes; /* in files that are there at the end */
+	uint64_t inodes;
+	bool disk_full; /* no room or no inode is left at the end */
 };
 
 /*
@@ -180,6 +230,13 @@ struct sandbox_end {
  * Landlock level. Never fails for want of a feature: that shows in postures.
  */
 int sandbox_host_init(struct sandbox_host *h, int binary_fd, struct err *e);
+
+/*
+ * For a process that starts many: compiles the system call filter, which each
+ * builder does for itself otherwise, and prepares for sandbox_wake.
+ */
+int sandbox_host_many(struct sandbox_host *h, struct err *e);
+
 void sandbox_host_fini(struct sandbox_host *h);
 
 /*
@@ -199,6 +256,17 @@ struct sandbox_limits sandbox_limits_default(void);
 int sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
     struct sandbox *out, struct err *e);
 
+/*
+ * Gives a parked sandbox its run: argv, envp, stdio, workspace_fd with its
+ * paths, and required; all else is as it was parked. From now on it is like
+ * any other. 0; or -1 with e, and then it is of no use: sandbox_fini.
+ *
+ * Nothing of a run is in it before, and no run ever gets one that had one.
+ * Leaves the caller's working directory at "/".
+ */
+int sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
+    const struct sandbox_spec *spec, struct err *e);
+
 /* Sends a signal to the command's process group, through PID 1. */
 int sandbox_signal(const struct sandbox *sb, int signo, struct err *e);
 
@@ -212,8 +280,21 @@ int sandbox_rpc_renew(struct sandbox *sb, struct err *e);
 /* Ends everything inside, at once. The first reason is the one that stays. */
 void sandbox_kill(struct sandbox *sb, enum sandbox_limit why);
 
-/* Forks refused and kills for want of memory so far, without waiting. */
-void sandbox_stat(const struct sandbox *sb, struct cgroup_usage *out);
+/* Without waiting for anything inside; a frozen one, too. */
+void sandbox_stat(const struct sandbox *sb, struct sandbox_usage *out);
+
+/*
+ * Stops everything inside where it is, or lets it go on; again is fine. Waits
+ * until that is so, for CGROUP_FREEZE_MS at most. -1 with e: nothing changed,
+ * or this machine gives no cgroup to freeze. A frozen one can be killed.
+ */
+int sandbox_freeze(struct sandbox *sb, bool frozen, struct err *e);
+
+/*
+ * For a caller that waits for the end, once sb->control is readable: the
+ * command is over. Takes the figures while the kernel takes the rest down.
+ */
+void sandbox_settle(struct sandbox *sb);
 
 /*
  * Waits for the end (at once when sb->pidfd is readable) and collects it.

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/id.h"
+#include "sandbox/pool.h"
 #include "sys/fd.h"
 
 /* Words in a command and its environment: far more than shells make. */
@@ -28,6 +29,8 @@ struct cells {
 	const struct sandbox_host *host;
 	void (*on_exit)(const struct msg_sandbox_exited *m);
 	unsigned n;
+	struct pool pool;
+	struct loop_timer tend;
 	struct cell cell[RUNS_MAX];
 };
 
@@ -36,8 +39,10 @@ static int words_take(
 static struct cell *cell_find(struct cells *c, uint64_t run);
 static void on_over(struct loop_watch *w, uint32_t events);
 static void on_wall(struct loop_timer *t);
+static void on_tend(struct loop_timer *t);
 static int cell_freeze(struct cell *cell, bool frozen, struct err *e);
 static void cell_told(const struct cell *cell, struct msg_sandbox_told *out);
+static void cell_fini(struct cell *cell);
 static void cell_end(struct cell *cell, struct msg_sandbox_exited *out);
 static void set_figures(struct msg_sandbox_exited *out,
     const struct sandbox_limits *limits, const struct sandbox_end *end);
@@ -57,6 +62,8 @@ cells_new(struct loop *loop, const struct sandbox_host *host,
 	c->loop = loop;
 	c->host = host;
 	c->on_exit = on_exit;
+	c->tend.on_time = on_tend;
+	pool_init(&c->pool, host);
 	for (size_t i = 0; i < RUNS_MAX; i++)
 		c->cell[i].of = c;
 	return c;
@@ -74,6 +81,8 @@ cells_free(struct cells *c)
 		if (c->cell[i].run != 0)
 			cell_end(&c->cell[i], &m);
 	}
+	loop_timer_clear(c->loop, &c->tend);
+	pool_fini(&c->pool);
 	free(c);
 }
 
@@ -127,7 +136,6 @@ cells_start(struct cells *c, const struct frame *f,
 		.disk_bytes = m->disk_bytes,
 		.inodes = m->inodes,
 	};
-	spec.slot = (uint32_t)(cell - c->cell);
 	spec.listen_port[0] = RUN_DOOR_PORT;
 	spec.listen_port[1] = RUN_PROXY_PORT;
 	spec.n_listen = 2;
@@ -135,15 +143,19 @@ cells_start(struct cells *c, const struct frame *f,
 	    ? WALL_MEMORY | WALL_PIDS | WALL_CPU
 	    : 0;
 
-	if (sandbox_start(c->host, &spec, &cell->sb, e) < 0)
+	if (pool_start(
+		&c->pool, m->tenant, &spec, clock_mono_ns(), &cell->sb, e) < 0)
 		return -1;
+	/* Not now: first this run gets going. */
+	loop_timer_set(
+	    c->loop, &c->tend, clock_mono_ns() + POOL_FILL_MS * 1000000LL);
 	cell->over = (struct loop_watch){
 		.fd = cell->sb.pidfd,
 		.events = EPOLLIN,
 		.on_ready = on_over,
 	};
 	if (loop_add(c->loop, &cell->over, e) < 0) {
-		sandbox_fini(&cell->sb);
+		cell_fini(cell);
 		return -1;
 	}
 	cell->run = m->run;
@@ -321,6 +333,25 @@ cell_told(const struct cell *cell, struct msg_sandbox_told *out)
 	    (use.pressure.of_machine ? TOLD_PRESSURE_OF_MACHINE : 0U);
 }
 
+static void
+on_tend(struct loop_timer *t)
+{
+	struct cells *c = LOOP_OF(t, struct cells, tend);
+	int64_t next = pool_tend(&c->pool, clock_mono_ns());
+
+	if (next > 0)
+		loop_timer_set(c->loop, t, next);
+}
+
+static void
+cell_fini(struct cell *cell)
+{
+	uint32_t slot = cell->sb.slot;
+
+	sandbox_fini(&cell->sb);
+	pool_give_slot(&cell->of->pool, slot);
+}
+
 /* Collects one that is over, or has just been killed, and frees its slot. */
 static void
 cell_end(struct cell *cell, struct msg_sandbox_exited *out)
@@ -353,7 +384,7 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 	};
 	set_figures(out, &cell->sb.limits, &end);
 	loop_timer_clear(c->loop, &cell->wall);
-	sandbox_fini(&cell->sb);
+	cell_fini(cell);
 	cell->run = 0;
 	c->n--;
 }
@@ -378,8 +409,8 @@ cause_of(const struct sandbox_end *end, enum sandbox_limit killed_for)
 
 /* The limit that ended it, and how far it came. */
 static void
-set_figures(struct msg_sandbox_exited *out,
-    const struct sandbox_limits *limits, const struct sandbox_end *end)
+set_figures(struct msg_sandbox_exited *out, const struct sandbox_limits *limits,
+    const struct sandbox_end *end)
 {
 	switch ((enum exit_cause)out->cause) {
 	case CAUSE_WALL:

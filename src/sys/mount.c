@@ -75,6 +75,20 @@ mount_restrict(int fd, unsigned flags, struct err *e)
 }
 
 int
+mount_rdonly(const char *path, bool rdonly, struct err *e)
+{
+	struct mount_attr attr = {
+		.attr_set = rdonly ? MOUNT_RDONLY : 0,
+		.attr_clr = rdonly ? 0 : MOUNT_RDONLY,
+	};
+
+	if (syscall(SYS_mount_setattr, AT_FDCWD, path, 0, &attr, sizeof(attr)) <
+	    0)
+		return err_sys(e, "mount_setattr %s", path);
+	return 0;
+}
+
+int
 mount_attach(int mount, int dirfd, const char *path, struct err *e)
 {
 	if (syscall(SYS_move_mount, mount, "", dirfd, path,

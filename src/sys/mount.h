@@ -42,6 +42,9 @@ int mount_copy(int dirfd, const char *path, bool all, unsigned flags,
 /* Adds flags to the mount that fd is the root of. */
 int mount_restrict(int fd, unsigned flags, struct err *e);
 
+/* Makes what is mounted at path read-only, or lets it be written again. */
+int mount_rdonly(const char *path, bool rdonly, struct err *e);
+
 /* Attaches a detached mount on top of what is at dirfd + path. */
 int mount_attach(int mount, int dirfd, const char *path, struct err *e);
 

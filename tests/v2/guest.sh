@@ -51,7 +51,7 @@ limits_hold() {
 	ok $? "$where: memory, pids and cpu are bounded by a group"
 
 	inside $run paddock exec --json --memory 64 --disk 16 -- \
-		escape-probe memory_bomb 300
+		escape-probe memory_bomb=300
 	[ "$status" -eq 137 ] && [ "$(member limit)" = memory_exceeded ] &&
 		[ "$(member oom_kills)" -gt 0 ]
 	ok $? "$where: too much memory ends the run and says so"
@@ -71,7 +71,7 @@ limits_hold() {
 	ok $? "$where: a fifth of a processor is all it gets"
 
 	inside $run paddock exec --memory 64 --disk 16 -- \
-		escape-probe disk_fill /tmp
+		escape-probe disk_fill=/tmp
 	ok $status "$where: a full disk is an error and no kill"
 
 	inside $run paddock exec -- cat /proc/self/cgroup
@@ -143,8 +143,8 @@ inside paddock exec --json --memory 64 --disk 16 --cpu 1 -- true
 ok $? "without groups: the walls of groups are not claimed"
 grep -q 'no group of processes' /tmp/err
 ok $? "without groups: limits that were asked for and are weaker are named"
-inside paddock exec --memory 64 --disk 16 -- escape-probe memory_bomb 300
-[ "$status" -eq 0 ] && grep -q '^held: mmap' /tmp/out
+inside paddock exec --memory 64 --disk 16 -- escape-probe memory_bomb=300
+[ "$status" -eq 0 ] && grep -q '"outcome":"held"' /tmp/out
 ok $? "without groups: a process has its own limit of memory"
 inside paddock exec --pids 32 -- escape-probe fork_bomb
 ok $status "without groups: the number of processes is bounded"
@@ -175,7 +175,7 @@ place=$top/system.slice/small.service
 echo 48000000 >$place/memory.max
 echo 0 >$place/memory.swap.max
 inside alone_in_group paddock exec --json --memory 256 --disk 16 -- \
-	escape-probe memory_bomb 200
+	escape-probe memory_bomb=200
 [ "$status" -eq 137 ] && [ "$(member limit)" = memory_exceeded ]
 ok $? "alone in a service's group: the service's own limit holds"
 

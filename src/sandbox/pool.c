@@ -1,0 +1,275 @@
+#include "sandbox/pool.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+	KEY_FOLDER = 1 << 0,
+	KEY_WRITE_BACK = 1 << 1,
+	KEY_RPC = 1 << 2,
+	KEY_KEEP = 1 << 3,
+	KEY_FREEZABLE = 1 << 4,
+};
+#define MS ((int64_t)1000 * 1000)
+
+static bool key_of(
+    const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key);
+static struct pool_shape *shape_find(
+    struct pool *p, const struct pool_key *key);
+static struct pool_shape *shape_new(struct pool *p, const struct pool_key *key);
+static void shape_empty(struct pool *p, struct pool_shape *shape);
+static bool take(struct pool *p, struct pool_shape *shape,
+    const struct sandbox_spec *spec, struct sandbox *out);
+static bool park(struct pool *p, struct pool_shape *shape);
+static bool take_slot(struct pool *p, uint32_t *slot);
+
+void
+pool_init(struct pool *p, const struct sandbox_host *host)
+{
+	memset(p, 0, sizeof(*p));
+	p->host = host;
+}
+
+void
+pool_fini(struct pool *p)
+{
+	for (size_t i = 0; i < POOL_SHAPES_MAX; i++)
+		shape_empty(p, &p->shape[i]);
+}
+
+int
+pool_start(struct pool *p, uint64_t tenant, const struct sandbox_spec *spec,
+    int64_t now_ns, struct sandbox *out, struct err *e)
+{
+	struct sandbox_spec s = *spec;
+	struct pool_shape *shape = NULL;
+	struct pool_key key;
+
+	if (p->host->root && key_of(spec, tenant, &key)) {
+		shape = shape_find(p, &key);
+		if (shape == NULL)
+			shape = shape_new(p, &key);
+	}
+	if (shape != NULL) {
+		bool first = shape->asked_ns == 0;
+
+		shape->asked_ns = now_ns;
+		if (take(p, shape, spec, out)) {
+			p->hits++;
+			return 0;
+		}
+		/* More of what was asked for faster than it was made. */
+		if (!first && shape->want < POOL_SHAPE_MAX)
+			shape->want *= 2;
+	}
+	p->misses++;
+	if (!take_slot(p, &s.slot))
+		return err_set(e, "over %d sandboxes", SANDBOX_SLOTS);
+	if (sandbox_start(p->host, &s, out, e) < 0) {
+		pool_give_slot(p, s.slot);
+		return -1;
+	}
+	return 0;
+}
+
+void
+pool_give_slot(struct pool *p, uint32_t slot)
+{
+	p->used[slot] = false;
+}
+
+int64_t
+pool_tend(struct pool *p, int64_t now_ns)
+{
+	const int64_t keep_ns = POOL_KEEP_MS * MS;
+	struct pool_shape *missing = NULL;
+	int64_t next = 0;
+
+	for (size_t i = 0; i < POOL_SHAPES_MAX; i++) {
+		struct pool_shape *s = &p->shape[i];
+
+		if (s->asked_ns == 0)
+			continue;
+		if (now_ns - s->asked_ns >= keep_ns) {
+			shape_empty(p, s);
+			continue;
+		}
+		if (next == 0 || s->asked_ns + keep_ns < next)
+			next = s->asked_ns + keep_ns;
+		/* The one asked for last is the likeliest. */
+		if (s->have < s->want &&
+		    (missing == NULL || s->asked_ns > missing->asked_ns))
+			missing = s;
+	}
+	if (missing == NULL || pool_count(p) == POOL_PARKED_MAX)
+		return next;
+	/* A machine that cannot build one now is not asked all the time. */
+	if (!park(p, missing))
+		return now_ns + keep_ns;
+	return now_ns + POOL_FILL_MS * MS;
+}
+
+unsigned
+pool_count(const struct pool *p)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < POOL_PARKED_MAX; i++)
+		n += p->parked[i].shape != NULL;
+	return n;
+}
+
+/* False where a run is too special to be prepared for. */
+static bool
+key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
+{
+	struct stat folder = {};
+
+	if (s->hostname != NULL || s->init != NULL || s->park ||
+	    s->n_listen > SANDBOX_LISTENERS_MAX)
+		return false;
+	if (s->workspace_fd >= 0 && fstat(s->workspace_fd, &folder) < 0)
+		return false;
+	memset(key, 0, sizeof(*key));
+	key->tenant = tenant;
+	key->limits = s->limits;
+	key->limits.wall_ms = 0;
+	key->owner = folder.st_uid;
+	key->group = folder.st_gid;
+	key->n_listen = s->n_listen;
+	memcpy(key->port, s->listen_port, s->n_listen * sizeof(key->port[0]));
+	key->flags = (s->workspace_fd >= 0 ? KEY_FOLDER : 0) |
+	    (s->write_back ? KEY_WRITE_BACK : 0) | (s->rpc ? KEY_RPC : 0) |
+	    (s->keep ? KEY_KEEP : 0) | (s->freezable ? KEY_FREEZABLE : 0);
+	return true;
+}
+
+static struct pool_shape *
+shape_find(struct pool *p, const struct pool_key *key)
+{
+	for (size_t i = 0; i < POOL_SHAPES_MAX; i++) {
+		struct pool_shape *s = &p->shape[i];
+
+		if (s->asked_ns != 0 && memcmp(&s->key, key, sizeof(*key)) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+/* In the place of the one that was not asked for longest. */
+static struct pool_shape *
+shape_new(struct pool *p, const struct pool_key *key)
+{
+	struct pool_shape *s = &p->shape[0];
+
+	for (size_t i = 1; i < POOL_SHAPES_MAX; i++) {
+		if (p->shape[i].asked_ns < s->asked_ns)
+			s = &p->shape[i];
+	}
+	shape_empty(p, s);
+	s->key = *key;
+	s->want = POOL_SHAPE_FIRST;
+	return s;
+}
+
+/* Killed first and waited for after, so that they end side by side. */
+static void
+shape_empty(struct pool *p, struct pool_shape *shape)
+{
+	if (shape->asked_ns == 0)
+		return;
+	for (size_t i = 0; i < POOL_PARKED_MAX; i++) {
+		if (p->parked[i].shape == shape)
+			sandbox_kill(&p->parked[i].sb, LIMIT_STOPPED);
+	}
+	for (size_t i = 0; i < POOL_PARKED_MAX; i++) {
+		struct pool_parked *parked = &p->parked[i];
+		uint32_t slot = parked->sb.slot;
+
+		if (parked->shape != shape)
+			continue;
+		sandbox_fini(&parked->sb);
+		pool_give_slot(p, slot);
+		parked->shape = NULL;
+	}
+	memset(shape, 0, sizeof(*shape));
+}
+
+/* One that fails is of no use any more: the next, and in the end a cold start
+ * which says what is wrong. */
+static bool
+take(struct pool *p, struct pool_shape *shape, const struct sandbox_spec *spec,
+    struct sandbox *out)
+{
+	for (size_t i = 0; i < POOL_PARKED_MAX; i++) {
+		struct pool_parked *parked = &p->parked[i];
+		uint32_t slot = parked->sb.slot;
+		struct err ignored = {};
+
+		if (parked->shape != shape)
+			continue;
+		parked->shape = NULL;
+		shape->have--;
+		if (sandbox_wake(p->host, &parked->sb, spec, &ignored) == 0) {
+			*out = parked->sb;
+			out->limits.wall_ms = spec->limits.wall_ms;
+			parked->sb = (struct sandbox){};
+			return true;
+		}
+		sandbox_fini(&parked->sb);
+		pool_give_slot(p, slot);
+	}
+	return false;
+}
+
+static bool
+park(struct pool *p, struct pool_shape *shape)
+{
+	const struct pool_key *key = &shape->key;
+	struct sandbox_spec s = {
+		.stdio = { -1, -1, -1 },
+		.workspace_fd = -1,
+		.write_back = (key->flags & KEY_WRITE_BACK) != 0,
+		.limits = key->limits,
+		.n_listen = key->n_listen,
+		.park = true,
+		.folder = (key->flags & KEY_FOLDER) != 0,
+		.owner = key->owner,
+		.group = key->group,
+		.rpc = (key->flags & KEY_RPC) != 0,
+		.keep = (key->flags & KEY_KEEP) != 0,
+		.freezable = (key->flags & KEY_FREEZABLE) != 0,
+	};
+	size_t i = 0;
+	struct err ignored;
+
+	while (i < POOL_PARKED_MAX && p->parked[i].shape != NULL)
+		i++;
+	if (i == POOL_PARKED_MAX || !take_slot(p, &s.slot))
+		return false;
+	memcpy(s.listen_port, key->port, sizeof(key->port));
+	if (sandbox_start(p->host, &s, &p->parked[i].sb, &ignored) < 0) {
+		pool_give_slot(p, s.slot);
+		return false;
+	}
+	p->parked[i].shape = shape;
+	shape->have++;
+	return true;
+}
+
+/* Round and round: a uid is not used again at once. */
+static bool
+take_slot(struct pool *p, uint32_t *slot)
+{
+	for (uint32_t i = 0; i < SANDBOX_SLOTS; i++) {
+		uint32_t at = (p->next_slot + i) % SANDBOX_SLOTS;
+
+		if (p->used[at])
+			continue;
+		p->used[at] = true;
+		p->next_slot = at + 1;
+		*slot = at;
+		return true;
+	}
+	return false;
+}
