@@ -184,6 +184,7 @@ join_caller(struct build *b, struct err *e)
 
 	b->posture |= go.walls;
 	b->idmap = gift[GIFT_IDMAP];
+	b->image_idmap = gift[GIFT_IMAGE_IDMAP];
 	if (gift[GIFT_NET] >= 0 && setns(gift[GIFT_NET], CLONE_NEWNET) < 0)
 		return err_sys(e, "enter the network namespace");
 	if (group.place == NULL) {
@@ -351,7 +352,9 @@ make_rules(struct build *b, struct err *e)
 		const char *path;
 		unsigned access;
 	} rows[] = {
-		{ "/", LANDLOCK_READ | LANDLOCK_EXECUTE },
+		{ "/",
+		    LANDLOCK_READ | LANDLOCK_EXECUTE |
+			(b->spec->image ? LANDLOCK_WRITE : 0U) },
 		{ "/dev", LANDLOCK_WRITE | LANDLOCK_DEVICE },
 		{ "/tmp", LANDLOCK_WRITE },
 		{ b->workspace_path, LANDLOCK_WRITE },
