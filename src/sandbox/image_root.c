@@ -74,7 +74,7 @@ image_root(struct build *b, int old, int work_taken, struct err *e)
 	if (mount_restrict(old, MOUNT_RDONLY, e) < 0)
 		return -1;
 	root = fd_take(&layer);
-	if (mount_attach(root, AT_FDCWD, "/", e) < 0)
+	if (mount_attach(root, AT_FDCWD, PLACE "root", e) < 0)
 		return -1;
 	if (fchdir(root) < 0)
 		return err_sys(e, "fchdir to the new root");
@@ -85,6 +85,14 @@ image_root(struct build *b, int old, int work_taken, struct err *e)
 		return -1;
 	if (mount_attach(work, AT_FDCWD, b->workspace_path + 1, e) < 0)
 		return -1;
+	/* The host's root, then what lies around this one: in one step the
+	 * host's would stay, with the other on top of it. */
+	if (fchdir(old) < 0)
+		return err_sys(e, "fchdir to the outer root");
+	if (mount_pivot(e) < 0)
+		return -1;
+	if (fchdir(root) < 0)
+		return err_sys(e, "fchdir to the new root");
 	return mount_pivot(e);
 }
 
@@ -97,7 +105,7 @@ make_layers(const struct build *b, int image, struct err *e)
 	if (fstat(image, &st) < 0)
 		return err_sys(e, "fstat");
 	if (mkdir(PLACE, 0700) < 0 || mkdir(PLACE "lower", 0700) < 0 ||
-	    mkdir(PLACE "inner", 0700) < 0)
+	    mkdir(PLACE "inner", 0700) < 0 || mkdir(PLACE "root", 0700) < 0)
 		return err_sys(e, "mkdir");
 	if (make_dir(b, UPPER, e) < 0)
 		return -1;
