@@ -480,7 +480,7 @@ static void
 run_open(struct client *cl, const struct json *body)
 {
 	bool attach = json_bool(json_get(body, STR("attach")), false);
-	int fds[HTTP_MAX_FDS] = { -1, -1, -1, -1 };
+	int fds[HTTP_MAX_FDS] = { -1, -1, -1, -1, -1, -1 };
 	struct output *out = NULL;
 	int n;
 
@@ -525,8 +525,9 @@ fds_take(struct client *cl, const struct json *body,
 		    str_to_u64(*said, &n) < 0 || n < 3 || n > HTTP_MAX_FDS ||
 		    n != cl->conn.n_fds || cl->conn.fds_lost) {
 			answer_error(cl, 400,
-			    "Paddock-Descriptors must be 3 or 4, and as many "
-			    "descriptors must come with the request over a "
+			    "Paddock-Descriptors must be from 3 to 6, and as "
+			    "many descriptors must come with the request over "
+			    "a "
 			    "Unix socket");
 			return -1;
 		}
