@@ -90,6 +90,8 @@ enum {
 	FILE_MAX_BYTES = 1024 * 1024 * 1024, /* one file, either way */
 	FILE_LIST_MAX_BYTES = 3 * 1024 * 1024, /* one listing, as JSON */
 	TUNNEL_BYTES = 64 * 1024, /* of a port, on their way, each way */
+	COPY_MAX_DEPTH = 64, /* folders in folders that are taken out */
+	COPY_NAME_BYTES = 4095, /* PATH_MAX without the NUL */
 };
 
 /* messages between roles (ipc) */
@@ -148,6 +150,9 @@ enum {
 	SANDBOX_PIDS_MAX = 32768,
 	SANDBOX_INODES_MAX = 100 * 1000 * 1000,
 	SANDBOX_CPUS_MAX = 1024,
+	SANDBOX_CPU_WEIGHT = 100, /* what the kernel gives everybody */
+	SANDBOX_CPU_WEIGHT_MAX = 10000, /* cgroup-v2.rst, cpu.weight */
+	SANDBOX_IO_MAX_MB = 1024 * 1024, /* a second */
 	POLICY_TOOL_TIMEOUT_MS = 30 * 1000, /* when a tool names none */
 	POLICY_TOOL_TIMEOUT_MAX_MS = 3600 * 1000, /* one call: an hour */
 	REDACT_STEPS_MAX = 31, /* parts of one path: bits of a 32-bit mask */
@@ -280,6 +285,12 @@ enum {
 	POOL_PARKED_MAX = 64, /* together: 20 MiB, and one netns each */
 	POOL_FILL_MS = 5, /* between two: building one takes one or two */
 	POOL_KEEP_MS = 2 * 60 * 1000, /* after the last of its kind */
+};
+
+/* paddock exec --explain */
+enum {
+	/* Refused calls that are told one by one: a program may try for ever. */
+	EXPLAIN_REPORTS_MAX = 100,
 };
 
 /* store (group commit, EVIDENCE.md decision 4) */

@@ -12,6 +12,7 @@
 struct grant {
 	struct grant *next;
 	uint64_t number;
+	uint64_t call; /* the gateway's, that asked for it */
 	const char *ended; /* the note that its end leaves */
 	int64_t started_ns; /* monotonic */
 };
@@ -127,11 +128,32 @@ on_inside_done(const struct msg_inside_done *m, struct str payload)
 
 		if (g->number != m->grant)
 			continue;
+		box_touch(r);
 		record_end(r, g, end);
 		*p = g->next;
 		r->n_grants--;
 		free(g);
 		return;
+	}
+}
+
+void
+inside_gone(uint64_t call)
+{
+	for (struct run *r = broker.runs; r != NULL; r = r->next) {
+		for (const struct grant *g = r->grants; g != NULL;
+		     g = g->next) {
+			const struct msg_inside_done m = {
+				.run = r->id,
+				.grant = g->number,
+			};
+
+			if (g->call != call)
+				continue;
+			on_inside_done(
+			    &m, STR("{\"error\":\"who asked hung up\"}"));
+			return;
+		}
 	}
 }
 
@@ -226,6 +248,12 @@ run_with_sandbox(uint64_t call, uint64_t run)
 		    "Make a sandbox with `paddock sandbox create`.");
 		return NULL;
 	}
+	if (r->box.paused) {
+		reply_error(call, 409, "paused", "The run is paused.",
+		    "Resume it first, with `paddock resume`.");
+		return NULL;
+	}
+	box_touch(r);
 	return r;
 }
 
@@ -262,6 +290,7 @@ allow(struct run *r, const char *by, uint64_t call, const struct deed *d,
 		g = calloc(1, sizeof(*g));
 		must(g != NULL);
 		g->number = number = ++broker.next_grant;
+		g->call = call;
 		g->ended = d->ended;
 		g->started_ns = clock_mono_ns();
 		g->next = r->grants;

@@ -21,6 +21,8 @@ void inside_port(const struct caller *who, uint64_t call, uint64_t run,
 
 /* MSG_INSIDE_DONE */
 void on_inside_done(const struct msg_inside_done *m, struct str payload);
+/* The asker hung up before the grant could reach it: nothing was begun. */
+void inside_gone(uint64_t call);
 
 /*
  * True, or answers call that the policy is against argv[0], and records it if

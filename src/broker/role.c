@@ -155,6 +155,7 @@ on_frame(struct peer *p, const struct frame *f)
 		const struct msg_gone *m = f->body;
 
 		box_gone(m->call);
+		inside_gone(m->call);
 		call_gone(m->call);
 		approval_gone(m->call);
 		follow_gone(m->call);

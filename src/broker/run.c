@@ -396,6 +396,7 @@ free_run(struct run *r)
 	fd_fini(&r->proxy_fd);
 	fd_fini(&r->rpc_fd);
 	inside_free_run(r);
+	buf_fini(&r->workspace);
 	free(r->tools);
 	buf_fini(&r->world);
 	buf_fini(&r->listed);

@@ -89,6 +89,7 @@ struct run {
 	struct msg_sandbox_exited exited;
 	char status[16];
 	char command[256]; /* for people */
+	struct buf workspace; /* the work folder's path; "": none */
 	uint64_t close_seq; /* its run.closed record */
 	struct tool_use *uses;
 	uint32_t n_uses;

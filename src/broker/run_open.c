@@ -397,6 +397,7 @@ take_command(struct run *r, const struct json *args, const struct frame *f,
 			return err_set(
 			    e, "`workspace` is not an absolute path");
 		m->flags |= START_WORKSPACE;
+		buf_add_str(&r->workspace, folder);
 		add_word(&r->start, folder);
 	}
 	if (json_bool(json_get(args, STR("write_back")), false))
@@ -417,6 +418,8 @@ take_command(struct run *r, const struct json *args, const struct frame *f,
 	m->inodes = limits->inodes;
 	m->wall_ms = limits->wall_ms;
 	m->cpu_milli = limits->cpu_milli;
+	m->cpu_weight = limits->cpu_weight;
+	m->io_bytes_per_s = limits->io_bytes_per_s;
 	m->pids = limits->pids;
 	r->has_sandbox = true;
 	return 0;

@@ -99,5 +99,9 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 		    live->waiting - live->box.paused);
 	buf_add_c(out, ",\"workflow\":");
 	json_put_str(out, row->workflow);
+	if (live != NULL && live->workspace.n > 0) {
+		buf_add_c(out, ",\"workspace\":");
+		json_put_str(out, buf_str(&live->workspace));
+	}
 	buf_add_byte(out, '}');
 }

@@ -35,7 +35,8 @@ args_init(struct args *a, int argc, char **argv, const char *help,
 int
 args_next(struct args *a)
 {
-	int c = getopt_long(a->argc, a->argv, ":h", a->options, NULL);
+	int c = getopt_long(a->argc, a->argv,
+	    a->shorts != NULL ? a->shorts : ":h", a->options, NULL);
 
 	switch (c) {
 	case -1:

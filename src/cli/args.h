@@ -38,6 +38,7 @@ struct args {
 	const char *name; /* of the subcommand, for messages */
 	const char *help; /* all of its --help */
 	const struct option *options; /* ends with a row of zeros */
+	const char *shorts; /* as getopt takes them, ":h..."; NULL: only -h */
 
 	int argc; /* without the command behind "--" */
 	char **argv;

@@ -139,7 +139,11 @@ client_send(const struct client *c, const struct client_request *q,
 		buf_add_c(&out, "\r\n");
 	}
 	buf_printf(&out, "Accept: %s\r\n",
-	    q->stream ? "text/event-stream" : "application/json");
+	    q->stream		  ? "text/event-stream"
+		: q->accept != NULL ? q->accept
+				    : "application/json");
+	if (q->chunks)
+		buf_add_c(&out, "Transfer-Encoding: chunked\r\n");
 	if (q->n_fds > 0)
 		buf_printf(&out, "Paddock-Descriptors: %u\r\n", q->n_fds);
 	if (q->body.n > 0)
@@ -149,7 +153,12 @@ client_send(const struct client *c, const struct client_request *q,
 		    q->body.n);
 	else if (strcmp(q->method, "POST") == 0)
 		buf_add_c(&out, "Content-Length: 0\r\n");
-	buf_add_c(&out, q->keep ? "\r\n" : "Connection: close\r\n\r\n");
+	if (q->upgrade != NULL)
+		buf_printf(&out, "Connection: Upgrade\r\nUpgrade: %s\r\n",
+		    q->upgrade);
+	else if (!q->keep)
+		buf_add_c(&out, "Connection: close\r\n");
+	buf_add_c(&out, "\r\n");
 	buf_add_str(&out, q->body);
 	if (out.failed)
 		return err_set(e, "the request is too large");
@@ -240,6 +249,77 @@ client_refused(const struct client_reply *r, struct err *e)
 	if (next.n == 0)
 		return err_set(e, "%.*s", STR_FMT(message));
 	return err_set(e, "%.*s; %.*s", STR_FMT(message), STR_FMT(next));
+}
+
+int
+client_head(struct client_conn *conn, int timeout_ms, struct client_reply *r,
+    struct err *e)
+{
+	struct http1_head h;
+	int got;
+
+	client_reply_fini(r);
+	*r = (struct client_reply){};
+	if (receive_head(conn, timeout_ms, &h, e) < 0)
+		return -1;
+	r->status = h.status;
+	if (h.status == 101)
+		return 0;
+	if (h.status >= 200 && h.status <= 299) {
+		http1_body_init(&conn->body, &h, UINT64_MAX);
+		return 0;
+	}
+	http1_body_init(&conn->body, &h, HTTP_MAX_BODY_BYTES);
+	do
+		got = client_body(conn, timeout_ms, &r->body, e);
+	while (got > 0);
+	if (got < 0)
+		return -1;
+	if (r->body.n > 0)
+		r->json =
+		    json_parse(buf_str(&r->body), NULL, &r->arena, e, NULL);
+	return client_refused(r, e);
+}
+
+int
+client_body(struct client_conn *conn, int timeout_ms, struct buf *out,
+    struct err *e)
+{
+	size_t before = out->n;
+
+	for (;;) {
+		int got = feed_body(conn, out, false, e);
+
+		if (got < 0 || out->failed)
+			return err_add(e, "the daemon's answer");
+		if (out->n > before)
+			return 1;
+		if (got > 0)
+			return 0;
+		got = receive_more(conn, timeout_ms, e);
+		if (got < 0)
+			return err_add(e, "the daemon's answer");
+		if (got > 0)
+			continue;
+		if (feed_body(conn, out, true, e) < 0)
+			return err_add(e, "the daemon's answer");
+		return out->n > before;
+	}
+}
+
+int
+client_chunk(struct client_conn *conn, struct str bytes, struct err *e)
+{
+	own_buf struct buf out = {};
+
+	buf_printf(&out, "%zx\r\n", bytes.n);
+	buf_add_str(&out, bytes);
+	buf_add_c(&out, "\r\n");
+	if (out.failed)
+		return err_set(e, "out of memory");
+	if (send_all(conn->fd, buf_str(&out), NULL, 0, e) < 0)
+		return err_add(e, "send to the daemon");
+	return 0;
 }
 
 int
@@ -485,7 +565,7 @@ receive_head(struct client_conn *conn, int timeout_ms, struct http1_head *h,
 			return err_add(e, "the daemon's answer");
 		if (head > 0) {
 			conn->used += (size_t)head;
-			if (h->status >= 200)
+			if (h->status >= 200 || h->status == 101)
 				return 0;
 			continue; /* 100 Continue and the like */
 		}

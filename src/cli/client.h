@@ -74,6 +74,9 @@ struct client_request {
 	const int *fds; /* borrowed; Unix socket only */
 	unsigned n_fds;
 	bool stream; /* asks for text/event-stream */
+	const char *accept; /* another type than JSON; or NULL */
+	const char *upgrade; /* the protocol that the connection becomes */
+	bool chunks; /* a body follows, by client_chunk */
 	bool keep; /* the connection stays open behind the answer */
 };
 
@@ -126,6 +129,20 @@ int client_ask_on(const struct client *c, const struct client_request *q,
     struct client_conn *conn, struct client_reply *r, struct err *e);
 /* Turns an answer other than 2xx into e. Returns -1. */
 int client_refused(const struct client_reply *r, struct err *e);
+
+/*
+ * For answers that are not one JSON document: reads the head. 0 for 2xx and
+ * for 101 (what follows is conn->in from conn->used on, and the descriptor);
+ * else -1 with what the daemon says in e and, as JSON, in r.
+ */
+int client_head(struct client_conn *conn, int timeout_ms,
+    struct client_reply *r, struct err *e);
+/* Appends what has come of the body: 1; 0 at its end; -1 with e. */
+int client_body(struct client_conn *conn, int timeout_ms, struct buf *out,
+    struct err *e);
+/* One piece of the body of a request; empty: the end of it. */
+int client_chunk(
+    struct client_conn *conn, struct str bytes, struct err *e);
 
 /* Reads the head of a stream's answer: 0, or -1 when it is not a stream. */
 int client_stream(struct client_conn *conn, int timeout_ms, struct err *e);

@@ -51,8 +51,8 @@ cmd_image_exec(int argc, char **argv)
 static int
 take_options(struct image_exec *x, int argc, char **argv)
 {
-	static const char *const flags[] = { "--write-back", "--json", "--help",
-		"-h" };
+	static const char *const flags[] = { "--write-back", "--json",
+		"--explain", "--help", "-h" };
 	int i = 1, n = 0;
 
 	x->own = argv;

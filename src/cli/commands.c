@@ -16,11 +16,17 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{ "Run something", "run", "run a command under a policy", cmd_run },
-	{ NULL, "exec", "run a command in a sandbox, no policy, no network",
-	    IN_SMALL_HALF },
+	{ NULL, "exec", "run a command in a sandbox of its own, or in a run's",
+	    cmd_exec },
 	{ NULL, "mcp", "MCP over standard input and output, inside a run",
 	    IN_SMALL_HALF },
 	{ NULL, "serve", "run the daemon", cmd_serve },
+
+	{ "Sandboxes", "sandbox", "make, list and remove sandboxes that stay",
+	    cmd_sandbox },
+	{ NULL, "files", "get, put, list and watch files of a run", cmd_files },
+	{ NULL, "diff", "what a run has changed in its work folder", cmd_diff },
+	{ NULL, "port", "reach a TCP port inside a sandbox", cmd_port },
 
 	{ "Watch and stop", "ps", "list runs", cmd_ps },
 	{ NULL, "top", "what sandboxes use, as it changes", cmd_top },

@@ -97,7 +97,8 @@ struct policy_flow {
 struct policy_sandbox {
 	struct str image; /* "host": the machine's own /usr */
 	uint64_t memory_bytes, disk_bytes, inodes, wall_ms;
-	uint32_t cpu_milli, pids;
+	uint32_t cpu_milli, cpu_weight, pids;
+	uint64_t io_bytes_per_s; /* of the work folder's disk; 0: no limit */
 	bool limits_required; /* "limits": "required" */
 	bool commands_listed; /* only those of commands_allow may start */
 	uint32_t n_commands_allow, n_commands_block, n_ports;

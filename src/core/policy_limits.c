@@ -37,14 +37,14 @@ policy_parse_budgets(struct reader *r, const struct spot *root)
 void
 policy_parse_sandbox(struct reader *r, const struct spot *root)
 {
-	static const char *const known[] = { "image", "cpu", "memory_mb",
-		"pids", "disk_mb", "inodes", "wall_ms", "limits", "commands",
-		"ports", NULL };
+	static const char *const known[] = { "image", "cpu", "cpu_weight",
+		"io_mb_per_s", "memory_mb", "pids", "disk_mb", "inodes",
+		"wall_ms", "limits", "commands", "ports", NULL };
 	static const char *const later[] = { "mounts", NULL };
 	static const char *const limits[] = { "required", "best-effort", NULL };
 	const uint64_t mib = UINT64_C(1024) * 1024;
 	uint64_t memory_mb = SANDBOX_MEMORY_MB, disk_mb = 0;
-	uint64_t pids = SANDBOX_PIDS;
+	uint64_t pids = SANDBOX_PIDS, weight = SANDBOX_CPU_WEIGHT, io_mb = 0;
 	struct policy_sandbox *s = &r->p->sandbox;
 	char shown[SHOWN_BYTES];
 	struct spot sandbox, cpu, disk;
@@ -76,6 +76,11 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 			    (unsigned long long)memory_mb);
 		(void)read_whole(r, &sandbox, "pids",
 		    (struct range){ 4, SANDBOX_PIDS_MAX, "processes" }, &pids);
+		(void)read_whole(r, &sandbox, "cpu_weight",
+		    (struct range){ 1, SANDBOX_CPU_WEIGHT_MAX, "parts" },
+		    &weight);
+		(void)read_whole(r, &sandbox, "io_mb_per_s",
+		    (struct range){ 1, SANDBOX_IO_MAX_MB, "MiB" }, &io_mb);
 		(void)read_whole(r, &sandbox, "inodes",
 		    (struct range){ 100, SANDBOX_INODES_MAX, "files" },
 		    &s->inodes);
@@ -99,6 +104,8 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 	s->memory_bytes = memory_mb * mib;
 	s->disk_bytes = disk_mb > 0 ? disk_mb * mib : s->memory_bytes / 2;
 	s->pids = (uint32_t)pids;
+	s->cpu_weight = (uint32_t)weight;
+	s->io_bytes_per_s = io_mb * mib;
 	s->limits_required = word == 0;
 }
 

@@ -188,6 +188,21 @@ inside_status(uint32_t error)
 void
 inside_answer_error(struct client *cl, const struct rpc_reply *r)
 {
+	static const struct {
+		uint16_t status;
+		const char *code, *next;
+	} rows[] = {
+		{ 400, "bad_request", "Mend the name or the number." },
+		{ 403, "forbidden",
+		    "The sandbox's own user may not: choose another place." },
+		{ 404, "not_found",
+		    "See what is there: `paddock files ls RUN:FOLDER`." },
+		{ 408, "timeout", "Try again; nothing moved for a minute." },
+		{ 409, "conflict", "See what is there already." },
+		{ 413, "too_large", "Take less, or give the sandbox more." },
+		{ 503, "unavailable", "Try again in a few seconds." },
+	};
+	struct buf *b = &cl->gateway->body;
 	const char *why = "the sandbox has ended";
 	uint16_t status = 503;
 
@@ -195,7 +210,20 @@ inside_answer_error(struct client *cl, const struct rpc_reply *r)
 		why = r->text[0] != '\0' ? r->text : strerror((int)r->error);
 		status = inside_status(r->error);
 	}
-	answer_error(cl, status, why);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].status != status)
+			continue;
+		buf_reset(b);
+		buf_printf(b, "{\"error\":{\"code\":\"%s\",\"errno\":%u,",
+		    rows[i].code, r != NULL ? r->error : 0);
+		buf_add_str(b, STR("\"message\":"));
+		json_put_str(b, str_of(why));
+		buf_add_str(b, STR(",\"suggested_next_step\":"));
+		json_put_str(b, str_of(rows[i].next));
+		buf_add_str(b, STR("}}"));
+		answer_json(cl, status, buf_str(b));
+		return;
+	}
 }
 
 void

@@ -516,18 +516,21 @@ fds_take(struct client *cl, const struct json *body,
 {
 	const struct str *said =
 	    http1_get(&cl->conn.head, STR("Paddock-Descriptors"));
+	/* A sandbox without a command has a work folder at most. */
+	uint64_t least = json_get(body, STR("argv")) != NULL ? 3 : 1;
 	struct err e = {};
 	uint64_t n;
 
 	if (said != NULL) {
 		if (http1_count(&cl->conn.head, STR("Paddock-Descriptors")) !=
 			1 ||
-		    str_to_u64(*said, &n) < 0 || n < 3 || n > HTTP_MAX_FDS ||
-		    n != cl->conn.n_fds || cl->conn.fds_lost) {
+		    str_to_u64(*said, &n) < 0 || n < least ||
+		    n > HTTP_MAX_FDS || n != cl->conn.n_fds ||
+		    cl->conn.fds_lost) {
 			answer_error(cl, 400,
-			    "Paddock-Descriptors must be from 3 to 6, and as "
-			    "many descriptors must come with the request over "
-			    "a "
+			    "Paddock-Descriptors must be from 3 to 6, or 1 to "
+			    "3 without a command, and as many descriptors "
+			    "must come with the request over a "
 			    "Unix socket");
 			return -1;
 		}

@@ -50,8 +50,8 @@ park_main(char **argv)
 	w = (struct words){ message + sizeof(*wake), message + n, false };
 	work = next_word(&w);
 	start = next_word(&w);
-	if (n < (ssize_t)sizeof(*wake) || stdio[2] < 0 ||
-	    wake->argc > WORDS_MAX / 2 || wake->envc > WORDS_MAX / 2) {
+	if (n < (ssize_t)sizeof(*wake) || wake->argc > WORDS_MAX / 2 ||
+	    wake->envc > WORDS_MAX / 2) {
 		(void)err_set(&e, "a wrong message to a parked sandbox");
 		return fail(&e);
 	}
@@ -77,6 +77,7 @@ park_main(char **argv)
 static ssize_t
 hear(int stdio[static 3])
 {
+	const struct control_wake *wake = (const void *)message;
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(int) * 3)];
@@ -89,15 +90,22 @@ hear(int stdio[static 3])
 		.msg_controllen = sizeof(control.bytes),
 	};
 	struct cmsghdr *c;
+	int fd[3];
+	size_t got = 0, k = 0;
 	ssize_t n = recvmsg(CONTROL_FD, &m, MSG_CMSG_CLOEXEC);
 
-	if (n <= 0)
-		return n;
+	if (n <= 0 || (m.msg_flags & MSG_TRUNC) != 0)
+		return 0;
 	c = CMSG_FIRSTHDR(&m);
-	if (c != NULL && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int) * 3))
-		memcpy(stdio, CMSG_DATA(c), sizeof(int) * 3);
-	return (m.msg_flags & MSG_TRUNC) != 0 ? 0 : n;
+	if (c != NULL && c->cmsg_type == SCM_RIGHTS) {
+		got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fd, CMSG_DATA(c), got * sizeof(int));
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		if ((wake->streams & 1U << i) != 0 && k < got)
+			stdio[i] = fd[k++];
+	}
+	return n;
 }
 
 static char *
@@ -119,12 +127,17 @@ static int
 get_ready(
     const char *work, const char *start, int stdio[static 3], struct err *e)
 {
+	struct control_request go;
+
 	for (int i = 0; i < 3; i++) {
+		if (stdio[i] < 0)
+			continue;
 		if (dup2(stdio[i], i) < 0)
 			return err_sys(e, "dup2 standard stream %d", i);
-	}
-	for (int i = 0; i < 3; i++)
 		(void)close(stdio[i]); /* two of each are one too many */
+	}
+	if (recv(CONTROL_FD, &go, sizeof(go), 0) != (ssize_t)sizeof(go))
+		return err_set(e, "the caller is gone");
 	if (confine(work, e) < 0)
 		return -1;
 	if (chdir(start) < 0)

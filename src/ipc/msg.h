@@ -127,10 +127,11 @@ struct msg_sandbox_start {
 	uint32_t argc;
 	uint32_t envc;
 	uint32_t flags; /* START_* */
-	uint32_t unused;
+	uint32_t cpu_weight; /* 1 to 10000; 100 is what others have */
 	uint64_t tenant; /* the same for runs of one tenant, and no other */
+	uint64_t io_bytes_per_s; /* of the work folder's disk; 0: no limit */
 };
-_Static_assert(sizeof(struct msg_sandbox_start) == 72, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_start) == 80, "no padding");
 
 /*
  * Descriptors when ok: the MCP door's listener, the proxy's listener, the RPC

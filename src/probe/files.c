@@ -18,17 +18,6 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Outside, where it would work, it must not touch the host's own tree. */
-static void
-step_aside(const char *argument)
-{
-	if (strcmp(argument, "control") == 0 &&
-	    (unshare(CLONE_NEWNS) < 0 ||
-		syscall(SYS_mount, NULL, "/", NULL, (1 << 14) | (1 << 18),
-		    NULL) < 0))
-		exit(2);
-}
-
 static int
 read_shadow(const char *argument)
 {
@@ -53,14 +42,23 @@ write_system(const char *argument)
 	static const char *const paths[] = { "/etc/x", "/usr/bin/x", "/lib/x",
 		"/x", "/dev/x", "/run/x", "/run/paddock/x", "/proc/x", "/var/x",
 		"/usr/local/x" };
+	struct stat st;
 
 	(void)argument;
 	for (size_t i = 0; i < COUNT(paths); i++) {
-		if (try_open(paths[i], O_WRONLY | O_CREAT))
-			return open_("created %s", paths[i]);
+		int fd = open(
+		    paths[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+		if (fd < 0)
+			continue;
+		(void)close(fd);
+		(void)unlink(paths[i]);
+		return open_("created %s", paths[i]);
 	}
-	if (unlink("/etc/passwd") == 0 || chmod("/usr/bin", 0777) == 0)
-		return open_("changed a system file");
+	/* As they are: where it works, nothing changes. */
+	if (stat("/usr/bin", &st) == 0 &&
+	    chmod("/usr/bin", st.st_mode & 07777) == 0)
+		return open_("changed a system folder");
 	return held("no system directory takes a file");
 }
 
@@ -76,7 +74,7 @@ hard_link(const char *argument)
 static int
 mounts(const char *argument)
 {
-	step_aside(argument);
+	(void)argument;
 	if (syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, NULL) == 0)
 		return open_("mounted a tmpfs");
 	if (syscall(SYS_mount, "/usr", "/tmp", NULL, 4096, NULL) == 0)
@@ -96,7 +94,7 @@ mount_fds(const char *argument)
 {
 	long fd;
 
-	step_aside(argument);
+	(void)argument;
 	fd = syscall(SYS_fsopen, "tmpfs", 0);
 	if (fd >= 0)
 		return open_("fsopen");

@@ -286,7 +286,36 @@ reserved_space(const char *argument)
 	return held("%d MiB reserved", TRIED_MIB);
 }
 
+/* Memory and files that nobody has written yet hold nothing of anybody. */
+static int
+used_memory(const char *argument)
+{
+	enum { LOOKED_AT = 16 * MIB };
+	static const char zero[4096];
+	char block[4096];
+	char *p = mmap(NULL, LOOKED_AT, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open("probe-used", O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	(void)argument;
+	if (p == MAP_FAILED || fd < 0 || ftruncate(fd, LOOKED_AT) < 0)
+		return not_here("no memory or no place for a file");
+	(void)unlink("probe-used");
+	for (size_t at = 0; at < LOOKED_AT; at += sizeof(zero)) {
+		if (memcmp(p + at, zero, sizeof(zero)) != 0)
+			return open_("new memory is not empty");
+		if (pread(fd, block, sizeof(block), (off_t)at) !=
+			(ssize_t)sizeof(block) ||
+		    memcmp(block, zero, sizeof(zero)) != 0)
+			return open_("a new file is not empty");
+	}
+	errno = 0;
+	return held(
+	    "%d MiB of memory and of a file are empty", LOOKED_AT / MIB);
+}
+
 const struct probe probes_memory[] = {
+	{ 22, "used_memory", used_memory, PROBE_PLAIN },
 	{ 58, "memory_file", memory_file, 0 },
 	{ 58, "shared_memory", shared_memory, 0 },
 	{ 58, "small_maps", small_maps, 0 },

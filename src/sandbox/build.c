@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -16,6 +17,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/must.h"
 #include "sandbox/control.h"
 #include "sandbox/filter.h"
 #include "sandbox/rpc.h"
@@ -26,6 +28,7 @@
 enum { LISTEN_BACKLOG = 128 };
 
 static int build(struct build *b, struct err *e);
+static int close_others(const struct build *b, struct err *e);
 static int enter_group(const struct cgroup *g, struct build *b, struct err *e);
 static int join_caller(struct build *b, struct err *e);
 static int take_stdio(struct build *b, struct err *e);
@@ -70,10 +73,9 @@ build(struct build *b, struct err *e)
 	sigset_t none;
 
 	(void)umask(0);
-	/* Its end has to be closed to be noticed. */
-	if (b->beside)
-		fd_fini(&b->peer);
-	else if (enter_group(b->cgroup, b, e) < 0)
+	if (close_others(b, e) < 0)
+		return -1;
+	if (!b->beside && enter_group(b->cgroup, b, e) < 0)
 		return -1;
 	if (!h->root) {
 		if (ns_map_self(b->uid, b->gid, e) < 0)
@@ -90,7 +92,7 @@ build(struct build *b, struct err *e)
 		b->posture |= WALL_KEYRING;
 	if (ns_drop_bounding(e) < 0)
 		return -1;
-	if (h->n_filter == 0)
+	if (h->n_filter == 0 || spec->explain)
 		n_filter = seccomp_compile(
 		    &sandbox_filter, filter, SECCOMP_PROGRAM_MAX, e);
 	if (n_filter < 0 || (b->beside && join_caller(b, e) < 0))
@@ -103,7 +105,7 @@ build(struct build *b, struct err *e)
 	b->disk = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (b->disk < 0)
 		return err_sys(e, "open /tmp");
-	if (spec->park) {
+	if (!b->beside) {
 		b->mount_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 		if (b->mount_ns < 0)
 			return err_sys(e, "open /proc/self/ns/mnt");
@@ -129,15 +131,60 @@ build(struct build *b, struct err *e)
 		return err_sys(e, "sigprocmask");
 
 	b->posture |= WALL_SECCOMP;
-	if (n_filter > 0)
+	if (spec->explain) {
+		seccomp_ask(filter, (size_t)n_filter);
+		r = b->notify = seccomp_listen(filter, (size_t)n_filter, e);
+	} else if (n_filter > 0) {
 		r = seccomp_install(filter, (size_t)n_filter, e);
-	else
+	} else {
 		r = seccomp_install(h->filter, h->n_filter, e);
+	}
 	if (r < 0)
 		return -1;
 	if (say_built(b, listeners, e) < 0)
 		return -1;
 	return become_init(b, e);
+}
+
+/*
+ * A caller with a thousand sandboxes has more files open than this one may
+ * have, and a builder beside its caller has to notice when that is gone: all
+ * is closed that is not needed here.
+ */
+static int
+close_others(const struct build *b, struct err *e)
+{
+	const struct sandbox_spec *spec = b->spec;
+	int keep[13 + CGROUP_CONTROLLERS] = { 0, 1, 2, b->control, b->rpc,
+		b->idmap, spec->workspace_fd, b->host->binary_fd,
+		b->image_idmap, spec->image ? spec->image_fd : -1 };
+	const size_t n = sizeof(keep) / sizeof(keep[0]);
+	size_t used = 10;
+	int from = 0;
+
+	for (int i = 0; i < 3; i++) {
+		if (spec->stdio[i] > 2)
+			keep[used++] = spec->stdio[i];
+	}
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		if (b->cgroup->place != NULL)
+			keep[used++] = b->cgroup->fd[c];
+	}
+	must(used <= n);
+	for (;;) {
+		int next = INT_MAX;
+
+		for (size_t i = 0; i < used; i++) {
+			if (keep[i] >= from && keep[i] < next)
+				next = keep[i];
+		}
+		if (next > from &&
+		    syscall(SYS_close_range, from, next - 1, 0) < 0)
+			return err_sys(e, "close_range");
+		if (next == INT_MAX)
+			return 0;
+		from = next + 1;
+	}
 }
 
 static int
@@ -392,10 +439,12 @@ say_built(const struct build *b, const int *listeners, struct err *e)
 
 	memcpy(fds, listeners, n * sizeof(int));
 	fds[n++] = b->disk;
-	if (b->spec->park) {
+	if (b->spec->park)
 		fds[n++] = b->scratch;
+	if (b->mount_ns >= 0)
 		fds[n++] = b->mount_ns;
-	}
+	if (b->notify >= 0)
+		fds[n++] = b->notify;
 	message.msg_control = control.bytes;
 	message.msg_controllen = (socklen_t)CMSG_SPACE(n * sizeof(int));
 	control.head.cmsg_level = SOL_SOCKET;

@@ -21,7 +21,6 @@ struct build {
 	uid_t uid; /* of the processes inside, as the host sees it */
 	gid_t gid;
 	int control; /* the child's end */
-	int peer; /* the caller's end, which a child beside it closes */
 	bool beside; /* the caller goes on, and has more to give */
 	int rpc; /* likewise, or -1 */
 	int idmap; /* user namespace that shifts the folder's owner, or -1 */
@@ -30,16 +29,17 @@ struct build {
 	struct stat workspace; /* of the folder, where there is one */
 	struct stat image; /* of its root directory, where there is one */
 	uint32_t posture; /* grows in the child */
+	int notify; /* listener of refused calls, in the child; or -1 */
 	int root; /* the new root file system, in the child */
 	int disk; /* /tmp there, likewise */
 	int scratch; /* what lies below /tmp; of a parked one only, or -1 */
-	int mount_ns; /* its own; likewise */
+	int mount_ns; /* its own, for a caller that is not beside it; or -1 */
 	int rules; /* Landlock's, not in force yet; likewise */
 };
 
-/* Descriptors that come with CONTROL_BUILT: the listeners, the disk, and of a
- * parked one the scratch and the mount namespace. */
-enum { BUILT_FDS_MAX = SANDBOX_LISTENERS_MAX + 3 };
+/* Descriptors that come with CONTROL_BUILT: the listeners, the disk, of a
+ * parked one the scratch, and the mount namespace. */
+enum { BUILT_FDS_MAX = SANDBOX_LISTENERS_MAX + 4 };
 
 /* In the new process. Returns only when it failed, having said so. */
 int build_run(void *build);

@@ -65,14 +65,18 @@ _Static_assert(sizeof(struct control_go) == 8, "padding");
 
 /*
  * To a parked PID 1: what it is for. Behind it, each with a NUL: the path of
- * the work folder, the one to start in, the arguments, the environment. Three
- * descriptors come along: the standard streams.
+ * the work folder, the one to start in, the arguments, the environment. The
+ * standard streams come along, one descriptor for each bit; the others stay
+ * on /dev/null. Then a struct control_request with signo 0: the folder is
+ * there, go on.
  */
 struct control_wake {
 	uint32_t argc;
 	uint32_t envc;
+	uint32_t streams;
+	uint32_t unused;
 };
-_Static_assert(sizeof(struct control_wake) == 8, "padding");
+_Static_assert(sizeof(struct control_wake) == 16, "padding");
 
 struct control_request {
 	/* For the command's process group; or 0, with a descriptor: the rpc

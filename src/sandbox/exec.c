@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "sandbox/explain.h"
 #include "sandbox/sandbox.h"
 #include "sys/fd.h"
 
@@ -37,6 +38,7 @@ struct options {
 	bool image; /* the descriptor is of its root directory */
 	int image_fd;
 	bool json;
+	bool explain;
 	struct sandbox_limits limits;
 	const char *env[ENV_MAX + PASSED_ON_MAX + 1]; /* with the fixed ones */
 	size_t n_env;
@@ -68,6 +70,7 @@ static const char usage_text[] =
     "  --pids N           limit of processes and threads (512)\n"
     "  --cpu N            limit of processor time, in processors: 1, 0.5\n"
     "  --wall SECONDS     end it after this time\n"
+    "  --explain          say which system calls were refused, and to whom\n"
     "  --json             one line about the end, on standard error\n"
     "\n"
     "The exit status is the command's, 128 and the signal's number when a\n"
@@ -87,7 +90,8 @@ static bool is_below(const char *path, const char *dir);
 static int run(const struct options *o, struct err *e);
 static int go_on_as_init(const char **argv, const char *const *envp);
 static void tell_weaker(const struct options *o, const struct sandbox *sb);
-static int watch(struct sandbox *sb, int signals, struct err *e);
+static int watch(
+    struct sandbox *sb, int signals, struct explain *x, struct err *e);
 static int tell_end(const struct options *o, const struct sandbox *sb,
     const struct sandbox_end *end);
 static const char *path_inside(const struct options *o);
@@ -146,6 +150,10 @@ parse(int argc, char **argv, struct options *o)
 			return EXEC_IMAGE;
 		if (strcmp(name, "--write-back") == 0) {
 			o->write_back = true;
+			continue;
+		}
+		if (strcmp(name, "--explain") == 0) {
+			o->explain = true;
 			continue;
 		}
 		if (strcmp(name, "--json") == 0) {
@@ -348,6 +356,7 @@ static int
 run(const struct options *o, struct err *e)
 {
 	static struct sandbox_host host;
+	static struct explain explain;
 	char path[PATH_MAX];
 	own_fd int folder = -1, self = -1, signals = -1;
 	struct sandbox sb;
@@ -361,6 +370,7 @@ run(const struct options *o, struct err *e)
 		.image = o->image,
 		.image_fd = o->image_fd,
 		.limits = o->limits,
+		.explain = o->explain,
 		.init = go_on_as_init,
 	};
 	sigset_t mask;
@@ -371,6 +381,8 @@ run(const struct options *o, struct err *e)
 		return err_sys(e, "open /proc/self/exe");
 	if (find_folder(o->dir, path, &folder, e) < 0 ||
 	    sandbox_host_init(&host, self, e) < 0)
+		return -1;
+	if (o->explain && explain_init(&explain, o->json, e) < 0)
 		return -1;
 	spec.workspace_fd = folder;
 	spec.workspace_path = sandbox_path_for(path);
@@ -396,7 +408,8 @@ run(const struct options *o, struct err *e)
 	tell_weaker(o, &sb);
 	/* While the command runs: what an earlier crash left. */
 	(void)sandbox_sweep(&host);
-	r = watch(&sb, signals, e);
+	r = watch(&sb, signals, &explain, e);
+	explain_end(&explain);
 	if (r == 0)
 		r = sandbox_reap(&sb, &end, e);
 	if (r == 0)
@@ -459,12 +472,13 @@ go_on_as_init(const char **argv, const char *const *envp)
 
 /* Until everything inside is over. */
 static int
-watch(struct sandbox *sb, int signals, struct err *e)
+watch(struct sandbox *sb, int signals, struct explain *x, struct err *e)
 {
-	struct pollfd wait[3] = {
+	struct pollfd wait[4] = {
 		{ .fd = sb->pidfd, .events = POLLIN },
 		{ .fd = signals, .events = POLLIN },
 		{ .fd = sb->control, .events = POLLIN },
+		{ .fd = sb->notify, .events = POLLIN },
 	};
 	int64_t until_ns =
 	    sb->started_ns + (int64_t)sb->limits.wall_ms * 1000 * 1000;
@@ -485,8 +499,12 @@ watch(struct sandbox *sb, int signals, struct err *e)
 			left = left / (1000 * 1000) + 1;
 			timeout = left > INT_MAX ? INT_MAX : (int)left;
 		}
-		if (poll(wait, 3, timeout) < 0 && errno != EINTR)
+		if (poll(wait, 4, timeout) < 0 && errno != EINTR)
 			return err_sys(e, "poll");
+		if ((wait[3].revents & POLLIN) != 0)
+			explain_next(x, sb->notify);
+		else if (wait[3].revents != 0)
+			wait[3].fd = -1; /* nobody is left who could ask */
 		if (wait[2].revents != 0) {
 			sandbox_settle(sb);
 			wait[2] = (struct pollfd){ .fd = -1 };

@@ -52,7 +52,7 @@ struct machine {
 	enum machine_container container;
 	bool sys_admin; /* CAP_SYS_ADMIN, in whatever user namespace this is */
 	bool filtered; /* a seccomp filter of somebody else's is on us */
-	bool proc_masked; /* files of /proc are covered: no new one is allowed */
+	bool proc_masked; /* files of /proc are covered: no new one */
 	char profile[64]; /* AppArmor's, or "" */
 	char kernel[65]; /* utsname's release */
 	char cgroup_dir[CGROUP_PATH_MAX]; /* where groups are made, or "" */

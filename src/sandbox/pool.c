@@ -9,6 +9,7 @@ enum {
 	KEY_RPC = 1 << 2,
 	KEY_KEEP = 1 << 3,
 	KEY_FREEZABLE = 1 << 4,
+	KEY_EXPLAIN = 1 << 5,
 };
 #define MS ((int64_t)1000 * 1000)
 
@@ -140,7 +141,8 @@ key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
 	memcpy(key->port, s->listen_port, s->n_listen * sizeof(key->port[0]));
 	key->flags = (s->workspace_fd >= 0 ? KEY_FOLDER : 0) |
 	    (s->write_back ? KEY_WRITE_BACK : 0) | (s->rpc ? KEY_RPC : 0) |
-	    (s->keep ? KEY_KEEP : 0) | (s->freezable ? KEY_FREEZABLE : 0);
+	    (s->keep ? KEY_KEEP : 0) | (s->freezable ? KEY_FREEZABLE : 0) |
+	    (s->explain ? KEY_EXPLAIN : 0);
 	return true;
 }
 
@@ -239,6 +241,7 @@ park(struct pool *p, struct pool_shape *shape)
 		.rpc = (key->flags & KEY_RPC) != 0,
 		.keep = (key->flags & KEY_KEEP) != 0,
 		.freezable = (key->flags & KEY_FREEZABLE) != 0,
+		.explain = (key->flags & KEY_EXPLAIN) != 0,
 	};
 	size_t i = 0;
 	struct err ignored;

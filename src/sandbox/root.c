@@ -181,8 +181,18 @@ make_etc(const struct build *b, struct err *e)
 	for (size_t i = 0; i < COUNT(of_host); i++) {
 		struct stat st;
 		const char *inside = of_host[i] + 1;
+		char target[PATH_MAX];
+		ssize_t n = readlink(of_host[i], target, sizeof(target) - 1);
 		int r;
 
+		/* A link into /usr, as that of the time zone is, leads to the
+		 * same inside, and costs no mount. */
+		if (n > 0 && strncmp(target, "/usr/", 5) == 0) {
+			target[n] = '\0';
+			if (symlink(target, inside) < 0)
+				return err_sys(e, "symlink %s", inside);
+			continue;
+		}
 		if (stat(of_host[i], &st) < 0)
 			continue; /* a host without it has programs without */
 		r = S_ISDIR(st.st_mode) ? put_dir(inside, 0755, e)

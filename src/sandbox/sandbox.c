@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/vfs.h>
@@ -84,9 +85,10 @@ static int work_beside(struct sandbox *sb, struct build *b,
     struct ns_helper *helper, struct ns_helper *image_helper, struct err *e);
 static int say_go(
     const struct sandbox *sb, const struct build *b, int net, struct err *e);
-static int hear_built(struct sandbox *sb, bool parked, struct err *e);
-static int take_fds(
-    struct sandbox *sb, struct msghdr *m, bool parked, struct err *e);
+static int hear_built(
+    struct sandbox *sb, const struct sandbox_spec *s, struct err *e);
+static int take_fds(struct sandbox *sb, struct msghdr *m,
+    const struct sandbox_spec *s, struct err *e);
 static bool hear_end(struct sandbox *sb, struct sandbox_end *end);
 
 int
@@ -164,6 +166,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 {
 	struct sandbox_spec s = *spec;
 	struct build b = {
+		.notify = -1,
 		.host = h,
 		.spec = &s,
 		.idmap = -1,
@@ -173,6 +176,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.root = -1,
 		.disk = -1,
 		.scratch = -1,
+		.mount_ns = -1,
 		.rules = -1,
 		.beside = s.init != NULL,
 	};
@@ -184,8 +188,10 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.pidfd = -1,
 		.control = -1,
 		.rpc = -1,
+		.notify = -1,
 		.disk = -1,
-		.park = { -1, -1, -1, s.owner, s.group },
+		.mount_ns = -1,
+		.park = { -1, -1, s.owner, s.group },
 		.slot = s.slot,
 		.open = true,
 	};
@@ -214,7 +220,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 	fd_fini(&b.idmap);
 	fd_fini(&b.image_idmap);
 	if (r == 0)
-		r = hear_built(out, s.park, e);
+		r = hear_built(out, &s, e);
 	/* No limit, no wall to keep it. */
 	if (out->limits.cpu_milli == 0)
 		s.required &= ~(uint32_t)WALL_CPU;
@@ -311,6 +317,17 @@ measure(const struct sandbox *sb, struct sandbox_usage *out)
 }
 
 int
+sandbox_io_limit(const struct sandbox *sb, int workspace_fd, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(workspace_fd, &st) < 0)
+		return err_sys(e, "work folder");
+	return cgroup_io_limit(
+	    &sb->cgroup, st.st_dev, sb->limits.io_bytes_per_s, e);
+}
+
+int
 sandbox_freeze(struct sandbox *sb, bool frozen, struct err *e)
 {
 	if (sb->frozen == frozen)
@@ -395,18 +412,21 @@ sandbox_fini(struct sandbox *sb)
 	fd_fini(&sb->control);
 	fd_fini(&sb->rpc);
 	fd_fini(&sb->disk);
-	fd_fini(&sb->park.mount_ns);
+	fd_fini(&sb->notify);
+	fd_fini(&sb->mount_ns);
 	fd_fini(&sb->park.scratch);
 	fd_fini(&sb->park.idmap);
 	for (unsigned i = 0; i < SANDBOX_LISTENERS_MAX; i++)
 		fd_fini(&sb->listener[i]);
 	cgroup_remove(&sb->cgroup);
 	*sb = (struct sandbox){
+		.notify = -1,
 		.pidfd = -1,
 		.control = -1,
 		.rpc = -1,
 		.disk = -1,
-		.park = { -1, -1, -1, 0, 0 },
+		.mount_ns = -1,
+		.park = { -1, -1, 0, 0 },
 	};
 }
 
@@ -596,7 +616,6 @@ prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
 		return err_sys(e, "socketpair");
 	sb->control = pair[0];
 	b->control = pair[1];
-	b->peer = pair[0];
 	if (s->rpc) {
 		if (socketpair(
 			AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -634,6 +653,7 @@ make_group(struct sandbox *sb, struct build *b, struct err *e)
 		.pids_max = sb->limits.pids_max,
 		.cpu_milli = sb->limits.cpu_milli,
 		.cpu_weight = sb->limits.cpu_weight,
+		.io = sb->limits.io_bytes_per_s > 0,
 		.freezable = b->spec->freezable,
 	};
 
@@ -789,7 +809,7 @@ say_go(const struct sandbox *sb, const struct build *b, int net, struct err *e)
 /* The first report: built, or why not. The other end is closed here, so the
  * end of the child ends the wait. */
 static int
-hear_built(struct sandbox *sb, bool parked, struct err *e)
+hear_built(struct sandbox *sb, const struct sandbox_spec *s, struct err *e)
 {
 	struct control_report report;
 	union {
@@ -810,7 +830,7 @@ hear_built(struct sandbox *sb, bool parked, struct err *e)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_sys(e, "hear from the sandbox");
-	if (take_fds(sb, &m, parked, e) < 0)
+	if (take_fds(sb, &m, s, e) < 0)
 		return -1;
 	if (n != (ssize_t)sizeof(report))
 		return err_set(e,
@@ -829,7 +849,8 @@ hear_built(struct sandbox *sb, bool parked, struct err *e)
 }
 
 static int
-take_fds(struct sandbox *sb, struct msghdr *m, bool parked, struct err *e)
+take_fds(struct sandbox *sb, struct msghdr *m, const struct sandbox_spec *s,
+    struct err *e)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(m);
 	int fds[BUILT_FDS_MAX];
@@ -842,10 +863,12 @@ take_fds(struct sandbox *sb, struct msghdr *m, bool parked, struct err *e)
 		return err_set(e, "the sandbox sent no descriptors");
 	n = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 	memcpy(fds, CMSG_DATA(c), n * sizeof(int));
-	if (parked) {
-		sb->park.mount_ns = fds[--n];
+	if (s->explain)
+		sb->notify = fds[--n];
+	if (s->init == NULL)
+		sb->mount_ns = fds[--n];
+	if (s->park)
 		sb->park.scratch = fds[--n];
-	}
 	sb->disk = fds[--n];
 	sb->n_listen = n;
 	memcpy(sb->listener, fds, n * sizeof(int));

@@ -95,7 +95,7 @@ struct sandbox_limits { /* 0 takes the default of sandbox_limits_default */
 	uint64_t inodes;
 	uint64_t nofile; /* open files of one process */
 	uint64_t cpu_weight; /* when all want the CPU: 1 to 10000; 0: 100 */
-	uint64_t io_bytes_per_s; /* the work folder's disk; 0: no limit */
+	uint64_t io_bytes_per_s; /* sandbox_io_limit; 0: no limit */
 };
 
 /* Everything is borrowed for the length of sandbox_start. */
@@ -154,6 +154,7 @@ struct sandbox_spec {
 
 	bool rpc; /* PID 1 serves sandbox/rpc.h; brings the loopback up */
 	bool keep; /* with rpc: the command's end does not end the sandbox */
+	bool explain; /* refused calls come to sandbox.notify: explain.h */
 	bool freezable; /* sandbox_freeze will be asked for */
 };
 
@@ -186,6 +187,7 @@ struct sandbox {
 	int control; /* SOCK_SEQPACKET to PID 1 (src/init/init.h) */
 	int rpc; /* likewise, for a gateway: take with fd_take; or -1 */
 	int listener[SANDBOX_LISTENERS_MAX]; /* yours: take with fd_take */
+	int notify; /* listener of refused calls, with spec.explain; or -1 */
 	int disk; /* O_PATH, its /tmp: what all its files lie on */
 	unsigned n_listen;
 	uint32_t posture; /* walls that stand */
@@ -194,9 +196,13 @@ struct sandbox {
 	struct sandbox_limits limits; /* with defaults filled in */
 	int64_t started_ns; /* monotonic */
 	enum sandbox_limit killed_for;
+	/* Its own; or -1, with spec.init. Held to the last: taking a mount
+	 * namespace down takes a while, and is done in sandbox_fini so that
+	 * the end does not wait for it. */
+	int mount_ns;
 	struct {
-		int mount_ns; /* its own; -1 when it is not parked */
-		int scratch; /* O_PATH, hidden inside: for the overlay */
+		int scratch; /* O_PATH, hidden inside: for the overlay; -1
+			      * when it is not parked */
 		int idmap; /* user namespace for the folder's owner, or -1 */
 		uid_t owner;
 		gid_t group;
@@ -290,6 +296,12 @@ void sandbox_kill(struct sandbox *sb, enum sandbox_limit why);
 
 /* Without waiting for anything inside; a frozen one, too. */
 void sandbox_stat(const struct sandbox *sb, struct sandbox_usage *out);
+
+/*
+ * Keeps limits.io_bytes_per_s on the disk of the folder, once it is started.
+ * -1 with e where that cannot be had.
+ */
+int sandbox_io_limit(const struct sandbox *sb, int workspace_fd, struct err *e);
 
 /*
  * Stops everything inside where it is, or lets it go on; again is fine. Waits

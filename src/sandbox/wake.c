@@ -34,6 +34,7 @@ int
 sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
     const struct sandbox_spec *spec, struct err *e)
 {
+	const struct control_request go = {};
 	struct sandbox_spec s = *spec;
 	struct build b = {
 		.host = h,
@@ -50,7 +51,8 @@ sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
 	if (s.chdir_path == NULL)
 		s.chdir_path = s.workspace_path;
 	b.workspace_path = s.workspace_path;
-	if (check(sb, &s, &b, e) < 0)
+	/* While it gets ready the folder is made. */
+	if (check(sb, &s, &b, e) < 0 || send_wake(sb, &s, e) < 0)
 		return -1;
 	if (s.workspace_fd >= 0) {
 		int r = add_work(sb, &b, e);
@@ -62,11 +64,11 @@ sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
 	sb->posture = b.posture;
 	if (sb->limits.cpu_milli == 0)
 		s.required &= ~(uint32_t)WALL_CPU;
-	if (sandbox_check_posture(sb, s.required, e) < 0 ||
-	    send_wake(sb, &s, e) < 0)
+	if (sandbox_check_posture(sb, s.required, e) < 0)
 		return -1;
+	if (send(sb->control, &go, sizeof(go), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return err_sys(e, "let the sandbox go on");
 	sb->started_ns = clock_mono_ns();
-	fd_fini(&sb->park.mount_ns);
 	fd_fini(&sb->park.scratch);
 	fd_fini(&sb->park.idmap);
 	return 0;
@@ -76,7 +78,7 @@ static int
 check(const struct sandbox *sb, const struct sandbox_spec *s,
     const struct build *b, struct err *e)
 {
-	if (sb->park.mount_ns < 0)
+	if (sb->park.scratch < 0)
 		return err_set(e, "the sandbox is not parked");
 	if (s->argv == NULL ? !s->rpc
 			    : s->argv[0] == NULL || s->argv[0][0] == '\0')
@@ -111,7 +113,7 @@ add_work(const struct sandbox *sb, struct build *b, struct err *e)
 	work = root_copy_work(b, b->spec->workspace_fd, e);
 	if (work < 0)
 		return -1;
-	if (setns(sb->park.mount_ns, CLONE_NEWNS) < 0) {
+	if (setns(sb->mount_ns, CLONE_NEWNS) < 0) {
 		fd_fini(&work);
 		return err_sys(e, "enter the mount namespace");
 	}
@@ -138,10 +140,8 @@ send_wake(struct sandbox *sb, const struct sandbox_spec *spec, struct err *e)
 	struct msghdr m = {
 		.msg_iov = part,
 		.msg_iovlen = 2,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
 	};
-	own_fd int null = -1;
+	size_t n = 0;
 	int fd[3];
 
 	buf_add(&text, spec->workspace_path, strlen(spec->workspace_path) + 1);
@@ -154,19 +154,19 @@ send_wake(struct sandbox *sb, const struct sandbox_spec *spec, struct err *e)
 	part[1].iov_base = text.p;
 	part[1].iov_len = text.n;
 	for (int i = 0; i < 3; i++) {
-		fd[i] = spec->stdio[i];
-		if (fd[i] >= 0)
+		if (spec->stdio[i] < 0)
 			continue;
-		if (null < 0)
-			null = open("/dev/null", O_RDWR | O_CLOEXEC);
-		if (null < 0)
-			return err_sys(e, "open /dev/null");
-		fd[i] = null;
+		wake.streams |= 1U << i;
+		fd[n++] = spec->stdio[i];
 	}
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	control.head.cmsg_len = (socklen_t)CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(&control.head), fd, sizeof(fd));
+	if (n > 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = (socklen_t)CMSG_SPACE(n * sizeof(int));
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = (socklen_t)CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(&control.head), fd, n * sizeof(int));
+	}
 	if (sendmsg(sb->control, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return err_sys(e, "wake the sandbox");
 	return 0;

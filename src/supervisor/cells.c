@@ -88,8 +88,10 @@ cells_free(struct cells *c)
 	for (size_t i = 0; i < RUNS_MAX; i++) {
 		struct msg_sandbox_exited m;
 
-		if (c->cell[i].run != 0)
-			cell_end(&c->cell[i], &m);
+		if (c->cell[i].run == 0)
+			continue;
+		cell_end(&c->cell[i], &m);
+		cell_fini(&c->cell[i]);
 	}
 	loop_timer_clear(c->loop, &c->tend);
 	pool_fini(&c->pool);
@@ -151,6 +153,8 @@ cells_start(struct cells *c, const struct frame *f,
 		.wall_ms = m->wall_ms,
 		.disk_bytes = m->disk_bytes,
 		.inodes = m->inodes,
+		.cpu_weight = m->cpu_weight,
+		.io_bytes_per_s = folder ? m->io_bytes_per_s : 0,
 	};
 	spec.listen_port[0] = RUN_DOOR_PORT;
 	spec.listen_port[1] = RUN_PROXY_PORT;
@@ -162,6 +166,14 @@ cells_start(struct cells *c, const struct frame *f,
 	if (pool_start(
 		&c->pool, m->tenant, &spec, clock_mono_ns(), &cell->sb, e) < 0)
 		return -1;
+	if (spec.limits.io_bytes_per_s > 0 &&
+	    sandbox_io_limit(&cell->sb, spec.workspace_fd, e) < 0) {
+		if ((m->flags & START_LIMITS_REQUIRED) != 0) {
+			cell_fini(cell);
+			return err_add(e, "io_mb_per_s");
+		}
+		log_warn("no limit of the disk why=\"%s\"", e->text);
+	}
 	/* Not now: first this run gets going. */
 	loop_timer_set(
 	    c->loop, &c->tend, clock_mono_ns() + POOL_FILL_MS * 1000000LL);
@@ -326,7 +338,9 @@ on_over(struct loop_watch *w, uint32_t events)
 
 	(void)events;
 	cell_end(cell, &m);
+	/* First the news: what is left takes longer to put away. */
 	c->on_exit(&m);
+	cell_fini(cell);
 }
 
 static void
@@ -402,9 +416,12 @@ cell_fini(struct cell *cell)
 	sandbox_fini(&cell->sb);
 	fd_fini(&cell->image_lock);
 	pool_give_slot(&cell->of->pool, slot);
+	if (cell->run != 0)
+		cell->of->n--;
+	cell->run = 0;
 }
 
-/* Collects one that is over, or has just been killed, and frees its slot. */
+/* Collects one that is over, or has just been killed. */
 static void
 cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 {
@@ -436,9 +453,6 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 	};
 	set_figures(out, &cell->sb.limits, &end);
 	loop_timer_clear(c->loop, &cell->wall);
-	cell_fini(cell);
-	cell->run = 0;
-	c->n--;
 }
 
 static enum exit_cause

@@ -39,7 +39,6 @@ static bool wants(const struct cgroup_limits *l, enum cgroup_controller c);
 static int set_limit(const struct cgroup_place *p, int dirfd,
     enum cgroup_controller c, const struct cgroup_limits *l);
 static int set_cpu(bool v1, int dirfd, const struct cgroup_limits *l);
-static int set_io(bool v1, int dirfd, const struct cgroup_limits *l);
 static int make_beside(struct cgroup *g, struct err *e);
 static int make_v1(
     const struct cgroup_limits *l, struct cgroup *g, struct err *e);
@@ -306,7 +305,7 @@ wants(const struct cgroup_limits *l, enum cgroup_controller c)
 	case CGROUP_CPU:
 		return l->cpu_milli > 0 || l->cpu_weight > 0;
 	case CGROUP_IO:
-		return l->io_bytes_per_s > 0;
+		return l->io;
 	case CGROUP_FREEZER:
 		return l->freezable;
 	case CGROUP_CONTROLLERS:
@@ -343,8 +342,7 @@ set_limit(const struct cgroup_place *p, int dirfd, enum cgroup_controller c,
 		return cgroup_file_write(dirfd, "pids.max", text);
 	case CGROUP_CPU:
 		return set_cpu(v1, dirfd, l);
-	case CGROUP_IO:
-		return set_io(v1, dirfd, l);
+	case CGROUP_IO: /* cgroup_io_limit */
 	case CGROUP_FREEZER:
 	case CGROUP_CONTROLLERS:
 		break;
@@ -372,30 +370,6 @@ set_cpu(bool v1, int dirfd, const struct cgroup_limits *l)
 	(void)snprintf(text, sizeof(text), v1 ? "%llu" : "%llu 100000", quota);
 	return cgroup_file_write(
 	    dirfd, v1 ? "cpu.cfs_quota_us" : "cpu.max", text);
-}
-
-/*
- * v1 holds back reads, and writes past the page cache: what is written through
- * it belongs to nobody when the kernel writes it out. v2 holds back both.
- */
-static int
-set_io(bool v1, int dirfd, const struct cgroup_limits *l)
-{
-	unsigned long long bytes = l->io_bytes_per_s;
-	char text[128];
-
-	if (!v1) {
-		(void)snprintf(text, sizeof(text), "%u:%u rbps=%llu wbps=%llu",
-		    l->io_major, l->io_minor, bytes, bytes);
-		return cgroup_file_write(dirfd, "io.max", text);
-	}
-	(void)snprintf(
-	    text, sizeof(text), "%u:%u %llu", l->io_major, l->io_minor, bytes);
-	if (cgroup_file_write(dirfd, "blkio.throttle.read_bps_device", text) <
-	    0)
-		return -1;
-	return cgroup_file_write(
-	    dirfd, "blkio.throttle.write_bps_device", text);
 }
 
 static int

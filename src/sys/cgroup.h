@@ -59,8 +59,7 @@ struct cgroup_limits { /* 0: no limit */
 	uint64_t pids_max;
 	uint64_t cpu_milli;
 	uint64_t cpu_weight; /* share when all want the CPU: 1 to 10000, 100 */
-	uint64_t io_bytes_per_s; /* reads, and again writes, of one device */
-	unsigned io_major, io_minor; /* that device: a whole disk */
+	bool io; /* no limit yet: a group that cgroup_io_limit works on */
 	bool freezable; /* no limit: a group that cgroup_freeze works on */
 };
 
@@ -125,6 +124,13 @@ int cgroup_freeze(const struct cgroup *g, bool frozen, struct err *e);
 bool cgroup_can_freeze(const struct cgroup *g);
 /* Lets those go on that a signal has been sent to; waits for nothing. */
 void cgroup_thaw_killed(const struct cgroup *g);
+
+/*
+ * Bounds reads, and again writes, of the disk that the device is on. -1 with e
+ * when that cannot be had: no disk, such as a tmpfs, or no controller.
+ */
+int cgroup_io_limit(
+    const struct cgroup *g, dev_t device, uint64_t bytes_per_s, struct err *e);
 
 /* Closes the descriptors, keeps the directories. */
 void cgroup_close(struct cgroup *g);

@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "sys/cgroup.h"
 #include "sys/cgroup_int.h"
 #include "sys/fd.h"
@@ -32,6 +34,7 @@ static int freeze_v2(
     const struct cgroup *g, bool frozen, int64_t until_ns, struct err *e);
 static int freeze_v1(
     const struct cgroup *g, bool frozen, int64_t until_ns, struct err *e);
+static int disk_of(dev_t device, char *out, size_t cap);
 static int group_write(
     const char *dir, const char *name, const char *file, const char *text);
 
@@ -140,6 +143,39 @@ cgroup_thaw_killed(const struct cgroup *g)
 		    p->dir[CGROUP_FREEZER], g->name, "freezer.state", "THAWED");
 	else if (cgroup_can_freeze(g))
 		(void)group_write(v2_dir(p), g->name, "cgroup.freeze", "0");
+}
+
+/*
+ * v1 holds back reads, and writes past the page cache: what is written through
+ * it belongs to nobody when the kernel writes it out. v2 holds back both.
+ */
+int
+cgroup_io_limit(
+    const struct cgroup *g, dev_t device, uint64_t bytes_per_s, struct err *e)
+{
+	unsigned long long bytes = bytes_per_s;
+	char disk[32], text[128];
+	const char *dir;
+
+	if (!g->has[CGROUP_IO])
+		return err_set(e, "no cgroup limits disks here");
+	if (disk_of(device, disk, sizeof(disk)) < 0)
+		return err_set(e, "the work folder is on no disk");
+	dir = g->place->dir[CGROUP_IO];
+	if (g->place->kind == CGROUP_V2) {
+		(void)snprintf(text, sizeof(text), "%s rbps=%llu wbps=%llu",
+		    disk, bytes, bytes);
+		if (group_write(dir, g->name, "io.max", text) < 0)
+			return err_sys(e, "limit the disk %s", disk);
+		return 0;
+	}
+	(void)snprintf(text, sizeof(text), "%s %llu", disk, bytes);
+	if (group_write(dir, g->name, "blkio.throttle.read_bps_device", text) <
+		0 ||
+	    group_write(dir, g->name, "blkio.throttle.write_bps_device", text) <
+		0)
+		return err_sys(e, "limit the disk %s", disk);
+	return 0;
 }
 
 void
@@ -273,6 +309,24 @@ freeze_v1(const struct cgroup *g, bool frozen, int64_t until_ns, struct err *e)
 			    frozen ? "frozen" : "thawed", CGROUP_FREEZE_MS);
 		(void)nanosleep(&pause, NULL);
 	}
+}
+
+/* "8:0" for the partition 8:1: limits are of whole disks. */
+static int
+disk_of(dev_t device, char *out, size_t cap)
+{
+	char path[96], text[CGROUP_FILE_MAX];
+	size_t n;
+
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition",
+	    major(device), minor(device));
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s",
+	    major(device), minor(device),
+	    access(path, F_OK) == 0 ? "../dev" : "dev");
+	if (cgroup_file_read(path, text) < 0)
+		return -1;
+	n = strcspn(text, "\n");
+	return str_copy((struct str){ text, n }, out, cap);
 }
 
 static int

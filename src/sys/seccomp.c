@@ -1,5 +1,6 @@
 #include "sys/seccomp.h"
 
+#include <errno.h>
 #include <linux/audit.h>
 #include <stdbool.h>
 #include <string.h>
@@ -95,6 +96,74 @@ seccomp_install(const struct sock_filter *program, size_t n, struct err *e)
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
 		return err_sys(e, "seccomp");
 	return 0;
+}
+
+int
+seccomp_listen(const struct sock_filter *program, size_t n, struct err *e)
+{
+	struct sock_fprog prog = {
+		.len = (unsigned short)n,
+		/* Read only; the kernel's header lacks the const. */
+		.filter = (struct sock_filter *)(uintptr_t)program,
+	};
+	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+	    SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog);
+
+	if (fd < 0)
+		return err_sys(e, "seccomp with a listener");
+	return (int)fd;
+}
+
+void
+seccomp_ask(struct sock_filter *program, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct sock_filter *f = &program[i];
+
+		if (f->code == (BPF_RET | BPF_K) &&
+		    (f->k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO &&
+		    (f->k & SECCOMP_RET_DATA) != ENOSYS)
+			f->k = SECCOMP_RET_USER_NOTIF;
+	}
+}
+
+uint32_t
+seccomp_decide(const struct sock_filter *program, size_t n,
+    const struct seccomp_data *call)
+{
+	uint32_t a = 0;
+
+	for (size_t at = 0; at < n; at++) {
+		const struct sock_filter *f = &program[at];
+
+		switch (f->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			must(f->k + sizeof(a) <= sizeof(*call));
+			memcpy(&a, (const char *)call + f->k, sizeof(a));
+			break;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= f->k;
+			break;
+		case BPF_JMP | BPF_JA:
+			at += f->k;
+			break;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			at += a == f->k ? f->jt : f->jf;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			at += a >= f->k ? f->jt : f->jf;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			at += a > f->k ? f->jt : f->jf;
+			break;
+		case BPF_RET | BPF_K:
+			return f->k;
+		default:
+			must(false); /* emit() writes no other */
+		}
+	}
+	must(false); /* every way ends with a return */
+	return SECCOMP_KILL;
 }
 
 /* By number. Tables are nearly sorted: insertion is the quickest. */

@@ -70,4 +70,17 @@ int seccomp_compile(const struct seccomp_policy *p, struct sock_filter *out,
  */
 int seccomp_install(const struct sock_filter *program, size_t n, struct err *e);
 
+/*
+ * For explanations: what is refused with an errno, other than ENOSYS for what
+ * counts as absent, is put before a listener instead. In place.
+ */
+void seccomp_ask(struct sock_filter *program, size_t n);
+
+/* Installs likewise, and returns the listener, or -1. */
+int seccomp_listen(const struct sock_filter *program, size_t n, struct err *e);
+
+/* What a program of ours does with a call: the kernel's own reckoning. */
+uint32_t seccomp_decide(const struct sock_filter *program, size_t n,
+    const struct seccomp_data *call);
+
 #endif

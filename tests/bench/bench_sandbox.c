@@ -129,7 +129,7 @@ read_options(int argc, char **argv, const char **paddock)
 static int
 set_up(const char *paddock, struct err *e)
 {
-	struct rlimit files = { 65536, 65536 };
+	struct rlimit files;
 	own_buf struct buf program = { .max = 1 << 20 };
 	own_fd int out = -1;
 	int binary = open(paddock, O_PATH | O_CLOEXEC);
@@ -138,7 +138,11 @@ set_up(const char *paddock, struct err *e)
 		return err_set(e, "only root parks sandboxes");
 	if (binary < 0)
 		return err_sys(e, "open %s", paddock);
-	(void)setrlimit(RLIMIT_NOFILE, &files); /* or as many as there are */
+	/* As many as there are. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
 	(void)snprintf(bench.dir, sizeof(bench.dir), "/tmp/paddock-b-XXXXXX");
 	if (mkdtemp(bench.dir) == NULL)
 		return err_sys(e, "mkdtemp");
@@ -244,7 +248,7 @@ latency(struct err *e)
 	for (uint64_t i = 0; i < bench.runs + WARM; i++) {
 		struct sandbox *sb = &bench.sb[i % BATCH];
 		struct pollfd wait = { .events = POLLIN };
-		int64_t t[6], plain;
+		int64_t t[5], plain = 0;
 
 		for (uint32_t k = 0; i % BATCH == 0 && k < BATCH; k++) {
 			t[0] = clock_mono_ns();

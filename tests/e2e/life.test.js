@@ -2,9 +2,11 @@
 // figure, by its own time, and is found by its labels. As root with cgroups;
 // rootless without them, what is lost is said.
 import assert from 'node:assert';
+import fs from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { cgroupsLeft, cli, Daemon, isRoot, newState, trace, until }
+import { cgroupsLeft, cli, Daemon, isRoot, newState, scratch, trace, until }
 	from './lib/paddock.js';
 
 let d;
@@ -196,6 +198,32 @@ describe('a limit', () => {
 			assert.strictEqual(body.disk_full, true);
 			assert.strictEqual(body.disk_bytes, 16 << 20);
 		});
+
+	rooted('of disk traffic holds it back', async (t) => {
+		const dir = path.join(scratch, 'io');
+
+		fs.mkdirSync(dir);
+		const { dev } = fs.statSync(dir);
+		// The numbers of glibc's makedev, as far as disks have them.
+		const disk = `${(dev >> 8) & 0xfff}:${dev & 0xff}`;
+
+		if (!fs.existsSync(`/sys/dev/block/${disk}`)) {
+			t.skip('the folder is on no disk');
+			return;
+		}
+		fs.writeFileSync(path.join(dir, 'big'), Buffer.alloc(3 << 20, 1));
+		fs.writeFileSync(path.join(dir, 'policy.json'), JSON.stringify({
+			policy: 1, workflow: 'io', stage: 5, tools: {},
+			sandbox: { io_mb_per_s: 1, cpu_weight: 50,
+				limits: 'required' } }));
+		const from = Date.now();
+		const r = await cli(['run', path.join(dir, 'policy.json'),
+			'--dir', dir, '--state', d.state, '--quiet', '--', 'dd',
+			'if=big', 'of=/dev/null', 'bs=64k', 'iflag=direct']);
+
+		assert.strictEqual(r.status, 0, r.err);
+		assert.ok(Date.now() - from > 1000, r.err);
+	});
 
 	test('of inodes likewise', async () => {
 		const { run } = await open('i=0; while : > /tmp/$i; do i=$((i+1));'

@@ -60,6 +60,7 @@ a_full_document_is_taken_as_written(void **state)
 	    "  'budgets': { 'max_runtime_ms': 1000, 'max_tool_calls': 3,\n"
 	    "    'max_retries_per_tool': 0, 'on_exceed': 'stop' },\n"
 	    "  'sandbox': { 'image': 'host', 'cpu': 0.5, 'memory_mb': 64,\n"
+	    "    'cpu_weight': 50, 'io_mb_per_s': 3,\n"
 	    "    'pids': 10, 'disk_mb': 5, 'inodes': 100, 'wall_ms': 7,\n"
 	    "    'limits': 'required', 'ports': [80, 8000],\n"
 	    "    'commands': { 'allow': [], 'block': ['rm'] } },\n"
@@ -121,6 +122,8 @@ a_full_document_is_taken_as_written(void **state)
 	assert_int_equal(p->budgets.limit[BUDGET_TOOL_CALLS], 3);
 	assert_int_equal(p->budgets.limit[BUDGET_RETRIES], 0);
 	assert_int_equal(p->sandbox.cpu_milli, 500);
+	assert_int_equal(p->sandbox.cpu_weight, 50);
+	assert_int_equal(p->sandbox.io_bytes_per_s, 3 << 20);
 	assert_int_equal(p->sandbox.memory_bytes, 64 << 20);
 	assert_int_equal(p->sandbox.disk_bytes, 5 << 20);
 	assert_int_equal(p->sandbox.pids, 10);

@@ -106,6 +106,8 @@ agrees(const struct seccomp_policy *p, const struct sock_filter *f, size_t n)
 				d.args[i] = values[(v + (size_t)i) % 9];
 			assert_int_equal(interpret(f, n, &d),
 			    (uint32_t)nr >= X32 ? SECCOMP_KILL : decide(p, &d));
+			assert_int_equal(
+			    seccomp_decide(f, n, &d), interpret(f, n, &d));
 		}
 	}
 }
@@ -265,6 +267,36 @@ a_wrong_table_is_refused(void **state)
 	assert_non_null(strstr(e.text, "instructions, over 8"));
 }
 
+/* Refusals go to the listener; all else stays as it is. */
+static void
+a_filter_that_asks_allows_nothing_more(void **state)
+{
+	static struct sock_filter plain[SECCOMP_PROGRAM_MAX];
+	static struct sock_filter asks[SECCOMP_PROGRAM_MAX];
+	int asked = 0, n;
+	struct err e = {};
+
+	(void)state;
+	n = seccomp_compile(&sandbox_filter, plain, SECCOMP_PROGRAM_MAX, &e);
+	assert_true(n > 0);
+	memcpy(asks, plain, sizeof(plain));
+	seccomp_ask(asks, (size_t)n);
+	for (int nr = -1; nr < CALLS; nr++) {
+		struct seccomp_data d = { .nr = nr, .arch = ARCH };
+		uint32_t was = interpret(plain, (size_t)n, &d);
+		uint32_t is = seccomp_decide(asks, (size_t)n, &d);
+
+		if (was == is)
+			continue;
+		assert_int_equal(is, SECCOMP_RET_USER_NOTIF);
+		assert_int_equal(
+		    was & SECCOMP_RET_ACTION_FULL, SECCOMP_RET_ERRNO);
+		assert_int_not_equal(was, SECCOMP_ERRNO(ENOSYS));
+		asked++;
+	}
+	assert_true(asked > 100);
+}
+
 int
 main(void)
 {
@@ -273,6 +305,7 @@ main(void)
 		cmocka_unit_test(the_sandbox_filter_is_small_and_right),
 		cmocka_unit_test(what_must_not_pass_does_not),
 		cmocka_unit_test(a_wrong_table_is_refused),
+		cmocka_unit_test(a_filter_that_asks_allows_nothing_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

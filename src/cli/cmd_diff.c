@@ -1,0 +1,317 @@
+/*
+ * `paddock diff`: what a run has changed in its work folder, which the folder
+ * itself does not show: the changes are in the sandbox's overlay.
+ *
+ * The sandbox lists what it sees, and that is compared with the folder here by
+ * type, size, time and link: a file that was written has a time of its own.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/must.h"
+#include "cli/args.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/copy_out.h"
+#include "cli/out.h"
+#include "cli/remote.h"
+#include "cli/term.h"
+#include "core/id.h"
+#include "sys/fd.h"
+
+static const char help[] =
+    "usage: paddock diff RUN [--dir DIR] [--json]\n"
+    "\n"
+    "What RUN has added (A), changed (M) and removed (D) in its work folder.\n"
+    "\n"
+    "  --dir DIR           the folder to compare with, if it is not the one\n"
+    "                      that the run was started with\n"
+    "  --json              a line of JSON for each\n" CLIENT_HELP "\n"
+    "Exit status: 0; 1 when it could not be told in full; 2 for wrong usage.\n"
+    "\n"
+    "example: paddock diff r-7k3m9q2v5w1x\n";
+
+enum { DEPTH = COPY_MAX_DEPTH };
+
+static const struct option options[] = {
+	{ "dir", required_argument, NULL, 'd' },
+	{ "json", no_argument, NULL, 'j' },
+	CLIENT_OPTIONS,
+	ARGS_HELP,
+	{},
+};
+
+struct diff {
+	int root; /* -1: an empty folder */
+	bool json, cut;
+	char **names; /* that the sandbox has; sorted for the second look */
+	size_t n, cap;
+	struct buf out;
+};
+
+static int folder_of(
+    const struct client *c, const char *run, char **out, struct err *e);
+static int look_inside(void *arg, const struct remote_entry *x, struct err *e);
+static bool is_same(const struct diff *d, const char *name,
+    const struct remote_entry *x, const struct stat *st);
+static int look_here(struct diff *d, struct err *e);
+static int look_at(struct diff *d, DIR *dir, struct buf *path, struct err *e);
+static void tell(struct diff *d, char what, const char *name);
+static int by_name(const void *a, const void *b);
+
+int
+cmd_diff(int argc, char **argv)
+{
+	own_client struct client client = {};
+	struct client_options where = {};
+	struct diff d = { .root = -1 };
+	struct remote r = { .path = "." };
+	char *folder = NULL;
+	const char *dir = NULL;
+	struct args a;
+	struct err e = {};
+	uint64_t id;
+	int c, status;
+
+	args_init(&a, argc, argv, help, options);
+	while ((c = args_next(&a)) != ARGS_END) {
+		switch (c) {
+		case ARGS_STOP:
+			return a.exit;
+		case 'd':
+			dir = optarg;
+			break;
+		case 'j':
+			d.json = true;
+			break;
+		default:
+			(void)client_option(&where, c, optarg);
+		}
+	}
+	status = args_need(&a, 1, 1, "RUN");
+	if (status != 0)
+		return status;
+	if (id_parse('r', str_of(args_rest(&a)[0]), &id) < 0 ||
+	    str_copy(str_of(args_rest(&a)[0]), r.run, sizeof(r.run)) < 0)
+		return args_bad(
+		    &a, "%s is not the name of a run", args_rest(&a)[0]);
+	status = client_init(&client, &where, &e);
+	if (status == 0 && dir == NULL)
+		status = folder_of(&client, r.run, &folder, &e);
+	if (status == 0 && (dir != NULL || folder != NULL)) {
+		const char *at = dir != NULL ? dir : folder;
+
+		d.root = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (d.root < 0)
+			status = err_sys(&e, "%s", at);
+	}
+	if (status == 0)
+		status =
+		    remote_list(&client, &r, true, look_inside, &d, &d.cut, &e);
+	if (status == 0 && !d.cut)
+		status = look_here(&d, &e);
+	if (status == 0)
+		status = out_write(&d.out);
+	else
+		status = out_fail(&e);
+	if (d.cut) {
+		out_note("the folder holds more than one listing does: what "
+			 "was removed is not known");
+		status = EXIT_FAILED;
+	}
+	for (size_t i = 0; i < d.n; i++)
+		free(d.names[i]);
+	free(d.names);
+	free(folder);
+	buf_fini(&d.out);
+	fd_fini(&d.root);
+	return status;
+}
+
+/* The work folder that the run was opened with; NULL: none. */
+static int
+folder_of(const struct client *c, const char *run, char **out, struct err *e)
+{
+	own_reply struct client_reply reply = {};
+	own_buf struct buf text = {};
+	char target[64];
+	const struct client_request q = {
+		.method = "GET",
+		.target = target,
+	};
+	struct str path;
+
+	(void)snprintf(target, sizeof(target), "/v1/runs/%s", run);
+	if (client_ask(c, &q, &reply, e) < 0)
+		return -1;
+	path = json_str(json_get(reply.json, STR("workspace")));
+	if (path.n == 0)
+		return 0;
+	buf_add_str(&text, path);
+	*out = strdup(buf_c(&text));
+	must(*out != NULL);
+	return 0;
+}
+
+static int
+look_inside(void *arg, const struct remote_entry *x, struct err *e)
+{
+	struct diff *d = arg;
+	own_buf struct buf name = {};
+	struct stat st;
+
+	buf_add_str(&name, buf_str(&x->name));
+	if (copy_name_check(buf_str(&name), e) < 0)
+		return err_add(e, "the sandbox's listing");
+	if (d->n == d->cap) {
+		d->cap = d->cap > 0 ? 2 * d->cap : 1024;
+		d->names = realloc(d->names, d->cap * sizeof(*d->names));
+		must(d->names != NULL);
+	}
+	d->names[d->n] = strdup(buf_c(&name));
+	must(d->names[d->n] != NULL);
+	d->n++;
+	if (d->root < 0 ||
+	    fstatat(d->root, buf_c(&name), &st, AT_SYMLINK_NOFOLLOW) < 0)
+		tell(d, 'A', buf_c(&name));
+	else if (!is_same(d, buf_c(&name), x, &st))
+		tell(d, 'M', buf_c(&name));
+	return d->out.failed ? err_set(e, "out of memory") : 0;
+}
+
+static bool
+is_same(const struct diff *d, const char *name, const struct remote_entry *x,
+    const struct stat *st)
+{
+	int64_t mtime_ns =
+	    (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+	char target[4096];
+	ssize_t n;
+
+	if (S_ISDIR(st->st_mode)) /* its entries speak for themselves */
+		return strcmp(x->type, "dir") == 0;
+	if (S_ISLNK(st->st_mode)) {
+		n = readlinkat(d->root, name, target, sizeof(target));
+		return strcmp(x->type, "symlink") == 0 && n >= 0 &&
+		    str_eq(
+			(struct str){ target, (size_t)n }, buf_str(&x->target));
+	}
+	if (!S_ISREG(st->st_mode))
+		return strcmp(x->type, "file") != 0;
+	return strcmp(x->type, "file") == 0 &&
+	    (uint64_t)st->st_size == x->size && mtime_ns == x->mtime_ns &&
+	    (st->st_mode & 0777) == x->mode;
+}
+
+/* What is here and not there was removed. */
+static int
+look_here(struct diff *d, struct err *e)
+{
+	own_buf struct buf path = {};
+	int fd;
+	DIR *dir;
+	int r;
+
+	if (d->root < 0)
+		return 0;
+	if (d->n > 0)
+		qsort(d->names, d->n, sizeof(*d->names), by_name);
+	fd = fcntl(d->root, F_DUPFD_CLOEXEC, 0);
+	dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (dir == NULL) {
+		fd_fini(&fd);
+		return err_sys(e, "read the work folder");
+	}
+	r = look_at(d, dir, &path, e);
+	return r;
+}
+
+/* Folder by folder, with a stack of those that are open. Closes dir. */
+static int
+look_at(struct diff *d, DIR *dir, struct buf *path, struct err *e)
+{
+	struct {
+		DIR *dir;
+		size_t path; /* bytes of it */
+	} stack[DEPTH] = { { dir, 0 } };
+	int depth = 1, r = 0;
+
+	while (depth > 0) {
+		DIR *at = stack[depth - 1].dir;
+		const struct dirent *x = readdir(at);
+		const char *name;
+		struct stat st;
+
+		path->n = stack[depth - 1].path;
+		if (x == NULL) {
+			(void)closedir(at); /* read only: nothing to lose */
+			depth--;
+			continue;
+		}
+		if (strcmp(x->d_name, ".") == 0 || strcmp(x->d_name, "..") == 0)
+			continue;
+		if (path->n > 0)
+			buf_add_byte(path, '/');
+		buf_add_c(path, x->d_name);
+		name = buf_c(path);
+		if (d->n == 0 ||
+		    bsearch(&name, d->names, d->n, sizeof(*d->names),
+			by_name) == NULL) {
+			tell(d, 'D', name);
+			continue; /* with all below */
+		}
+		if (fstatat(dirfd(at), x->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
+			0 &&
+		    S_ISDIR(st.st_mode)) {
+			int fd = openat(dirfd(at), x->d_name,
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			DIR *below =
+			    fd >= 0 && depth < DEPTH ? fdopendir(fd) : NULL;
+
+			if (below == NULL) {
+				fd_fini(&fd);
+				r = err_set(e, "cannot look into %s", name);
+				break;
+			}
+			stack[depth].dir = below;
+			stack[depth++].path = path->n;
+		}
+	}
+	while (depth > 0)
+		(void)closedir(stack[--depth].dir); /* as above */
+	return r;
+}
+
+static void
+tell(struct diff *d, char what, const char *name)
+{
+	if (d->json) {
+		buf_add_c(&d->out, "{\"change\":\"");
+		buf_add_c(&d->out,
+		    what == 'A'	      ? "added"
+			: what == 'M' ? "changed"
+				      : "removed");
+		buf_add_c(&d->out, "\",\"name\":");
+		json_put_str(&d->out, str_of(name));
+		buf_add_c(&d->out, "}\n");
+		return;
+	}
+	buf_printf(&d->out, "%c ", what);
+	term_text(&d->out, str_of(name));
+	buf_add_byte(&d->out, '\n');
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+
+	return strcmp(*x, *y);
+}
