@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 #endif
 
 static bool is_in_run(char **argv);
+static int exec_image(int argc, char **argv);
 static int become_large_half(char **argv);
 
 int
@@ -35,8 +37,11 @@ main(int argc, char **argv, char **envp)
 		return argc > 1 && strcmp(argv[1], CONTROL_PARK) == 0
 		    ? park_main(argv)
 		    : init_main(argv, envp);
-	if (argc >= 2 && strcmp(argv[1], "exec") == 0 && !is_in_run(argv))
-		return exec_main(argc - 1, argv + 1, init_main);
+	if (argc >= 2 && strcmp(argv[1], "exec") == 0 && !is_in_run(argv)) {
+		int status = exec_main(argc - 1, argv + 1, init_main);
+
+		return status == EXEC_IMAGE ? exec_image(argc, argv) : status;
+	}
 	if (argc >= 2 && strcmp(argv[1], "selftest") == 0)
 		return selftest_main(argc - 1, argv + 1);
 	if (argc >= 2 && strcmp(argv[1], "mcp") == 0)
@@ -59,6 +64,21 @@ is_in_run(char **argv)
 			return true;
 	}
 	return false;
+}
+
+/* The large half finds the image, and executes us again with a descriptor. */
+static int
+exec_image(int argc, char **argv)
+{
+	char **all = calloc((size_t)argc + 2, sizeof(*all));
+	static char image[] = "image";
+
+	if (all == NULL)
+		return 1;
+	all[0] = argv[0];
+	all[1] = image;
+	memcpy(all + 2, argv + 1, (size_t)argc * sizeof(*all)); /* and NULL */
+	return become_large_half(all);
 }
 
 /* The exit status when it cannot be executed. */

@@ -60,7 +60,7 @@ struct run {
 	uint64_t attached; /* the request whose end stops the run, or 0 */
 	struct buf start; /* payload of MSG_SANDBOX_START */
 	struct msg_sandbox_start start_msg;
-	int start_fds[4];
+	int start_fds[6];
 	size_t n_start_fds;
 
 	struct buf world; /* its document, until there is a world for it */

@@ -355,7 +355,8 @@ take_command(struct run *r, const struct json *args, const struct frame *f,
 	struct msg_sandbox_start *m = &r->start_msg;
 	const struct str tenant = r->policy->identity.tenant;
 	const struct hash hash = hash_of(tenant.p, tenant.n);
-	size_t n_stdio = argv != NULL ? 3 : 0;
+	const bool image = !str_eq(limits->image, STR("host"));
+	size_t n_stdio = argv != NULL ? 3 : 0, n_image = image ? 2 : 0;
 
 	memcpy(&m->tenant, hash.b, sizeof(m->tenant));
 	r->stays = json_bool(json_get(args, STR("sandbox")), false);
@@ -381,10 +382,16 @@ take_command(struct run *r, const struct json *args, const struct frame *f,
 		describe_command(r, argv);
 	if (add_env(&r->start, json_get(args, STR("env")), &m->envc, e) < 0)
 		return -1;
-	if (f->n_fds != n_stdio && f->n_fds != n_stdio + 1)
+	/* Images are the user's: we cannot open one here. */
+	if (image && f->n_fds < n_stdio + n_image)
+		return err_set(e,
+		    "image \"%.*s\": only `paddock run` can start a run in an "
+		    "image, since it sends a descriptor of it",
+		    STR_FMT(limits->image));
+	if (f->n_fds != n_stdio + n_image && f->n_fds != n_stdio + n_image + 1)
 		return err_set(e, "%zu descriptors came, not %zu or %zu",
-		    f->n_fds, n_stdio, n_stdio + 1);
-	if (f->n_fds > n_stdio) {
+		    f->n_fds, n_stdio + n_image, n_stdio + n_image + 1);
+	if (f->n_fds > n_stdio + n_image) {
 		if (folder.n == 0 || folder.p[0] != '/' ||
 		    str_find(folder, '\0') != folder.n)
 			return err_set(
@@ -395,11 +402,8 @@ take_command(struct run *r, const struct json *args, const struct frame *f,
 	}
 	if (json_bool(json_get(args, STR("write_back")), false))
 		m->flags |= START_WRITE_BACK;
-	if (!str_eq(limits->image, STR("host")))
-		return err_set(e,
-		    "there is no image \"%.*s\"; \"host\" is the machine's "
-		    "own /usr",
-		    STR_FMT(limits->image));
+	if (image)
+		m->flags |= START_IMAGE;
 	if (limits->limits_required)
 		m->flags |= START_LIMITS_REQUIRED;
 	if (r->start.failed || r->start.n > ARGV_MAX_BYTES)
@@ -433,10 +437,17 @@ add_env(struct buf *out, const struct json *env, uint32_t *n, struct err *e)
 		"NO_PROXY=127.0.0.1,localhost",
 		"no_proxy=127.0.0.1,localhost",
 	};
+	enum { MAY_DIFFER = 3 }; /* the first ones */
 	char text[96];
 
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
-		add_word(out, str_of(always[i]));
+		const struct str word = str_of(always[i]);
+		const struct str name = { word.p, str_find(word, '=') };
+
+		if (i < MAY_DIFFER && env != NULL &&
+		    json_is(env, JSON_OBJECT) && json_get(env, name) != NULL)
+			continue;
+		add_word(out, word);
 		++*n;
 	}
 	(void)snprintf(text, sizeof(text),

@@ -139,6 +139,8 @@ static const struct {
 	{ "pull", cmd_pull },
 	{ "ls", cmd_ls },
 	{ "rm", cmd_rm },
+	/* What the small half makes of `paddock exec --image`. */
+	{ "exec", cmd_image_exec },
 };
 enum { N_SUBCOMMANDS = sizeof(subcommands) / sizeof(subcommands[0]) };
 

@@ -105,12 +105,15 @@ enum {
 	START_WORKSPACE = 1, /* one descriptor more: the work folder */
 	START_WRITE_BACK = 2, /* bind it read-write, no overlay */
 	START_LIMITS_REQUIRED = 4, /* refuse where no cgroup can be had */
+	START_IMAGE = 8, /* two descriptors more: an image */
 };
 
 /*
  * Descriptors: stdin, stdout, stderr, and with START_WORKSPACE an O_PATH
- * folder. With argc 0 there is no command and none of the first three: the
- * sandbox stays until it is killed. Payload: NUL-terminated strings, argc of the command, then the
+ * folder, and with START_IMAGE an O_PATH
+ * descriptor of an image's rootfs and one that holds its lock. With argc 0
+ * there is no command and none of the first three: the sandbox stays until it
+ * is killed. Payload: NUL-terminated strings, argc of the command, then the
  * environment, then, with START_WORKSPACE, the folder's path inside.
  */
 struct msg_sandbox_start {

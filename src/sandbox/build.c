@@ -155,10 +155,11 @@ static int
 close_others(const struct build *b, struct err *e)
 {
 	const struct sandbox_spec *spec = b->spec;
-	int keep[11 + CGROUP_CONTROLLERS] = { 0, 1, 2, b->control, b->rpc,
-		b->idmap, spec->workspace_fd, b->host->binary_fd };
+	int keep[13 + CGROUP_CONTROLLERS] = { 0, 1, 2, b->control, b->rpc,
+		b->idmap, spec->workspace_fd, b->host->binary_fd,
+		b->image_idmap, spec->image ? spec->image_fd : -1 };
 	const size_t n = sizeof(keep) / sizeof(keep[0]);
-	size_t used = 8;
+	size_t used = 10;
 	int from = 0;
 
 	for (int i = 0; i < 3; i++) {
@@ -230,6 +231,7 @@ join_caller(struct build *b, struct err *e)
 
 	b->posture |= go.walls;
 	b->idmap = gift[GIFT_IDMAP];
+	b->image_idmap = gift[GIFT_IMAGE_IDMAP];
 	if (gift[GIFT_NET] >= 0 && setns(gift[GIFT_NET], CLONE_NEWNET) < 0)
 		return err_sys(e, "enter the network namespace");
 	if (group.place == NULL) {
@@ -397,7 +399,9 @@ make_rules(struct build *b, struct err *e)
 		const char *path;
 		unsigned access;
 	} rows[] = {
-		{ "/", LANDLOCK_READ | LANDLOCK_EXECUTE },
+		{ "/",
+		    LANDLOCK_READ | LANDLOCK_EXECUTE |
+			(b->spec->image ? LANDLOCK_WRITE : 0U) },
 		{ "/dev", LANDLOCK_WRITE | LANDLOCK_DEVICE },
 		{ "/tmp", LANDLOCK_WRITE },
 		{ b->workspace_path, LANDLOCK_WRITE },

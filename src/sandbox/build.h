@@ -24,8 +24,10 @@ struct build {
 	bool beside; /* the caller goes on, and has more to give */
 	int rpc; /* likewise, or -1 */
 	int idmap; /* user namespace that shifts the folder's owner, or -1 */
+	int image_idmap; /* likewise for the image's owner, or -1 */
 	const char *workspace_path; /* inside, absolute */
 	struct stat workspace; /* of the folder, where there is one */
+	struct stat image; /* of its root directory, where there is one */
 	uint32_t posture; /* grows in the child */
 	int notify; /* listener of refused calls, in the child; or -1 */
 	int root; /* the new root file system, in the child */
@@ -57,6 +59,27 @@ int root_finish(struct build *b, struct err *e);
 /* A detached mount of the folder behind this descriptor, which belongs to the
  * caller's mount namespace; as root with its owner shifted, where it can be. */
 int root_copy_work(struct build *b, int folder, struct err *e);
+
+/*
+ * Overlay over *mount, a detached mount that is attached at `at` + "lower"
+ * now; below `at` lie "upper" and "inner" as well. *mount becomes the overlay,
+ * detached.
+ */
+int root_overlay(
+    const struct build *b, const char *at, int *mount, struct err *e);
+
+/*
+ * A descriptor from before belongs to the mount namespace of before, and
+ * cannot be copied from there: the same file by its path in this namespace,
+ * or an error when the path leads elsewhere by now.
+ */
+int root_open_here(int fd, struct err *e);
+
+/*
+ * Goes into a root of spec.image_fd. old is the root as root_begin made it,
+ * and the working directory; work, a detached mount, is taken over.
+ */
+int image_root(struct build *b, int old, int work, struct err *e);
 
 /*
  * In the mount namespace of a parked sandbox: what root_finish left out. work

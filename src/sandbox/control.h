@@ -52,6 +52,7 @@ _Static_assert(sizeof(struct control_report) == 8 + ERR_TEXT_BYTES, "padding");
 enum control_gift {
 	GIFT_NET, /* network namespace to enter */
 	GIFT_IDMAP, /* user namespace that shifts the work folder's owner */
+	GIFT_IMAGE_IDMAP, /* likewise the image's */
 	GIFT_GROUP, /* first of the cgroups to enter, one per controller */
 	GIFTS = GIFT_GROUP + CGROUP_CONTROLLERS,
 };

@@ -33,7 +33,10 @@ enum {
 
 struct options {
 	const char *dir;
+	const char *start; /* absolute, inside; NULL: the work folder */
 	bool write_back;
+	bool image; /* the descriptor is of its root directory */
+	int image_fd;
 	bool json;
 	bool explain;
 	struct sandbox_limits limits;
@@ -56,6 +59,9 @@ static const char usage_text[] =
     "there vanishes at the end; the network is off; nothing else of this\n"
     "machine is visible but the programs under /usr.\n"
     "\n"
+    "  --image NAME       these files as the root, not the programs here;\n"
+    "                     without COMMAND, what the image runs (see paddock\n"
+    "                     image, and --state DIR there)\n"
     "  --dir DIR          this folder instead of the current one\n"
     "  --write-back       write to the folder itself\n"
     "  --env NAME=VALUE   set a variable inside (may be repeated)\n"
@@ -88,6 +94,7 @@ static int watch(
     struct sandbox *sb, int signals, struct explain *x, struct err *e);
 static int tell_end(const struct options *o, const struct sandbox *sb,
     const struct sandbox_end *end);
+static const char *path_inside(const struct options *o);
 static void tell_json(const struct sandbox *sb, const struct sandbox_end *end,
     uint32_t posture, int status);
 
@@ -98,7 +105,7 @@ exec_main(int argc, char **argv, int (*init_main)(char **argv, char **envp))
 	struct err e = {};
 	int r = parse(argc, argv, &o);
 
-	if (r >= 0)
+	if (r != -1)
 		return r;
 	/* Where a standard stream is closed, the next descriptor opened would
 	 * take its place, and be handed to the command. */
@@ -119,7 +126,7 @@ exec_main(int argc, char **argv, int (*init_main)(char **argv, char **envp))
 	return r;
 }
 
-/* -1 to go on, else the exit status. */
+/* -1 to go on, else the exit status or EXEC_IMAGE. */
 static int
 parse(int argc, char **argv, struct options *o)
 {
@@ -138,6 +145,9 @@ parse(int argc, char **argv, struct options *o)
 			(void)fputs(usage_text, stdout);
 			return 0;
 		}
+		if (strcmp(name, "--image") == 0 ||
+		    strncmp(name, "--image=", 8) == 0)
+			return EXEC_IMAGE;
 		if (strcmp(name, "--write-back") == 0) {
 			o->write_back = true;
 			continue;
@@ -191,6 +201,21 @@ parse_value(struct options *o, const char *name, const char *value)
 	}
 	if (strcmp(name, "--dir") == 0 && value != NULL) {
 		o->dir = value;
+		return 0;
+	}
+	/* The large half gives these two, for --image. */
+	if (strcmp(name, "--image-fd") == 0 && value != NULL) {
+		uint64_t fd;
+
+		if (str_to_u64(str_of(value), &fd) < 0 || fd < 3 ||
+		    fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0)
+			return usage_error("--image-fd %s: not open", value);
+		o->image = true;
+		o->image_fd = (int)fd;
+		return 0;
+	}
+	if (strcmp(name, "--chdir") == 0 && value != NULL && value[0] == '/') {
+		o->start = value;
 		return 0;
 	}
 	if (strcmp(name, "--env") == 0 && value != NULL) {
@@ -340,7 +365,10 @@ run(const struct options *o, struct err *e)
 		.argv = (const char *const *)o->command,
 		.envp = o->env,
 		.stdio = { 0, 1, 2 },
+		.chdir_path = o->start,
 		.write_back = o->write_back,
+		.image = o->image,
+		.image_fd = o->image_fd,
 		.limits = o->limits,
 		.explain = o->explain,
 		.init = go_on_as_init,
@@ -516,9 +544,10 @@ tell_end(const struct options *o, const struct sandbox *sb,
 		status =
 		    end->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 		(void)fprintf(stderr,
-		    "paddock: exec: %s: %s (inside there is /usr, the work "
+		    "paddock: exec: %s: %s (inside there is %s, the work "
 		    "folder, and %s)\n",
-		    name, strerror(end->code), INSIDE_PATH);
+		    name, strerror(end->code), o->image ? "the image" : "/usr",
+		    path_inside(o));
 		break;
 	}
 	switch (end->limit) {
@@ -548,6 +577,16 @@ tell_end(const struct options *o, const struct sandbox *sb,
 	if (o->json)
 		tell_json(sb, end, sb->posture, status);
 	return status;
+}
+
+static const char *
+path_inside(const struct options *o)
+{
+	for (size_t i = 0; i < o->n_env; i++) {
+		if (strncmp(o->env[i], "PATH=", 5) == 0)
+			return o->env[i];
+	}
+	return INSIDE_PATH;
 }
 
 static void

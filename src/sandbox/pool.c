@@ -126,7 +126,7 @@ key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
 {
 	struct stat folder = {};
 
-	if (s->hostname != NULL || s->init != NULL || s->park ||
+	if (s->hostname != NULL || s->init != NULL || s->park || s->image ||
 	    s->n_listen > SANDBOX_LISTENERS_MAX)
 		return false;
 	if (s->workspace_fd >= 0 && fstat(s->workspace_fd, &folder) < 0)

@@ -40,10 +40,10 @@ static int make_etc(const struct build *b, struct err *e);
 static int make_dev(const struct build *b, struct err *e);
 static int make_proc(struct build *b, struct err *e);
 static int make_scratch(struct build *b, struct err *e);
-static int make_workspace(struct build *b, struct err *e);
+static int make_work(struct build *b, int *work, struct err *e);
+static int add_workspace(struct build *b, int *work, struct err *e);
 static int put_overlay(
     struct build *b, const char *at, int *mount, struct err *e);
-static int open_here(int fd, struct err *e);
 static int put_file(const char *path, const char *text, struct err *e);
 static int put_dir(const char *path, mode_t mode, struct err *e);
 static int put_path(const char *path, struct err *e);
@@ -56,14 +56,16 @@ root_begin(struct build *b, struct err *e)
 {
 	own_fd int self = -1, binary = -1;
 
-	if (mount_private(e) < 0 || make_root(b, e) < 0 || make_system(e) < 0 ||
-	    make_etc(b, e) < 0 || make_dev(b, e) < 0 || make_proc(b, e) < 0 ||
-	    make_scratch(b, e) < 0)
+	if (mount_private(e) < 0 || make_root(b, e) < 0)
+		return -1;
+	if (!b->spec->image && (make_system(e) < 0 || make_etc(b, e) < 0))
+		return -1;
+	if (make_dev(b, e) < 0 || make_proc(b, e) < 0 || make_scratch(b, e) < 0)
 		return -1;
 	if (put_dir("run/paddock", 0755, e) < 0 ||
 	    put_file(binary_path, "", e) < 0)
 		return -1;
-	self = open_here(b->host->binary_fd, e);
+	self = root_open_here(b->host->binary_fd, e);
 	if (self < 0)
 		return err_add(e, "the program itself");
 	binary = mount_copy(self, "", false, DATA_FLAGS | MOUNT_RDONLY, -1, e);
@@ -75,15 +77,22 @@ root_begin(struct build *b, struct err *e)
 int
 root_finish(struct build *b, struct err *e)
 {
-	own_fd int root = b->root;
+	own_fd int root = b->root, work = -1;
 
 	b->root = -1;
-	if (make_workspace(b, e) < 0)
+	if (make_work(b, &work, e) < 0)
+		return -1;
+	b->posture |= WALL_MOUNT_NS | WALL_DISK;
+	if (b->spec->image) {
+		if (image_root(b, root, fd_take(&work), e) < 0)
+			return err_add(e, "image");
+		return 0;
+	}
+	if (add_workspace(b, &work, e) < 0)
 		return -1;
 	if (mount_restrict(root, ROOT_FLAGS | MOUNT_RDONLY, e) < 0 ||
 	    mount_pivot(e) < 0)
 		return -1;
-	b->posture |= WALL_MOUNT_NS | WALL_DISK;
 	return 0;
 }
 
@@ -327,42 +336,49 @@ make_scratch(struct build *b, struct err *e)
 	return 0;
 }
 
-/* The folder (or an empty one), then /tmp: the folder may lie below it. */
+/* The folder, or an empty one; -1 for one that is still to come. */
 static int
-make_workspace(struct build *b, struct err *e)
+make_work(struct build *b, int *work, struct err *e)
 {
 	const struct sandbox_spec *spec = b->spec;
-	own_fd int folder = -1, work = -1, tmp = -1;
+	own_fd int folder = -1;
 
 	if (spec->park)
 		b->scratch = open("tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (spec->park && b->scratch < 0)
 		return err_sys(e, "open tmp");
 	if (spec->workspace_fd >= 0) {
-		folder = open_here(spec->workspace_fd, e);
+		folder = root_open_here(spec->workspace_fd, e);
 		if (folder < 0)
 			return err_add(e, "work folder");
-		work = root_copy_work(b, folder, e);
-		if (work >= 0 && !spec->write_back &&
-		    put_overlay(b, "tmp/", &work, e) < 0)
+		*work = root_copy_work(b, folder, e);
+		if (*work >= 0 && !spec->write_back &&
+		    put_overlay(b, "tmp/", work, e) < 0)
 			return err_add(e, "overlay over %s", b->workspace_path);
 	} else if (!spec->folder) {
 		if (put_dir("tmp/work", 0755, e) < 0)
 			return -1;
 		if (b->host->root && chown("tmp/work", b->uid, b->gid) < 0)
 			return err_sys(e, "chown the work folder");
-		work = mount_copy(AT_FDCWD, "tmp/work", false, 0, -1, e);
+		*work = mount_copy(AT_FDCWD, "tmp/work", false, 0, -1, e);
 	}
-	if (work < 0 && !spec->folder)
+	if (*work < 0 && !spec->folder)
 		return err_add(e, "work folder %s", b->workspace_path);
+	return 0;
+}
 
-	tmp = mount_copy(AT_FDCWD, "tmp/tmp", false, 0, -1, e);
+/* First /tmp: the folder may lie below it. */
+static int
+add_workspace(struct build *b, int *work, struct err *e)
+{
+	own_fd int tmp = mount_copy(AT_FDCWD, "tmp/tmp", false, 0, -1, e);
+
 	if (tmp < 0 || put_mount(tmp, "tmp", e) < 0)
 		return -1;
-	if (work < 0)
+	if (*work < 0)
 		return 0; /* root_add_work */
 	if (put_path(b->workspace_path + 1, e) < 0 ||
-	    put_mount(work, b->workspace_path + 1, e) < 0)
+	    put_mount(*work, b->workspace_path + 1, e) < 0)
 		return -1;
 	return 0;
 }
@@ -404,12 +420,39 @@ root_add_work(struct build *b, int work_taken, struct err *e)
 	return put_mount(work, path, e);
 }
 
-/* Attaches the mount to a hidden place below `at`, where the scratch is, and
- * puts the overlay over it in its place. */
+/* Makes a hidden place below `at`, where the scratch is, and puts the overlay
+ * over the folder there. */
 static int
 put_overlay(struct build *b, const char *at, int *mount, struct err *e)
 {
-	char lower[16], upper[16], inner[16];
+	static const char *const names[] = { "lower", "inner", "upper" };
+	const mode_t mode = b->workspace.st_mode & 0777;
+	uid_t uid = b->workspace.st_uid;
+	gid_t gid = b->workspace.st_gid;
+	char path[16];
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", at, names[i]);
+		if (put_dir(path, i == COUNT(names) - 1 ? mode : 0755, e) < 0)
+			return -1;
+	}
+	/* The folder itself is the upper one: give it the same owner. */
+	if (b->idmap >= 0) {
+		uid = b->uid;
+		gid = b->gid;
+	}
+	if (b->host->root && chown(path, uid, gid) < 0)
+		return err_sys(e, "chown the overlay");
+	if (root_overlay(b, at, mount, e) < 0)
+		return -1;
+	b->posture |= WALL_OVERLAY;
+	return 0;
+}
+
+int
+root_overlay(const struct build *b, const char *at, int *mount, struct err *e)
+{
+	char lower[32], upper[32], inner[32];
 	/* Attributes of our own making: the user's kind is all that a user
 	 * namespace may write, and cannot say where a directory moved. */
 	const struct mount_option options[] = {
@@ -419,40 +462,23 @@ put_overlay(struct build *b, const char *at, int *mount, struct err *e)
 		b->host->root ? (struct mount_option){ "redirect_dir", "on" }
 			      : (struct mount_option){ "userxattr", NULL },
 	};
-	uid_t uid = b->workspace.st_uid;
-	gid_t gid = b->workspace.st_gid;
 	int fd;
 
 	(void)snprintf(lower, sizeof(lower), "%slower", at);
 	(void)snprintf(upper, sizeof(upper), "%supper", at);
 	(void)snprintf(inner, sizeof(inner), "%sinner", at);
-	if (put_dir(lower, 0755, e) < 0 || put_dir(inner, 0755, e) < 0 ||
-	    put_dir(upper, b->workspace.st_mode & 0777, e) < 0 ||
-	    put_mount(*mount, lower, e) < 0)
+	if (put_mount(*mount, lower, e) < 0)
 		return -1;
-	/* The folder itself is the upper one: give it the same owner. */
-	if (b->idmap >= 0) {
-		uid = b->uid;
-		gid = b->gid;
-	}
-	if (b->host->root && chown(upper, uid, gid) < 0)
-		return err_sys(e, "chown the overlay");
 	fd = mount_new("overlay", options, COUNT(options), DATA_FLAGS, e);
 	if (fd < 0)
 		return -1;
-	b->posture |= WALL_OVERLAY;
 	fd_fini(mount); /* attached, below the overlay */
 	*mount = fd;
 	return 0;
 }
 
-/*
- * A descriptor from before belongs to the mount namespace of before, and
- * cannot be copied from there: the same file by its path in this namespace,
- * or an error when the path leads elsewhere by now.
- */
-static int
-open_here(int fd, struct err *e)
+int
+root_open_here(int fd, struct err *e)
 {
 	char link[64], path[PATH_MAX];
 	struct stat want, got;

@@ -73,14 +73,16 @@ static int check_limits(struct sandbox_limits *l, struct err *e);
 static int holds_all_ids(bool *all, struct err *e);
 static int prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
     struct sandbox *sb, struct build *b, struct ns_helper *helper,
-    struct err *e);
+    struct ns_helper *image_helper, struct err *e);
 static int make_group(struct sandbox *sb, struct build *b, struct err *e);
 static void make_idmap(struct build *b, struct ns_helper *helper);
+static int make_image_idmap(
+    struct build *b, struct ns_helper *helper, struct err *e);
 static int spawn(struct sandbox *sb, struct build *b, struct err *e);
 static pid_t spawn_with(
     uint64_t flags, struct sandbox *sb, struct build *b, struct err *e);
 static int work_beside(struct sandbox *sb, struct build *b,
-    struct ns_helper *helper, struct err *e);
+    struct ns_helper *helper, struct ns_helper *image_helper, struct err *e);
 static int say_go(
     const struct sandbox *sb, const struct build *b, int net, struct err *e);
 static int hear_built(
@@ -168,6 +170,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.host = h,
 		.spec = &s,
 		.idmap = -1,
+		.image_idmap = -1,
 		.control = -1,
 		.rpc = -1,
 		.root = -1,
@@ -177,10 +180,10 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.rules = -1,
 		.beside = s.init != NULL,
 	};
-	struct ns_helper helper;
+	struct ns_helper helper, image_helper;
 	int r;
 
-	helper.pid = -1;
+	helper.pid = image_helper.pid = -1;
 	*out = (struct sandbox){
 		.pidfd = -1,
 		.control = -1,
@@ -205,16 +208,17 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 	if (r == 0)
 		r = check_limits(&out->limits, e);
 	if (r == 0)
-		r = prepare(h, &s, out, &b, &helper, e);
+		r = prepare(h, &s, out, &b, &helper, &image_helper, e);
 	if (r == 0)
 		r = spawn(out, &b, e);
 	fd_fini(&b.control);
 	fd_fini(&b.rpc);
 	if (r == 0 && b.beside)
-		r = work_beside(out, &b, &helper, e);
+		r = work_beside(out, &b, &helper, &image_helper, e);
 	if (s.park)
 		out->park.idmap = fd_take(&b.idmap);
 	fd_fini(&b.idmap);
+	fd_fini(&b.image_idmap);
 	if (r == 0)
 		r = hear_built(out, &s, e);
 	/* No limit, no wall to keep it. */
@@ -223,6 +227,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 	if (r == 0)
 		r = sandbox_check_posture(out, s.required | WALLS_ALWAYS, e);
 	ns_reap(&helper);
+	ns_reap(&image_helper);
 	if (r < 0)
 		sandbox_fini(out);
 	else
@@ -510,7 +515,7 @@ check_spec(const struct sandbox_spec *s, struct err *e)
 		return err_set(e,
 		    "work folder inside: %s is taken, or no absolute path",
 		    s->workspace_path);
-	if (s->park && (s->init != NULL || s->workspace_fd >= 0))
+	if (s->park && (s->init != NULL || s->workspace_fd >= 0 || s->image))
 		return err_set(e, "a parked sandbox has no run yet");
 	for (int i = 0; i < 3; i++) {
 		int fd = s->stdio[i];
@@ -591,7 +596,7 @@ holds_all_ids(bool *all, struct err *e)
 static int
 prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
     struct sandbox *sb, struct build *b, struct ns_helper *helper,
-    struct err *e)
+    struct ns_helper *image_helper, struct err *e)
 {
 	int pair[2];
 
@@ -630,9 +635,14 @@ prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
 		b->workspace.st_uid = s->owner;
 		b->workspace.st_gid = s->group;
 	}
-	if (!b->beside)
-		make_idmap(b, helper);
-	return 0;
+	if (s->image && fstat(s->image_fd, &b->image) < 0)
+		return err_sys(e, "image");
+	if (s->image && !S_ISDIR(b->image.st_mode))
+		return err_set(e, "image is not a directory");
+	if (b->beside)
+		return 0;
+	make_idmap(b, helper);
+	return make_image_idmap(b, image_helper, e);
 }
 
 static int
@@ -666,6 +676,18 @@ make_idmap(struct build *b, struct ns_helper *helper)
 	if (b->host->root && (b->spec->workspace_fd >= 0 || b->spec->folder))
 		b->idmap = ns_idmap(b->workspace.st_uid, b->uid,
 		    b->workspace.st_gid, b->gid, helper, &ignored);
+}
+
+/* Not to go without: a folder's files may be a stranger's, but who is not the
+ * owner of a root directory has little use for it. */
+static int
+make_image_idmap(struct build *b, struct ns_helper *helper, struct err *e)
+{
+	if (!b->host->root || !b->spec->image)
+		return 0;
+	b->image_idmap = ns_idmap(
+	    b->image.st_uid, b->uid, b->image.st_gid, b->gid, helper, e);
+	return b->image_idmap < 0 ? err_add(e, "image") : 0;
 }
 
 static int
@@ -728,7 +750,7 @@ spawn_with(uint64_t flags, struct sandbox *sb, struct build *b, struct err *e)
  */
 static int
 work_beside(struct sandbox *sb, struct build *b, struct ns_helper *helper,
-    struct err *e)
+    struct ns_helper *image_helper, struct err *e)
 {
 	own_fd int net = -1;
 
@@ -740,6 +762,8 @@ work_beside(struct sandbox *sb, struct build *b, struct ns_helper *helper,
 		b->posture |= WALL_NET_NS;
 	}
 	make_idmap(b, helper);
+	if (make_image_idmap(b, image_helper, e) < 0)
+		return -1;
 	if (sb->cgroup.place == NULL && make_group(sb, b, e) < 0)
 		return -1;
 	return say_go(sb, b, net, e);
@@ -756,7 +780,7 @@ say_go(const struct sandbox *sb, const struct build *b, int net, struct err *e)
 	} control = {};
 	struct iovec part = { .iov_base = &go, .iov_len = sizeof(go) };
 	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
-	int gift[GIFTS] = { net, b->idmap };
+	int gift[GIFTS] = { net, b->idmap, b->image_idmap };
 	int fd[GIFTS];
 	size_t n = 0;
 

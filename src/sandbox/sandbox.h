@@ -113,6 +113,14 @@ struct sandbox_spec {
 	const char *chdir_path; /* absolute, inside; NULL: the workspace */
 	bool write_back; /* the folder itself, read-write, and no overlay */
 
+	/*
+	 * The root is this directory, below an overlay that can be written
+	 * everywhere, and not the host's /usr. O_PATH; every file in it has
+	 * the owner that the directory itself has.
+	 */
+	bool image;
+	int image_fd; /* of no account without image */
+
 	struct sandbox_limits limits;
 	uint32_t slot; /* below SANDBOX_SLOTS, unique in this process */
 	const char *hostname; /* NULL: "sandbox" */

@@ -1,9 +1,12 @@
 #include "supervisor/cells.h"
 
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -22,11 +25,13 @@ struct cell {
 	struct loop_watch over; /* the sandbox's pidfd, borrowed from sb */
 	struct loop_timer wall;
 	int64_t wall_left_ns; /* while it is frozen */
+	int image_lock; /* keeps its image from being removed; -1: none */
 };
 
 struct cells {
 	struct loop *loop;
 	const struct sandbox_host *host;
+	const char *state_dir;
 	void (*on_exit)(const struct msg_sandbox_exited *m);
 	unsigned n;
 	struct pool pool;
@@ -34,6 +39,7 @@ struct cells {
 	struct cell cell[RUNS_MAX];
 };
 
+static int image_check(const char *state_dir, int rootfs, struct err *e);
 static int words_take(
     struct str *at, uint32_t n, const char **out, size_t *used, struct err *e);
 static struct cell *cell_find(struct cells *c, uint64_t run);
@@ -51,7 +57,8 @@ static enum exit_cause cause_of(
 
 struct cells *
 cells_new(struct loop *loop, const struct sandbox_host *host,
-    void (*on_exit)(const struct msg_sandbox_exited *m), struct err *e)
+    const char *state_dir, void (*on_exit)(const struct msg_sandbox_exited *m),
+    struct err *e)
 {
 	struct cells *c = calloc(1, sizeof(*c));
 
@@ -61,11 +68,14 @@ cells_new(struct loop *loop, const struct sandbox_host *host,
 	}
 	c->loop = loop;
 	c->host = host;
+	c->state_dir = state_dir;
 	c->on_exit = on_exit;
 	c->tend.on_time = on_tend;
 	pool_init(&c->pool, host);
-	for (size_t i = 0; i < RUNS_MAX; i++)
+	for (size_t i = 0; i < RUNS_MAX; i++) {
 		c->cell[i].of = c;
+		c->cell[i].image_lock = -1;
+	}
 	return c;
 }
 
@@ -94,7 +104,9 @@ cells_start(struct cells *c, const struct frame *f,
 {
 	const struct msg_sandbox_start *m = f->body;
 	bool folder = (m->flags & START_WORKSPACE) != 0;
+	bool image = (m->flags & START_IMAGE) != 0;
 	size_t n_stdio = m->argc > 0 ? 3 : 0;
+	size_t at_image = n_stdio + folder;
 	/* Start-up is the only time that uses them, and runs alone. */
 	static const char *words[WORDS_MAX + 4];
 	struct sandbox_spec spec = {};
@@ -107,7 +119,7 @@ cells_start(struct cells *c, const struct frame *f,
 	if (cell == NULL)
 		return err_set(
 		    e, "%d sandboxes are running; stop one first", RUNS_MAX);
-	if (f->n_fds != n_stdio + folder)
+	if (f->n_fds != at_image + (image ? 2 : 0))
 		return err_set(e, "descriptors do not fit the flags");
 	argv = used;
 	if (words_take(&at, m->argc, words, &used, e) < 0)
@@ -129,6 +141,10 @@ cells_start(struct cells *c, const struct frame *f,
 	spec.workspace_fd = folder ? f->fds[n_stdio] : -1;
 	spec.workspace_path =
 	    folder ? sandbox_path_for(words[used - 2]) : "/workspace";
+	spec.image = image;
+	spec.image_fd = image ? f->fds[at_image] : -1;
+	if (image && image_check(c->state_dir, spec.image_fd, e) < 0)
+		return -1;
 	spec.write_back = (m->flags & START_WRITE_BACK) != 0;
 	spec.limits = (struct sandbox_limits){
 		.memory_bytes = m->memory_bytes,
@@ -170,6 +186,7 @@ cells_start(struct cells *c, const struct frame *f,
 		cell_fini(cell);
 		return -1;
 	}
+	cell->image_lock = image ? fd_take(&f->fds[at_image + 1]) : -1;
 	cell->run = m->run;
 	cell->wall.on_time = on_wall;
 	if (m->wall_ms > 0)
@@ -244,6 +261,40 @@ unsigned
 cells_count(const struct cells *c)
 {
 	return c->n;
+}
+
+/*
+ * Whoever may open a run may name any directory by a descriptor, and its owner
+ * is shifted to the sandbox: only an image of our own is one.
+ */
+static int
+image_check(const char *state_dir, int rootfs, struct err *e)
+{
+	char link[64], path[PATH_MAX], images[PATH_MAX + 32];
+	struct str rest;
+	ssize_t n;
+	int len;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", rootfs);
+	n = readlink(link, path, sizeof(path));
+	if (n < 0)
+		return err_sys(e, "readlink %s", link);
+	len = snprintf(images, sizeof(images), "%s/images/sha256-", state_dir);
+	rest = (struct str){ path, (size_t)n };
+	if (!str_starts(rest, (struct str){ images, (size_t)len }))
+		return err_set(e, "not an image of this daemon");
+	rest.p += len;
+	rest.n -= (size_t)len;
+	for (size_t i = 0; i < 2 * HASH_BYTES; i++) {
+		if (rest.n <= i ||
+		    strchr("0123456789abcdef", rest.p[i]) == NULL)
+			return err_set(e, "not an image of this daemon");
+	}
+	rest.p += 2 * HASH_BYTES;
+	rest.n -= 2 * HASH_BYTES;
+	if (!str_eq(rest, STR("/rootfs")))
+		return err_set(e, "not an image of this daemon");
+	return 0;
 }
 
 /*
@@ -363,6 +414,7 @@ cell_fini(struct cell *cell)
 	uint32_t slot = cell->sb.slot;
 
 	sandbox_fini(&cell->sb);
+	fd_fini(&cell->image_lock);
 	pool_give_slot(&cell->of->pool, slot);
 	if (cell->run != 0)
 		cell->of->n--;

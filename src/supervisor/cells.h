@@ -19,9 +19,11 @@ struct cells;
 
 enum { CELL_FDS = 3 };
 
-/* The host struct is borrowed. NULL with e. */
+/* The host struct is borrowed, and the name of the state directory, where the
+ * images are. NULL with e. */
 struct cells *cells_new(struct loop *loop, const struct sandbox_host *host,
-    void (*on_exit)(const struct msg_sandbox_exited *m), struct err *e);
+    const char *state_dir, void (*on_exit)(const struct msg_sandbox_exited *m),
+    struct err *e);
 /* Kills and removes all; on_exit is not called. */
 void cells_free(struct cells *c);
 

@@ -156,7 +156,8 @@ set_up(const char *dir, const char *listen, struct err *e)
 	if (confine_role(CONFINE_SUPERVISOR, NULL, e) < 0)
 		return -1;
 	(void)sandbox_sweep(&sup.host); /* what a crash left is no failure */
-	sup.cells = cells_new(sup.loop, &sup.host, on_cell_exit, e);
+	sup.cells =
+	    cells_new(sup.loop, &sup.host, sup.state.dir, on_cell_exit, e);
 	if (sup.cells == NULL)
 		return -1;
 
@@ -388,8 +389,8 @@ on_sandbox_start(const struct frame *f)
 	if (sup.quitting)
 		(void)err_set(&e, "paddock is ending");
 	else if (cells_start(sup.cells, f, &out, fds, &e) == 0) {
-		(void)peer_send(broker, MSG_SANDBOX_STARTED, &out, STR(""),
-		    fds, CELL_FDS); /* a broken link kills the sandbox */
+		(void)peer_send(broker, MSG_SANDBOX_STARTED, &out, STR(""), fds,
+		    CELL_FDS); /* a broken link kills the sandbox */
 		for (int i = 0; i < CELL_FDS; i++)
 			fd_fini(&fds[i]);
 		return;

@@ -273,46 +273,82 @@ after(() => {
 	fs.rmSync(shmMarker, { force: true });
 });
 
+const small = ['--memory', '64', '--disk', '16', '--pids', '64'];
+const labelOf = (p) => [p.name, ...String(p.args ?? '').split('=>').slice(1)]
+	.join('');
+const nameOf = (p, argument) => argument === undefined
+	? p.name : `${p.name}=${argument}`;
+
+function isHeld(t, p, user, dir, options) {
+	if (p.needs !== undefined && !p.needs())
+		return t.skip('not on this machine');
+	const r = run(user, dir, [...options, '--json'],
+		['./probe', nameOf(p, p.args?.())]);
+	const got = outcome(r);
+
+	if (got === undefined) {
+		assert.equal(r.status, 137, r.stderr);
+		assert.match(r.stderr, /paddock: stopped: memory_exceeded \(limit 64 MiB/);
+		return undefined;
+	}
+	assert.equal(got.probe, p.name);
+	if (p.byGroup && got.outcome === 'open') {
+		assert.ok(!ending(r).walls.includes('memory'));
+		assert.match(r.stderr, /no group of processes can be made here: --memory/);
+		return t.skip('open: no group here');
+	}
+	assert.notEqual(got.outcome, 'open', r.stdout);
+	if (got.outcome === 'known_limitation')
+		assert.ok(knownLimitations.has(p.name));
+	else if (got.outcome !== 'held')
+		return t.skip(got.detail);
+	return undefined;
+}
+
+// The root is an image that holds nothing: all that is inside comes from us.
+// It may be written, and what is written vanishes: tests/e2e/image-run.test.js.
+// None is parked.
+for (const user of process.env.PARKED === undefined ? users : []) {
+	describe(`as ${user.name}, in an image`, () => {
+		const image = [];
+		let dir;
+
+		before(() => {
+			dir = folderFor(user);
+			const state = path.join(dir, 'state');
+			const files = path.join(dir, 'files');
+
+			fs.mkdirSync(files);
+			fs.writeFileSync(path.join(files, 'file'), '');
+			fs.chmodSync(files, 0o755);
+			image.push('--image', 'empty', '--state', state);
+			const r = spawnSync(paddock, ['image', 'import', files,
+				'--name', 'empty', '--state', state],
+			{ uid: user.uid, gid: user.gid, encoding: 'utf8' });
+
+			assert.equal(r.status, 0, r.stderr);
+		});
+		after(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+		for (const p of probes.filter((q) => q.name !== 'write_system'))
+			test(`${labelOf(p)} is held`, (t) => isHeld(t, p, user,
+				dir, [...image, ...small]));
+	});
+}
+
 for (const user of users) {
 	describe(`as ${user.name}`, () => {
-		const small = ['--memory', '64', '--disk', '16', '--pids', '64'];
 		let dir;
 
 		before(() => { dir = folderFor(user); });
 		after(() => fs.rmSync(dir, { recursive: true, force: true }));
 
 		for (const p of probes) {
-			const label = [p.name, ...String(p.args ?? '')
-				.split('=>').slice(1)].join('');
-			const named = (argument) => argument === undefined
-				? p.name : `${p.name}=${argument}`;
+			const label = labelOf(p);
+			const named = (argument) => nameOf(p, argument);
 
-			test(`${label} is held`, (t) => {
-				if (p.needs !== undefined && !p.needs())
-					return t.skip('not on this machine');
-				const r = run(user, dir, [...small, '--json'],
-					['./probe', named(p.args?.())]);
-				const got = outcome(r);
-
-				if (got === undefined) {
-					assert.equal(r.status, 137, r.stderr);
-					assert.match(r.stderr, /paddock: stopped: memory_exceeded \(limit 64 MiB/);
-					return undefined;
-				}
-				assert.equal(got.probe, p.name);
-				if (p.byGroup && got.outcome === 'open') {
-					assert.ok(!ending(r).walls
-						.includes('memory'));
-					assert.match(r.stderr, /no group of processes can be made here: --memory/);
-					return t.skip('open: no group here');
-				}
-				assert.notEqual(got.outcome, 'open', r.stdout);
-				if (got.outcome === 'known_limitation')
-					assert.ok(knownLimitations.has(p.name));
-				else if (got.outcome !== 'held')
-					return t.skip(got.detail);
-				return undefined;
-			});
+			test(`${label} is held`, (t) => isHeld(t, p, user,
+				dir, small));
 
 			if (p.control === null ||
 			    (p.control === 'root' && user.name !== 'root'))
