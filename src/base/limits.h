@@ -289,7 +289,8 @@ enum {
 
 /* paddock exec --explain */
 enum {
-	/* Refused calls that are told one by one: a program may try for ever. */
+	/* Refused calls that are told one by one: a program may try for ever.
+	 */
 	EXPLAIN_REPORTS_MAX = 100,
 };
 

@@ -139,7 +139,7 @@ client_send(const struct client *c, const struct client_request *q,
 		buf_add_c(&out, "\r\n");
 	}
 	buf_printf(&out, "Accept: %s\r\n",
-	    q->stream		  ? "text/event-stream"
+	    q->stream		    ? "text/event-stream"
 		: q->accept != NULL ? q->accept
 				    : "application/json");
 	if (q->chunks)
@@ -154,8 +154,8 @@ client_send(const struct client *c, const struct client_request *q,
 	else if (strcmp(q->method, "POST") == 0)
 		buf_add_c(&out, "Content-Length: 0\r\n");
 	if (q->upgrade != NULL)
-		buf_printf(&out, "Connection: Upgrade\r\nUpgrade: %s\r\n",
-		    q->upgrade);
+		buf_printf(
+		    &out, "Connection: Upgrade\r\nUpgrade: %s\r\n", q->upgrade);
 	else if (!q->keep)
 		buf_add_c(&out, "Connection: close\r\n");
 	buf_add_c(&out, "\r\n");
@@ -282,8 +282,8 @@ client_head(struct client_conn *conn, int timeout_ms, struct client_reply *r,
 }
 
 int
-client_body(struct client_conn *conn, int timeout_ms, struct buf *out,
-    struct err *e)
+client_body(
+    struct client_conn *conn, int timeout_ms, struct buf *out, struct err *e)
 {
 	size_t before = out->n;
 

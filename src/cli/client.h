@@ -138,11 +138,10 @@ int client_refused(const struct client_reply *r, struct err *e);
 int client_head(struct client_conn *conn, int timeout_ms,
     struct client_reply *r, struct err *e);
 /* Appends what has come of the body: 1; 0 at its end; -1 with e. */
-int client_body(struct client_conn *conn, int timeout_ms, struct buf *out,
-    struct err *e);
+int client_body(
+    struct client_conn *conn, int timeout_ms, struct buf *out, struct err *e);
 /* One piece of the body of a request; empty: the end of it. */
-int client_chunk(
-    struct client_conn *conn, struct str bytes, struct err *e);
+int client_chunk(struct client_conn *conn, struct str bytes, struct err *e);
 
 /* Reads the head of a stream's answer: 0, or -1 when it is not a stream. */
 int client_stream(struct client_conn *conn, int timeout_ms, struct err *e);

@@ -732,8 +732,8 @@ what_is_wrong_is_said_with_its_place(void **state)
 		write_file(
 		    world_path, sizeof(world_path), "w.json", rows[i].world);
 		capture();
-		got = run_open_body(
-		    &r, &body, &dir_fd, &image, &n_problems, &e);
+		got =
+		    run_open_body(&r, &body, &dir_fd, &image, &n_problems, &e);
 		buf_add_c(&said, captured());
 		buf_add_c(&said, e.text);
 		assert_int_equal(got, -1);
