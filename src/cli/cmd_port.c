@@ -238,7 +238,8 @@ serve(int listener, int signals, struct err *e)
 static void
 tunnel_open(struct tunnel *t, int listener)
 {
-	own_fd int here =
+	own_fd int here = /* accept4(2) allows it: */
+	    /* cppcheck-suppress nullPointer */
 	    accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	own_conn struct client_conn conn = { .fd = -1 };
 	own_reply struct client_reply reply = {};

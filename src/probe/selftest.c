@@ -376,7 +376,7 @@ run(struct selftest *t, const char *const options[], const char *const args[],
 	argv[n++] = CONTROL_BINARY;
 	argv[n++] = "selftest";
 	argv[n++] = INSIDE;
-	for (size_t i = 0; args[i] != NULL && i < ARGS_MAX; i++)
+	for (size_t i = 0; i < ARGS_MAX && args[i] != NULL; i++)
 		argv[n++] = args[i];
 	argv[n] = NULL;
 	if (out < 0)

@@ -203,7 +203,7 @@ static int
 join_caller(struct build *b, struct err *e)
 {
 	struct cgroup group = *b->cgroup;
-	struct control_go go;
+	struct control_go go = {};
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(int) * GIFTS)];
