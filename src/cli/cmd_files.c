@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "base/must.h"
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/commands.h"
@@ -171,6 +172,7 @@ get(struct files *f, const char *local, struct err *e)
 	struct stat st;
 	bool folder;
 
+	must(local != NULL); /* the usage asks for it */
 	if (strcmp(local, "-") == 0)
 		return fetch(f, str_of(f->remote.path), &out, e);
 	if (remote_stat(&f->client, &f->remote, &x, e) < 0) {
@@ -307,6 +309,7 @@ put(struct files *f, const char *local, struct err *e)
 	char bytes[CHUNK_BYTES];
 	ssize_t n;
 
+	must(local != NULL); /* the usage asks for it */
 	fd = strcmp(local, "-") == 0
 	    ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
 	    : open(local, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "base/must.h"
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/commands.h"
@@ -171,15 +172,15 @@ static int
 tell(int listener, struct err *e)
 {
 	own_buf struct buf line = {};
-	struct sockaddr_in a;
+	struct sockaddr_in a = {};
 	socklen_t n = sizeof(a);
-	char host[INET_ADDRSTRLEN];
+	char host[INET_ADDRSTRLEN] = "";
 
 	if (getsockname(listener, (struct sockaddr *)&a, &n) < 0)
 		return err_sys(e, "getsockname");
-	buf_printf(&line, "%s:%u\n",
-	    inet_ntop(AF_INET, &a.sin_addr, host, sizeof(host)),
-	    ntohs(a.sin_port));
+	if (inet_ntop(AF_INET, &a.sin_addr, host, sizeof(host)) == NULL)
+		return err_sys(e, "inet_ntop");
+	buf_printf(&line, "%s:%u\n", host, ntohs(a.sin_port));
 	return fd_write_all(STDOUT_FILENO, line.p, line.n, e);
 }
 
@@ -263,6 +264,7 @@ tunnel_open(struct tunnel *t, int listener)
 		out_note("the daemon does not switch protocols");
 		return;
 	}
+	must(t != NULL); /* one was free when the listener was asked */
 	t->fds[0] = fd_take(&here);
 	t->fds[1] = fd_take(&conn.fd);
 	t->in = (struct half){ .from = t->fds[0], .to = t->fds[1] };

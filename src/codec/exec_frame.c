@@ -24,7 +24,7 @@ exec_frame_parse(const char *p, size_t n, struct exec_frame *out, struct err *e)
 		return 0;
 	out->type = (enum exec_frame_type)b[0];
 	out->data = (struct str){ p + FRAME_HEAD_BYTES, len };
-	return (ssize_t)(FRAME_HEAD_BYTES + len);
+	return (ssize_t)FRAME_HEAD_BYTES + (ssize_t)len;
 }
 
 void

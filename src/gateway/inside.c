@@ -333,6 +333,7 @@ send_unheard(struct inside *in, struct rpc_request *q)
 	/* A sandbox that takes no more will get no signal either. */
 	if (inside_send(in, a, q, 0, NULL, 0, NULL, 0, &e) < 0)
 		free(a);
+	/* Else it belongs to in. NOLINTNEXTLINE */
 }
 
 static void

@@ -168,7 +168,8 @@ confine(const char *work, struct err *e)
 	own_fd int rules = CONTROL_RULES_FD;
 
 	if (fcntl(rules, F_GETFD) < 0) {
-		rules = -1; /* a kernel without Landlock */
+		/* A kernel without Landlock: the number is nobody's. */
+		(void)fd_take(&rules);
 		return 0;
 	}
 	if (landlock_allow(

@@ -82,6 +82,8 @@ probe_run(const struct probe *p, const char *argument, struct probe_result *out)
 		(void)snprintf(out->detail, sizeof(out->detail), "no memory");
 		return;
 	}
+	if (p == NULL)
+		abort();
 	result->outcome = PROBE_OUTCOMES; /* until it says */
 	(void)fflush(stdout);
 	pid = fork();
@@ -141,6 +143,8 @@ judge_end(int status, struct probe_result *r)
 void
 probe_print(const struct probe *p, const struct probe_result *r)
 {
+	if (p == NULL)
+		abort();
 	(void)printf("{\"probe\":\"%s\",\"id\":%u,\"outcome\":\"%s\","
 		     "\"detail\":\"",
 	    p->name, p->id, probe_outcome_name(r->outcome));

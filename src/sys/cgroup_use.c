@@ -71,7 +71,7 @@ cgroup_usage_read(const struct cgroup *g, struct cgroup_usage *out)
 			out->cpu_ns = number(dir, g->name, "cpuacct.usage", "");
 	}
 	/* Every group of v2 counts time, with or without a controller. */
-	if (g->beside || (p != NULL && p->kind == CGROUP_V2))
+	if (p != NULL && (g->beside || p->kind == CGROUP_V2))
 		out->cpu_ns =
 		    number(v2_dir(p), g->name, "cpu.stat", "usage_usec ") *
 		    NS_PER_US;
