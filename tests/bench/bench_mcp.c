@@ -2,7 +2,8 @@
  * bench_mcp: what a tools/call takes, as its caller sees it.
  *
  * With --floor every block of calls is followed by as many to a process that
- * answers the same bytes at once, so that both see the same machine.
+ * answers the same bytes at once, and with --beside by as many to the same
+ * tool elsewhere, so that all see the same machine.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -29,6 +30,7 @@ static const char usage[] =
     "  --token-file FILE  a bearer token\n"
     "  --args JSON        the call's arguments, an object (default {})\n"
     "  --floor            also measure a server that answers at once\n"
+    "  --beside URL       also call the same tool there, without a token\n"
     "  --calls N          calls that are measured (default 5000)\n"
     "  --warm N           calls before those (default 500)\n"
     "  --json             print JSON\n";
@@ -42,6 +44,7 @@ static const struct option options[] = {
 	{ "tool", required_argument, NULL, 'T' },
 	{ "args", required_argument, NULL, 'a' },
 	{ "floor", no_argument, NULL, 'f' },
+	{ "beside", required_argument, NULL, 'b' },
 	{ "calls", required_argument, NULL, 'n' },
 	{ "warm", required_argument, NULL, 'w' },
 	{ "json", no_argument, NULL, 'j' },
@@ -50,7 +53,7 @@ static const struct option options[] = {
 
 struct bench {
 	enum mcp_speech speech;
-	const char *url, *token_file;
+	const char *url, *token_file, *beside;
 	struct str tool, args;
 	char **command;
 	uint64_t calls, warm;
@@ -62,12 +65,12 @@ static int start(const struct bench *b, struct mcp_client *c, struct err *e);
 static int measure(const struct bench *b, struct mcp_client *c, uint64_t n,
     struct sample *into, struct err *e);
 static int run(const struct bench *b, struct sample *calls,
-    struct sample *floors, struct err *e);
+    struct sample *floors, struct sample *besides, struct err *e);
 
 int
 main(int argc, char **argv)
 {
-	own_sample struct sample calls = {}, floors = {};
+	own_sample struct sample calls = {}, floors = {}, besides = {};
 	own_buf struct buf out = {};
 	struct bench b;
 	struct err e = {};
@@ -77,7 +80,7 @@ main(int argc, char **argv)
 		return 2;
 	}
 	(void)signal(SIGPIPE, SIG_IGN); /* write(2) says so */
-	if (run(&b, &calls, &floors, &e) < 0) {
+	if (run(&b, &calls, &floors, &besides, &e) < 0) {
 		fprintf(stderr, "bench_mcp: %s\n", e.text);
 		return 1;
 	}
@@ -86,6 +89,8 @@ main(int argc, char **argv)
 		sample_row(&calls, "tools/call");
 		if (b.floor)
 			sample_row(&floors, "answered at once");
+		if (b.beside != NULL)
+			sample_row(&besides, "beside");
 		return 0;
 	}
 	buf_add_c(&out, "{\"call\":");
@@ -93,6 +98,10 @@ main(int argc, char **argv)
 	if (b.floor) {
 		buf_add_c(&out, ",\"floor\":");
 		sample_json(&floors, &out);
+	}
+	if (b.beside != NULL) {
+		buf_add_c(&out, ",\"beside\":");
+		sample_json(&besides, &out);
 	}
 	printf("%s}\n", buf_c(&out));
 	return 0;
@@ -132,6 +141,9 @@ read_options(struct bench *b, int argc, char **argv)
 			break;
 		case 'f':
 			b->floor = true;
+			break;
+		case 'b':
+			b->beside = optarg;
 			break;
 		case 'n':
 			if (str_to_u64(str_of(optarg), &b->calls) < 0)
@@ -189,10 +201,11 @@ measure(const struct bench *b, struct mcp_client *c, uint64_t n,
 
 static int
 run(const struct bench *b, struct sample *calls, struct sample *floors,
-    struct err *e)
+    struct sample *besides, struct err *e)
 {
 	own_mcp struct mcp_client c = { .in = -1, .out = -1 };
 	own_mcp struct mcp_client floor = { .in = -1, .out = -1 };
+	own_mcp struct mcp_client beside = { .in = -1, .out = -1 };
 
 	if (start(b, &c, e) < 0 || measure(b, &c, b->warm + 1, NULL, e) < 0)
 		return -1;
@@ -200,6 +213,11 @@ run(const struct bench *b, struct sample *calls, struct sample *floors,
 	    (mcp_client_floor(&floor, &c, e) < 0 ||
 		measure(b, &floor, b->warm, NULL, e) < 0))
 		return err_add(e, "floor");
+	if (b->beside != NULL &&
+	    (mcp_client_http(&beside, MCP_SPEAK_MODERN, str_of(b->beside),
+		 STR(""), e) < 0 ||
+		measure(b, &beside, b->warm, NULL, e) < 0))
+		return err_add(e, "beside");
 	for (uint64_t left = b->calls; left > 0;) {
 		uint64_t n = left < BLOCK ? left : BLOCK;
 
@@ -207,6 +225,8 @@ run(const struct bench *b, struct sample *calls, struct sample *floors,
 			return -1;
 		if (b->floor && measure(b, &floor, n, floors, e) < 0)
 			return err_add(e, "floor");
+		if (b->beside != NULL && measure(b, &beside, n, besides, e) < 0)
+			return err_add(e, "beside");
 		left -= n;
 	}
 	return 0;
