@@ -100,6 +100,9 @@ enum {
 	 * a sealed memfd. Well under the default socket buffer of 208 KiB. */
 	IPC_MAX_FRAME_BYTES = 32768,
 	IPC_MAX_PAYLOAD_BYTES = JSON_MAX_BYTES,
+	/* Frames on their way between two roles, each way: some hundred calls
+	 * of common size before one has to wait in a queue. */
+	IPC_RING_BYTES = 128 * 1024,
 	IPC_MAX_FDS = 8, /* descriptors in one message */
 	/* Frames waiting for a role that does not read: past this it is
 	 * broken, and is treated as dead. */

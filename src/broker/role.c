@@ -260,7 +260,7 @@ on_wire(const struct frame *f)
 
 	if (p == NULL)
 		return;
-	if (peer_open_take(p, fd_take(&f->fds[0]), &e) < 0) {
+	if (peer_open_wire(p, f, &e) < 0) {
 		log_error("link to %s why=\"%s\"", role_name(p->other), e.text);
 		return;
 	}

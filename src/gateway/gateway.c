@@ -106,7 +106,7 @@ on_supervisor(struct peer *p, const struct frame *f)
 
 		if (m->role != ROLE_BROKER)
 			return;
-		if (peer_open_take(&g->broker, fd_take(&f->fds[0]), &e) < 0)
+		if (peer_open_wire(&g->broker, f, &e) < 0)
 			log_error("no link to the broker why=\"%s\"", e.text);
 	} else if (f->type == MSG_LISTEN) {
 		const struct msg_listen *m = f->body;

@@ -72,9 +72,10 @@ struct msg_ready {
 };
 _Static_assert(sizeof(struct msg_ready) == 8, "no padding");
 
+/* Descriptors: the socket, and with a ring what else peer.h names. */
 struct msg_wire {
 	uint32_t role; /* who is at the other end */
-	uint32_t unused;
+	uint32_t side; /* of the ring: 0 or 1 */
 };
 _Static_assert(sizeof(struct msg_wire) == 8, "no padding");
 

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 
 enum {
 	MAX_BODY_BYTES = 128, /* larger than any body in msg.h */
+	BURST = 32, /* frames of a ring before other links get a turn */
 };
 
 struct peer_frame {
@@ -26,14 +29,23 @@ struct peer_frame {
 	_Alignas(8) char bytes[];
 };
 
+/* Where a frame is read to: handlers of one are done before the next. */
+static _Alignas(8) char frame_bytes[IPC_MAX_FRAME_BYTES];
+
 static void on_ready(struct loop_watch *w, uint32_t events);
-static void read_frame(struct peer *p);
+static void on_bell(struct loop_watch *w, uint32_t events);
+static void ring_bell(int fd);
+static void read_ring(struct peer *p, int most);
+static bool read_frame(struct peer *p);
 static void take_frame(
     struct peer *p, char *bytes, size_t n, int *fds, size_t n_fds, bool cut);
 static int send_now(struct peer *p, const struct iovec *iov, size_t n_iov,
     const int *fds, size_t n_fds);
-static int enqueue(struct peer *p, const struct iovec *iov, size_t n_iov,
+static int send_socket(struct peer *p, const struct iovec *iov, size_t n_iov,
     const int *fds, size_t n_fds);
+static int enqueue(struct peer *p, const struct iovec *iov, size_t n_iov,
+    const int *fds, size_t n_fds, int why);
+static int want_out(struct peer *p, bool out, struct err *e);
 static int give_up(struct peer *p, const char *why);
 static void drain(struct peer *p);
 static void drop(struct peer *p, const char *why);
@@ -43,7 +55,9 @@ void
 peer_init(struct peer *p)
 {
 	must(p->on_frame != NULL && p->on_gone != NULL && p->loop != NULL);
-	p->watch = (struct loop_watch){ .fd = -1 };
+	p->watch = p->bell = (struct loop_watch){ .fd = -1 };
+	p->ring = (struct ring){};
+	p->other_bell = -1;
 	p->first = NULL;
 	p->last = &p->first;
 	p->queued_bytes = 0;
@@ -70,6 +84,40 @@ peer_open_take(struct peer *p, int fd, struct err *e)
 	return 0;
 }
 
+int
+peer_open_wire(struct peer *p, const struct frame *f, struct err *e)
+{
+	const struct msg_wire *m = f->body;
+
+	if (peer_open_take(p, fd_take(&f->fds[WIRE_SOCKET]), e) < 0)
+		return -1;
+	if (f->n_fds == 1)
+		return 0;
+	if (f->n_fds != WIRE_FDS) {
+		peer_close(p);
+		return err_set(e, "a link of %zu descriptors", f->n_fds);
+	}
+	p->bell = (struct loop_watch){
+		.fd = fd_take(&f->fds[WIRE_BELL]),
+		.events = EPOLLIN | EPOLLET, /* each ring is told of once */
+		.on_ready = on_bell,
+	};
+	p->other_bell = fd_take(&f->fds[WIRE_OTHER_BELL]);
+	if (ring_open(&p->ring, f->fds[WIRE_RING], m->side, e) < 0 ||
+	    fd_nonblock(p->bell.fd, e) < 0 ||
+	    loop_add(p->loop, &p->bell, e) < 0) {
+		fd_fini(&p->bell.fd);
+		peer_close(p);
+		return -1;
+	}
+	/* The ring says when to read the socket; its end comes unasked. */
+	if (want_out(p, false, e) < 0) {
+		peer_close(p);
+		return -1;
+	}
+	return 0;
+}
+
 void
 peer_close(struct peer *p)
 {
@@ -78,6 +126,13 @@ peer_close(struct peer *p)
 
 		fd_fini(&fd);
 	}
+	if (p->bell.fd >= 0) {
+		int fd = loop_remove(p->loop, &p->bell);
+
+		fd_fini(&fd);
+	}
+	fd_fini(&p->other_bell);
+	ring_close(&p->ring);
 	while (p->first != NULL) {
 		struct peer_frame *f = p->first;
 
@@ -143,16 +198,13 @@ peer_send(struct peer *p, uint16_t type, const void *body, struct str payload,
 		n_iov = 3;
 	}
 
-	if (p->first == NULL) {
-		int r1 = send_now(p, iov, n_iov, all, n_fds);
-
-		if (r1 >= 0)
-			return 0;
-		if (errno != EAGAIN && errno != ENOBUFS) {
-			return give_up(p, strerror(errno));
-		}
-	}
-	return enqueue(p, iov, n_iov, all, n_fds);
+	if (p->first != NULL)
+		return enqueue(p, iov, n_iov, all, n_fds, 0);
+	if (send_now(p, iov, n_iov, all, n_fds) == 0)
+		return 0;
+	if (errno != EAGAIN && errno != ENOBUFS)
+		return give_up(p, strerror(errno));
+	return enqueue(p, iov, n_iov, all, n_fds, errno);
 }
 
 int
@@ -164,19 +216,42 @@ peer_pair(int out[static 2], struct err *e)
 }
 
 int
-peer_flush(struct peer *p, struct err *e)
+peer_wire(int a[static WIRE_FDS], int b[static WIRE_FDS], struct err *e)
 {
-	int flags;
+	int pair[2];
+	own_fd int one = -1;
+	own_fd int two = -1;
+	own_fd int ring = -1;
+	own_fd int bell = -1;
+	own_fd int other_bell = -1;
 
-	if (!peer_is_open(p))
-		return err_set(e, "no link to %s", role_name(p->other));
-	flags = fcntl(p->watch.fd, F_GETFL);
-	if (flags < 0 || fcntl(p->watch.fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
-		return err_sys(e, "fcntl");
-	drain(p);
-	if (!peer_is_open(p))
-		return err_set(e, "link to %s lost", role_name(p->other));
-	return fd_nonblock(p->watch.fd, e);
+	if (peer_pair(pair, e) < 0)
+		return -1;
+	one = pair[0];
+	two = pair[1];
+	ring = ring_new(e);
+	if (ring < 0)
+		return -1;
+	bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	other_bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (bell < 0 || other_bell < 0)
+		return err_sys(e, "eventfd");
+	/* Each end has copies of its own, so that each can be closed. */
+	b[WIRE_RING] = fcntl(ring, F_DUPFD_CLOEXEC, 0);
+	b[WIRE_BELL] = fcntl(other_bell, F_DUPFD_CLOEXEC, 0);
+	b[WIRE_OTHER_BELL] = fcntl(bell, F_DUPFD_CLOEXEC, 0);
+	if (b[WIRE_RING] < 0 || b[WIRE_BELL] < 0 || b[WIRE_OTHER_BELL] < 0) {
+		(void)err_sys(e, "descriptors of a link");
+		for (int i = WIRE_RING; i < WIRE_FDS; i++)
+			fd_fini(&b[i]);
+		return -1;
+	}
+	a[WIRE_SOCKET] = fd_take(&one);
+	b[WIRE_SOCKET] = fd_take(&two);
+	a[WIRE_RING] = fd_take(&ring);
+	a[WIRE_BELL] = fd_take(&bell);
+	a[WIRE_OTHER_BELL] = fd_take(&other_bell);
+	return 0;
 }
 
 static void
@@ -186,24 +261,79 @@ on_ready(struct loop_watch *w, uint32_t events)
 
 	if ((events & EPOLLOUT) != 0)
 		drain(p);
-	if (peer_is_open(p) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
-		read_frame(p);
+	if (!peer_is_open(p) || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0)
+		return;
+	if (p->ring.map == NULL) {
+		(void)read_frame(p);
+		return;
+	}
+	/* The other end is gone: what it has written before is read first. */
+	read_ring(p, INT_MAX);
+	drop(p, "end of file");
+}
+
+static void
+on_bell(struct loop_watch *w, uint32_t events)
+{
+	struct peer *p = LOOP_OF(w, struct peer, bell);
+
+	(void)events;
+	if (p->first != NULL)
+		drain(p); /* it may be room that the bell tells of */
+	if (peer_is_open(p))
+		read_ring(p, BURST);
+}
+
+/* EAGAIN: it has rung 2^64 times unheard, and will be heard. */
+static void
+ring_bell(int fd)
+{
+	const uint64_t one = 1;
+
+	(void)!write(fd, &one, sizeof(one));
+}
+
+/* At most so many frames; the bell is rung again for what is left. */
+static void
+read_ring(struct peer *p, int most)
+{
+	for (; peer_is_open(p); most--) {
+		struct err e = {};
+		ssize_t n;
+
+		if (most == 0) {
+			ring_bell(p->bell.fd);
+			break;
+		}
+		n = ring_take(&p->ring, frame_bytes, &e);
+		if (n == RING_EMPTY)
+			break;
+		if (n == RING_MARK) {
+			if (!read_frame(p))
+				drop(p, "a mark, and nothing on the socket");
+		} else if (n < 0) {
+			drop(p, e.text);
+		} else {
+			take_frame(p, frame_bytes, (size_t)n, NULL, 0, false);
+		}
+	}
+	if (peer_is_open(p) && ring_tell_room(&p->ring))
+		ring_bell(p->other_bell);
 }
 
 /*
- * One frame: most come alone, and to ask for another would cost each of them
- * a call that fails. The loop comes back while there are more.
+ * One frame of the socket: most come alone, and to ask for another would cost
+ * each of them a call that fails. The loop comes back while there are more.
+ * False when there was none.
  */
-static void
+static bool
 read_frame(struct peer *p)
 {
-	static _Alignas(8) char bytes[IPC_MAX_FRAME_BYTES];
-
 	union {
 		char space[CMSG_SPACE(sizeof(int) * IPC_MAX_FDS)];
 		struct cmsghdr align;
 	} control;
-	struct iovec iov = { bytes, sizeof(bytes) };
+	struct iovec iov = { frame_bytes, sizeof(frame_bytes) };
 	struct msghdr m = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
@@ -216,10 +346,10 @@ read_frame(struct peer *p)
 
 	n = recvmsg(p->watch.fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	if (n < 0) {
 		drop(p, strerror(errno));
-		return;
+		return true;
 	}
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL;
 	     c = CMSG_NXTHDR(&m, c)) {
@@ -238,10 +368,11 @@ read_frame(struct peer *p)
 	if (n == 0)
 		drop(p, "end of file");
 	else
-		take_frame(p, bytes, (size_t)n, fds, n_fds,
+		take_frame(p, frame_bytes, (size_t)n, fds, n_fds,
 		    (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0);
 	for (size_t k = 0; k < n_fds; k++)
 		fd_fini(&fds[k]);
+	return true;
 }
 
 /* Checks one frame against the routes, and hands it on. */
@@ -305,9 +436,34 @@ take_frame(
 	p->on_frame(p, &f);
 }
 
+/*
+ * -1 with errno when not all is sent: EAGAIN waits for the socket, ENOBUFS for
+ * room in the ring, of which its bell tells.
+ */
 static int
 send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
     size_t n_fds)
+{
+	struct ring *r = &p->ring;
+
+	if (r->map == NULL)
+		return send_socket(p, iov, n_iov, fds, n_fds);
+	if (n_fds == 0 ? !ring_put(r, iov, n_iov) : !ring_fits(r, 0)) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	if (n_fds > 0) {
+		if (send_socket(p, iov, n_iov, fds, n_fds) < 0)
+			return -1;
+		must(ring_put(r, NULL, 0)); /* it fits, and nobody else puts */
+	}
+	ring_bell(p->other_bell);
+	return 0;
+}
+
+static int
+send_socket(struct peer *p, const struct iovec *iov, size_t n_iov,
+    const int *fds, size_t n_fds)
 {
 	union {
 		char space[CMSG_SPACE(sizeof(int) * IPC_MAX_FDS)];
@@ -333,12 +489,15 @@ send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 	do {
 		r = sendmsg(p->watch.fd, &m, MSG_NOSIGNAL);
 	} while (r < 0 && errno == EINTR);
+	if (r < 0 && errno == ENOBUFS)
+		errno = EAGAIN; /* of memory: the same, for the caller */
 	return r < 0 ? -1 : 0;
 }
 
+/* why is what keeps it from being sent, 0 for what waits already. */
 static int
 enqueue(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
-    size_t n_fds)
+    size_t n_fds, int why)
 {
 	struct peer_frame *f;
 	struct err e = {};
@@ -366,9 +525,8 @@ enqueue(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 	*p->last = f;
 	p->last = &f->next;
 	p->queued_bytes += n;
-	if (loop_want(p->loop, &p->watch, EPOLLIN | EPOLLOUT, &e) < 0) {
+	if (why != 0 && want_out(p, why == EAGAIN, &e) < 0)
 		return give_up(p, e.text);
-	}
 	return 0;
 }
 
@@ -397,6 +555,8 @@ drain(struct peer *p)
 		if (send_now(p, &iov, 1, f->fds, f->n_fds) < 0) {
 			if (errno != EAGAIN && errno != ENOBUFS)
 				drop(p, strerror(errno));
+			else if (want_out(p, errno == EAGAIN, &e) < 0)
+				drop(p, e.text);
 			return;
 		}
 		p->first = f->next;
@@ -405,8 +565,17 @@ drain(struct peer *p)
 		p->queued_bytes -= f->n;
 		frame_free(f);
 	}
-	if (loop_want(p->loop, &p->watch, EPOLLIN, &e) < 0)
+	if (want_out(p, false, &e) < 0)
 		drop(p, e.text);
+}
+
+/* What is waited for at the socket: with a ring, that says when to read. */
+static int
+want_out(struct peer *p, bool out, struct err *e)
+{
+	uint32_t in = p->ring.map == NULL ? EPOLLIN : 0;
+
+	return loop_want(p->loop, &p->watch, in | (out ? EPOLLOUT : 0), e);
 }
 
 static void

@@ -1,7 +1,8 @@
 /*
  * ipc/peer.h: one role's end of its link to another role.
  *
- * Frames go over a SOCK_SEQPACKET pair. Each that arrives is checked against
+ * Frames go over a SOCK_SEQPACKET pair, and between roles that talk much
+ * through a ring (ipc/ring.h) beside it. Each that arrives is checked against
  * the table of routes; the first that breaks a rule ends the link, with
  * on_gone telling why. Sending never blocks: what the other end does not take
  * at once waits in a queue of bounded size.
@@ -17,6 +18,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "ipc/msg.h"
+#include "ipc/ring.h"
 #include "sys/loop.h"
 
 struct peer;
@@ -35,7 +37,10 @@ struct peer_frame; /* one that waits to be sent */
 struct peer {
 	enum role self, other;
 	struct loop *loop;
-	struct loop_watch watch; /* fd -1: no link */
+	struct loop_watch watch; /* the socket; fd -1: no link */
+	struct ring ring; /* not open: all goes over the socket */
+	struct loop_watch bell; /* an eventfd: the other end wrote, or read */
+	int other_bell; /* wakes the other end */
 	struct peer_frame *first, **last; /* waiting */
 	size_t queued_bytes;
 	void (*on_frame)(struct peer *p, const struct frame *f);
@@ -47,6 +52,12 @@ struct peer {
 void peer_init(struct peer *p);
 /* Takes fd over and starts to read it. An earlier link is closed. */
 int peer_open_take(struct peer *p, int fd, struct err *e);
+
+/* What an end of a link with a ring consists of, in the order of MSG_WIRE. */
+enum { WIRE_SOCKET, WIRE_RING, WIRE_BELL, WIRE_OTHER_BELL, WIRE_FDS };
+
+/* As MSG_WIRE brought it: a socket, or all of a link with a ring. */
+int peer_open_wire(struct peer *p, const struct frame *f, struct err *e);
 /* Closes the link without on_gone. What was queued is dropped. */
 void peer_close(struct peer *p);
 bool peer_is_open(const struct peer *p);
@@ -63,8 +74,7 @@ int peer_send(struct peer *p, uint16_t type, const void *body,
 
 /* A connected pair of sockets for two roles, close-on-exec. */
 int peer_pair(int out[static 2], struct err *e);
-
-/* For the thread-less roles' start: blocks until all that waits is sent. */
-int peer_flush(struct peer *p, struct err *e);
+/* The two ends of a link with a ring. */
+int peer_wire(int a[static WIRE_FDS], int b[static WIRE_FDS], struct err *e);
 
 #endif

@@ -83,7 +83,7 @@ on_supervisor(struct peer *peer, const struct frame *f)
 
 	if (f->type != MSG_WIRE || m->role != ROLE_BROKER)
 		return;
-	if (peer_open_take(&p->broker, fd_take(&f->fds[0]), &e) < 0)
+	if (peer_open_wire(&p->broker, f, &e) < 0)
 		log_error("no link to the broker why=\"%s\"", e.text);
 }
 

@@ -256,20 +256,22 @@ start_one(enum role r, struct err *e)
 static int
 wire(enum role a, enum role b, struct err *e)
 {
-	struct msg_wire to_a = { .role = b };
-	struct msg_wire to_b = { .role = a };
-	int pair[2];
-	own_fd int one = -1;
-	own_fd int two = -1;
+	struct msg_wire to_a = { .role = b, .side = 0 };
+	struct msg_wire to_b = { .role = a, .side = 1 };
+	int one[WIRE_FDS], two[WIRE_FDS];
+	bool sent;
 
-	if (peer_pair(pair, e) < 0)
+	if (peer_wire(one, two, e) < 0)
 		return -1;
-	one = pair[0];
-	two = pair[1];
-	if (peer_send(&sup.child[a].link, MSG_WIRE, &to_a, STR(""), &one, 1) <
-		0 ||
-	    peer_send(&sup.child[b].link, MSG_WIRE, &to_b, STR(""), &two, 1) <
-		0)
+	sent = peer_send(&sup.child[a].link, MSG_WIRE, &to_a, STR(""), one,
+		   WIRE_FDS) == 0 &&
+	    peer_send(&sup.child[b].link, MSG_WIRE, &to_b, STR(""), two,
+		WIRE_FDS) == 0;
+	for (int i = 0; i < WIRE_FDS; i++) {
+		fd_fini(&one[i]);
+		fd_fini(&two[i]);
+	}
+	if (!sent)
 		return err_set(
 		    e, "cannot link %s to %s", role_name(a), role_name(b));
 	return 0;

@@ -124,7 +124,7 @@ on_supervisor_frame(struct peer *p, const struct frame *f)
 		log_warn("wire to %u refused", m->role);
 		return;
 	}
-	if (peer_open_take(&s->broker, fd_take(&f->fds[0]), &e) < 0) {
+	if (peer_open_wire(&s->broker, f, &e) < 0) {
 		log_error("broker link why=\"%s\"", e.text);
 		loop_stop(s->loop);
 	}

@@ -36,22 +36,33 @@ def row(name, got, base):
             *(us(got[p] - base[p]) for p in ('p50', 'p99'))]
 
 
+@contextlib.contextmanager
+def tool_alone(build, world):
+    """paddock's own fake service with nothing in front of it."""
+    port = free_port()
+    with running([build / 'tests/bench/bench_tool', port, world]) as p:
+        until(lambda: listens(port), 'listener', p)
+        yield f'http://127.0.0.1:{port}/mcp'
+
+
 def paddock_rows(build):
     """Through the listener and the token, and from inside a sandbox."""
-    with Paddock(build).serving() as d:
+    with Paddock(build).serving() as d, tool_alone(build, d.world) as alone:
         at = ['--url', f'http://127.0.0.1:{d.port}/mcp', '--token-file',
-              d.open_run(), '--floor']
+              d.open_run(), '--floor', '--beside', alone]
         got = client(build, '--legacy', *at)
         yield ['answered at once, over HTTP',
                *(us(got['floor'][p]) for p in POINTS), '', '']
-        yield row('paddock, 2025-11-25', got['call'], got['floor'])
+        yield ['the fake service alone, over HTTP',
+               *(us(got['beside'][p]) for p in POINTS), '', '']
+        yield row('paddock, 2025-11-25', got['call'], got['beside'])
         got = client(build, '--modern', *at)
-        yield row('paddock, 2026-07-28', got['call'], got['floor'])
+        yield row('paddock, 2026-07-28', got['call'], got['beside'])
+        base = got['beside']
         run = [d.program, 'run', d.policy, '--world', d.world, '--state',
                d.state, '--quiet', '--dir', build / 'tests/bench', '--']
-        got = client(build, '--floor', behind=run)
-        yield row('paddock, from inside the sandbox', got['call'],
-                  got['floor'])
+        got = client(build, behind=run)
+        yield row('paddock, from inside the sandbox', got['call'], base)
 
 
 @contextlib.contextmanager
