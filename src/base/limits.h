@@ -290,6 +290,20 @@ enum {
 	POOL_KEEP_MS = 2 * 60 * 1000, /* after the last of its kind */
 };
 
+/* protected names in a work folder (sandbox/protect.h) */
+enum {
+	PROTECT_PATTERN_BYTES = 512, /* .git/hooks and the like: under 40 */
+	PROTECT_RULES_MAX = 128, /* of the operator's own, for one sandbox */
+	/* Names that are looked at before a start; a kernel's tree has 90,000.
+	 * What was not looked at is not known to be free of secrets. */
+	GUARD_ENTRIES_MAX = 1000 * 1000,
+	GUARD_DEPTH_MAX = 128, /* folders below each other, a descriptor each */
+	/* Mounts for one sandbox: its kernel allows 100,000 in all. */
+	GUARD_COVERS_MAX = 4096,
+	COMMIT_DEPTH_MAX = 128, /* as above, when changes are written back */
+	COMMIT_TOLD_MAX = 64, /* files that are named in a message */
+};
+
 /* paddock exec --explain */
 enum {
 	/* Refused calls that are told one by one: a program may try for ever.

@@ -87,6 +87,16 @@ int image_root(struct build *b, int old, int work, struct err *e);
  */
 int root_add_work(struct build *b, int work, struct err *e);
 
+/* Below the place of the program itself: what covers secrets. */
+#define GUARD_FILE "none"
+#define GUARD_DIR "nothing"
+
+/*
+ * Covers what spec.protect says in the work folder, which is attached by now.
+ * own is the folder of the program itself, as it can be reached at present.
+ */
+int guard_work(const struct build *b, int work, const char *own, struct err *e);
+
 /*
  * Refuses what must not be a standard stream inside, and gives the sandbox
  * the pipe that it is.

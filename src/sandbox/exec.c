@@ -39,6 +39,8 @@ struct options {
 	int image_fd;
 	bool json;
 	bool explain;
+	struct protect_rule rules[PROTECT_RULES_MAX];
+	struct protect protect;
 	struct sandbox_limits limits;
 	const char *env[ENV_MAX + PASSED_ON_MAX + 1]; /* with the fixed ones */
 	size_t n_env;
@@ -65,6 +67,12 @@ static const char usage_text[] =
     "  --dir DIR          this folder instead of the current one\n"
     "  --write-back       write to the folder itself\n"
     "  --env NAME=VALUE   set a variable inside (may be repeated)\n"
+    "  --allow-read NAME  this secret may be read (.env, .ssh ...; repeated)\n"
+    "  --deny-read NAME   nor may this be read: *.pem\n"
+    "  --allow-write NAME this may be written though others execute it:\n"
+    "                     .git/config, .vscode, .mcp.json ...\n"
+    "  --deny-write NAME  nor may this be written: Makefile, /ci\n"
+    "  --protect flag     such files may be written, and are told at the end\n"
     "  --memory MIB       limit of memory, files in /tmp included (2048)\n"
     "  --disk MIB         limit of files written (half the memory)\n"
     "  --pids N           limit of processes and threads (512)\n"
@@ -80,6 +88,7 @@ static const char usage_text[] =
 
 static int parse(int argc, char **argv, struct options *o);
 static int parse_value(struct options *o, const char *name, const char *value);
+static int add_rule(struct options *o, char kind, const char *pattern);
 static int parse_amount(
     const char *name, const char *value, uint64_t unit, uint64_t *out);
 static int usage_error(const char *fmt, const char *what);
@@ -193,6 +202,15 @@ parse_value(struct options *o, const char *name, const char *value)
 		{ "--cpu", 1000, &o->limits.cpu_milli },
 		{ "--wall", 1000, &o->limits.wall_ms },
 	};
+	static const struct {
+		const char *name;
+		char kind;
+	} rules[] = {
+		{ "--allow-read", PROTECT_ALLOW_READ },
+		{ "--deny-read", PROTECT_DENY_READ },
+		{ "--allow-write", PROTECT_ALLOW_WRITE },
+		{ "--deny-write", PROTECT_DENY_WRITE },
+	};
 
 	for (size_t i = 0; i < sizeof(amounts) / sizeof(amounts[0]); i++) {
 		if (strcmp(name, amounts[i].name) == 0)
@@ -202,6 +220,17 @@ parse_value(struct options *o, const char *name, const char *value)
 	if (strcmp(name, "--dir") == 0 && value != NULL) {
 		o->dir = value;
 		return 0;
+	}
+	if (strcmp(name, "--protect") == 0 && value != NULL) {
+		o->protect.flag = strcmp(value, "flag") == 0;
+		if (!o->protect.flag && strcmp(value, "deny") != 0)
+			return usage_error(
+			    "--protect %s: expected deny or flag", value);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		if (strcmp(name, rules[i].name) == 0 && value != NULL)
+			return add_rule(o, rules[i].kind, value);
 	}
 	/* The large half gives these two, for --image. */
 	if (strcmp(name, "--image-fd") == 0 && value != NULL) {
@@ -231,6 +260,22 @@ parse_value(struct options *o, const char *name, const char *value)
 	if (value == NULL)
 		return usage_error("%s needs a value, or is unknown", name);
 	return usage_error("unknown option %s", name);
+}
+
+static int
+add_rule(struct options *o, char kind, const char *pattern)
+{
+	const char *bad = protect_pattern_bad(str_of(pattern));
+
+	if (bad != NULL) {
+		(void)fprintf(stderr, "paddock: exec: the pattern \"%s\" %s\n",
+		    pattern, bad);
+		return EXIT_USAGE;
+	}
+	if (o->protect.n == PROTECT_RULES_MAX)
+		return usage_error("too many patterns at %s", pattern);
+	o->rules[o->protect.n++] = (struct protect_rule){ kind, pattern };
+	return 0;
 }
 
 /* A positive number with up to three decimals where the unit allows. */
@@ -371,6 +416,7 @@ run(const struct options *o, struct err *e)
 		.image_fd = o->image_fd,
 		.limits = o->limits,
 		.explain = o->explain,
+		.protect = { o->rules, o->protect.n, o->protect.flag },
 		.init = go_on_as_init,
 	};
 	sigset_t mask;

@@ -85,6 +85,9 @@ image_root(struct build *b, int old, int work_taken, struct err *e)
 		return -1;
 	if (mount_attach(work, AT_FDCWD, b->workspace_path + 1, e) < 0)
 		return -1;
+	if (b->spec->workspace_fd >= 0 &&
+	    guard_work(b, work, "run/paddock", e) < 0)
+		return err_add(e, "work folder");
 	/* The host's root, then what lies around this one: in one step the
 	 * host's would stay, with the other on top of it. */
 	if (fchdir(old) < 0)

@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -65,6 +66,11 @@ root_begin(struct build *b, struct err *e)
 	if (put_dir("run/paddock", 0755, e) < 0 ||
 	    put_file(binary_path, "", e) < 0)
 		return -1;
+	if (put_dir("run/paddock/" GUARD_DIR, 0, e) < 0 ||
+	    put_file("run/paddock/" GUARD_FILE, "", e) < 0)
+		return -1;
+	if (chmod("run/paddock/" GUARD_FILE, 0) < 0)
+		return err_sys(e, "chmod");
 	self = root_open_here(b->host->binary_fd, e);
 	if (self < 0)
 		return err_add(e, "the program itself");
@@ -380,6 +386,9 @@ add_workspace(struct build *b, int *work, struct err *e)
 	if (put_path(b->workspace_path + 1, e) < 0 ||
 	    put_mount(*work, b->workspace_path + 1, e) < 0)
 		return -1;
+	if (b->spec->workspace_fd >= 0 &&
+	    guard_work(b, *work, "run/paddock", e) < 0)
+		return err_add(e, "work folder %s", b->workspace_path);
 	return 0;
 }
 
@@ -417,7 +426,9 @@ root_add_work(struct build *b, int work_taken, struct err *e)
 	if (mount_rdonly("/", false, e) < 0 || put_path(path, e) < 0 ||
 	    mount_rdonly("/", true, e) < 0)
 		return -1;
-	return put_mount(work, path, e);
+	if (put_mount(work, path, e) < 0)
+		return -1;
+	return guard_work(b, work, "/run/paddock", e);
 }
 
 /* Makes a hidden place below `at`, where the scratch is, and puts the overlay

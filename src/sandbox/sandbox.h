@@ -30,6 +30,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "sandbox/protect.h"
 #include "sys/cgroup.h"
 #include "sys/seccomp.h"
 
@@ -112,6 +113,7 @@ struct sandbox_spec {
 	const char *workspace_path; /* inside, as by sandbox_path_for */
 	const char *chdir_path; /* absolute, inside; NULL: the workspace */
 	bool write_back; /* the folder itself, read-write, and no overlay */
+	struct protect protect; /* what of the folder is covered */
 
 	/*
 	 * The root is this directory, below an overlay that can be written

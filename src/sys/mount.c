@@ -98,6 +98,15 @@ mount_attach(int mount, int dirfd, const char *path, struct err *e)
 }
 
 int
+mount_cover(int mount, int target, struct err *e)
+{
+	if (syscall(SYS_move_mount, mount, "", target, "",
+		MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return err_sys(e, "move_mount over a file");
+	return 0;
+}
+
+int
 mount_private(struct err *e)
 {
 	if (syscall(SYS_mount, NULL, "/", NULL, REC_PRIVATE, NULL) < 0)

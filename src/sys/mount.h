@@ -48,6 +48,9 @@ int mount_rdonly(const char *path, bool rdonly, struct err *e);
 /* Attaches a detached mount on top of what is at dirfd + path. */
 int mount_attach(int mount, int dirfd, const char *path, struct err *e);
 
+/* Likewise on top of what this descriptor stands for, a link included. */
+int mount_cover(int mount, int target, struct err *e);
+
 /* Nothing that is mounted from now on is seen by other namespaces. */
 int mount_private(struct err *e);
 
