@@ -92,7 +92,12 @@ main(int argc, char **argv)
 	}
 	if (geteuid() != 0)
 		return 77;
-	soak.paddock = argv[1];
+	/* Waking a parked sandbox goes to "/". */
+	soak.paddock = realpath(argv[1], NULL);
+	if (soak.paddock == NULL) {
+		perror(argv[1]);
+		return 1;
+	}
 	r = set_up(&e);
 	for (uint64_t i = 0; r == 0 && i < WARM; i++)
 		r = cycle(i, &e);
