@@ -31,6 +31,7 @@ struct stream {
 
 static void on_until(struct loop_timer *t);
 static void asker_free(struct asker *a);
+static void lease_begin(uint64_t run);
 static void answer_run(uint64_t call, uint64_t run);
 static bool on_run_row(void *arg, const struct store_run *row);
 static bool has_news(const struct stream *s);
@@ -137,8 +138,12 @@ follow_gone(uint64_t call)
 
 	for (struct asker *a = broker.askers; a != NULL; a = next) {
 		next = a->next;
-		if (a->call == call)
+		if (a->call == call) {
+			const uint64_t run = a->run;
+
 			asker_free(a);
+			lease_begin(run);
+		}
 	}
 	for (struct stream *s = broker.streams; s != NULL; s = after) {
 		after = s->next;
@@ -164,10 +169,9 @@ follow_gateway_lost(void)
 	for (struct run *r = broker.runs; r != NULL; r = after) {
 		after = r->next;
 		/* Whoever holds it asks again at once, if it knows its name. */
-		if (r->attached != 0 && r->state != RUN_CLOSED)
-			loop_timer_set(broker.loop, &r->orphan,
-			    clock_mono_ns() + (int64_t)RUN_ORPHAN_MS * 1000000);
+		r->leased |= r->attached != 0;
 		r->attached = 0;
+		lease_begin(r->id);
 		/* Whoever opens it will never hear of its name. */
 		if (r->open_call != 0) {
 			r->open_call = 0;
@@ -181,8 +185,30 @@ on_until(struct loop_timer *t)
 {
 	struct asker *a = LOOP_OF(t, struct asker, until);
 
-	answer_run(a->call, a->run);
+	const uint64_t run = a->run;
+
+	answer_run(a->call, run);
 	asker_free(a);
+	lease_begin(run);
+}
+
+/*
+ * A run whose connection was lost lives as long as somebody waits for it, and
+ * a little longer: who waits asks again.
+ */
+static void
+lease_begin(uint64_t run)
+{
+	struct run *r = run_find(run);
+
+	if (r == NULL || !r->leased || r->state == RUN_CLOSED)
+		return;
+	for (const struct asker *a = broker.askers; a != NULL; a = a->next) {
+		if (a->run == run)
+			return;
+	}
+	loop_timer_set(broker.loop, &r->orphan,
+	    clock_mono_ns() + (int64_t)RUN_ORPHAN_MS * 1000000);
 }
 
 static void

@@ -260,6 +260,11 @@ on_wire(const struct frame *f)
 
 	if (p == NULL)
 		return;
+	/* The end of the one before may be behind this in what we read. */
+	if (peer_is_open(p)) {
+		peer_close(p);
+		on_edge_gone(p, "another has taken its place");
+	}
 	if (peer_open_wire(p, f, &e) < 0) {
 		log_error("link to %s why=\"%s\"", role_name(p->other), e.text);
 		return;

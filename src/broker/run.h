@@ -58,6 +58,7 @@ struct run {
 	/* what opening needs until it is done */
 	uint64_t open_call; /* the request that waits for the answer */
 	uint64_t attached; /* the request whose end stops the run, or 0 */
+	bool leased; /* that was lost with its gateway: who waits holds it */
 	struct buf start; /* payload of MSG_SANDBOX_START */
 	struct msg_sandbox_start start_msg;
 	int start_fds[6];

@@ -61,6 +61,8 @@ run_watch(struct run_watch *w, struct client_reply *r, struct err *e)
 			done = on_lost(w, &why, e);
 			timeout_ms = RETRY_MS;
 		}
+		if (w->stop_wanted)
+			timeout_ms = RETRY_MS;
 		p[2] = (struct pollfd){ .fd = w->wait.fd, .events = POLLIN };
 		p[3] = (struct pollfd){ .fd = w->events.fd, .events = POLLIN };
 		if (done != 0)
@@ -72,6 +74,8 @@ run_watch(struct run_watch *w, struct client_reply *r, struct err *e)
 		}
 		if (p[0].revents != 0)
 			on_signal(w);
+		if (w->stop_wanted)
+			stop(w, "interrupted");
 		if (p[3].revents != 0)
 			on_events(w);
 		/* The answer before the end: an embedded daemon's last word. */
@@ -104,8 +108,11 @@ ask_wait(struct run_watch *w, struct err *e)
 	char target[TARGET_BYTES];
 	struct client_request q = { .method = "GET", .target = target };
 
+	/* After a loss a short question first: its answer ends the loss, and
+	 * the patience with the next one begins anew. */
 	(void)snprintf(target, sizeof(target), "/v1/runs/%s/wait?timeout_ms=%d",
-	    w->run, w->events.fd >= 0 ? WAIT_MS : WAIT_BLIND_MS);
+	    w->run,
+	    w->events.fd >= 0 && w->lost_ns == 0 ? WAIT_MS : WAIT_BLIND_MS);
 	return client_send(w->client, &q, &w->wait, e);
 }
 
@@ -201,7 +208,7 @@ on_signal(struct run_watch *w)
 		return;
 	if (!w->told) {
 		out_note("stopping %s; once more kills it", w->run);
-		stop(w, "interrupted");
+		w->stop_wanted = true;
 	} else {
 		own_buf struct buf answer = {};
 		struct err e;
@@ -249,6 +256,7 @@ on_daemon_end(struct run_watch *w, struct err *e)
 	    how, w->run, w->run, w->hint);
 }
 
+/* Wanted until it was answered: the gateway may be away just now. */
 static void
 stop(struct run_watch *w, const char *reason)
 {
@@ -260,8 +268,12 @@ stop(struct run_watch *w, const char *reason)
 	(void)snprintf(target, sizeof(target), "/v1/runs/%s/stop", w->run);
 	(void)snprintf(body, sizeof(body), "{\"reason\":\"%s\"}", reason);
 	q.body = str_of(body);
-	if (client_ask(w->client, &q, &r, &e) < 0)
+	if (client_ask(w->client, &q, &r, &e) == 0) {
+		w->stop_wanted = false;
+	} else if (r.status > 0 && r.status < 500) {
+		w->stop_wanted = false;
 		(void)out_fail(&e);
+	}
 }
 
 /* What waits is asked for, not guessed from the event: one place knows. */

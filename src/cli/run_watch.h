@@ -26,7 +26,8 @@ struct run_watch {
 	/* its own */
 	struct client_conn wait, events;
 	bool events_begun;
-	bool told; /* the run was asked to stop */
+	bool told; /* a signal has come */
+	bool stop_wanted; /* and the daemon has not been told yet */
 	struct buf shown; /* approvals that were told of */
 	int64_t lost_ns; /* when the daemon was last there, 0: now */
 };

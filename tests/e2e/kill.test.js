@@ -318,6 +318,86 @@ async function embedded(role, moment) {
 		await verify(state);
 }
 
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// Kills the gateway, and the broker hears of the new one before the end of the
+// old: it is held meanwhile, with questions of the old one left to read.
+async function gatewayEndsUnseen(d) {
+	const { broker, gateway } = d.roles();
+
+	process.kill(broker, 'SIGSTOP');
+	const asked = [1, 2, 3, 4].map(() => d.get('/v1/health')
+		.catch(() => undefined));
+
+	await pause(200);
+	process.kill(gateway, 'SIGKILL');
+	await until(() => (d.roles().gateway ?? gateway) !== gateway,
+		'another gateway');
+	// It is linked as soon as it has said that it is ready.
+	await pause(200);
+	process.kill(broker, 'SIGCONT');
+	await Promise.all(asked);
+}
+
+describe('a client whose gateway ends', { concurrency: true }, () => {
+	test('and who ends with it: so does its run', async () => {
+		const d = await Daemon.start();
+		const c = agent(d.place);
+		const [, run] = await c.says(/run (r-\w+)/);
+
+		await until(() => idsIn(c.out).length > 3, 'calls');
+		process.kill(c.pid, 'SIGSTOP');
+		await gatewayEndsUnseen(d);
+		c.child.kill('SIGKILL');
+		const end = await until(async () => (await trace(d.state, run))
+			.find((r) => r.kind === 'run.closed'), 'the end');
+
+		assert.strictEqual(end.body.stop_reason, 'client_gone');
+		await assertEnd(d, [d.supervisor]);
+	});
+
+	test('waits again each time, and its death ends the run', async () => {
+		const d = await Daemon.start();
+		const c = agent(d.place);
+		const [, run] = await c.says(/run (r-\w+)/);
+
+		for (let i = 0; i < 3; i++) {
+			const had = idsIn(c.out).length;
+
+			await until(() => idsIn(c.out).length > had, 'a call');
+			await gatewayEndsUnseen(d);
+			await until(async () => (await d.ask('GET',
+				`/v1/runs/${run}`).catch(() => undefined))
+				?.status === 200, 'an answer');
+		}
+		// Longer than a run lives for which nobody waits any more.
+		await pause(6000);
+		assert.strictEqual((await d.get(`/v1/runs/${run}`)).status, 'open');
+		c.child.kill('SIGKILL');
+		const end = await until(async () => (await trace(d.state, run))
+			.find((r) => r.kind === 'run.closed'), 'the end');
+
+		assert.strictEqual(end.body.stop_reason, 'client_gone');
+		await assertEnd(d, [d.supervisor]);
+	});
+
+	test('and who is interrupted then: the run stops', async () => {
+		const d = await Daemon.start();
+		const c = agent(d.place);
+		const [, run] = await c.says(/run (r-\w+)/);
+
+		await until(() => idsIn(c.out).length > 3, 'calls');
+		process.kill(d.roles().gateway, 'SIGKILL');
+		c.child.kill('SIGINT');
+		const end = await c.end();
+
+		assert.notStrictEqual(end.status, 0, end.err);
+		assert.strictEqual((await trace(d.state, run)).find((r) =>
+			r.kind === 'run.closed').body.stop_reason, 'interrupted');
+		await assertEnd(d, [d.supervisor]);
+	});
+});
+
 describe('the command line itself is killed', { concurrency: true }, () => {
 	test('run with a daemon: the run ends, the daemon goes on', async () => {
 		const d = await Daemon.start();
