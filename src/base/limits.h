@@ -271,6 +271,7 @@ enum {
 	IMAGE_RATIO_FREE_MB = 256,
 	IMAGE_MAX_INDEX_DEPTH = 4, /* an index in an index; two are in use */
 	IMAGE_MAX_DESCRIPTORS = 256, /* platforms of one image: under 40 */
+	IMAGE_ACCOUNTS_BYTES = 64 * 1024, /* of its passwd or group */
 	IMAGE_MAX_STRINGS = 1024, /* variables, or words of a command */
 	IMAGE_MAX_NAME_BYTES = 255, /* registry, path and tag */
 	IMAGE_PLAN_BYTES = 64 * 1024 * 1024, /* tapes of all its JSON */

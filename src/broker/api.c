@@ -257,9 +257,9 @@ on_run_row(void *arg, const struct store_run *row)
 	if (run_find(row->id) != NULL)
 		return true; /* listed already, and fresher */
 	if (list->tag.n > 0) {
-		own_buf struct buf tags = {};
+		own_buf struct buf tags = {}, image = {};
 
-		box_tags_write(&tags, row->id);
+		box_opened_read(row->id, &tags, &image);
 		if (!box_tags_have(buf_str(&tags), list->tag))
 			return true;
 	}

@@ -17,6 +17,11 @@ struct held {
 	struct buf payload;
 };
 
+/* What the record of an opening says beside the run's row. */
+struct opened {
+	struct buf *tags, *image;
+};
+
 enum {
 	NS_PER_MS = 1000 * 1000,
 	/* CPU time that is no work: a server that waits wakes up, too. */
@@ -224,15 +229,15 @@ box_stop(struct run *r, const char *reason, uint64_t grace_ms)
 }
 
 void
-box_tags_write(struct buf *out, uint64_t run)
+box_opened_read(uint64_t run, struct buf *tags, struct buf *image)
 {
-	size_t before = out->n;
+	struct opened found = { tags, image };
 	struct err e = {};
 
 	/* A store that cannot be read shows that to who lists the runs. */
-	(void)store_events(broker.store, run, 0, 1, on_opened_row, out, &e);
-	if (out->n == before)
-		buf_add_c(out, "{}");
+	(void)store_events(broker.store, run, 0, 1, on_opened_row, &found, &e);
+	if (tags->n == 0)
+		buf_add_c(tags, "{}");
 }
 
 bool
@@ -501,10 +506,16 @@ on_opened_row(void *arg, const struct store_row *row)
 	own_arena struct arena a = {};
 	struct err e = {};
 	const struct json *doc = json_parse(row->body, NULL, &a, &e, NULL);
-	const struct json *tags =
-	    json_get(json_get(doc, STR("body")), STR("tags"));
+	const struct json *body = json_get(doc, STR("body"));
+	const struct json *tags = json_get(body, STR("tags"));
+	const struct json *image = json_get(body, STR("image"));
+	const struct opened *found = arg;
 
 	if (json_is(tags, JSON_OBJECT))
-		json_write(arg, tags);
+		json_write(found->tags, tags);
+	if (json_is(image, JSON_OBJECT)) {
+		buf_add_c(found->image, ",\"image\":");
+		json_write(found->image, image);
+	}
 	return false;
 }

@@ -70,8 +70,11 @@ void box_gone(uint64_t call);
  */
 void box_stop(struct run *r, const char *reason, uint64_t grace_ms);
 
-/* Appends the tags of a run that is not in memory, as an object. */
-void box_tags_write(struct buf *out, uint64_t run);
+/*
+ * Of a run that is not in memory, from its run.opened: appends its tags, as an
+ * object, and ,"image":{...} where it had one.
+ */
+void box_opened_read(uint64_t run, struct buf *tags, struct buf *image);
 /* True when an object of tags has "key=value". */
 bool box_tags_have(struct str tags, struct str tag);
 

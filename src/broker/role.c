@@ -145,6 +145,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_TOLD:
 		on_sandbox_told(f->body, f->payload);
 		return;
+	case MSG_IMAGE_FOUND:
+		on_image_found(f->body, f);
+		return;
 	case MSG_TOOL_CALL:
 		on_tool_call(f->body, f->payload);
 		return;
@@ -178,6 +181,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_START:
 	case MSG_SANDBOX_KILL:
 	case MSG_SANDBOX_ASK:
+	case MSG_IMAGE_FIND:
 	case MSG_DOOR_OPEN:
 	case MSG_DOOR_CLOSE:
 	case MSG_REPLY:

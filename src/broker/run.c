@@ -140,7 +140,8 @@ run_stop(struct run *r, const char *reason, struct str json, bool at_once)
 		buf_add_byte(&body, '}');
 		ev.step = r->steps;
 		ev.body = buf_str(&body);
-		(void)record_add(&ev); /* a full store stops no stop */
+		if (r->recorded)
+			(void)record_add(&ev); /* a full store stops no stop */
 		approval_cancel_run(r);
 		answer_opener_late(r);
 	}
@@ -267,8 +268,9 @@ run_close(struct run *r)
 	ev.step = r->steps + 1;
 	ev.ms = (r->closed_ns - r->opened_ns) / 1000000;
 	ev.body = buf_str(&body);
-	r->close_seq = record_add(&ev);
-	if (r->close_seq == 0 || run_store(r) < 0)
+	if (r->recorded)
+		r->close_seq = record_add(&ev);
+	if (r->recorded && (r->close_seq == 0 || run_store(r) < 0))
 		log_error("end of run not recorded run=%s", r->text);
 	store_hurry(broker.store);
 
@@ -285,30 +287,14 @@ run_close(struct run *r)
 	fd_fini(&r->door_fd);
 	fd_fini(&r->proxy_fd);
 	fd_fini(&r->rpc_fd);
+	fd_fini(&r->image_fd);
 	run_drop_start(r);
 }
 
 int
 run_store(const struct run *r)
 {
-	const struct identity *who = &r->policy->identity;
-	struct store_run row = {
-		.id = r->id,
-		.tenant = who->tenant,
-		.actor = who->actor,
-		.role = who->n_roles > 0 ? who->roles[0] : STR(""),
-		.workflow = r->policy->workflow,
-		.stage = r->policy->stage,
-		.mode = STR("sandbox"),
-		.policy = r->policy->version,
-		.opened_ns = r->opened_ns,
-		.closed_ns = r->closed_ns,
-		.status = str_of(r->status),
-		.stop_reason = str_of(r->stop_reason),
-		.steps = r->steps,
-		.command = str_of(r->command),
-		.exit_status = r->exited.status,
-	};
+	struct store_run row = run_row(r);
 
 	if (r->state == RUN_CLOSED)
 		row.head = store_head(broker.store);
@@ -395,6 +381,8 @@ free_run(struct run *r)
 	fd_fini(&r->door_fd);
 	fd_fini(&r->proxy_fd);
 	fd_fini(&r->rpc_fd);
+	fd_fini(&r->image_fd);
+	buf_fini(&r->request);
 	inside_free_run(r);
 	buf_fini(&r->workspace);
 	free(r->tools);

@@ -61,8 +61,14 @@ struct run {
 	bool leased; /* that was lost with its gateway: who waits holds it */
 	struct buf start; /* payload of MSG_SANDBOX_START */
 	struct msg_sandbox_start start_msg;
-	int start_fds[6];
+	int start_fds[4];
 	size_t n_start_fds;
+
+	struct buf request; /* while the image is looked for */
+	struct hash image; /* its digest */
+	bool has_image;
+	int image_fd; /* holds it until the sandbox does, or -1 */
+	bool recorded; /* its opening is */
 
 	struct buf world; /* its document, until there is a world for it */
 	bool has_world;
@@ -108,6 +114,7 @@ void run_open(const struct caller *who, uint64_t call, const struct json *args,
 void on_world_opened(const struct msg_world_opened *m, struct str payload);
 void on_sandbox_started(
     const struct msg_sandbox_started *m, const struct frame *f);
+void on_image_found(const struct msg_image_found *m, const struct frame *f);
 void on_sandbox_exited(const struct msg_sandbox_exited *m);
 /* The gateway or proxy was restarted: it gets the doors again. */
 void run_doors_again(struct peer *to);

@@ -6,6 +6,31 @@
 
 #include "broker/run.h"
 
+struct image_config; /* image/config.h */
+
+/* The policy of a request, or NULL: it has been answered. */
+struct policy *run_policy_take(uint64_t call, const struct json *args);
+/*
+ * Opening goes on with what the request says, now that the image is known.
+ * image is NULL without one; a is for what is made of it.
+ */
+void run_go_on(struct run *r, const struct json *args,
+    const struct image_config *image, struct arena *a);
+/* Answers why not, and forgets the run: nothing of it is on record. */
+void run_refuse(struct run *r, uint32_t http, const char *code,
+    const char *message, const char *next_step);
+/*
+ * Fills in r->start and r->start_msg from the request; argv is its command or
+ * the image's. -1 with e: it asks for what cannot be.
+ */
+int run_start_take(struct run *r, const struct json *args,
+    const struct json *argv, const struct image_config *image, struct err *e);
+/* Asks for the image that the policy names; run_go_on follows. */
+void run_image_ask(struct run *r);
+/* Appends ,"image":{...}. */
+void run_image_write(struct buf *out, const struct run *r);
+/* The row that the store keeps of it; texts are the run's own. */
+struct store_run run_row(const struct run *r);
 /* Frees a run of which nothing is on record yet. */
 void run_forget(struct run *r);
 /* Records the end, gives everything back; freed by run_sweep. */

@@ -2,7 +2,7 @@
  * A run as the API shows it: the same members from memory and from the store.
  */
 #include "base/must.h"
-#include "broker/run.h"
+#include "broker/run_int.h"
 #include "core/id.h"
 
 static void write_row(
@@ -11,8 +11,22 @@ static void write_row(
 void
 run_write(struct buf *out, const struct run *r)
 {
+	struct store_run row = run_row(r);
+
+	/* What follows waits for the end on disk before it says so. */
+	if (r->state != RUN_CLOSED)
+		row.status = r->state == RUN_OPENING ? STR("opening")
+		    : r->state == RUN_STOPPING	     ? STR("stopping")
+		    : r->box.paused		     ? STR("paused")
+						     : STR("open");
+	write_row(out, &row, r);
+}
+
+struct store_run
+run_row(const struct run *r)
+{
 	const struct identity *who = &r->policy->identity;
-	struct store_run row = {
+	return (struct store_run){
 		.id = r->id,
 		.tenant = who->tenant,
 		.actor = who->actor,
@@ -29,14 +43,6 @@ run_write(struct buf *out, const struct run *r)
 		.command = str_of(r->command),
 		.exit_status = r->exited.status,
 	};
-
-	/* What follows waits for the end on disk before it says so. */
-	if (r->state != RUN_CLOSED)
-		row.status = r->state == RUN_OPENING ? STR("opening")
-		    : r->state == RUN_STOPPING	     ? STR("stopping")
-		    : r->box.paused		     ? STR("paused")
-						     : STR("open");
-	write_row(out, &row, r);
 }
 
 void
@@ -48,6 +54,7 @@ run_row_write(struct buf *out, const struct store_run *row)
 static void
 write_row(struct buf *out, const struct store_run *row, const struct run *live)
 {
+	own_buf struct buf tags = {}, image = {};
 	char id[ID_BYTES], hex[HASH_HEX_BYTES];
 
 	id_text('r', row->id, id);
@@ -60,6 +67,11 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 	buf_add_c(out, ",\"command\":");
 	json_put_str(out, row->command);
 	buf_printf(out, ",\"exit_status\":%u", row->exit_status);
+	if (live == NULL)
+		box_opened_read(row->id, &tags, &image);
+	else if (live->has_image)
+		run_image_write(&image, live);
+	buf_add_str(out, buf_str(&image));
 	if (live != NULL) {
 		buf_add_c(out, ",\"labels\":");
 		labels_write(out, &live->labels);
@@ -86,7 +98,7 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 	}
 	buf_add_c(out, ",\"tags\":");
 	if (live == NULL)
-		box_tags_write(out, row->id);
+		buf_add_str(out, buf_str(&tags));
 	else
 		buf_add_str(out,
 		    live->box.tags.n > 0 ? buf_str(&live->box.tags)

@@ -479,24 +479,24 @@ put_row(struct listing *l, const struct image *i, const char *name)
 		else
 			json_put_str(&l->out, str_of(name));
 		buf_printf(&l->out, ",\"digest\":\"%s\",\"form\":", text);
-		json_put_str(&l->out, str_of(i->form));
+		json_put_str(&l->out, str_of(i->is.form));
 		buf_printf(&l->out,
 		    ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64
 		    ",\"created_ms\":%" PRId64 ",\"config\":",
-		    i->files, i->bytes, i->created_utc_ns / 1000000);
-		image_config_write(&i->config, &l->out);
+		    i->is.files, i->is.bytes, i->is.created_utc_ns / 1000000);
+		image_config_write(&i->is.config, &l->out);
 		buf_add_c(&l->out, "}\n");
 		return;
 	}
-	buf_add_u64(&files, i->files);
-	put_size(&size, i->bytes);
-	out_time(&time, i->created_utc_ns);
+	buf_add_u64(&files, i->is.files);
+	put_size(&size, i->is.bytes);
+	out_time(&time, i->is.created_utc_ns);
 	term_row(&l->table,
 	    (const struct term_cell[]){
 		{ name == NULL ? STR("-") : str_of(name), TERM_BOLD, false },
 		/* As many digits as `image rm` needs. */
 		{ { text, sizeof("sha256:") - 1 + 12 }, TERM_PLAIN, false },
-		{ str_of(i->form), TERM_PLAIN, false },
+		{ str_of(i->is.form), TERM_PLAIN, false },
 		{ buf_str(&files), TERM_PLAIN, true },
 		{ buf_str(&size), TERM_PLAIN, true },
 		{ buf_str(&time), TERM_PLAIN, false },

@@ -99,12 +99,13 @@ become_small_half(
     const struct image_exec *x, const struct image *i, struct err *e)
 {
 	static const char *const places[] = { "paddock", "../../bin/paddock" };
-	const struct image_config *c = &i->config;
+	const struct image_config *c = &i->is.config;
 	const char *const *command = (const char *const *)x->command;
 	const bool own = command[0] != NULL;
-	const size_t room = 10 + 2 * count(c->env) + x->n_own +
+	const size_t room = 16 + 2 * count(c->env) + x->n_own +
 	    count(c->entrypoint) + count(c->cmd) + count(command);
 	char self[PATH_MAX], path[PATH_MAX + 32], fd[16];
+	own_buf struct buf home = {};
 	const char **argv;
 	size_t n = 0;
 	ssize_t len;
@@ -126,7 +127,16 @@ become_small_half(
 	argv[n++] = "exec";
 	argv[n++] = "--image-fd";
 	argv[n++] = fd;
-	/* The user's own come later, and replace these. */
+	/* What comes later replaces these: the image's, then the user's. */
+	if (*c->account != '\0') {
+		buf_printf(&home, "HOME=%s", c->home);
+		argv[n++] = "--image-account";
+		argv[n++] = c->account;
+		argv[n++] = "--image-home";
+		argv[n++] = c->home;
+		argv[n++] = "--env";
+		argv[n++] = buf_c(&home);
+	}
 	for (size_t k = 0; c->env[k] != NULL; k++) {
 		argv[n++] = "--env";
 		argv[n++] = c->env[k];

@@ -44,9 +44,16 @@ struct ps {
 	struct client_options where;
 };
 
+/* What a listing of the store is written with. */
+struct stored {
+	struct store *store;
+	struct buf *list;
+};
+
 static int fetch(const struct ps *p, struct buf *list, struct err *e);
 static int fetch_store(const struct ps *p, struct buf *list, struct err *e);
 static bool on_run(void *arg, const struct store_run *r);
+static bool on_opened(void *arg, const struct store_row *row);
 static int show(const struct ps *p, struct str list, struct err *e);
 static void put_member(struct buf *b, const char *name, struct str value);
 static void put_tags(struct buf *b, const struct json *tags);
@@ -144,8 +151,10 @@ fetch_store(const struct ps *p, struct buf *list, struct err *e)
 			s = store_open_read(buf_c(&dir), e);
 			if (s == NULL)
 				return -1;
+			struct stored all = { s, list };
+
 			status = store_runs(
-			    s, 0, false, (uint32_t)p->limit, on_run, list, e);
+			    s, 0, false, (uint32_t)p->limit, on_run, &all, e);
 			if (store_close(s, &other) < 0 && status == 0) {
 				*e = other;
 				status = -1;
@@ -161,8 +170,10 @@ fetch_store(const struct ps *p, struct buf *list, struct err *e)
 static bool
 on_run(void *arg, const struct store_run *r)
 {
-	struct buf *b = arg;
+	const struct stored *all = arg;
+	struct buf *b = all->list;
 	char id[ID_BYTES];
+	struct err e = {};
 	bool lost = str_eq_c(r->status, "open");
 
 	if (b->p[b->n - 1] != '[')
@@ -170,6 +181,8 @@ on_run(void *arg, const struct store_run *r)
 	id_text('r', r->id, id);
 	buf_add_c(b, "{\"command\":");
 	json_put_str(b, r->command);
+	/* A record that cannot be read is verify's to complain about. */
+	(void)store_events(all->store, r->id, 0, 1, on_opened, b, &e);
 	put_member(b, "run", str_of(id));
 	put_member(b, "status", lost ? STR("lost") : r->status);
 	put_member(b, "stop_reason", r->stop_reason);
@@ -177,6 +190,23 @@ on_run(void *arg, const struct store_run *r)
 	buf_printf(b, ",\"exit_status\":%u,\"opened_ms\":%lld,\"steps\":%u}",
 	    r->exit_status, (long long)r->opened_ns / NS_PER_MS, r->steps);
 	return !b->failed;
+}
+
+/* The record of a run's opening names its image. */
+static bool
+on_opened(void *arg, const struct store_row *row)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *v = json_parse(row->body, NULL, &a, &e, NULL);
+	const struct json *image =
+	    json_get(json_get(v, STR("body")), STR("image"));
+
+	if (json_is(image, JSON_OBJECT)) {
+		buf_add_c(arg, ",\"image\":");
+		json_write(arg, image);
+	}
+	return false;
 }
 
 static int

@@ -80,11 +80,10 @@ static int read_options(
     struct args *a, struct run_command *r, int argc, char **argv);
 static int take_seconds(const struct args *a, const char *option, uint64_t *ms);
 static int run(const struct run_command *r, const struct client *c,
-    struct daemon *d, struct str body, int dir_fd, const struct image *image,
-    int signals);
+    struct daemon *d, struct str body, int dir_fd, int signals);
 static int open_run(const struct client *c, struct daemon *d, struct str body,
-    int dir_fd, const struct image *image, struct client_conn *conn,
-    struct client_reply *r, struct err *e);
+    int dir_fd, struct client_conn *conn, struct client_reply *r,
+    struct err *e);
 static void put_hint(const struct client *c, struct buf *hint);
 static int start_embedded(
     const struct client *c, struct daemon *d, struct err *e);
@@ -100,7 +99,6 @@ cmd_run(int argc, char **argv)
 {
 	own_client struct client c = {};
 	own_buf struct buf body = {};
-	own_image struct image image = {};
 	own_fd int dir_fd = -1, signals = -1;
 	struct daemon d = { .pidfd = -1, .lifeline = -1 };
 	static struct run_command r; /* too large for the stack */
@@ -113,17 +111,15 @@ cmd_run(int argc, char **argv)
 		return status;
 	if (client_init(&c, &r.where, &e) < 0 || stdio_open(&e) < 0)
 		return out_fail(&e);
-	r.open.state = buf_c(&c.state);
-	if (run_open_body(&r.open, &body, &dir_fd, &image, &n_problems, &e) < 0)
+	if (run_open_body(&r.open, &body, &dir_fd, &n_problems, &e) < 0)
 		/* Only a policy with an image may stand alone. */
-		return r.open.command == NULL && n_problems == 0 &&
-			image.memory.used_bytes == 0
+		return r.open.command == NULL && n_problems == 0
 		    ? args_bad(&a, "%s", e.text)
 		    : out_fail(&e);
 	signals = signals_open(&e);
 	if (signals < 0)
 		return out_fail(&e);
-	status = run(&r, &c, &d, buf_str(&body), dir_fd, &image, signals);
+	status = run(&r, &c, &d, buf_str(&body), dir_fd, signals);
 	daemon_end(&d);
 	return status;
 }
@@ -214,7 +210,7 @@ take_seconds(const struct args *a, const char *option, uint64_t *ms)
 
 static int
 run(const struct run_command *r, const struct client *c, struct daemon *d,
-    struct str body, int dir_fd, const struct image *image, int signals)
+    struct str body, int dir_fd, int signals)
 {
 	own_reply struct client_reply opened = {}, ended = {};
 	/* Its end tells the broker that we are gone, and the run is over. */
@@ -230,7 +226,7 @@ run(const struct run_command *r, const struct client *c, struct daemon *d,
 	char id[RUN_ID_BYTES];
 	struct err e;
 
-	if (open_run(c, d, body, dir_fd, image, &attached, &opened, &e) < 0)
+	if (open_run(c, d, body, dir_fd, &attached, &opened, &e) < 0)
 		return out_fail(&e);
 	if (str_copy(json_str(json_get(opened.json, STR("run"))), id,
 		sizeof(id)) < 0 ||
@@ -256,18 +252,16 @@ run(const struct run_command *r, const struct client *c, struct daemon *d,
  */
 static int
 open_run(const struct client *c, struct daemon *d, struct str body, int dir_fd,
-    const struct image *image, struct client_conn *conn, struct client_reply *r,
-    struct err *e)
+    struct client_conn *conn, struct client_reply *r, struct err *e)
 {
-	const int fds[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, dir_fd,
-		image->rootfs_fd, image->lock_fd };
-	const bool held = image->memory.used_bytes > 0;
+	const int fds[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO,
+		dir_fd };
 	const struct client_request q = {
 		.method = "POST",
 		.target = "/v1/runs",
 		.body = body,
 		.fds = fds,
-		.n_fds = held ? 6 : 4,
+		.n_fds = 4,
 		.keep = true,
 	};
 	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };

@@ -50,11 +50,3 @@ policy_file_show(
 		buf_printf(out, ": and %u more\n", list->n - kept);
 	}
 }
-
-uint32_t
-policy_problems_kept(const struct policy_problems *list)
-{
-	const uint32_t most = sizeof(list->item) / sizeof(list->item[0]);
-
-	return list->n < most ? list->n : most;
-}

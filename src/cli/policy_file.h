@@ -15,7 +15,5 @@ struct policy *policy_file_read(const char *path, struct policy_problems *list);
 /* Appends a line per problem, as compilers write them: FILE:LINE:COLUMN: ... */
 void policy_file_show(
     struct buf *out, const char *path, const struct policy_problems *list);
-/* How many of the problems that were found are in the list. */
-uint32_t policy_problems_kept(const struct policy_problems *list);
 
 #endif

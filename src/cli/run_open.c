@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,18 +11,14 @@
 #include "cli/policy_file.h"
 #include "codec/json.h"
 #include "codec/json_text.h"
-#include "image/image.h"
 #include "sys/fd.h"
 
 static int put_policy(struct buf *body, const struct run_open *r,
-    struct image *image, size_t *n_problems, struct err *e);
+    bool *has_command, size_t *n_problems, struct err *e);
 static int put_world(struct buf *body, const char *path, struct err *e);
 static int put_command(struct buf *body, const struct run_open *r,
-    const struct image *image, struct err *e);
+    bool has_command, struct err *e);
 static int put_words(struct buf *body, const char *const *words, struct err *e);
-static int put_env(struct buf *body, const struct run_open *r,
-    const struct image_config *c, struct err *e);
-static bool is_taken(const struct run_open *r, struct str name);
 static int put_pairs(struct buf *body, const char *const *pairs, size_t n,
     const char *what, struct err *e);
 static int put_folder(
@@ -34,8 +29,10 @@ static const char *base_name(const char *path);
 
 int
 run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
-    struct image *image, size_t *n_problems, struct err *e)
+    size_t *n_problems, struct err *e)
 {
+	bool has_command = false;
+
 	*n_problems = 0;
 	*dir_fd = -1;
 	/* The members stand in no particular order: nobody hashes this. */
@@ -47,9 +44,9 @@ run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
 	if (r->idle_ms > 0)
 		buf_printf(
 		    body, ",\"idle_ms\":%llu", (unsigned long long)r->idle_ms);
-	if (put_policy(body, r, image, n_problems, e) < 0 ||
+	if (put_policy(body, r, &has_command, n_problems, e) < 0 ||
 	    (r->world != NULL && put_world(body, r->world, e) < 0) ||
-	    put_command(body, r, image, e) < 0 ||
+	    put_command(body, r, has_command, e) < 0 ||
 	    put_folder(body, r->dir, dir_fd, e) < 0) {
 		fd_fini(dir_fd);
 		return -1;
@@ -79,7 +76,7 @@ run_open_env(const char *assignment, struct err *e)
  * bytes: what was checked is what is enforced, and its version is the same.
  */
 static int
-put_policy(struct buf *body, const struct run_open *r, struct image *image,
+put_policy(struct buf *body, const struct run_open *r, bool *has_command,
     size_t *n_problems, struct err *e)
 {
 	const char *path = r->policy;
@@ -96,11 +93,7 @@ put_policy(struct buf *body, const struct run_open *r, struct image *image,
 	}
 	buf_add_c(body, ",\"policy\":");
 	buf_add_str(body, p->canonical);
-	if (!str_eq(p->sandbox.image, STR("host")) &&
-	    image_find(r->state, p->sandbox.image, image, e) < 0) {
-		policy_free(p);
-		return err_add(e, "%s: sandbox.image", path);
-	}
+	*has_command = !str_eq(p->sandbox.image, STR("host"));
 	policy_free(p);
 	buf_add_c(body, ",\"policy_name\":");
 	return put_text(body, str_of(base_name(path)), path, e);
@@ -130,89 +123,26 @@ put_world(struct buf *body, const char *path, struct err *e)
 	return 0;
 }
 
+/* Without one of its own it is the image's, which the daemon reads. */
 static int
-put_command(struct buf *body, const struct run_open *r,
-    const struct image *image, struct err *e)
+put_command(
+    struct buf *body, const struct run_open *r, bool has_command, struct err *e)
 {
-	const struct image_config *c = &image->config;
-	const bool held = image->memory.used_bytes > 0;
-	const size_t before = body->n + strlen(",\"argv\":[");
-
+	if (r->command == NULL && !has_command)
+		return err_set(e, "no command; it stands behind --");
 	buf_add_c(body, ",\"argv\":[");
 	if (r->command != NULL) {
 		if (put_words(body, (const char *const *)r->command, e) < 0)
 			return -1;
-	} else if (held &&
-	    (put_words(body, c->entrypoint, e) < 0 ||
-		put_words(body, c->cmd, e) < 0)) {
-		return -1;
+		body->n--; /* the last comma */
 	}
-	if (body->n == before)
-		return err_set(e, "no command; it stands behind --");
-	body->n--; /* the last comma */
 	buf_add_c(body, "],\"env\":");
-	if (put_env(body, r, held ? c : NULL, e) < 0)
+	if (put_pairs(body, r->env, r->n_env, "a variable", e) < 0)
 		return -1;
 	if (r->n_tags == 0)
 		return 0;
 	buf_add_c(body, ",\"tags\":");
 	return put_pairs(body, r->tags, r->n_tags, "--tag", e);
-}
-
-/* The image's variables, then the user's, which replace them. */
-static int
-put_env(struct buf *body, const struct run_open *r,
-    const struct image_config *c, struct err *e)
-{
-	const char **pairs;
-	size_t n = 0, room = r->n_env + 1;
-	int status;
-
-	while (c != NULL && c->env[n] != NULL)
-		n++;
-	room += n;
-	pairs = calloc(room, sizeof(*pairs));
-	if (pairs == NULL)
-		return err_set(e, "out of memory");
-	n = 0;
-	for (size_t i = 0; c != NULL && c->env[i] != NULL; i++) {
-		struct str pair = str_of(c->env[i]);
-
-		if (!is_taken(r, (struct str){ pair.p, str_find(pair, '=') }))
-			pairs[n++] = c->env[i];
-	}
-	for (size_t i = 0; i < r->n_env; i++)
-		pairs[n++] = r->env[i];
-	status = put_pairs(body, pairs, n, "a variable", e);
-	free(pairs);
-	return status;
-}
-
-/* By the user, or by what the broker lets nobody set. */
-static bool
-is_taken(const struct run_open *r, struct str name)
-{
-	static const char *const proxies[] = { "HTTP_PROXY", "HTTPS_PROXY",
-		"http_proxy", "https_proxy", "NO_PROXY", "no_proxy" };
-
-	if (str_starts(name, STR("PADDOCK_")))
-		return true;
-	for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++) {
-		if (str_eq_c(name, proxies[i]))
-			return true;
-	}
-	for (size_t i = 0; i < name.n; i++) {
-		if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			   "abcdefghijklmnopqrstuvwxyz_0123456789",
-			name.p[i]) == NULL)
-			return true; /* no name to a shell, nor to it */
-	}
-	for (size_t i = 0; i < r->n_env; i++) {
-		if (strncmp(r->env[i], name.p, name.n) == 0 &&
-		    r->env[i][name.n] == '=')
-			return true;
-	}
-	return false;
 }
 
 /* A comma behind each. */

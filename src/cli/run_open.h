@@ -14,7 +14,6 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "image/image.h"
 
 struct run_open {
 	const char *policy; /* file */
@@ -27,17 +26,16 @@ struct run_open {
 	const char *const *tags; /* "K=V" */
 	size_t n_tags;
 	uint64_t ttl_ms, idle_ms; /* 0: none */
-	const char *state; /* the state directory, where the images are */
 };
 
 /*
  * Appends the body of POST /v1/runs, and opens the work folder: *dir_fd is the
- * caller's. So is *image, which is held where the policy names one. -1 with e;
+ * caller's. -1 with e;
  * n_problems problems of the policy have then been printed already, when it is
  * not 0.
  */
 int run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
-    struct image *image, size_t *n_problems, struct err *e);
+    size_t *n_problems, struct err *e);
 
 /* 0 when "K=V" names a variable, else -1 with e. */
 int run_open_env(const char *assignment, struct err *e);

@@ -145,6 +145,9 @@ struct policy_problems {
 	struct policy_problem item[64];
 };
 
+/* How many of the problems that were found are in the list. */
+uint32_t policy_problems_kept(const struct policy_problems *list);
+
 /*
  * Compiles a document. NULL when it has problems, all of which are listed.
  * YAML is converted to JSON first; a short form is recognised by itself.

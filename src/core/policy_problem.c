@@ -170,3 +170,11 @@ compare(const struct policy_problem *a, const struct policy_problem *b)
 	r = strcmp(a->path, b->path);
 	return r != 0 ? r : strcmp(a->text, b->text);
 }
+
+uint32_t
+policy_problems_kept(const struct policy_problems *list)
+{
+	const uint32_t most = sizeof(list->item) / sizeof(list->item[0]);
+
+	return list->n < most ? list->n : most;
+}

@@ -480,7 +480,7 @@ static void
 run_open(struct client *cl, const struct json *body)
 {
 	bool attach = json_bool(json_get(body, STR("attach")), false);
-	int fds[HTTP_MAX_FDS] = { -1, -1, -1, -1, -1, -1 };
+	int fds[HTTP_MAX_FDS] = { -1, -1, -1, -1 };
 	struct output *out = NULL;
 	int n;
 
@@ -528,10 +528,9 @@ fds_take(struct client *cl, const struct json *body,
 		    n > HTTP_MAX_FDS || n != cl->conn.n_fds ||
 		    cl->conn.fds_lost) {
 			answer_error(cl, 400,
-			    "Paddock-Descriptors must be from 3 to 6, or 1 to "
-			    "3 without a command, and as many descriptors "
-			    "must come with the request over a "
-			    "Unix socket");
+			    "Paddock-Descriptors must be 3 or 4, or 1 without "
+			    "a command, and as many descriptors must come "
+			    "with the request over a Unix socket");
 			return -1;
 		}
 		return (int)http_conn_take_fds(&cl->conn, fds);

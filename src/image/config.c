@@ -4,9 +4,12 @@
 
 #include "base/limits.h"
 
-/* How the same five things are called. */
+enum { ACCOUNT_NAME_MAX = 32 }; /* as useradd(8) has it */
+
+/* How the same things are called. */
 struct keys {
 	const char *env, *entrypoint, *cmd, *workdir, *user;
+	const char *account, *home; /* of our own only: found at the import */
 };
 
 static int parse(struct image_config *c, const struct json *v,
@@ -24,7 +27,7 @@ image_config_parse(struct image_config *c, const struct json *v,
     struct arena *a, struct err *e)
 {
 	static const struct keys oci = { "Env", "Entrypoint", "Cmd",
-		"WorkingDir", "User" };
+		"WorkingDir", "User", NULL, NULL };
 
 	return parse(c, v, &oci, a, e);
 }
@@ -34,7 +37,7 @@ image_config_read(struct image_config *c, const struct json *v, struct arena *a,
     struct err *e)
 {
 	static const struct keys own = { "env", "entrypoint", "cmd", "workdir",
-		"user" };
+		"user", "account", "home" };
 
 	return parse(c, v, &own, a, e);
 }
@@ -52,7 +55,41 @@ image_config_write(const struct image_config *c, struct buf *out)
 	json_put_str(out, str_of(c->workdir));
 	buf_add_c(out, ",\"user\":");
 	json_put_str(out, str_of(c->user));
+	buf_add_c(out, ",\"account\":");
+	json_put_str(out, str_of(c->account));
+	buf_add_c(out, ",\"home\":");
+	json_put_str(out, str_of(c->home));
 	buf_add_byte(out, '}');
+}
+
+bool
+image_account_ok(struct str name)
+{
+	if (name.n == 0 || name.n > ACCOUNT_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < name.n; i++) {
+		char c = name.p[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
+		    c != '_' &&
+		    (i == 0 ||
+			(!(c >= '0' && c <= '9') && c != '-' && c != '.')))
+			return false;
+	}
+	return true;
+}
+
+bool
+image_home_ok(struct str path)
+{
+	if (path.n == 0 || path.p[0] != '/' || path.n > IMAGE_MAX_PATH_BYTES)
+		return false;
+	for (size_t i = 0; i < path.n; i++) {
+		if (path.p[i] == ':' || (unsigned char)path.p[i] < ' ' ||
+		    path.p[i] == '\x7f')
+			return false;
+	}
+	return true;
 }
 
 static int
@@ -67,6 +104,15 @@ parse(struct image_config *c, const struct json *v, const struct keys *k,
 	    text_of(v, k->workdir, "/", &c->workdir, a, e) < 0 ||
 	    text_of(v, k->user, "", &c->user, a, e) < 0)
 		return -1;
+	c->account = c->home = "";
+	if (k->account != NULL &&
+	    (text_of(v, k->account, "", &c->account, a, e) < 0 ||
+		text_of(v, k->home, "", &c->home, a, e) < 0))
+		return -1;
+	if (*c->account != '\0' &&
+	    (!image_account_ok(str_of(c->account)) ||
+		!image_home_ok(str_of(c->home))))
+		return err_set(e, "config: no account %.40s", c->account);
 	for (const char *const *p = c->env; *p != NULL; p++)
 		if (**p == '=' || strchr(*p, '=') == NULL)
 			return err_set(e, "config: %s: %.80s is not NAME=VALUE",

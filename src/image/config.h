@@ -8,6 +8,8 @@
 #ifndef IMAGE_CONFIG_H
 #define IMAGE_CONFIG_H
 
+#include <stdbool.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -20,7 +22,15 @@ struct image_config {
 	const char *const *cmd;
 	const char *workdir; /* "/" when not given */
 	const char *user; /* as written: name or number, ":group"; "" */
+	/* What the image's own etc/passwd has for it, or "". */
+	const char *account;
+	const char *home;
 };
+
+/* Of a name in passwd(5): what can stand in a line of it again. */
+bool image_account_ok(struct str name);
+/* Absolute, without what would end its field. */
+bool image_home_ok(struct str path);
 
 /* v is the "config" of an image configuration (OCI), or NULL. */
 int image_config_parse(struct image_config *c, const struct json *v,

@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/str.h"
-#include "image/config.h"
+#include "image/record.h"
 
 struct image {
 	struct arena memory; /* own: image_fini() */
@@ -24,10 +24,7 @@ struct image {
 	uid_t uid; /* owns every file of rootfs: shift from it */
 	gid_t gid;
 	struct hash digest;
-	const char *form; /* "oci", "docker", "directory" */
-	int64_t created_utc_ns; /* the import */
-	uint64_t files, bytes;
-	struct image_config config;
+	struct image_record is;
 };
 
 #define own_image __attribute__((cleanup(image_fini)))

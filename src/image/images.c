@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +15,11 @@
 #include "codec/json.h"
 #include "image/digest.h"
 #include "image/tree.h"
+#include "sys/dir.h"
 #include "sys/fd.h"
 
 #define DIR_NAME "images"
-#define RECORD "image.json"
+#define RECORD IMAGE_RECORD_FILE
 #define TMP "tmp-"
 #define PREFIX "sha256-"
 
@@ -31,7 +31,6 @@ struct found {
 
 static int open_dir(
     struct images *s, const char *state_dir, bool make, struct err *e);
-static int make_dirs(const char *dir, struct err *e);
 static int sweep(const struct images *s, struct err *e);
 static int on_found(void *arg, const struct hash *digest, struct err *e);
 static int read_record(struct image *i, struct err *e);
@@ -121,7 +120,6 @@ images_resolve(const struct images *s, struct str name, struct hash *digest,
     bool *by_digest, struct err *e)
 {
 	own_index struct images_index x = {};
-	char whole[IMAGE_NAME_BYTES];
 
 	*by_digest = image_name_is_digest(name);
 	if (*by_digest) {
@@ -138,16 +136,9 @@ images_resolve(const struct images *s, struct str name, struct hash *digest,
 		*digest = f.digest;
 		return 0;
 	}
-	if (image_name_parse(name, whole, e) < 0 ||
-	    images_index_read(s, &x, e) < 0)
+	if (images_index_read(s, &x, e) < 0)
 		return -1;
-	for (size_t i = 0; i < x.n; i++) {
-		if (strcmp(x.names[i].name, whole) == 0) {
-			*digest = x.names[i].digest;
-			return 0;
-		}
-	}
-	return err_set(e, "no image is called %s; see paddock image ls", whole);
+	return images_index_find(&x, name, digest, e);
 }
 
 int
@@ -297,7 +288,7 @@ open_dir(struct images *s, const char *state_dir, bool make, struct err *e)
 	own_fd int state = -1;
 
 	*s = (struct images){ -1, -1 };
-	if (make && make_dirs(state_dir, e) < 0)
+	if (make && dir_make_path(state_dir, e) < 0)
 		return -1;
 	state = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (state < 0 && errno == ENOENT)
@@ -312,28 +303,6 @@ open_dir(struct images *s, const char *state_dir, bool make, struct err *e)
 	if (s->dir < 0 && (make || errno != ENOENT))
 		return err_sys(e, "open %s/" DIR_NAME, state_dir);
 	return 0;
-}
-
-/* mkdir -p, mode 0700 for what is new. */
-static int
-make_dirs(const char *dir, struct err *e)
-{
-	char path[PATH_MAX];
-
-	if (str_copy(str_of(dir), path, sizeof(path)) < 0 || path[0] == '\0')
-		return err_set(e, "the state directory: no path, or too long");
-	for (char *p = path + 1;; p++) {
-		char c = *p;
-
-		if (c != '/' && c != '\0')
-			continue;
-		*p = '\0';
-		if (mkdir(path, 0700) < 0 && errno != EEXIST)
-			return err_sys(e, "mkdir %s", path);
-		*p = c;
-		if (c == '\0')
-			return 0;
-	}
 }
 
 /* With the lock held, nothing that is half done is anybody's. */
@@ -375,30 +344,10 @@ static int
 read_record(struct image *i, struct err *e)
 {
 	own_buf struct buf text = { .max = JSON_MAX_BYTES + 1 };
-	struct str form;
-	const struct json *v;
-	const char *kept;
-	uint64_t created;
 
 	if (fd_read_all(i->lock_fd, &text, JSON_MAX_BYTES, e) < 0)
 		return err_add(e, RECORD);
-	kept = arena_copy(&i->memory, buf_str(&text));
-	if (kept == NULL)
-		return err_set(e, RECORD ": out of memory");
-	v = json_parse((struct str){ kept, text.n }, NULL, &i->memory, e, NULL);
-	if (v == NULL)
-		return err_add(e, RECORD);
-	form = json_str(json_get(v, STR("form")));
-	i->form = arena_copy(&i->memory, form);
-	if (i->form == NULL ||
-	    json_u64(json_get(v, STR("created_ms")), &created) < 0 ||
-	    created > INT64_MAX / 1000000 ||
-	    json_u64(json_get(v, STR("files")), &i->files) < 0 ||
-	    json_u64(json_get(v, STR("bytes")), &i->bytes) < 0)
-		return err_set(e, RECORD ": a member is missing");
-	i->created_utc_ns = (int64_t)created * 1000000;
-	return image_config_read(
-	    &i->config, json_get(v, STR("config")), &i->memory, e);
+	return image_record_parse(&i->is, buf_str(&text), &i->memory, e);
 }
 
 static int

@@ -22,6 +22,7 @@
 #include "image/config.h"
 #include "image/image.h"
 #include "image/name.h"
+#include "image/record.h"
 #include "image/untar.h"
 
 struct images {
@@ -34,19 +35,7 @@ enum {
 	IMAGES_TMP_BYTES = 32,
 };
 
-struct images_name {
-	char name[IMAGE_NAME_BYTES];
-	struct hash digest;
-};
-
-/* The names, in memory; the index is small. */
-struct images_index {
-	struct images_name *names;
-	size_t n;
-};
-
 #define own_images __attribute__((cleanup(images_fini)))
-#define own_index __attribute__((cleanup(images_index_fini)))
 
 /* For reading; nothing is made. */
 int images_open(struct images *s, const char *state_dir, struct err *e);
@@ -62,7 +51,6 @@ int images_index_read(
     const struct images *s, struct images_index *x, struct err *e);
 int images_index_write(
     const struct images *s, const struct images_index *x, struct err *e);
-void images_index_fini(struct images_index *x);
 /* name is digest's from now on, and no other's. */
 int images_set_name(const struct images *s, const char *name,
     const struct hash *digest, struct err *e);

@@ -10,40 +10,24 @@
 #include "image/tree.h"
 #include "sys/fd.h"
 
-#define INDEX "index.json"
-
 static int set_in(struct images_index *x, const char *name,
     const struct hash *digest, struct err *e);
-static int read_names(
-    struct images_index *x, const struct json *v, struct err *e);
 
 int
 images_index_read(const struct images *s, struct images_index *x, struct err *e)
 {
 	own_buf struct buf text = { .max = JSON_MAX_BYTES + 1 };
-	own_arena struct arena a = { .max_bytes = IMAGE_PLAN_BYTES };
 	own_fd int fd = -1;
-	const struct json *v;
 
 	*x = (struct images_index){};
 	if (s->dir < 0)
 		return 0;
-	fd = tree_open_file(s->dir, INDEX, e);
+	fd = tree_open_file(s->dir, IMAGE_NAMES_FILE, e);
 	if (fd < 0)
 		return e->sys == ENOENT ? 0 : err_add(e, "the image store");
 	if (fd_read_all(fd, &text, JSON_MAX_BYTES, e) < 0)
-		return err_add(e, "images/" INDEX);
-	v = json_parse(buf_str(&text), NULL, &a, e, NULL);
-	if (v == NULL || read_names(x, json_get(v, STR("images")), e) < 0)
-		return err_add(e, "images/" INDEX);
-	return 0;
-}
-
-void
-images_index_fini(struct images_index *x)
-{
-	free(x->names);
-	*x = (struct images_index){};
+		return err_add(e, "images/" IMAGE_NAMES_FILE);
+	return images_index_parse(x, buf_str(&text), e);
 }
 
 int
@@ -61,7 +45,7 @@ images_index_write(
 		    i > 0 ? "," : "", x->names[i].name, text);
 	}
 	buf_add_c(&b, "\n]}\n");
-	return tree_replace_file(s->dir, INDEX, &b, e);
+	return tree_replace_file(s->dir, IMAGE_NAMES_FILE, &b, e);
 }
 
 int
@@ -98,26 +82,5 @@ set_in(struct images_index *x, const char *name, const struct hash *digest,
 		    sizeof(x->names[i].name)); /* it was parsed: it fits */
 	}
 	x->names[i].digest = *digest;
-	return 0;
-}
-
-static int
-read_names(struct images_index *x, const struct json *v, struct err *e)
-{
-	if (!json_is(v, JSON_ARRAY))
-		return err_set(e, "no list of images");
-	x->names = calloc(v->n > 0 ? v->n : 1, sizeof(*x->names));
-	if (x->names == NULL)
-		return err_set(e, "out of memory");
-	for (const struct json *i = json_first(v); i != NULL;
-	     i = json_next(v, i)) {
-		struct images_name *n = &x->names[x->n++];
-
-		if (image_name_parse(
-			json_str(json_get(i, STR("name"))), n->name, e) < 0 ||
-		    digest_parse(json_str(json_get(i, STR("digest"))),
-			&n->digest, e) < 0)
-			return -1;
-	}
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "image/account.h"
 #include "image/digest.h"
 #include "image/images.h"
 #include "image/plan.h"
@@ -47,6 +48,7 @@ static int from_tree(struct work *w, int dir, struct err *e);
 static int stage(struct work *w, int archive, int *dir, struct err *e);
 static int put_layers(
     struct work *w, const struct plan *p, int dir, struct err *e);
+static int find_account(struct work *w, struct plan *p, struct err *e);
 static int put_layer(struct work *w, const struct plan_layer *l, int dir,
     int rootfs, const char *what, struct err *e);
 static int put_stream(struct work *w, int fd, int dir, bool layer,
@@ -189,7 +191,7 @@ from_layout(struct work *w, int dir, enum plan_form form, struct err *e)
 		return -1;
 	if (w->out->was_there)
 		return set_name(w, e);
-	if (put_layers(w, &p, dir, e) < 0)
+	if (put_layers(w, &p, dir, e) < 0 || find_account(w, &p, e) < 0)
 		return -1;
 	return keep(w, &p.config, e);
 }
@@ -198,7 +200,8 @@ static int
 from_tree(struct work *w, int dir, struct err *e)
 {
 	static const char *const none[] = { NULL };
-	const struct image_config config = { none, none, none, "/", "" };
+	const struct image_config config = { none, none, none, "/", "", "",
+		"" };
 	struct stream s = { .work = w, .what = "files" };
 	const struct walk_sink sink = { feed, &s };
 	struct untar_count left_out = {}, count = {};
@@ -276,6 +279,18 @@ put_layers(struct work *w, const struct plan *p, int dir, struct err *e)
 			return err_add(e, "%s", what);
 	}
 	return 0;
+}
+
+/* Now that all its layers are there: who its user is. */
+static int
+find_account(struct work *w, struct plan *p, struct err *e)
+{
+	own_fd int rootfs =
+	    tree_open(w->tmp_dir, "rootfs", O_PATH | O_DIRECTORY, 0, e);
+
+	if (rootfs < 0)
+		return -1;
+	return image_account_find(&p->config, rootfs, &p->memory, e);
 }
 
 static int

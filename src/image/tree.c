@@ -4,13 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sys/dir.h"
 #include "sys/fd.h"
 
 /* Room for what lies above an image's files in the image store. */
@@ -34,7 +33,6 @@ static int step(struct sweep *s, struct err *e);
 static int enter(struct sweep *s, int dir, const char *name, struct err *e);
 static int leave(struct sweep *s, struct err *e);
 static int fail_open(const char *path, int flags, struct err *e);
-static int walk(int dir, const char *path, int flags, mode_t mode);
 
 int
 tree_path(struct str name, char out[static TREE_PATH_BYTES], struct err *e)
@@ -82,7 +80,7 @@ tree_path(struct str name, char out[static TREE_PATH_BYTES], struct err *e)
 int
 tree_open(int dir, const char *path, int flags, mode_t mode, struct err *e)
 {
-	int fd = walk(dir, path, flags, mode);
+	int fd = dir_open(dir, path, flags, mode);
 
 	return fd >= 0 ? fd : fail_open(path, flags, e);
 }
@@ -139,7 +137,7 @@ tree_parent(
 	n = slash == NULL ? 0 : (size_t)(slash - path);
 	memcpy(parent, path, n);
 	parent[n] = '\0';
-	fd = walk(dir, parent, O_PATH | O_DIRECTORY, 0);
+	fd = dir_open(dir, parent, O_PATH | O_DIRECTORY, 0);
 	if (fd >= 0)
 		return fd_take(&fd);
 	if (errno != ENOENT || !make)
@@ -242,7 +240,7 @@ enter(struct sweep *s, int dir, const char *name, struct err *e)
 	if (s->n == LEVELS)
 		return err_set(e, "remove %.*s...: deeper than %d directories",
 		    NAME_SHOWN, s->path, LEVELS);
-	fd = walk(dir, name, O_RDONLY | O_DIRECTORY, 0);
+	fd = dir_open(dir, name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0 && s->n > 0 && (errno == ENOTDIR || errno == ELOOP))
 		return 0;
 	if (fd < 0)
@@ -286,18 +284,4 @@ fail_open(const char *path, int flags, struct err *e)
 		    "%.*s: a symbolic link or a file where a directory belongs",
 		    NAME_SHOWN, path);
 	return err_sys(e, "%.*s", NAME_SHOWN, path);
-}
-
-static int
-walk(int dir, const char *path, int flags, mode_t mode)
-{
-	struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW),
-		.mode = mode,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS |
-		    RESOLVE_NO_SYMLINKS,
-	};
-
-	return (int)syscall(
-	    SYS_openat2, dir, *path == '\0' ? "." : path, &how, sizeof(how));
 }

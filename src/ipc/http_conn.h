@@ -29,7 +29,7 @@ struct http_conn;
 struct http_listener;
 struct http_server;
 
-enum { HTTP_MAX_FDS = 6 }; /* descriptors that may come with a request */
+enum { HTTP_MAX_FDS = 4 }; /* descriptors that may come with a request */
 
 enum http_phase {
 	HTTP_HEAD, /* waits for a head, or for the first byte of one */

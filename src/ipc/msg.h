@@ -35,6 +35,8 @@ enum msg_type {
 	MSG_SANDBOX_EXITED, /* supervisor -> broker */
 	MSG_SANDBOX_ASK, /* broker -> supervisor: freeze, thaw or measure */
 	MSG_SANDBOX_TOLD, /* supervisor -> broker: the answer */
+	MSG_IMAGE_FIND, /* broker -> supervisor: open what an image is by */
+	MSG_IMAGE_FOUND, /* supervisor -> broker, fd: the answer */
 
 	MSG_DOOR_OPEN, /* broker -> gateway or proxy, fd: a run's listener */
 	MSG_DOOR_CLOSE, /* broker -> gateway or proxy */
@@ -106,16 +108,18 @@ enum {
 	START_WORKSPACE = 1, /* one descriptor more: the work folder */
 	START_WRITE_BACK = 2, /* bind it read-write, no overlay */
 	START_LIMITS_REQUIRED = 4, /* refuse where no cgroup can be had */
-	START_IMAGE = 8, /* two descriptors more: an image */
+	START_IMAGE = 8, /* in an image: three texts more */
+	START_CHDIR = 16, /* one text more: the path to start in */
 };
 
 /*
  * Descriptors: stdin, stdout, stderr, and with START_WORKSPACE an O_PATH
- * folder, and with START_IMAGE an O_PATH
- * descriptor of an image's rootfs and one that holds its lock. With argc 0
+ * folder. With argc 0
  * there is no command and none of the first three: the sandbox stays until it
  * is killed. Payload: NUL-terminated strings, argc of the command, then the
- * environment, then, with START_WORKSPACE, the folder's path inside.
+ * environment, then, with START_WORKSPACE, the folder's path inside, with
+ * START_IMAGE the digest's 64 digits, the name of its user and where that is at
+ * home, and with START_CHDIR where the command starts.
  */
 struct msg_sandbox_start {
 	uint64_t run;
@@ -228,6 +232,27 @@ struct msg_sandbox_told {
 	uint32_t flags; /* TOLD_* */
 };
 _Static_assert(sizeof(struct msg_sandbox_told) == 112, "no padding");
+
+/* Of the image store. */
+struct msg_image_find {
+	uint64_t run;
+	uint32_t digits; /* of the digest; 0: the file of names */
+	uint32_t unused;
+	char hex[64];
+};
+_Static_assert(sizeof(struct msg_image_find) == 80, "no padding");
+
+/*
+ * Descriptor when ok: the file of names, or the image's own, which holds the
+ * image until it is closed. Payload when not ok: why, as text.
+ */
+struct msg_image_found {
+	uint64_t run;
+	uint32_t ok;
+	uint32_t digits; /* as asked */
+	struct hash digest; /* of the image */
+};
+_Static_assert(sizeof(struct msg_image_found) == 48, "no padding");
 
 /*
  * MSG_DOOR_OPEN's second descriptor, to the gateway: the RPC socket of PID 1

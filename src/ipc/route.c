@@ -27,7 +27,7 @@ static const struct route routes[] = {
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_QUIT, BODY(msg_quit), NONE, 0, 0 },
 
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_START,
-	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 0, 6 },
+	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 0, 4 },
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_KILL,
 	    BODY(msg_sandbox_kill), NONE, 0, 0 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_STARTED,
@@ -39,6 +39,10 @@ static const struct route routes[] = {
 	    NONE, 0, 0 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_TOLD,
 	    BODY(msg_sandbox_told), TEXT, 0, 0 },
+	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_IMAGE_FIND, BODY(msg_image_find),
+	    NONE, 0, 0 },
+	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_IMAGE_FOUND, BODY(msg_image_found),
+	    TEXT, 0, 1 },
 
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_OPEN, BODY(msg_door),
 	    ARGV_MAX_BYTES, 1, 2 },
@@ -49,7 +53,7 @@ static const struct route routes[] = {
 
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_TOOL_CALL, BODY(msg_tool_call), BIG, 0,
 	    0 },
-	{ ROLE_GATEWAY, ROLE_BROKER, MSG_API, BODY(msg_api), BIG, 0, 6 },
+	{ ROLE_GATEWAY, ROLE_BROKER, MSG_API, BODY(msg_api), BIG, 0, 4 },
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_GONE, BODY(msg_gone), NONE, 0, 0 },
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_INSIDE_DONE, BODY(msg_inside_done),
 	    TEXT, 0, 0 },
@@ -124,10 +128,10 @@ msg_name(uint16_t type)
 	static const char *const names[MSG_TYPES] = { "unknown", "READY",
 		"WIRE", "LISTEN", "QUIT", "SANDBOX_START", "SANDBOX_STARTED",
 		"SANDBOX_KILL", "SANDBOX_EXITED", "SANDBOX_ASK", "SANDBOX_TOLD",
-		"DOOR_OPEN", "DOOR_CLOSE", "TOOL_CALL", "API", "GONE", "REPLY",
-		"EVENT", "INSIDE_DONE", "WORLD_OPEN", "WORLD_OPENED",
-		"WORLD_CALL", "WORLD_RESULT", "WORLD_CLOSE", "EGRESS_ASK",
-		"EGRESS_VERDICT" };
+		"IMAGE_FIND", "IMAGE_FOUND", "DOOR_OPEN", "DOOR_CLOSE",
+		"TOOL_CALL", "API", "GONE", "REPLY", "EVENT", "INSIDE_DONE",
+		"WORLD_OPEN", "WORLD_OPENED", "WORLD_CALL", "WORLD_RESULT",
+		"WORLD_CLOSE", "EGRESS_ASK", "EGRESS_VERDICT" };
 
 	return type < MSG_TYPES ? names[type] : "unknown";
 }

@@ -37,6 +37,7 @@ struct options {
 	bool write_back;
 	bool image; /* the descriptor is of its root directory */
 	int image_fd;
+	const char *account, *home; /* of the image's user; NULL: ours */
 	bool json;
 	bool explain;
 	struct protect_rule rules[PROTECT_RULES_MAX];
@@ -232,7 +233,15 @@ parse_value(struct options *o, const char *name, const char *value)
 		if (strcmp(name, rules[i].name) == 0 && value != NULL)
 			return add_rule(o, rules[i].kind, value);
 	}
-	/* The large half gives these two, for --image. */
+	/* The large half gives these four, for --image. */
+	if (strcmp(name, "--image-account") == 0 && value != NULL) {
+		o->account = value;
+		return 0;
+	}
+	if (strcmp(name, "--image-home") == 0 && value != NULL) {
+		o->home = value;
+		return 0;
+	}
 	if (strcmp(name, "--image-fd") == 0 && value != NULL) {
 		uint64_t fd;
 
@@ -414,6 +423,8 @@ run(const struct options *o, struct err *e)
 		.write_back = o->write_back,
 		.image = o->image,
 		.image_fd = o->image_fd,
+		.account = o->account,
+		.home = o->home,
 		.limits = o->limits,
 		.explain = o->explain,
 		.protect = { o->rules, o->protect.n, o->protect.flag },

@@ -27,6 +27,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "sandbox/build.h"
 #include "sys/fd.h"
 #include "sys/mount.h"
@@ -36,7 +37,6 @@
 #define UPPER PLACE "upper/"
 
 enum {
-	ACCOUNTS_MAX_BYTES = 64 * 1024, /* of the image's passwd or group */
 	LAYER_FLAGS = MOUNT_NOSUID | MOUNT_NODEV | MOUNT_RDONLY,
 };
 
@@ -48,6 +48,7 @@ static int add_accounts(const struct build *b, int image, const char *path,
 static int make_dir(const struct build *b, const char *path, struct err *e);
 static int make_file(
     const struct build *b, const char *path, const char *text, struct err *e);
+static int keep_scratch(struct build *b, int old, struct err *e);
 static int move_in(const char *from, const char *path, int old, struct err *e);
 
 int
@@ -80,10 +81,14 @@ image_root(struct build *b, int old, int work_taken, struct err *e)
 		return err_sys(e, "fchdir to the new root");
 	if (move_in("dev", "dev", old, e) < 0 ||
 	    move_in("proc", "proc", old, e) < 0 ||
-	    move_in("run/paddock", "run/paddock", old, e) < 0 ||
-	    move_in("tmp/tmp", "tmp", old, e) < 0)
+	    move_in("run/paddock", "run/paddock", old, e) < 0)
 		return -1;
-	if (mount_attach(work, AT_FDCWD, b->workspace_path + 1, e) < 0)
+	if (b->spec->park && keep_scratch(b, old, e) < 0)
+		return -1;
+	if (move_in("tmp/tmp", "tmp", old, e) < 0)
+		return -1;
+	if (work >= 0 &&
+	    mount_attach(work, AT_FDCWD, b->workspace_path + 1, e) < 0)
 		return -1;
 	if (b->spec->workspace_fd >= 0 &&
 	    guard_work(b, work, "run/paddock", e) < 0)
@@ -153,8 +158,13 @@ make_places(const struct build *b, struct err *e)
 static int
 make_names(const struct build *b, int image, struct err *e)
 {
-	char text[256];
+	char text[PATH_MAX + 256];
+	const char *account = b->spec->account, *home = b->spec->home;
 
+	if (account == NULL || *account == '\0')
+		account = "agent";
+	if (home == NULL || *home == '\0')
+		home = "/tmp";
 	if (make_dir(b, UPPER "etc", e) < 0 ||
 	    make_file(b, "etc/resolv.conf", "", e) < 0)
 		return -1;
@@ -166,11 +176,11 @@ make_names(const struct build *b, int image, struct err *e)
 	if (make_file(b, "etc/hostname", text, e) < 0)
 		return -1;
 	/* The first of several entries counts. */
-	(void)snprintf(text, sizeof(text), "agent:x:%u:%u:agent:/tmp:/bin/sh\n",
-	    b->uid, b->gid);
+	(void)snprintf(text, sizeof(text), "%s:x:%u:%u:%s:%s:/bin/sh\n",
+	    account, b->uid, b->gid, account, home);
 	if (add_accounts(b, image, "etc/passwd", text, e) < 0)
 		return -1;
-	(void)snprintf(text, sizeof(text), "agent:x:%u:\n", b->gid);
+	(void)snprintf(text, sizeof(text), "%s:x:%u:\n", account, b->gid);
 	return add_accounts(b, image, "etc/group", text, e);
 }
 
@@ -186,7 +196,7 @@ add_accounts(const struct build *b, int image, const char *path,
 		.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
-	char text[ACCOUNTS_MAX_BYTES + 512];
+	char text[IMAGE_ACCOUNTS_BYTES + PATH_MAX + 512];
 	size_t n = strlen(ours), start = n;
 	struct stat st;
 	own_fd int fd = -1;
@@ -195,10 +205,10 @@ add_accounts(const struct build *b, int image, const char *path,
 	memcpy(text, ours, n);
 	fd = (int)syscall(SYS_openat2, image, path, &how, sizeof(how));
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_size <= ACCOUNTS_MAX_BYTES) {
-		while (n - start < ACCOUNTS_MAX_BYTES &&
+	    st.st_size <= IMAGE_ACCOUNTS_BYTES) {
+		while (n - start < IMAGE_ACCOUNTS_BYTES &&
 		    (got = read(
-			 fd, text + n, ACCOUNTS_MAX_BYTES - (n - start))) > 0)
+			 fd, text + n, IMAGE_ACCOUNTS_BYTES - (n - start))) > 0)
 			n += (size_t)got;
 		if (got < 0)
 			return err_sys(e, "read %s of the image", path);
@@ -239,6 +249,20 @@ make_file(
 		return err_sys(e, "chown /%s", path);
 	if (fd_write_all(fd, text, strlen(text), e) < 0)
 		return err_add(e, "/%s", path);
+	return 0;
+}
+
+/* What lies around this root goes away, and the work folder is still to come:
+ * its overlay finds the scratch below /tmp, as in a root without an image. */
+static int
+keep_scratch(struct build *b, int old, struct err *e)
+{
+	own_fd int scratch = mount_copy(old, "tmp", false, 0, -1, e);
+
+	if (scratch < 0 || mount_attach(scratch, AT_FDCWD, "tmp", e) < 0)
+		return -1;
+	fd_fini(&b->scratch);
+	b->scratch = fd_take(&scratch);
 	return 0;
 }
 

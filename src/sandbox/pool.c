@@ -1,7 +1,12 @@
 #include "sandbox/pool.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "base/buf.h"
+#include "sys/fd.h"
 
 enum {
 	KEY_FOLDER = 1 << 0,
@@ -10,14 +15,23 @@ enum {
 	KEY_KEEP = 1 << 3,
 	KEY_FREEZABLE = 1 << 4,
 	KEY_EXPLAIN = 1 << 5,
+	KEY_IMAGE = 1 << 6,
 };
+enum { PLACE, ACCOUNT, HOME, IMAGE_WORDS };
 #define MS ((int64_t)1000 * 1000)
 
 static bool key_of(
     const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key);
-static struct pool_shape *shape_find(
-    struct pool *p, const struct pool_key *key);
-static struct pool_shape *shape_new(struct pool *p, const struct pool_key *key);
+static struct pool_shape *shape_find(struct pool *p, const struct pool_key *key,
+    const struct sandbox_spec *spec);
+static struct pool_shape *shape_new(struct pool *p, const struct pool_key *key,
+    const struct sandbox_spec *spec);
+static void image_words(
+    const struct sandbox_spec *s, const char *word[static IMAGE_WORDS]);
+static bool image_same(
+    const struct pool_shape *shape, const struct sandbox_spec *spec);
+static int image_take(
+    struct pool_shape *shape, const struct sandbox_spec *spec);
 static void shape_empty(struct pool *p, struct pool_shape *shape);
 static bool take(struct pool *p, struct pool_shape *shape,
     const struct sandbox_spec *spec, struct sandbox *out);
@@ -47,9 +61,9 @@ pool_start(struct pool *p, uint64_t tenant, const struct sandbox_spec *spec,
 	struct pool_key key;
 
 	if (p->host->root && key_of(spec, tenant, &key)) {
-		shape = shape_find(p, &key);
+		shape = shape_find(p, &key, spec);
 		if (shape == NULL)
-			shape = shape_new(p, &key);
+			shape = shape_new(p, &key, spec);
 	}
 	if (shape != NULL) {
 		bool first = shape->asked_ns == 0;
@@ -124,14 +138,18 @@ pool_count(const struct pool *p)
 static bool
 key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
 {
-	struct stat folder = {};
+	struct stat folder = {}, image = {};
 
-	if (s->hostname != NULL || s->init != NULL || s->park || s->image ||
+	if (s->hostname != NULL || s->init != NULL || s->park ||
 	    s->n_listen > SANDBOX_LISTENERS_MAX)
 		return false;
 	if (s->workspace_fd >= 0 && fstat(s->workspace_fd, &folder) < 0)
 		return false;
+	if (s->image && fstat(s->image_fd, &image) < 0)
+		return false;
 	memset(key, 0, sizeof(*key));
+	key->image_dev = image.st_dev;
+	key->image_ino = image.st_ino;
 	key->tenant = tenant;
 	key->limits = s->limits;
 	key->limits.wall_ms = 0;
@@ -142,17 +160,20 @@ key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
 	key->flags = (s->workspace_fd >= 0 ? KEY_FOLDER : 0) |
 	    (s->write_back ? KEY_WRITE_BACK : 0) | (s->rpc ? KEY_RPC : 0) |
 	    (s->keep ? KEY_KEEP : 0) | (s->freezable ? KEY_FREEZABLE : 0) |
-	    (s->explain ? KEY_EXPLAIN : 0);
+	    (s->explain ? KEY_EXPLAIN : 0) | (s->image ? KEY_IMAGE : 0);
 	return true;
 }
 
 static struct pool_shape *
-shape_find(struct pool *p, const struct pool_key *key)
+shape_find(
+    struct pool *p, const struct pool_key *key, const struct sandbox_spec *spec)
 {
 	for (size_t i = 0; i < POOL_SHAPES_MAX; i++) {
 		struct pool_shape *s = &p->shape[i];
 
-		if (s->asked_ns != 0 && memcmp(&s->key, key, sizeof(*key)) == 0)
+		if (s->asked_ns != 0 &&
+		    memcmp(&s->key, key, sizeof(*key)) == 0 &&
+		    image_same(s, spec))
 			return s;
 	}
 	return NULL;
@@ -160,7 +181,8 @@ shape_find(struct pool *p, const struct pool_key *key)
 
 /* In the place of the one that was not asked for longest. */
 static struct pool_shape *
-shape_new(struct pool *p, const struct pool_key *key)
+shape_new(
+    struct pool *p, const struct pool_key *key, const struct sandbox_spec *spec)
 {
 	struct pool_shape *s = &p->shape[0];
 
@@ -169,9 +191,57 @@ shape_new(struct pool *p, const struct pool_key *key)
 			s = &p->shape[i];
 	}
 	shape_empty(p, s);
+	if (spec->image && image_take(s, spec) < 0)
+		return NULL; /* a cold start is all it loses */
 	s->key = *key;
 	s->want = POOL_SHAPE_FIRST;
 	return s;
+}
+
+static void
+image_words(const struct sandbox_spec *s, const char *word[static IMAGE_WORDS])
+{
+	word[PLACE] =
+	    s->workspace_path != NULL ? s->workspace_path : "/workspace";
+	word[ACCOUNT] = s->account != NULL ? s->account : "";
+	word[HOME] = s->home != NULL ? s->home : "";
+}
+
+static bool
+image_same(const struct pool_shape *shape, const struct sandbox_spec *spec)
+{
+	const char *word[IMAGE_WORDS], *at = shape->image_text;
+
+	if (!spec->image)
+		return true; /* the key has said so of both */
+	image_words(spec, word);
+	for (size_t i = 0; i < IMAGE_WORDS; i++) {
+		if (strcmp(word[i], at) != 0)
+			return false;
+		at += strlen(at) + 1;
+	}
+	return true;
+}
+
+static int
+image_take(struct pool_shape *shape, const struct sandbox_spec *spec)
+{
+	const char *word[IMAGE_WORDS];
+	own_fd int image = fcntl(spec->image_fd, F_DUPFD_CLOEXEC, 3);
+	struct buf text = {};
+
+	if (image < 0)
+		return -1;
+	image_words(spec, word);
+	for (size_t i = 0; i < IMAGE_WORDS; i++)
+		buf_add(&text, word[i], strlen(word[i]) + 1);
+	if (text.failed) {
+		buf_fini(&text);
+		return -1;
+	}
+	shape->image_fd = fd_take(&image);
+	shape->image_text = text.p;
+	return 0;
 }
 
 /* Killed first and waited for after, so that they end side by side. */
@@ -193,6 +263,10 @@ shape_empty(struct pool *p, struct pool_shape *shape)
 		sandbox_fini(&parked->sb);
 		pool_give_slot(p, slot);
 		parked->shape = NULL;
+	}
+	if ((shape->key.flags & KEY_IMAGE) != 0) {
+		fd_fini(&shape->image_fd);
+		free(shape->image_text);
 	}
 	memset(shape, 0, sizeof(*shape));
 }
@@ -242,7 +316,10 @@ park(struct pool *p, struct pool_shape *shape)
 		.keep = (key->flags & KEY_KEEP) != 0,
 		.freezable = (key->flags & KEY_FREEZABLE) != 0,
 		.explain = (key->flags & KEY_EXPLAIN) != 0,
+		.image = (key->flags & KEY_IMAGE) != 0,
+		.image_fd = shape->image_fd,
 	};
+	const char *text = shape->image_text;
 	size_t i = 0;
 	struct err ignored;
 
@@ -251,6 +328,11 @@ park(struct pool *p, struct pool_shape *shape)
 	if (i == POOL_PARKED_MAX || !take_slot(p, &s.slot))
 		return false;
 	memcpy(s.listen_port, key->port, sizeof(key->port));
+	if (s.image) {
+		s.workspace_path = text;
+		s.account = s.workspace_path + strlen(s.workspace_path) + 1;
+		s.home = s.account + strlen(s.account) + 1;
+	}
 	if (sandbox_start(p->host, &s, &p->parked[i].sb, &ignored) < 0) {
 		pool_give_slot(p, s.slot);
 		return false;

@@ -2,8 +2,9 @@
  * sandbox/pool.h: sandboxes that are built before they are needed.
  *
  * A parked sandbox stands ready for runs of one shape: the same tenant, the
- * same limits, a work folder of the same owner. It is used once, by one run,
- * and never goes back; what one tenant has caused to be parked, no other
+ * same limits, a work folder of the same owner; and where there is an image,
+ * the same one, with the work folder in the same place. It is used once, by one
+ * run, and never goes back; what one tenant has caused to be parked, no other
  * takes. So the pool changes when a sandbox is built, and nothing else.
  *
  * It learns from what is asked: a shape that was started lately is kept in
@@ -29,17 +30,22 @@ struct pool_key {
 	struct sandbox_limits limits; /* but the wall-clock limit */
 	uint32_t owner; /* of the work folder */
 	uint32_t group;
+	uint64_t image_dev, image_ino; /* of its root directory; 0: none */
 	uint16_t port[SANDBOX_LISTENERS_MAX];
 	uint32_t n_listen;
 	uint32_t flags;
 };
 _Static_assert(sizeof(struct pool_key) ==
-	sizeof(struct sandbox_limits) + 24 + 2 * SANDBOX_LISTENERS_MAX,
+	sizeof(struct sandbox_limits) + 40 + 2 * SANDBOX_LISTENERS_MAX,
     "padding");
 
 struct pool_shape {
 	struct pool_key key;
 	int64_t asked_ns; /* last; 0: free */
+	/* With an image: its root directory, which keeps its number from
+	 * being another's, and what a sandbox in it is built with. */
+	int image_fd; /* own */
+	char *image_text; /* own: place, account and home, a NUL behind each */
 	unsigned want;
 	unsigned have;
 };

@@ -423,8 +423,10 @@ root_add_work(struct build *b, int work_taken, struct err *e)
 		if (put_overlay(b, "", &work, e) < 0)
 			return err_add(e, "overlay over %s", path);
 	}
-	if (mount_rdonly("/", false, e) < 0 || put_path(path, e) < 0 ||
-	    mount_rdonly("/", true, e) < 0)
+	/* In an image the place is there, and only there it is safe. */
+	if (!b->spec->image &&
+	    (mount_rdonly("/", false, e) < 0 || put_path(path, e) < 0 ||
+		mount_rdonly("/", true, e) < 0))
 		return -1;
 	if (put_mount(work, path, e) < 0)
 		return -1;

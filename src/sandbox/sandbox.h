@@ -122,6 +122,9 @@ struct sandbox_spec {
 	 */
 	bool image;
 	int image_fd; /* of no account without image */
+	const char *account; /* what the image calls its user; "" or NULL:
+			      * agent. What it is called, no more */
+	const char *home; /* likewise; "" or NULL: /tmp */
 
 	struct sandbox_limits limits;
 	uint32_t slot; /* below SANDBOX_SLOTS, unique in this process */
@@ -146,8 +149,10 @@ struct sandbox_spec {
 
 	/*
 	 * Build all but what is different for each run, and wait: sandbox_wake
-	 * goes on. argv, envp, stdio and workspace_fd are of no account then.
-	 * As root only.
+	 * goes on. argv, envp, stdio and workspace_fd are of no account then,
+	 * nor is workspace_path without an image: in one the place is made
+	 * before there is an overlay, so the run has to have the same. As root
+	 * only.
 	 */
 	bool park;
 	bool folder; /* parked: a work folder will come, of this owner */

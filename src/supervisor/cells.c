@@ -1,18 +1,17 @@
 #include "supervisor/cells.h"
 
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/id.h"
 #include "sandbox/pool.h"
+#include "supervisor/rootfs.h"
 #include "sys/fd.h"
 
 /* Words in a command and its environment: far more than shells make. */
@@ -39,7 +38,8 @@ struct cells {
 	struct cell cell[RUNS_MAX];
 };
 
-static int image_check(const char *state_dir, int rootfs, struct err *e);
+static int image_take(const struct cells *c, const char *const *words,
+    struct sandbox_spec *spec, int *lock, struct err *e);
 static int words_take(
     struct str *at, uint32_t n, const char **out, size_t *used, struct err *e);
 static struct cell *cell_find(struct cells *c, uint64_t run);
@@ -105,21 +105,22 @@ cells_start(struct cells *c, const struct frame *f,
 	const struct msg_sandbox_start *m = f->body;
 	bool folder = (m->flags & START_WORKSPACE) != 0;
 	bool image = (m->flags & START_IMAGE) != 0;
+	bool chdir = (m->flags & START_CHDIR) != 0;
 	size_t n_stdio = m->argc > 0 ? 3 : 0;
-	size_t at_image = n_stdio + folder;
 	/* Start-up is the only time that uses them, and runs alone. */
-	static const char *words[WORDS_MAX + 4];
+	static const char *words[WORDS_MAX + 6];
 	struct sandbox_spec spec = {};
 	struct cell *cell = cell_find(c, 0);
 	struct str at = f->payload;
-	size_t used = 0, argv, envp;
+	own_fd int root = -1, lock = -1;
+	size_t used = 0, argv, envp, path, of_image, start;
 
 	if (m->run == 0 || cell_find(c, m->run) != NULL)
 		return err_set(e, "run is there already");
 	if (cell == NULL)
 		return err_set(
 		    e, "%d sandboxes are running; stop one first", RUNS_MAX);
-	if (f->n_fds != at_image + (image ? 2 : 0))
+	if (f->n_fds != n_stdio + folder)
 		return err_set(e, "descriptors do not fit the flags");
 	argv = used;
 	if (words_take(&at, m->argc, words, &used, e) < 0)
@@ -127,7 +128,14 @@ cells_start(struct cells *c, const struct frame *f,
 	envp = used;
 	if (words_take(&at, m->envc, words, &used, e) < 0)
 		return -1;
+	path = used;
 	if (folder && words_take(&at, 1, words, &used, e) < 0)
+		return -1;
+	of_image = used;
+	if (image && words_take(&at, 3, words, &used, e) < 0)
+		return -1;
+	start = used;
+	if (chdir && words_take(&at, 1, words, &used, e) < 0)
 		return -1;
 	if (at.n != 0)
 		return err_set(e, "command is not as long as it says");
@@ -140,11 +148,13 @@ cells_start(struct cells *c, const struct frame *f,
 		spec.stdio[i] = n_stdio > 0 ? f->fds[i] : -1;
 	spec.workspace_fd = folder ? f->fds[n_stdio] : -1;
 	spec.workspace_path =
-	    folder ? sandbox_path_for(words[used - 2]) : "/workspace";
-	spec.image = image;
-	spec.image_fd = image ? f->fds[at_image] : -1;
-	if (image && image_check(c->state_dir, spec.image_fd, e) < 0)
-		return -1;
+	    folder ? sandbox_path_for(words[path]) : "/workspace";
+	spec.chdir_path = chdir ? words[start] : NULL;
+	if (image) {
+		root = image_take(c, words + of_image, &spec, &lock, e);
+		if (root < 0)
+			return err_add(e, "image");
+	}
 	spec.write_back = (m->flags & START_WRITE_BACK) != 0;
 	spec.limits = (struct sandbox_limits){
 		.memory_bytes = m->memory_bytes,
@@ -186,7 +196,7 @@ cells_start(struct cells *c, const struct frame *f,
 		cell_fini(cell);
 		return -1;
 	}
-	cell->image_lock = image ? fd_take(&f->fds[at_image + 1]) : -1;
+	cell->image_lock = fd_take(&lock);
 	cell->run = m->run;
 	cell->wall.on_time = on_wall;
 	if (m->wall_ms > 0)
@@ -263,38 +273,22 @@ cells_count(const struct cells *c)
 	return c->n;
 }
 
-/*
- * Whoever may open a run may name any directory by a descriptor, and its owner
- * is shifted to the sandbox: only an image of our own is one.
- */
+/* The broker has read what the image is; where it lies is known here only. */
 static int
-image_check(const char *state_dir, int rootfs, struct err *e)
+image_take(const struct cells *c, const char *const *words,
+    struct sandbox_spec *spec, int *lock, struct err *e)
 {
-	char link[64], path[PATH_MAX], images[PATH_MAX + 32];
-	struct str rest;
-	ssize_t n;
-	int len;
+	struct hash digest;
+	int root;
 
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", rootfs);
-	n = readlink(link, path, sizeof(path));
-	if (n < 0)
-		return err_sys(e, "readlink %s", link);
-	len = snprintf(images, sizeof(images), "%s/images/sha256-", state_dir);
-	rest = (struct str){ path, (size_t)n };
-	if (!str_starts(rest, (struct str){ images, (size_t)len }))
-		return err_set(e, "not an image of this daemon");
-	rest.p += len;
-	rest.n -= (size_t)len;
-	for (size_t i = 0; i < 2 * HASH_BYTES; i++) {
-		if (rest.n <= i ||
-		    strchr("0123456789abcdef", rest.p[i]) == NULL)
-			return err_set(e, "not an image of this daemon");
-	}
-	rest.p += 2 * HASH_BYTES;
-	rest.n -= 2 * HASH_BYTES;
-	if (!str_eq(rest, STR("/rootfs")))
-		return err_set(e, "not an image of this daemon");
-	return 0;
+	if (hash_from_hex(str_of(words[0]), &digest) < 0)
+		return err_set(e, "not a digest");
+	root = rootfs_open_root(c->state_dir, &digest, lock, e);
+	spec->image = true;
+	spec->image_fd = root;
+	spec->account = words[1];
+	spec->home = words[2];
+	return root;
 }
 
 /*

@@ -21,6 +21,7 @@
 #include "core/id.h"
 #include "supervisor/cells.h"
 #include "supervisor/child.h"
+#include "supervisor/rootfs.h"
 #include "supervisor/state.h"
 #include "sys/confine.h"
 #include "sys/fd.h"
@@ -65,6 +66,7 @@ static void on_exit_of(struct child *c, int status);
 static void on_cell_exit(const struct msg_sandbox_exited *m);
 static void on_sandbox_start(const struct frame *f);
 static void on_sandbox_ask(const struct msg_sandbox_ask *m);
+static void on_image_find(const struct msg_image_find *m);
 static void on_signal(struct loop_watch *w, uint32_t events);
 static void on_life(struct loop_watch *w, uint32_t events);
 static void on_kill_socket(struct loop_watch *w, uint32_t events);
@@ -353,12 +355,16 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_ASK:
 		on_sandbox_ask(f->body);
 		return;
+	case MSG_IMAGE_FIND:
+		on_image_find(f->body);
+		return;
 	case MSG_WIRE:
 	case MSG_LISTEN:
 	case MSG_QUIT:
 	case MSG_SANDBOX_STARTED:
 	case MSG_SANDBOX_EXITED:
 	case MSG_SANDBOX_TOLD:
+	case MSG_IMAGE_FOUND:
 	case MSG_DOOR_OPEN:
 	case MSG_DOOR_CLOSE:
 	case MSG_TOOL_CALL:
@@ -412,6 +418,23 @@ on_sandbox_ask(const struct msg_sandbox_ask *m)
 		return; /* who ends is heard of in any case */
 	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_SANDBOX_TOLD, &out,
 	    str_of(e.text), NULL, 0); /* a broker that is gone asks no more */
+}
+
+static void
+on_image_find(const struct msg_image_find *m)
+{
+	const struct str digits = { m->hex,
+		m->digits < sizeof(m->hex) ? m->digits : sizeof(m->hex) };
+	struct msg_image_found out = { .run = m->run, .digits = m->digits };
+	struct err e = {};
+	own_fd int fd = m->digits == 0
+	    ? rootfs_open_names(sup.state.dir, &e)
+	    : rootfs_open_record(sup.state.dir, digits, &out.digest, &e);
+
+	out.ok = fd >= 0;
+	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_IMAGE_FOUND, &out,
+	    str_of(e.text), &fd,
+	    out.ok); /* a broker that is gone asks no more */
 }
 
 static void

@@ -18,12 +18,12 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "sys/confine.h"
+#include "sys/dir.h"
 #include "sys/fd.h"
 
 enum { BACKLOG = 128 };
 
 static int make_dirs(struct state *s, const char *dir, struct err *e);
-static int make_path(const char *dir, struct err *e);
 static int lock(struct state *s, struct err *e);
 static int unix_listen(
     const struct state *s, const char *name, int *out, struct err *e);
@@ -76,7 +76,7 @@ make_dirs(struct state *s, const char *dir, struct err *e)
 	char real[PATH_MAX];
 	uid_t owner = confine_uid(CONFINE_BROKER);
 
-	if (make_path(dir, e) < 0)
+	if (dir_make_path(dir, e) < 0)
 		return -1;
 	if (realpath(dir, real) == NULL)
 		return err_sys(e, "state directory %s", dir);
@@ -92,28 +92,6 @@ make_dirs(struct state *s, const char *dir, struct err *e)
 	if (geteuid() == 0 && chown(s->store, owner, owner) < 0)
 		return err_sys(e, "chown %s", s->store);
 	return 0;
-}
-
-/* mkdir -p, mode 0700 for what is new. */
-static int
-make_path(const char *dir, struct err *e)
-{
-	char path[PATH_MAX];
-
-	if (str_copy(str_of(dir), path, sizeof(path)) < 0 || path[0] == '\0')
-		return err_set(e, "state directory: bad path \"%s\"", dir);
-	for (char *at = path + 1;; at++) {
-		char was = *at;
-
-		if (was != '/' && was != '\0')
-			continue;
-		*at = '\0';
-		if (mkdir(path, 0700) < 0 && errno != EEXIST)
-			return err_sys(e, "mkdir %s", path);
-		*at = was;
-		if (was == '\0')
-			return 0;
-	}
 }
 
 static int

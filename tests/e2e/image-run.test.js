@@ -6,25 +6,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { Command, Daemon, isRoot, paddock, scratch, until } from './lib/paddock.js';
+import { busybox, folder, skip } from './lib/image.js';
+import { Command, Daemon, isRoot, paddock, until } from './lib/paddock.js';
 
-const busybox = '/bin/busybox';
-const has = fs.existsSync(busybox) &&
-	spawnSync('ldd', [busybox]).status !== 0;
-const skip = has ? false : 'there is no static busybox here';
 const nobody = { uid: 65534, gid: 65534 };
-let count = 0;
-
-function folder(user) {
-	const dir = path.join(scratch, `run-${++count}`);
-
-	fs.mkdirSync(dir);
-	fs.chmodSync(dir, 0o755);
-	if (user?.uid !== undefined)
-		fs.chownSync(dir, user.uid, user.gid);
-	return dir;
-}
-
 // Every name below dir, with what is there.
 function snapshot(dir, all = {}) {
 	for (const name of fs.readdirSync(dir).sort()) {
@@ -318,10 +303,11 @@ while True:
 		for (const dir of ['/', '/etc', deep]) {
 			const r = ask(d, dir, '/etc/hostname');
 
-			assert.match(r.stdout, /not an image of this daemon/, r.stderr);
+			assert.match(r.stdout, /must be 3 or 4/, r.stderr);
 			assert.doesNotMatch(r.stdout, /secret/);
 		}
-		assert.match(ask(d).stdout, /only `paddock run` can start a run in an image/);
+		// A fourth is a work folder, and no root directory.
+		assert.match(ask(d, deep).stdout, /there are no images/);
 		await d.stop();
 	});
 });

@@ -201,7 +201,8 @@ describe('import', () => {
 			assert.deepStrictEqual(
 				fs.readdirSync(i.rootfs(x.digest)), ['a']);
 			assert.deepStrictEqual(x.config, { env: ['A=b'],
-				entrypoint: [], cmd: ['sh'], workdir: '/', user: '' });
+				entrypoint: [], cmd: ['sh'], workdir: '/', user: '',
+				account: '', home: '' });
 			const other = new Images();
 			const file = path.join(folder(), 'x.tar');
 

@@ -670,7 +670,6 @@ a_run_is_asked_for_with_all_it_needs(void **state)
 	own_arena struct arena a = {};
 	own_buf struct buf body = {};
 	own_fd int dir_fd = -1;
-	own_image struct image image = {};
 	const struct json *v, *argv;
 	struct err e = {};
 	size_t n_problems;
@@ -678,8 +677,7 @@ a_run_is_asked_for_with_all_it_needs(void **state)
 	(void)state;
 	write_file(policy_path, sizeof(policy_path), "p.json", policy);
 	write_file(world_path, sizeof(world_path), "w.json", "{\"kb\":[]}");
-	assert_int_equal(
-	    run_open_body(&r, &body, &dir_fd, &image, &n_problems, &e), 0);
+	assert_int_equal(run_open_body(&r, &body, &dir_fd, &n_problems, &e), 0);
 	v = json_parse(buf_str(&body), NULL, &a, &e, NULL);
 	assert_non_null(v);
 	assert_true(json_is(json_get(v, STR("policy")), JSON_OBJECT));
@@ -723,7 +721,6 @@ what_is_wrong_is_said_with_its_place(void **state)
 		own_buf struct buf body = {}, said = {};
 		size_t n_problems;
 		struct err e = {};
-		struct image image = {};
 		int dir_fd, got;
 
 		(void)snprintf(arg, sizeof(arg), "%s", rows[i].arg);
@@ -732,8 +729,7 @@ what_is_wrong_is_said_with_its_place(void **state)
 		write_file(
 		    world_path, sizeof(world_path), "w.json", rows[i].world);
 		capture();
-		got =
-		    run_open_body(&r, &body, &dir_fd, &image, &n_problems, &e);
+		got = run_open_body(&r, &body, &dir_fd, &n_problems, &e);
 		buf_add_c(&said, captured());
 		buf_add_c(&said, e.text);
 		assert_int_equal(got, -1);

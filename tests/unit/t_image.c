@@ -168,11 +168,11 @@ an_image_is_found_by_name_and_by_digest(void **state)
 		if (geteuid() == 0)
 			assert_int_equal(image.uid, UNPACK_UID);
 		assert_true(hash_eq(&image.digest, &digest));
-		assert_string_equal(image.form, "directory");
-		assert_string_equal(image.config.workdir, "/");
-		assert_null(image.config.env[0]);
-		assert_int_equal(image.bytes, 5);
-		assert_int_equal(image.created_utc_ns, now_ns);
+		assert_string_equal(image.is.form, "directory");
+		assert_string_equal(image.is.config.workdir, "/");
+		assert_null(image.is.config.env[0]);
+		assert_int_equal(image.is.bytes, 5);
+		assert_int_equal(image.is.created_utc_ns, now_ns);
 	}
 	place_remove(&p);
 }

@@ -1,0 +1,134 @@
+/*
+ * The policy that a request for a run brings, or what stands for one.
+ */
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "broker/run_int.h"
+
+/* Members of `sandbox` of a policy that a request without one may have. */
+static const char *const plain_members[] = { "cpu", "disk_mb", "image",
+	"memory_mb", "pids", "ports" };
+enum { N_PLAIN = sizeof(plain_members) / sizeof(plain_members[0]) };
+
+static bool plain_check(
+    uint64_t call, const struct json *args, bool has_policy);
+static void plain_policy_write(struct buf *out, const struct json *args);
+static void answer_problems(uint64_t call, const struct policy_problems *all);
+
+/* As text (lines and columns then are its author's) or object. */
+struct policy *
+run_policy_take(uint64_t call, const struct json *args)
+{
+	static struct policy_problems problems;
+	const struct json *text = json_get(args, STR("policy_text"));
+	const struct json *object = json_get(args, STR("policy"));
+	struct str format = json_str(json_get(args, STR("policy_format")));
+	own_buf struct buf canonical = {};
+	struct policy *p;
+
+	if (!plain_check(call, args, text != NULL || object != NULL))
+		return NULL;
+	if (text == NULL && object == NULL &&
+	    json_bool(json_get(args, STR("sandbox")), false)) {
+		plain_policy_write(&canonical, args);
+		p = policy_new(buf_str(&canonical), POLICY_JSON, &problems);
+		if (p == NULL)
+			answer_problems(call, &problems);
+		return p;
+	}
+	if ((text != NULL) == (object != NULL) ||
+	    (text != NULL && !json_is(text, JSON_STRING)) ||
+	    (object != NULL && !json_is(object, JSON_OBJECT))) {
+		reply_error(call, 400, "no_policy",
+		    "A run needs exactly one policy.",
+		    "Give `policy`, an object, or `policy_text` with "
+		    "`policy_format` \"json\" or \"yaml\".");
+		return NULL;
+	}
+	if (object != NULL)
+		json_write(&canonical, object);
+	p = policy_new(object != NULL ? buf_str(&canonical) : json_str(text),
+	    str_eq(format, STR("yaml")) ? POLICY_YAML : POLICY_JSON, &problems);
+	if (p == NULL)
+		answer_problems(call, &problems);
+	return p;
+}
+
+/* Limits are the policy's; without one they may stand beside `sandbox`. */
+static bool
+plain_check(uint64_t call, const struct json *args, bool has_policy)
+{
+	bool plain = json_bool(json_get(args, STR("sandbox")), false);
+	char text[160];
+
+	if (plain && json_get(args, STR("argv")) != NULL) {
+		reply_error(call, 400, "bad_request",
+		    "A sandbox that stays takes no `argv`.",
+		    "Make it without, and run commands in it with POST "
+		    "/v1/sandboxes/{run}/exec.");
+		return false;
+	}
+	for (size_t i = 0; i < N_PLAIN; i++) {
+		if (json_get(args, str_of(plain_members[i])) == NULL ||
+		    (plain && !has_policy))
+			continue;
+		(void)snprintf(text, sizeof(text),
+		    "`%s` is for a sandbox without a policy.",
+		    plain_members[i]);
+		reply_error(call, 400, "bad_request", text,
+		    "Write it into `sandbox` of the policy.");
+		return false;
+	}
+	return true;
+}
+
+/* What a sandbox has that is not opened under a policy: no tools, no way out,
+ * and as much time as a policy can give. */
+static void
+plain_policy_write(struct buf *out, const struct json *args)
+{
+	buf_printf(out,
+	    "{\"budgets\":{\"max_runtime_ms\":%d},\"policy\":1,"
+	    "\"sandbox\":{",
+	    POLICY_RUN_MAX_MS);
+	for (size_t i = 0; i < N_PLAIN; i++) {
+		const struct json *v = json_get(args, str_of(plain_members[i]));
+
+		if (v == NULL)
+			continue;
+		buf_printf(out, "\"%s\":", plain_members[i]);
+		json_write(out, v);
+		buf_add_byte(out, ',');
+	}
+	buf_printf(out,
+	    "\"wall_ms\":%d},\"stage\":5,\"tools\":{},"
+	    "\"workflow\":\"sandbox\"}",
+	    POLICY_RUN_MAX_MS);
+}
+
+static void
+answer_problems(uint64_t call, const struct policy_problems *all)
+{
+	const uint32_t kept = policy_problems_kept(all);
+	own_buf struct buf out = {};
+
+	buf_add_c(&out,
+	    "{\"error\":{\"code\":\"bad_policy\",\"message\":\"The policy has "
+	    "problems.\",\"problems\":[");
+	for (uint32_t i = 0; i < kept; i++) {
+		const struct policy_problem *p = &all->item[i];
+
+		buf_printf(&out,
+		    "%s{\"column\":%u,\"line\":%u,\"path\":", i > 0 ? "," : "",
+		    p->column, p->line);
+		json_put_str(&out, str_of(p->path));
+		buf_add_c(&out, ",\"text\":");
+		json_put_str(&out, str_of(p->text));
+		buf_add_byte(&out, '}');
+	}
+	buf_add_c(&out,
+	    "],\"suggested_next_step\":\"Mend them; `paddock policy check "
+	    "FILE` shows the same list.\"}}");
+	reply(call, REPLY_BAD, 400, buf_str(&out));
+}

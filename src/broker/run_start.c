@@ -1,0 +1,303 @@
+/*
+ * What a run's sandbox is started with: the command, its environment, and the
+ * limits, as a MSG_SANDBOX_START.
+ *
+ * With an image, what it says of itself stands behind what the request says:
+ * its command where there is none, its variables where they are not given, its
+ * folder where the run has no other.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "broker/run_int.h"
+#include "image/config.h"
+
+static int take_argv(struct run *r, const struct json *argv, struct err *e);
+static int take_folder(
+    struct run *r, const struct json *args, size_t n_stdio, struct err *e);
+static void take_image(
+    struct run *r, const struct image_config *image, bool own_command);
+static void take_limits(struct run *r);
+static int add_env(struct run *r, const struct json *env,
+    const struct image_config *image, struct err *e);
+static void add_always(
+    struct run *r, const struct json *env, const struct image_config *image);
+static void add_pair(struct run *r, const char *pair);
+static bool is_ours(struct str name);
+static bool image_sets(const struct image_config *image, struct str name);
+static struct str name_of(const char *pair);
+static bool env_name_ok(struct str name);
+static void add_word(struct buf *out, struct str word);
+static void describe_command(struct run *r, const struct json *argv);
+
+int
+run_start_take(struct run *r, const struct json *args, const struct json *argv,
+    const struct image_config *image, struct err *e)
+{
+	const struct json *given = json_get(args, STR("argv"));
+	const struct str tenant = r->policy->identity.tenant;
+	const struct hash hash = hash_of(tenant.p, tenant.n);
+	struct msg_sandbox_start *m = &r->start_msg;
+
+	memcpy(&m->tenant, hash.b, sizeof(m->tenant));
+	if (argv == NULL && !r->stays) {
+		(void)snprintf(r->command, sizeof(r->command), "(outside)");
+		return 0;
+	}
+	if (argv == NULL)
+		(void)snprintf(r->command, sizeof(r->command), "(sandbox)");
+	else if (take_argv(r, argv, e) < 0)
+		return -1;
+	if (add_env(r, json_get(args, STR("env")), image, e) < 0 ||
+	    take_folder(r, args, argv != NULL ? 3 : 0, e) < 0)
+		return -1;
+	if (json_bool(json_get(args, STR("write_back")), false))
+		m->flags |= START_WRITE_BACK;
+	if (image != NULL)
+		take_image(r, image, given == argv);
+	if (r->start.failed || r->start.n > ARGV_MAX_BYTES)
+		return err_set(e, "command and environment are over %d bytes",
+		    ARGV_MAX_BYTES);
+	take_limits(r);
+	r->has_sandbox = true;
+	return 0;
+}
+
+static int
+take_argv(struct run *r, const struct json *argv, struct err *e)
+{
+	if (!json_is(argv, JSON_ARRAY) || argv->n == 0)
+		return err_set(e, "`argv` is not a list of texts, or is empty");
+	for (const struct json *w = json_first(argv); w != NULL;
+	     w = json_next(argv, w)) {
+		struct str word = json_str(w);
+
+		if (!json_is(w, JSON_STRING) || str_find(word, '\0') != word.n)
+			return err_set(
+			    e, "`argv` holds something that is not a text");
+		add_word(&r->start, word);
+		r->start_msg.argc++;
+	}
+	describe_command(r, argv);
+	return 0;
+}
+
+static int
+take_folder(
+    struct run *r, const struct json *args, size_t n_stdio, struct err *e)
+{
+	struct str folder = json_str(json_get(args, STR("workspace")));
+
+	if (r->n_start_fds != n_stdio && r->n_start_fds != n_stdio + 1)
+		return err_set(e, "%zu descriptors came, not %zu or %zu",
+		    r->n_start_fds, n_stdio, n_stdio + 1);
+	if (r->n_start_fds == n_stdio)
+		return 0;
+	if (folder.n == 0 || folder.p[0] != '/' ||
+	    str_find(folder, '\0') != folder.n)
+		return err_set(e, "`workspace` is not an absolute path");
+	r->start_msg.flags |= START_WORKSPACE;
+	buf_add_str(&r->workspace, folder);
+	add_word(&r->start, folder);
+	return 0;
+}
+
+static void
+take_image(struct run *r, const struct image_config *image, bool own_command)
+{
+	struct msg_sandbox_start *m = &r->start_msg;
+	const bool folder = (m->flags & START_WORKSPACE) != 0;
+	char hex[HASH_HEX_BYTES];
+
+	m->flags |= START_IMAGE;
+	hash_hex(&r->image, hex);
+	add_word(&r->start, str_of(hex));
+	add_word(&r->start, str_of(image->account));
+	add_word(&r->start, str_of(image->home));
+	/* "/" is what an image has that names none. */
+	if (strcmp(image->workdir, "/") == 0 || (own_command && folder))
+		return;
+	m->flags |= START_CHDIR;
+	add_word(&r->start, str_of(image->workdir));
+}
+
+static void
+take_limits(struct run *r)
+{
+	const struct policy_sandbox *limits = &r->policy->sandbox;
+	struct msg_sandbox_start *m = &r->start_msg;
+
+	if (limits->limits_required)
+		m->flags |= START_LIMITS_REQUIRED;
+	m->run = r->id;
+	m->memory_bytes = limits->memory_bytes;
+	m->disk_bytes = limits->disk_bytes;
+	m->inodes = limits->inodes;
+	m->wall_ms = limits->wall_ms;
+	m->cpu_milli = limits->cpu_milli;
+	m->cpu_weight = limits->cpu_weight;
+	m->io_bytes_per_s = limits->io_bytes_per_s;
+	m->pids = limits->pids;
+}
+
+/* What every run has, then what the image and its opener add. */
+static int
+add_env(struct run *r, const struct json *env, const struct image_config *image,
+    struct err *e)
+{
+	if (env != NULL && !json_is(env, JSON_OBJECT))
+		return err_set(e, "`env` is not an object");
+	add_always(r, env, image);
+	for (size_t i = 0; image != NULL && image->env[i] != NULL; i++) {
+		struct str name = name_of(image->env[i]);
+
+		/* An image is nobody's request: what it may not set is left
+		 * out. */
+		if (env_name_ok(name) && !is_ours(name) &&
+		    (env == NULL || json_get(env, name) == NULL))
+			add_pair(r, image->env[i]);
+	}
+	for (const struct json *k = env != NULL ? json_first(env) : NULL;
+	     k != NULL; k = json_next(env, k)) {
+		struct str name = json_str(k), value = json_str(json_value(k));
+
+		if (!env_name_ok(name))
+			return err_set(e,
+			    "`env`: \"%.*s\" is not a name that may be set",
+			    (int)(name.n > 64 ? 64 : name.n), name.p);
+		if (!json_is(json_value(k), JSON_STRING) ||
+		    str_find(value, '\0') != value.n)
+			return err_set(e, "`env`: the value of %.*s is no text",
+			    (int)name.n, name.p);
+		buf_add_str(&r->start, name);
+		buf_add_byte(&r->start, '=');
+		add_word(&r->start, value);
+		r->start_msg.envc++;
+	}
+	return 0;
+}
+
+/* The first three may be set otherwise; the rest is the way out. */
+static void
+add_always(
+    struct run *r, const struct json *env, const struct image_config *image)
+{
+	static const char *const usual[] = {
+		("PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:"
+		 "/sbin:/run/paddock"),
+		"LANG=C.UTF-8",
+		"HOME=/tmp",
+	};
+	static const char *const fixed[] = { "NO_PROXY=127.0.0.1,localhost",
+		"no_proxy=127.0.0.1,localhost" };
+	static const char *const proxies[] = { "HTTP_PROXY", "HTTPS_PROXY",
+		"http_proxy", "https_proxy" };
+	const char *home = image != NULL ? image->home : "";
+	char text[96];
+
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+		const struct str name = name_of(usual[i]);
+
+		if ((env != NULL && json_get(env, name) != NULL) ||
+		    image_sets(image, name) ||
+		    (str_eq_c(name, "HOME") && *home != '\0'))
+			continue;
+		add_pair(r, usual[i]);
+	}
+	if (*home != '\0' && !image_sets(image, STR("HOME")) &&
+	    (env == NULL || json_get(env, STR("HOME")) == NULL)) {
+		buf_add_c(&r->start, "HOME=");
+		add_pair(r, home);
+	}
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		add_pair(r, fixed[i]);
+	(void)snprintf(text, sizeof(text),
+	    "PADDOCK_MCP_URL=http://127.0.0.1:%d/mcp", RUN_DOOR_PORT);
+	add_pair(r, text);
+	for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++) {
+		(void)snprintf(text, sizeof(text), "%s=http://127.0.0.1:%d",
+		    proxies[i], RUN_PROXY_PORT);
+		add_pair(r, text);
+	}
+}
+
+/* Ends a variable, and counts it. */
+static void
+add_pair(struct run *r, const char *pair)
+{
+	add_word(&r->start, str_of(pair));
+	r->start_msg.envc++;
+}
+
+/* The way out, which an image does not turn elsewhere. */
+static bool
+is_ours(struct str name)
+{
+	static const char *const ours[] = { "HTTP_PROXY", "HTTPS_PROXY",
+		"http_proxy", "https_proxy", "NO_PROXY", "no_proxy" };
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		if (str_eq_c(name, ours[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool
+image_sets(const struct image_config *image, struct str name)
+{
+	for (size_t i = 0; image != NULL && image->env[i] != NULL; i++) {
+		if (str_eq(name_of(image->env[i]), name))
+			return true;
+	}
+	return false;
+}
+
+static struct str
+name_of(const char *pair)
+{
+	return (struct str){ pair, str_find(str_of(pair), '=') };
+}
+
+/* Letters, digits and underscores; PADDOCK_* is ours to set. */
+static bool
+env_name_ok(struct str name)
+{
+	if (name.n == 0 || name.n > NAME_MAX_BYTES ||
+	    str_starts(name, STR("PADDOCK_")))
+		return false;
+	for (size_t i = 0; i < name.n; i++) {
+		char c = name.p[i];
+
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+			c == '_' || (i > 0 && c >= '0' && c <= '9')))
+			return false;
+	}
+	return true;
+}
+
+static void
+add_word(struct buf *out, struct str word)
+{
+	buf_add_str(out, word);
+	buf_add_byte(out, '\0');
+}
+
+static void
+describe_command(struct run *r, const struct json *argv)
+{
+	size_t n = 0;
+
+	for (const struct json *w = json_first(argv); w != NULL;
+	     w = json_next(argv, w)) {
+		struct str word = json_str(w);
+		int more = snprintf(r->command + n, sizeof(r->command) - n,
+		    "%s%.*s", n > 0 ? " " : "",
+		    (int)(word.n > 200 ? 200 : word.n), word.p);
+
+		if (more < 0 || (size_t)more >= sizeof(r->command) - n)
+			return;
+		n += (size_t)more;
+	}
+}
