@@ -54,6 +54,17 @@ enum {
 	HTTP_KEEP_BYTES = 64 * 1024, /* a buffer this small is not freed */
 };
 
+/* Secrets and what is searched for (core/scan, core/swap, broker, proxy) */
+enum {
+	/* A shorter word is found by chance: 8 bytes of text are not. */
+	SCAN_MIN_WORD_BYTES = 8,
+	SCAN_MAX_WORD_BYTES = 4096, /* an RSA key in PEM has 3300 */
+	SCAN_MAX_WORDS = 64, /* secrets and canaries of one run */
+	/* Line ends and backslashes in a row inside of base64: CR LF of MIME,
+	 * escaped twice. More would let a server make us hold without end. */
+	SCAN_MAX_SKIPPED = 4,
+};
+
 /* MCP and REST (gateway) */
 enum {
 	MCP_MAX_ID_BYTES = 256, /* a request's id or progress token, as JSON */
