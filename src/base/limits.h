@@ -77,9 +77,13 @@ enum {
 	REST_MAX_TOKEN_BYTES = 512, /* a bearer token */
 	REST_STREAM_MS = 250, /* no event yet: the stream begins without */
 	OUTPUT_KEEP_RUNS = 64, /* ended runs whose output is kept */
-	/* A destination that the broker is asked about: its answer repeats it
-	 * in one message for a person. */
-	EGRESS_MAX_ASK_BYTES = 3072,
+	/* A request that the broker is asked about: a request line whose
+	 * every byte is escaped, and a few names beside it. */
+	EGRESS_MAX_ASK_BYTES = 2 * HTTP_MAX_LINE_BYTES + 4096,
+	/* Its answer: a body of EGRESS_MAX_RESPOND_BYTES that is escaped, and
+	 * the secrets of one request. */
+	EGRESS_MAX_RESPOND_BYTES = 64 * 1024,
+	EGRESS_MAX_VERDICT_BYTES = 8 * EGRESS_MAX_RESPOND_BYTES,
 };
 
 /* inside sandboxes (gateway) */
@@ -140,6 +144,12 @@ enum {
 	POLICY_LIST_MAX = 64, /* scopes, labels or paths of one tool or rule */
 	POLICY_FLOW_MAX = 64, /* flow rules: each is tried at every call */
 	POLICY_APPROVALS_MAX = 64, /* kinds of approval in one policy */
+	EGRESS_RULES_MAX = 256, /* every one is tried: a bit each, in a mask */
+	EGRESS_HEADERS_MAX = 32, /* of a canned answer */
+	/* Bytes of bodies that a run may send, and of one: a mistyped zero is
+	 * caught. */
+	EGRESS_BODY_MAX_BYTES = 1024 * 1024 * 1024,
+	EGRESS_RATE_MAX = 1000 * 1000, /* requests, in one period */
 	POLICY_TEXT_MAX_BYTES = 160, /* a reason: one line of a screen */
 	POLICY_QUORUM_MAX = 20, /* votes: more people never meet a deadline */
 	POLICY_RETRIES_MAX = 100, /* of one tool */

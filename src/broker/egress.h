@@ -9,5 +9,6 @@
 #include "ipc/msg.h"
 
 void on_egress_ask(const struct msg_egress_ask *m, struct str payload);
+void on_egress_done(const struct msg_egress_done *m, struct str payload);
 
 #endif

@@ -173,6 +173,11 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_EGRESS_ASK:
 		on_egress_ask(f->body, f->payload);
 		return;
+	case MSG_EGRESS_DONE:
+		on_egress_done(f->body, f->payload);
+		return;
+	case MSG_CA:
+		return; /* no run has asked for one */
 	case MSG_INSIDE_DONE:
 		on_inside_done(f->body, f->payload);
 		return;
@@ -184,12 +189,14 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_IMAGE_FIND:
 	case MSG_DOOR_OPEN:
 	case MSG_DOOR_CLOSE:
+	case MSG_CA_NEW:
 	case MSG_REPLY:
 	case MSG_EVENT:
 	case MSG_WORLD_OPEN:
 	case MSG_WORLD_CALL:
 	case MSG_WORLD_CLOSE:
 	case MSG_EGRESS_VERDICT:
+	case MSG_EGRESS_REVOKE:
 	case MSG_TYPES:
 		log_error("no route for %s from %s", msg_name(f->type),
 		    role_name(p->other));

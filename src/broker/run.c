@@ -18,6 +18,7 @@
 
 static void end_now(struct run *r);
 static void answer_opener_late(struct run *r);
+static void drop_net_fds(struct run *r);
 static void free_run(struct run *r);
 static uint64_t runtime_ms(const struct run *r);
 static const char *cause_reason(const struct run *r);
@@ -83,18 +84,19 @@ run_doors_open(struct run *r, struct peer *to)
 {
 	struct msg_door m = { .run = r->id };
 	own_buf struct buf left = {};
-	int fds[2] = { r->proxy_fd, -1 };
-	size_t n = 1;
+	int fds[2] = { r->door_fd, r->rpc_fd };
 
-	if (to == &broker.gateway) {
-		fds[0] = r->door_fd;
-		fds[1] = r->rpc_fd;
-		n += r->rpc_fd >= 0;
-		inside_write_left(&left, r);
+	if (r->door_fd < 0)
+		return;
+	/* A restarted role gets it again. */
+	if (to == &broker.proxy) {
+		(void)peer_send(to, MSG_DOOR_OPEN, &m, buf_str(&left),
+		    r->net_fds, r->n_net_fds);
+		return;
 	}
-	if (fds[0] >= 0)
-		(void)peer_send(to, MSG_DOOR_OPEN, &m, buf_str(&left), fds,
-		    n); /* a restarted role gets it again */
+	inside_write_left(&left, r);
+	(void)peer_send(
+	    to, MSG_DOOR_OPEN, &m, buf_str(&left), fds, 1 + (r->rpc_fd >= 0));
 }
 
 void
@@ -285,7 +287,7 @@ run_close(struct run *r)
 		(void)peer_send(
 		    &broker.world, MSG_WORLD_CLOSE, &door, STR(""), NULL, 0);
 	fd_fini(&r->door_fd);
-	fd_fini(&r->proxy_fd);
+	drop_net_fds(r);
 	fd_fini(&r->rpc_fd);
 	fd_fini(&r->image_fd);
 	run_drop_start(r);
@@ -379,7 +381,7 @@ free_run(struct run *r)
 	loop_timer_clear(broker.loop, &r->orphan);
 	box_end(r);
 	fd_fini(&r->door_fd);
-	fd_fini(&r->proxy_fd);
+	drop_net_fds(r);
 	fd_fini(&r->rpc_fd);
 	fd_fini(&r->image_fd);
 	buf_fini(&r->request);
@@ -392,6 +394,13 @@ free_run(struct run *r)
 	free(r->uses);
 	policy_free(r->policy);
 	free(r);
+}
+
+static void
+drop_net_fds(struct run *r)
+{
+	while (r->n_net_fds > 0)
+		fd_fini(&r->net_fds[--r->n_net_fds]);
 }
 
 /* Time that the run has had, less what it waited for people. */

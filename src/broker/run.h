@@ -78,7 +78,9 @@ struct run {
 	bool has_sandbox; /* there is a command to run, or it stays */
 	bool stays; /* a sandbox without a command of its own */
 	bool sandbox_sent; /* the supervisor has been asked for it */
-	int door_fd, proxy_fd; /* listeners, kept for a gateway's restart */
+	int door_fd; /* a listener, kept for a gateway's restart */
+	int net_fds[4]; /* of MSG_DOOR_OPEN to the proxy; likewise */
+	size_t n_net_fds;
 	int rpc_fd; /* of PID 1, for the gateway; likewise */
 	struct grant *grants; /* that have not ended */
 	uint32_t n_grants;

@@ -179,10 +179,14 @@ on_sandbox_started(const struct msg_sandbox_started *m, const struct frame *f)
 		    "`paddock doctor` says what this machine gives.");
 		return;
 	}
-	if (f->n_fds == 3) {
+	if (f->n_fds >= 3) {
 		r->door_fd = fd_take(&f->fds[0]);
-		r->proxy_fd = fd_take(&f->fds[1]);
-		r->rpc_fd = fd_take(&f->fds[2]);
+		while (r->n_net_fds < f->n_fds - 2) {
+			r->net_fds[r->n_net_fds] =
+			    fd_take(&f->fds[1 + r->n_net_fds]);
+			r->n_net_fds++;
+		}
+		r->rpc_fd = fd_take(&f->fds[f->n_fds - 1]);
 	}
 	r->posture = m->posture;
 	if (r->state == RUN_STOPPING) {
@@ -236,7 +240,7 @@ make(const struct caller *who, uint64_t call, struct policy *policy)
 	r->budget = policy->budgets;
 	memcpy(r->requester, who->name, sizeof(r->requester));
 	r->open_call = call;
-	r->door_fd = r->proxy_fd = r->rpc_fd = r->image_fd = -1;
+	r->door_fd = r->rpc_fd = r->image_fd = -1;
 	r->opened_ns = clock_utc_ns();
 	r->opened_mono_ns = clock_mono_ns();
 	r->runtime.on_time = run_on_runtime;

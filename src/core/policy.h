@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "codec/json.h"
+#include "core/addr.h"
 #include "core/budget.h"
 #include "core/identity.h"
 #include "core/labels.h"
@@ -94,6 +95,48 @@ struct policy_flow {
 	struct str reason;
 };
 
+/* What is answered in a host's place; nothing goes out. */
+struct egress_respond {
+	uint32_t status; /* 200 to 599 */
+	uint32_t n_headers;
+	const struct str *names, *values; /* of headers */
+	struct str body; /* text as given, unless json is there */
+	const struct json *json; /* NULL: body is */
+};
+
+enum egress_tls {
+	TLS_AUTO, /* opened when a rule must see the request */
+	TLS_INSPECT, /* always opened */
+	TLS_PIN, /* never opened */
+};
+
+/* One rule of "egress": core/egress.h says what it means. */
+struct egress_rule {
+	struct str host; /* "api.example.com", "*.example.com", an address */
+	uint32_t n_ports, n_methods, n_paths, n_query, n_types, n_labels_out;
+	uint32_t n_addrs;
+	const uint16_t *ports; /* none: 80 of http, 443 of https */
+	uint32_t protos; /* a bit for each enum egress_proto */
+	const struct str *methods; /* none: any */
+	const struct str *paths; /* patterns; none: any */
+	const struct str *query_names, *query_values; /* patterns */
+	bool query_listed; /* no other name, and no query when none */
+	const struct str *types; /* of bodies, text/ and a star; none: any */
+	bool no_uploads; /* no forms with files, no octet-stream */
+	uint64_t max_body; /* UINT64_MAX: no limit */
+	uint64_t bytes_per_s; /* 0: no limit */
+	uint64_t rate_ms; /* 0: no limit; else rate_burst in so long */
+	uint32_t rate_burst;
+	enum egress_tls tls;
+	enum verdict_kind mode; /* allow, simulate (respond), block */
+	bool risk_written;
+	enum risk risk;
+	bool strip_html;
+	const struct str *labels_out;
+	const struct cidr *addrs; /* may be dialled; none: what is public */
+	const struct egress_respond *respond; /* NULL: none */
+};
+
 struct policy_sandbox {
 	struct str image; /* "host": the machine's own /usr */
 	uint64_t memory_bytes, disk_bytes, inodes, wall_ms;
@@ -117,10 +160,11 @@ struct policy {
 	enum verdict_kind by_risk[RISKS];
 	struct budget budgets; /* limits only */
 	struct policy_sandbox sandbox;
-	uint32_t n_tools, n_flow, n_approvals;
+	uint32_t n_tools, n_flow, n_approvals, n_egress;
 	const struct policy_tool *tools;
 	const struct policy_flow *flow;
 	const struct policy_approval *approvals;
+	const struct egress_rule *egress;
 	/* For policy_tool_find: an open table of places in tools, each plus
 	 * one, and the places of the patterns, longest first. */
 	uint32_t index_mask, n_globs;

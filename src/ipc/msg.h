@@ -41,6 +41,9 @@ enum msg_type {
 	MSG_DOOR_OPEN, /* broker -> gateway or proxy, fd: a run's listener */
 	MSG_DOOR_CLOSE, /* broker -> gateway or proxy */
 
+	MSG_CA_NEW, /* broker -> proxy: make a CA for a run */
+	MSG_CA, /* proxy -> broker: its certificate */
+
 	MSG_TOOL_CALL, /* gateway -> broker */
 	MSG_API, /* gateway -> broker: a request of REST /v1 */
 	MSG_GONE, /* gateway -> broker: who asked has hung up */
@@ -54,8 +57,10 @@ enum msg_type {
 	MSG_WORLD_RESULT, /* world -> broker */
 	MSG_WORLD_CLOSE, /* broker -> world */
 
-	MSG_EGRESS_ASK, /* proxy -> broker */
-	MSG_EGRESS_VERDICT, /* broker -> proxy */
+	MSG_EGRESS_ASK, /* proxy -> broker: may this go out? */
+	MSG_EGRESS_VERDICT, /* broker -> proxy: the answer */
+	MSG_EGRESS_DONE, /* proxy -> broker: how it ended */
+	MSG_EGRESS_REVOKE, /* broker -> proxy: no longer */
 	MSG_TYPES,
 };
 
@@ -110,11 +115,12 @@ enum {
 	START_LIMITS_REQUIRED = 4, /* refuse where no cgroup can be had */
 	START_IMAGE = 8, /* in an image: three texts more */
 	START_CHDIR = 16, /* one text more: the path to start in */
+	START_CA = 32, /* one descriptor more: certificates to trust */
 };
 
 /*
  * Descriptors: stdin, stdout, stderr, and with START_WORKSPACE an O_PATH
- * folder. With argc 0
+ * folder, and with START_CA a sealed memfd with PEM certificates. With argc 0
  * there is no command and none of the first three: the sandbox stays until it
  * is killed. Payload: NUL-terminated strings, argc of the command, then the
  * environment, then, with START_WORKSPACE, the folder's path inside, with
@@ -138,9 +144,17 @@ struct msg_sandbox_start {
 };
 _Static_assert(sizeof(struct msg_sandbox_start) == 80, "no padding");
 
+/* What a sandbox's network has besides the proxy's port, in this order; none
+ * of them is there without those before it. */
+enum {
+	STARTED_TCP = 1, /* a listener for connections to any address */
+	STARTED_DNS_UDP = 2,
+	STARTED_DNS_TCP = 4, /* a listener */
+};
+
 /*
- * Descriptors when ok: the MCP door's listener, the proxy's listener, the RPC
- * socket of PID 1.
+ * Descriptors when ok: the MCP door's listener, the proxy port's listener,
+ * those of STARTED_*, and last the RPC socket of PID 1.
  * Payload when not ok: why, as text.
  */
 struct msg_sandbox_started {
@@ -148,8 +162,10 @@ struct msg_sandbox_started {
 	uint64_t posture; /* enum sandbox_wall bits that are active */
 	uint32_t ok;
 	uint32_t pid;
+	uint32_t flags; /* STARTED_* */
+	uint32_t unused;
 };
-_Static_assert(sizeof(struct msg_sandbox_started) == 24, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_started) == 32, "no padding");
 
 struct msg_sandbox_kill {
 	uint64_t run;
@@ -258,6 +274,14 @@ _Static_assert(sizeof(struct msg_image_found) == 48, "no padding");
  * MSG_DOOR_OPEN's second descriptor, to the gateway: the RPC socket of PID 1
  * (sandbox/rpc.h), through which it does what the broker has granted. Payload,
  * with it: [n, ...], the grants that an earlier gateway has left open.
+ *
+ * To the proxy: the proxy port's listener and, as far as there are any, the
+ * listener for any address, the DNS socket (UDP) and the DNS listener (TCP).
+ * Payload: {"hosts":[...],"inspect":...,"ports":[...]}: patterns of hosts
+ * (core/egress.h) that rules name, for the DNS stub; whether any rule may
+ * inspect; the ports that rules name.
+ *
+ * MSG_CA_NEW has no payload; MSG_CA's is the PEM certificate of the run's CA.
  */
 struct msg_door {
 	uint64_t run;
@@ -397,21 +421,102 @@ struct msg_world_result {
 };
 _Static_assert(sizeof(struct msg_world_result) == 24, "no padding");
 
-/* Payload: {"host","method","path","port"} as the agent asked. */
+enum egress_kind {
+	EGRESS_CONNECT, /* a connection: raw TCP, or what it is not known */
+	EGRESS_TLS, /* a connection whose ClientHello has been read */
+	EGRESS_REQUEST, /* an HTTP request */
+};
+
+/*
+ * Payload: canonical JSON of what is known (core/egress.h has each member):
+ * {"content_encoding","content_length","content_type","host","method","path",
+ *  "port","proto","query","sni","to","via"}.
+ */
 struct msg_egress_ask {
 	uint64_t run;
-	uint64_t ask; /* the proxy's number */
+	uint64_t ask; /* the proxy's number, not 0 */
+	uint32_t kind; /* enum egress_kind */
+	uint32_t flags; /* none yet */
 };
-_Static_assert(sizeof(struct msg_egress_ask) == 16, "no padding");
+_Static_assert(sizeof(struct msg_egress_ask) == 24, "no padding");
 
-/* Payload: the answer body for the agent when refused. */
+enum egress_verdict_kind {
+	EGRESS_DENY,
+	EGRESS_ALLOW,
+	EGRESS_RESPOND, /* answer as the payload says; nothing goes out */
+};
+
+enum {
+	EGRESS_SPLICE = 1, /* pass the bytes on unread */
+	EGRESS_INSPECT = 2, /* open the TLS, and ask about each request */
+	EGRESS_PIN = 4, /* never open this TLS: the host is pinned */
+	/* More requests of this method on this connection, to this host and
+	 * port, need no asking: no rule looks at what differs. Each is told
+	 * of by MSG_EGRESS_DONE all the same. */
+	EGRESS_STANDING = 8,
+	EGRESS_STRIP_HTML = 16, /* give the readable text of a page */
+	EGRESS_RECORD_BODY = 32, /* keep request and answer as blobs */
+	EGRESS_LEAK_CHECK = 64, /* search what goes out for secrets */
+	/* Addresses that are not public may be dialled when "addrs" names
+	 * them. */
+	EGRESS_PRIVATE_OK = 128,
+};
+
+/*
+ * Payload: {"addrs":["10.1.2.3/32",...],
+ *  "answer":{"body":"...","headers":{...},"status":403},
+ *  "secrets":[{"name","placeholder","value",...}]}, each where it applies:
+ * answer for DENY and RESPOND, addrs when the rule pins them. One that holds
+ * a secret is wiped after use on both sides.
+ */
 struct msg_egress_verdict {
 	uint64_t run;
 	uint64_t ask;
-	uint32_t allowed;
+	uint64_t max_body; /* bytes that may be sent; UINT64_MAX: no limit */
+	uint64_t bytes_per_s; /* both ways together; 0: no limit */
+	uint32_t verdict; /* enum egress_verdict_kind */
+	uint32_t flags; /* EGRESS_* */
+	uint32_t rule; /* its place in egress.rules; UINT32_MAX: none */
+	uint32_t status; /* of answer; 0 without */
+};
+_Static_assert(sizeof(struct msg_egress_verdict) == 48, "no padding");
+
+enum {
+	EGRESS_DONE_OVER = 1, /* cut off: more than max_body */
+	EGRESS_DONE_MORE = 2, /* a count so far: the same ask goes on */
+	EGRESS_DONE_STANDING = 4, /* a request that was not asked about */
+};
+
+/*
+ * What was allowed has ended, or got nowhere. sent and received are bytes
+ * since the last message with EGRESS_DONE_MORE, of bodies or of a raw
+ * connection. Payload: {"addr":"93.184.216.34","error","hidden","leaks",
+ * "method","path","query","secrets","tls"}, each where it applies; method,
+ * path and query for EGRESS_DONE_STANDING, tls is "none", "splice" or
+ * "inspect".
+ */
+struct msg_egress_done {
+	uint64_t run;
+	uint64_t ask;
+	uint64_t sent;
+	uint64_t received;
+	uint64_t ns; /* from the ask to the end */
+	uint32_t status; /* of the answer; 0: none, or no HTTP */
+	uint32_t flags; /* EGRESS_DONE_* */
+};
+_Static_assert(sizeof(struct msg_egress_done) == 48, "no padding");
+
+enum egress_revoke_kind {
+	EGRESS_REVOKE_FLOWS, /* close every connection of the run */
+	EGRESS_REVOKE_SECRET, /* payload: the name; its requests end */
+};
+
+struct msg_egress_revoke {
+	uint64_t run;
+	uint32_t what; /* enum egress_revoke_kind */
 	uint32_t unused;
 };
-_Static_assert(sizeof(struct msg_egress_verdict) == 24, "no padding");
+_Static_assert(sizeof(struct msg_egress_revoke) == 16, "no padding");
 
 const char *role_name(enum role r); /* "broker" */
 const char *msg_name(uint16_t type); /* "TOOL_CALL", "unknown" */

@@ -27,11 +27,11 @@ static const struct route routes[] = {
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_QUIT, BODY(msg_quit), NONE, 0, 0 },
 
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_START,
-	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 0, 4 },
+	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 0, 5 },
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_KILL,
 	    BODY(msg_sandbox_kill), NONE, 0, 0 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_STARTED,
-	    BODY(msg_sandbox_started), TEXT, 0, 3 },
+	    BODY(msg_sandbox_started), TEXT, 0, 6 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_EXITED,
 	    BODY(msg_sandbox_exited), NONE, 0, 0 },
 
@@ -48,7 +48,8 @@ static const struct route routes[] = {
 	    ARGV_MAX_BYTES, 1, 2 },
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_CLOSE, BODY(msg_door), NONE, 0,
 	    0 },
-	{ ROLE_BROKER, ROLE_PROXY, MSG_DOOR_OPEN, BODY(msg_door), NONE, 1, 1 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_DOOR_OPEN, BODY(msg_door),
+	    ARGV_MAX_BYTES, 1, 4 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_DOOR_CLOSE, BODY(msg_door), NONE, 0, 0 },
 
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_TOOL_CALL, BODY(msg_tool_call), BIG, 0,
@@ -71,10 +72,16 @@ static const struct route routes[] = {
 	{ ROLE_BROKER, ROLE_WORLD, MSG_WORLD_CLOSE, BODY(msg_door), NONE, 0,
 	    0 },
 
-	{ ROLE_PROXY, ROLE_BROKER, MSG_EGRESS_ASK, BODY(msg_egress_ask), TEXT,
-	    0, 0 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_CA_NEW, BODY(msg_door), NONE, 0, 0 },
+	{ ROLE_PROXY, ROLE_BROKER, MSG_CA, BODY(msg_door), TEXT, 0, 0 },
+	{ ROLE_PROXY, ROLE_BROKER, MSG_EGRESS_ASK, BODY(msg_egress_ask),
+	    EGRESS_MAX_ASK_BYTES, 0, 0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_VERDICT, BODY(msg_egress_verdict),
-	    2 * TEXT, 0, 0 },
+	    EGRESS_MAX_VERDICT_BYTES, 0, 0 },
+	{ ROLE_PROXY, ROLE_BROKER, MSG_EGRESS_DONE, BODY(msg_egress_done),
+	    EGRESS_MAX_ASK_BYTES, 0, 0 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_REVOKE, BODY(msg_egress_revoke),
+	    TEXT, 0, 0 },
 };
 
 const struct route *
@@ -129,9 +136,10 @@ msg_name(uint16_t type)
 		"WIRE", "LISTEN", "QUIT", "SANDBOX_START", "SANDBOX_STARTED",
 		"SANDBOX_KILL", "SANDBOX_EXITED", "SANDBOX_ASK", "SANDBOX_TOLD",
 		"IMAGE_FIND", "IMAGE_FOUND", "DOOR_OPEN", "DOOR_CLOSE",
-		"TOOL_CALL", "API", "GONE", "REPLY", "EVENT", "INSIDE_DONE",
-		"WORLD_OPEN", "WORLD_OPENED", "WORLD_CALL", "WORLD_RESULT",
-		"WORLD_CLOSE", "EGRESS_ASK", "EGRESS_VERDICT" };
+		"CA_NEW", "CA", "TOOL_CALL", "API", "GONE", "REPLY", "EVENT",
+		"INSIDE_DONE", "WORLD_OPEN", "WORLD_OPENED", "WORLD_CALL",
+		"WORLD_RESULT", "WORLD_CLOSE", "EGRESS_ASK", "EGRESS_VERDICT",
+		"EGRESS_DONE", "EGRESS_REVOKE" };
 
 	return type < MSG_TYPES ? names[type] : "unknown";
 }

@@ -26,19 +26,26 @@ void
 ask_on_verdict(
     struct proxy *p, const struct msg_egress_verdict *v, struct str payload)
 {
+	own_arena struct arena a = {};
 	size_t slot = v->ask & ((1 << SLOT_BITS) - 1);
 	struct proxy_client *cl =
 	    slot < PROXY_CLIENTS_MAX ? p->clients[slot] : NULL;
+	const struct json *answer;
+	struct err e = {};
+	struct str body;
 
 	if (cl == NULL || cl->ask == 0 || cl->ask != v->ask)
 		return;
 	cl->ask = 0;
+	answer =
+	    json_get(json_parse(payload, NULL, &a, &e, NULL), STR("answer"));
+	body = json_str(json_get(answer, STR("body")));
 	/* Whatever it says: there is no way out of here yet. */
-	if (v->allowed != 0 || payload.n == 0)
+	if (v->verdict != EGRESS_DENY || body.n == 0)
 		refuse(&cl->conn, 403, "this proxy lets nothing out");
 	else
 		http_reply(
-		    &cl->conn, 403, STR(""), STR("application/json"), payload);
+		    &cl->conn, 403, STR(""), STR("application/json"), body);
 }
 
 void
@@ -61,7 +68,10 @@ on_request(struct http_conn *c)
 	struct proxy *p = cl->proxy;
 	const struct proxy_door *door =
 	    LOOP_OF(c->listener, struct proxy_door, listener);
-	struct msg_egress_ask m = { .run = door->run };
+	struct msg_egress_ask m = {
+		.run = door->run,
+		.kind = EGRESS_REQUEST,
+	};
 	struct destination d;
 	const char *why;
 

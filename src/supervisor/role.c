@@ -367,6 +367,8 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_IMAGE_FOUND:
 	case MSG_DOOR_OPEN:
 	case MSG_DOOR_CLOSE:
+	case MSG_CA_NEW:
+	case MSG_CA:
 	case MSG_TOOL_CALL:
 	case MSG_API:
 	case MSG_GONE:
@@ -380,6 +382,8 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_WORLD_CLOSE:
 	case MSG_EGRESS_ASK:
 	case MSG_EGRESS_VERDICT:
+	case MSG_EGRESS_DONE:
+	case MSG_EGRESS_REVOKE:
 	case MSG_TYPES:
 		must(false); /* no route leads here */
 	}

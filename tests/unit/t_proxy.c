@@ -38,10 +38,10 @@ stop(void **state)
 }
 
 static void
-answer(uint64_t ask, uint32_t allowed, struct str payload)
+answer(uint64_t ask, uint32_t verdict, struct str payload)
 {
 	struct msg_egress_verdict v = {
-		.run = RIG_RUN, .ask = ask, .allowed = allowed
+		.run = RIG_RUN, .ask = ask, .verdict = verdict
 	};
 
 	rig_send_frame(
@@ -101,7 +101,9 @@ each_destination_is_asked_about_without_its_query(void **state)
 		rig_payload_is(&f, rows[i].payload);
 		memcpy(&m, f.body, sizeof(m));
 		assert_int_equal(m.run, RIG_RUN);
-		answer(m.ask, 0, STR("{\"error\":\"policy_denied\"}"));
+		answer(m.ask, EGRESS_DENY,
+		    STR("{\"answer\":{\"body\":\"{\\\"error\\\":"
+			"\\\"policy_denied\\\"}\"}}"));
 		rig_answer(fd, &a);
 		rig_body_is(&a, 403, "{\"error\":\"policy_denied\"}");
 	}
@@ -178,8 +180,8 @@ yes_is_a_refusal_too_while_there_is_no_way_out(void **state)
 	rig_write(fd, STR("CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n\r\n"));
 	rig_take_frame(&rig, rig.broker, MSG_EGRESS_ASK, &f);
 	memcpy(&ask, f.body + 8, sizeof(ask));
-	answer(ask + (1 << 16), 0, STR("{}")); /* of nobody */
-	answer(ask, 1, STR("{}"));
+	answer(ask + (1 << 16), EGRESS_DENY, STR("{}")); /* of nobody */
+	answer(ask, EGRESS_ALLOW, STR("{}"));
 	rig_answer(fd, &a);
 	assert_int_equal(a.status, 403);
 	assert_true(rig_has(&a.body, "lets nothing out"));
