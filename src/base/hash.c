@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "base/must.h"
 
@@ -36,6 +37,19 @@ hash_of_pieces(const struct str *pieces, size_t n)
 	for (size_t i = 0; i < n; i++)
 		must(EVP_DigestUpdate(ctx, pieces[i].p, pieces[i].n) == 1);
 	must(EVP_DigestFinal_ex(ctx, h.b, &len) == 1 && len == HASH_BYTES);
+	return h;
+}
+
+struct hash
+hash_hmac(struct str key, struct str text)
+{
+	struct hash h;
+	unsigned len = 0;
+
+	must(key.n <= INT32_MAX);
+	must(HMAC(EVP_sha256(), key.p, (int)key.n, (const uint8_t *)text.p,
+		 text.n, h.b, &len) != NULL &&
+	    len == HASH_BYTES);
 	return h;
 }
 

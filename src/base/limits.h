@@ -63,6 +63,8 @@ enum {
 	/* Line ends and backslashes in a row inside of base64: CR LF of MIME,
 	 * escaped twice. More would let a server make us hold without end. */
 	SCAN_MAX_SKIPPED = 4,
+	/* A request as it is signed: its head, each byte encoded. */
+	SIGV4_MAX_BYTES = 4 * HTTP_MAX_HEAD_BYTES,
 };
 
 /* MCP and REST (gateway) */
