@@ -260,6 +260,19 @@ enum {
 	RPC_COPY_BYTES = 64 * 1024, /* between file and pipe: a pipe's size */
 };
 
+/* schemas of arguments (core) */
+enum {
+	SCHEMA_MAX_DEPTH = 64, /* schemas in schemas, or references, at once */
+	SCHEMA_MAX_NODES = 10 * 1000, /* schemas in one document */
+	SCHEMA_MAX_PATTERN_BYTES = 1024,
+	/* Schemas applied, members looked up and values compared in one check:
+	 * about 10 ms. What needs more is no check but an attack. */
+	SCHEMA_MAX_STEPS = 200 * 1000,
+	/* Backtracking of one match: PCRE2 counts in this unit, about 5 ms. */
+	SCHEMA_MAX_MATCH_STEPS = 50 * 1000,
+	SCHEMA_MAX_MATCH_KIB = 1024, /* and its memory */
+};
+
 /* world: the fake services of one run */
 enum {
 	WORLD_MAX_ROWS = 10 * 1000, /* of one section of a world document */
