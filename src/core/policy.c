@@ -41,6 +41,8 @@ policy_free(struct policy *p)
 
 	if (p == NULL)
 		return;
+	for (uint32_t i = 0; i < p->n_tools; i++)
+		schema_free(p->tools[i].args);
 	a = p->arena;
 	arena_fini(&a);
 	free(p);

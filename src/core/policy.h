@@ -23,6 +23,7 @@
 #include "core/budget.h"
 #include "core/identity.h"
 #include "core/labels.h"
+#include "core/schema.h"
 
 enum risk {
 	RISK_READ,
@@ -81,6 +82,7 @@ struct policy_tool {
 	const struct str *redact_args; /* "$.customer.email" */
 	const struct str *redact_result;
 	const struct str *trusted_fields;
+	struct schema *args; /* of its arguments; NULL: any */
 	uint32_t retries; /* UINT32_MAX: the policy's max_retries_per_tool */
 	uint32_t timeout_ms;
 	bool reversible;
@@ -226,13 +228,14 @@ struct verdict {
 
 struct policy_call {
 	struct str tool;
-	const struct json *args; /* an object */
+	const struct json *args; /* an object; NULL: not judged */
 	const struct labels *labels; /* of the run, now */
 };
 
 /*
- * The verdict: the most restrictive of stage cap, tool mode, scopes, flow
- * rules. Budgets are the caller's: they stop the run, not the call.
+ * The verdict: the most restrictive of stage cap, tool mode, scopes, schema of
+ * the arguments, flow rules. Not for two threads at once. Budgets are the
+ * caller's: they stop the run, not the call.
  */
 void policy_decide(
     const struct policy *p, const struct policy_call *c, struct verdict *out);

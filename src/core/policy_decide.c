@@ -25,6 +25,8 @@ static void decide_stage(
 static enum verdict_kind stage_cap(uint32_t stage, const struct policy_tool *t);
 static void decide_scopes(
     const struct policy *p, const struct policy_tool *t, struct verdict *out);
+static void decide_args(
+    const struct policy_tool *t, const struct json *args, struct verdict *out);
 static void decide_flow(const struct policy *p, const struct policy_tool *t,
     const struct labels *labels, struct verdict *out);
 static void decide_unlisted(struct verdict *out);
@@ -36,12 +38,13 @@ void
 policy_decide(
     const struct policy *p, const struct policy_call *c, struct verdict *out)
 {
-	policy_decide_row(p, policy_tool_find(p, c->tool), c->labels, out);
+	policy_decide_row(
+	    p, policy_tool_find(p, c->tool), c->args, c->labels, out);
 }
 
 void
 policy_decide_row(const struct policy *p, const struct policy_tool *t,
-    const struct labels *labels, struct verdict *out)
+    const struct json *args, const struct labels *labels, struct verdict *out)
 {
 	out->kind = out->would = out->approved = VERDICT_ALLOW;
 	out->rule[0] = out->code[0] = out->next_step[0] = '\0';
@@ -54,6 +57,7 @@ policy_decide_row(const struct policy *p, const struct policy_tool *t,
 		decide_tool(t, out);
 		decide_stage(p, t, out);
 		decide_scopes(p, t, out);
+		decide_args(t, args, out);
 		decide_flow(p, t, labels, out);
 	}
 	out->kind = p->mode == POLICY_ENFORCE ? out->would : VERDICT_ALLOW;
@@ -178,6 +182,25 @@ decide_scopes(
 }
 
 static void
+decide_args(
+    const struct policy_tool *t, const struct json *args, struct verdict *out)
+{
+	struct schema_report why;
+
+	if (t->args == NULL || args == NULL ||
+	    schema_check(t->args, args, &why) == SCHEMA_VALID)
+		return;
+	speak(out,
+	    &(struct speech){
+		.kind = VERDICT_BLOCK,
+		.code = "invalid_arguments",
+		.rule = { STR("tools."), t->name, STR(".args") },
+		.reason = { STR("the argument "), str_of(why.path), STR(" "),
+		    str_of(why.text) },
+	    });
+}
+
+static void
 decide_flow(const struct policy *p, const struct policy_tool *t,
     const struct labels *labels, struct verdict *out)
 {
@@ -279,16 +302,21 @@ next_step(struct verdict *out)
 		}
 		pieces[0] = STR("Go on without ");
 		pieces[1] = tool;
-		if (strcmp(out->code, "missing_scope") == 0)
+		if (strcmp(out->code, "missing_scope") == 0) {
 			pieces[2] = STR(", or ask the user to have the scope "
 					"granted for another run.");
-		else if (strcmp(out->code, "flow") == 0)
+		} else if (strcmp(out->code, "invalid_arguments") == 0) {
+			pieces[0] = STR("Mend the arguments as the reason "
+					"says, and call ");
+			pieces[2] = STR(" again.");
+		} else if (strcmp(out->code, "flow") == 0) {
 			pieces[2] = STR(", which this run may not use after "
 					"what it has read; leave that step "
 					"to a person.");
-		else
+		} else {
 			pieces[2] = STR(", and tell the user that a person "
 					"has to do that step.");
+		}
 		break;
 	}
 	join(out->next_step, sizeof(out->next_step), pieces);

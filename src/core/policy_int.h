@@ -142,7 +142,7 @@ void policy_parse_tools(struct reader *r, const struct spot *root);
 void policy_parse_flow(struct reader *r, const struct spot *root);
 /* policy_decide.c: the verdict by a row; t is NULL for an unlisted tool. */
 void policy_decide_row(const struct policy *p, const struct policy_tool *t,
-    const struct labels *labels, struct verdict *out);
+    const struct json *args, const struct labels *labels, struct verdict *out);
 /* policy_index.c: fills index and globs. */
 void policy_index(struct policy *p);
 

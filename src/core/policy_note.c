@@ -33,7 +33,7 @@ note_tool(const struct policy *p, const struct policy_tool *t,
 	struct verdict v;
 	char text[256];
 
-	policy_decide_row(p, t, &none, &v);
+	policy_decide_row(p, t, NULL, &none, &v);
 	if (v.would == t->mode)
 		return;
 	if (strcmp(v.code, "missing_scope") == 0)

@@ -20,6 +20,8 @@ static void parse_tool_mode(
     struct reader *r, const struct spot *s, struct policy_tool *t);
 static void parse_tool_approval(
     struct reader *r, const struct spot *s, struct policy_tool *t);
+static void parse_tool_args(
+    struct reader *r, const struct spot *s, struct policy_tool *t);
 static void parse_tool_lists(
     struct reader *r, const struct spot *s, struct policy_tool *t);
 static void check_trusted(
@@ -139,7 +141,6 @@ policy_parse_tools(struct reader *r, const struct spot *root)
 {
 	struct policy_tool *rows;
 	struct spot tools;
-	uint32_t n = 0;
 
 	if (!read_member(root, "tools", &tools)) {
 		read_missing(r, root, "tools",
@@ -156,18 +157,18 @@ policy_parse_tools(struct reader *r, const struct spot *root)
 	rows = arena_alloc(&r->p->arena, tools.v->n * sizeof(*rows));
 	if (rows == NULL || r->p->approvals == NULL)
 		return;
+	r->p->tools = rows; /* policy_free frees what they hold */
 	for (const struct json *key = json_first(tools.v); key != NULL;
 	     key = json_next(tools.v, key)) {
+		struct policy_tool *t = &rows[r->p->n_tools++];
 		struct spot s = {
 			.up = &tools, .v = json_value(key), .key = json_str(key)
 		};
 
 		parse_tool_name(r, &tools, key);
-		rows[n].name = s.key;
-		parse_tool(r, &s, &rows[n++]);
+		t->name = s.key;
+		parse_tool(r, &s, t);
 	}
-	r->p->tools = rows;
-	r->p->n_tools = n;
 	check_globs(r, &tools);
 }
 
@@ -205,10 +206,10 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	static const char *const known[] = { "risk", "mode", "allowed",
 		"approval_required", "approval", "scopes", "labels_out",
 		"trusted_fields", "redact", "retries", "timeout_ms",
-		"reversible", NULL };
-	static const char *const later[] = { "commit", "destination", "args",
-		"when", "rate", "idempotency", "clearance", "pin", "paths",
-		"faults", NULL };
+		"reversible", "args", NULL };
+	static const char *const later[] = { "commit", "destination", "when",
+		"rate", "idempotency", "clearance", "pin", "paths", "faults",
+		NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
 	uint32_t risk = RISK_DESTRUCTIVE;
 
@@ -233,6 +234,22 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	    &timeout_ms);
 	t->timeout_ms = (uint32_t)timeout_ms;
 	(void)read_bool(r, s, "reversible", &t->reversible);
+	parse_tool_args(r, s, t);
+}
+
+static void
+parse_tool_args(struct reader *r, const struct spot *s, struct policy_tool *t)
+{
+	struct schema_fault fault;
+	struct spot args;
+
+	if (!read_member(s, "args", &args))
+		return;
+	t->args = schema_new(args.v, &fault);
+	if (t->args == NULL) {
+		args.v = fault.at;
+		problem(r, &args, "%s", fault.text);
+	}
 }
 
 /*

@@ -552,10 +552,59 @@ notes_tell_what_is_legal_but_perhaps_not_meant(void **state)
 	policy_free(p);
 }
 
+/* The place is named, and a rule that is broken blocks whatever else allows. */
+static void
+arguments_that_break_their_schema_are_blocked_with_the_place(void **state)
+{
+	struct policy *p = compile(
+	    HEAD "'tools':{'pay':{'risk':'read','args':{'type':'object',"
+		 "'required':['to'],'properties':{'to':{'pattern':'^A'},"
+		 "'lines':{'items':{'maximum':5}}},"
+		 "'additionalProperties':false}}}}");
+	const struct {
+		const char *args, *reason;
+	} rows[] = {
+		{ "{\"to\":\"A1\"}", NULL },
+		{ "{}", "the argument $ lacks `to`" },
+		{ "{\"to\":\"B\"}",
+		    "the argument $.to does not match the pattern" },
+		{ "{\"to\":\"A\",\"lines\":[1,9]}",
+		    "the argument $.lines[1] must be at most 5" },
+		{ "{\"to\":\"A\",\"x\":1}",
+		    "the argument $.x is not allowed here" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		own_arena struct arena a = {};
+		struct err e = {};
+		struct verdict v;
+		struct policy_call call = { STR("pay"),
+			json_parse(str_of(rows[i].args), NULL, &a, &e, NULL),
+			&labels };
+
+		policy_decide(p, &call, &v);
+		if (rows[i].reason == NULL) {
+			assert_int_equal(v.kind, VERDICT_ALLOW);
+			continue;
+		}
+		assert_int_equal(v.kind, VERDICT_BLOCK);
+		assert_string_equal(v.code, "invalid_arguments");
+		assert_string_equal(v.rule, "tools.pay.args");
+		assert_string_equal(v.reasons[0], rows[i].reason);
+		assert_string_equal(v.next_step,
+		    "Mend the arguments as the reason says, and call pay "
+		    "again.");
+	}
+	policy_free(p);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    arguments_that_break_their_schema_are_blocked_with_the_place),
 		cmocka_unit_test(the_most_restrictive_rule_holds),
 		cmocka_unit_test(each_stage_allows_what_its_row_says),
 		cmocka_unit_test(

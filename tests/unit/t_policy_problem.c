@@ -308,13 +308,14 @@ each_problem_is_told_at_its_place(void **state)
 		{ "members of a tool", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w',\n"
 		    "  'tools': { 't':\n"
-		    "    { 'risk': 'external_write', 'when': [], 'args': {},\n"
+		    "    { 'risk': 'external_write', 'when': [], 'args': { "
+		    "'typ': 1 },\n"
 		    "      'commit': 'x', 'pin': 'y', 'mod': 'allow', "
 		    "'reversible': 1 } } }",
 		    "3:33: tools.t.when: `when` is not enforced by this "
 		    "version: remove it\n"
-		    "3:45: tools.t.args: `args` is not enforced by this "
-		    "version: remove it\n"
+		    "3:62: tools.t.args: `typ` is no keyword of JSON "
+		    "Schema 2020-12 that is enforced here: remove it\n"
 		    "4:7: tools.t.commit: `commit` is not enforced by this "
 		    "version: remove it\n"
 		    "4:22: tools.t.pin: `pin` is not enforced by this version: "
