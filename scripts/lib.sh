@@ -26,7 +26,7 @@ build_packages="gcc libc6-dev musl-tools meson ninja-build pkg-config
 	libcmocka-dev python3"
 # What the tests need on top.
 test_packages="clang clang-format clang-tidy cppcheck libclang-rt-14-dev
-	libseccomp-dev mandoc nodejs git curl ca-certificates procps sqlite3
+	libseccomp-dev libxml2-dev mandoc nodejs git curl ca-certificates procps sqlite3
 	umoci busybox-static"
 
 # Installs those of the packages that are missing; asks nothing.

@@ -63,6 +63,12 @@ enum {
 	/* Line ends and backslashes in a row inside of base64: CR LF of MIME,
 	 * escaped twice. More would let a server make us hold without end. */
 	SCAN_MAX_SKIPPED = 4,
+	/* A page whose text is read (codec/html_text). Deeper ones are made by
+	 * programs; a tag longer than this has no end. */
+	HTML_MAX_DEPTH = 256,
+	HTML_MAX_TOKEN_BYTES = 256 * 1024,
+	HTML_MAX_LINK_BYTES = 1024, /* a link's address is shown up to this */
+	HTML_MAX_REPORT_BYTES = 2048, /* hidden text that is reported */
 	/* A request as it is signed: its head, each byte encoded. */
 	SIGV4_MAX_BYTES = 4 * HTTP_MAX_HEAD_BYTES,
 };
