@@ -260,6 +260,42 @@ describe('a sandbox of an image', { skip: skip || (isRoot ? false
 			await d.stop();
 		});
 
+	test('waits ready, though the image is full of links', async () => {
+		const target = path.join(new Place().dir, 'target');
+		const files = tree();
+		const top = target.split('/')[1];
+
+		fs.mkdirSync(target);
+		fs.writeFileSync(path.join(target, 'marker'), 'host');
+		for (const name of ['dev', 'proc', 'etc', 'run', 'tmp', 'workspace',
+			'var', 'home', ...['tmp', 'home'].includes(top) ? [] : [top]])
+			fs.symlinkSync(target, path.join(files, name));
+		const d = await start(files);
+		const work = path.join(d.place.dir, 'work');
+
+		fs.mkdirSync(work);
+		for (let i = 0; i < 4; i++) {
+			const r = await d.place.cli(['sandbox', 'create', '--image',
+				'it:1', '--dir', work]);
+
+			assert.strictEqual(r.status, 0, r.err);
+			const got = await exec(d, r.out.trim(),
+				'for d in /dev /proc /etc /run /tmp /workspace /var . ; do ' +
+				'echo bad > $d/marker; echo bad > $d/evil; done; ' +
+				'test -d /proc/self && test -c /dev/null && echo whole');
+
+			assert.match(got.out, /whole\n$/);
+			assert.deepStrictEqual(fs.readdirSync(target), ['marker']);
+			assert.strictEqual(fs.readFileSync(path.join(target, 'marker'),
+				'utf8'), 'host');
+			assert.deepStrictEqual(fs.readdirSync(work), []);
+			await d.ask('DELETE', `/v1/sandboxes/${r.out.trim()}`);
+			await d.closed(r.out.trim());
+			await until(() => parked(d).length > 0, 'one is parked');
+		}
+		await d.stop();
+	});
+
 	test('of one image is never one of another', async () => {
 		const d = await start(tree({ marker: 'one' }));
 		const r = await d.place.cli(['image', 'import',
