@@ -113,6 +113,8 @@ enum {
 	FILE_MAX_BYTES = 1024 * 1024 * 1024, /* one file, either way */
 	FILE_LIST_MAX_BYTES = 3 * 1024 * 1024, /* one listing, as JSON */
 	TUNNEL_BYTES = 64 * 1024, /* of a port, on their way, each way */
+	/* A web server inside has not begun to answer: it hangs. */
+	PORT_HTTP_HEAD_MS = 120 * 1000,
 	COPY_MAX_DEPTH = 64, /* folders in folders that are taken out */
 	COPY_NAME_BYTES = 4095, /* PATH_MAX without the NUL */
 };

@@ -49,6 +49,8 @@ static const struct deed file_deeds[] = {
 
 static const struct deed port_deeds[] = {
 	{ "connect", "port.opened", "port.closed", { STR("port") } },
+	{ "request", "port.asked", "port.answered",
+	    { STR("method"), STR("path"), STR("port") } },
 	{},
 };
 

@@ -149,13 +149,16 @@ refuse(struct http_conn *c, uint16_t status, const char *why)
 	answer_error(client_of(c), status, why);
 }
 
-/* A file for a sandbox is read as it comes; all other bodies are JSON. */
+/* What a sandbox gets is read as it comes; all other bodies are JSON. */
 static bool
 takes_body(struct http_conn *c)
 {
 	struct str path = c->head.target;
 
 	path.n = str_find(path, '?');
+	if (str_starts(path, STR("/v1/sandboxes/")) &&
+	    memmem(path.p, path.n, "/ports/", 7) != NULL)
+		return true;
 	return str_eq(c->head.method, STR("PUT")) &&
 	    str_starts(path, STR("/v1/sandboxes/")) &&
 	    str_ends(path, STR("/files"));

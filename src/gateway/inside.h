@@ -130,5 +130,8 @@ void inside_processes(struct client *cl, const struct inside_request *q);
 /* port.c */
 int port_check(struct client *cl, const struct json *args);
 void port_connect(struct client *cl, const struct inside_request *q);
+/* port_http.c */
+int port_http_check(struct client *cl, const struct json *args);
+void port_http(struct client *cl, const struct inside_request *q);
 
 #endif

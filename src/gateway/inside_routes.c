@@ -6,6 +6,14 @@
 		STR("path"), REST_TEXT \
 	}
 
+#define PORT_HTTP(method)                                                  \
+	{                                                                  \
+		{ STR(method), STR(SANDBOX "/ports/{port}/{path}"),        \
+		    ASK_INSIDE, API_PORT, false, false, REST_BYTES, {},    \
+		    STR("\"do\":\"request\",\"method\":\"" method "\"") }, \
+		    port_http_check, port_http                             \
+	}
+
 static const struct inside_route routes[] = {
 	/* clang-format off */
 	{ { STR("POST"), STR(SANDBOX "/exec"), ASK_INSIDE, API_EXEC,
@@ -66,6 +74,13 @@ static const struct inside_route routes[] = {
 	{ { STR("GET"), STR(SANDBOX "/ports/{port}"), ASK_INSIDE, API_PORT,
 	    false, false, REST_NO_BODY, {}, STR("\"do\":\"connect\"") },
 	    port_check, port_connect },
+	PORT_HTTP("GET"),
+	PORT_HTTP("HEAD"),
+	PORT_HTTP("POST"),
+	PORT_HTTP("PUT"),
+	PORT_HTTP("PATCH"),
+	PORT_HTTP("DELETE"),
+	PORT_HTTP("OPTIONS"),
 	/* clang-format on */
 };
 

@@ -270,10 +270,15 @@ path_matches(
 		}
 		if ((a == pattern.n) != (b == path.n))
 			return false;
+		/* A slash at the end has an empty path behind it. */
 		a += a < pattern.n;
 		b += b < path.n;
 		pattern = (struct str){ pattern.p + a, pattern.n - a };
 		path = (struct str){ path.p + b, path.n - b };
+		if (str_eq(pattern, STR("{path}"))) {
+			arg[n] = path;
+			return n < REST_PATH_MAX;
+		}
 		if ((pattern.n == 0) != (path.n == 0))
 			return false;
 	}
@@ -305,6 +310,8 @@ body_read(
 	struct gateway *g = cl->gateway;
 	struct err e = {};
 
+	if (r->body == REST_BYTES)
+		return 0;
 	if (r->body == REST_STREAM) {
 		if (cl->conn.head.body != HTTP1_BODY_NONE)
 			return 0;

@@ -16,12 +16,15 @@ enum rest_body {
 	REST_MAY_BODY,
 	REST_BODY,
 	REST_STREAM, /* bytes of any kind, read as they come */
+	REST_BYTES, /* the same, or none; the query is not ours either */
 };
 enum rest_kind { REST_TEXT, REST_NUMBER, REST_BOOL };
 
 enum {
 	REST_QUERY_MAX = 4, /* arguments of one route's query */
-	REST_PATH_MAX = 2, /* of its path: a run or approval, then a number */
+	/* Of its path: a run or approval, then a number, then, named path,
+	 * all that follows. */
+	REST_PATH_MAX = 3,
 };
 
 struct rest_query {

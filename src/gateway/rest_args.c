@@ -32,7 +32,7 @@ rest_args(struct client *cl, const struct rest_route *r,
 	buf_add_byte(&text, '{');
 	buf_add_str(&text, r->adds);
 	if (path_put(cl, r, arg, &text) < 0 ||
-	    query_put(cl, r, query, &text) < 0)
+	    (r->body != REST_BYTES && query_put(cl, r, query, &text) < 0))
 		return -1;
 	if (text.n == 1) {
 		buf_reset(b);
@@ -106,6 +106,7 @@ path_put(struct client *cl, const struct rest_route *r,
     const struct str arg[static REST_PATH_MAX], struct buf *b)
 {
 	struct str name = rest_arg_name(r, 0), second = rest_arg_name(r, 1);
+	struct str third = rest_arg_name(r, 2);
 	uint64_t id, number;
 
 	if (name.n == 0)
@@ -120,6 +121,12 @@ path_put(struct client *cl, const struct rest_route *r,
 			buf_add_byte(b, ',');
 		json_put_str(b, second);
 		buf_printf(b, ":%llu", (unsigned long long)number);
+	}
+	if (third.n > 0) {
+		buf_add_byte(b, ',');
+		json_put_str(b, third);
+		buf_add_byte(b, ':');
+		json_put_str(b, arg[2]);
 	}
 	if (id_parse(name.p[0], arg[0], &id) < 0) {
 		answer_error(cl, 404,

@@ -1,0 +1,668 @@
+/*
+ * /v1/sandboxes/{run}/ports/{port}/{path}: a request to a web server inside.
+ *
+ * Both messages are parsed by the one parser there is and written anew, so
+ * that nobody behind can see other messages than we do. Each request has a
+ * connection of its own to the port, and is the last one on the client's. What
+ * is meant for this server, or for the browser of who asks (credentials,
+ * cookies, what changes a whole site), does not cross in either direction.
+ *
+ * Each way has a buffer, and who sends waits when that is full. Behind an
+ * upgrade to WebSocket both ways are bytes.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "gateway/answer.h"
+#include "gateway/inside.h"
+#include "sys/fd.h"
+
+enum { READ_BYTES = 16 * 1024 };
+
+enum stage {
+	STAGE_CONNECT, /* no connection to the port yet */
+	STAGE_HEAD, /* no head of its answer yet */
+	STAGE_BODY,
+	STAGE_TUNNEL, /* bytes, both ways */
+};
+
+struct relay {
+	struct visit visit;
+	struct gateway *gateway;
+	uint64_t run, grant, moved_bytes;
+	uint16_t port;
+	struct inside_ask ask;
+	bool asked; /* there will be an answer */
+	enum stage stage;
+	struct loop_watch inner; /* fd -1: none */
+	bool held; /* inner is not in the loop: nothing is wanted of it */
+	struct loop_timer late; /* the head of the answer is */
+	bool upgrade; /* the client asks for a WebSocket */
+	bool to_head;
+	struct http1_body request, answer; /* decoders */
+	bool request_chunked, answer_chunked; /* as we frame them */
+	bool in_ended; /* the client sends no more */
+	bool in_passed; /* and the port has been told, or takes no more */
+	bool out_ended; /* the port sends no more */
+	struct buf in, out; /* to the port, to the client */
+	struct buf raw; /* of the answer, up to its head's end */
+};
+
+static void on_reply(struct inside_ask *a, const struct rpc_reply *r,
+    int fds[static RPC_MAX_FDS]);
+static void on_inner(struct loop_watch *w, uint32_t events);
+static void on_taken(struct visit *v, uint32_t events);
+static void on_gone(struct visit *v);
+static void on_late(struct loop_timer *t);
+static void request_put(struct relay *t, const struct client *cl);
+static struct str path_of(struct str target);
+static void fields_put(struct buf *b, const struct http1_head *h, bool answer);
+static bool is_kept_back(
+    const struct http1_head *h, struct str name, bool answer);
+static bool is_named(struct str list, struct str name);
+static bool asks_websocket(const struct http1_head *h);
+static void move(struct relay *t);
+static bool take_in(struct relay *t);
+static bool give_in(struct relay *t);
+static bool take_out(struct relay *t);
+static bool give_out(struct relay *t);
+static bool head_take(struct relay *t);
+static bool body_take(struct relay *t, struct str bytes);
+static int content_put(struct http1_body *decoder, bool chunked,
+    struct str bytes, struct buf *out, uint16_t *status, struct err *e);
+static bool is_over(const struct relay *t);
+static void want(struct relay *t);
+static void inner_want(struct relay *t, uint32_t events);
+static bool fail(struct relay *t, uint16_t status, const char *why);
+static void settle(struct relay *t, const char *why);
+
+int
+port_http_check(struct client *cl, const struct json *args)
+{
+	uint64_t port;
+
+	if (json_u64(json_get(args, STR("port")), &port) == 0 && port >= 1 &&
+	    port <= UINT16_MAX)
+		return 0;
+	answer_error(cl, 404, "a port is a number from 1 to 65535");
+	return -1;
+}
+
+void
+port_http(struct client *cl, const struct inside_request *q)
+{
+	static const struct visit_ops ops = { on_taken, NULL, on_gone };
+	struct relay *t = calloc(1, sizeof(*t));
+	struct rpc_request r = { .kind = RPC_PORT };
+	uint64_t port = 0;
+	struct err e = {};
+
+	must(t != NULL);
+	(void)json_u64(json_get(q->args, STR("port")), &port);
+	r.port = t->port = (uint16_t)port;
+	t->gateway = cl->gateway;
+	t->run = q->in->run;
+	t->grant = q->grant;
+	t->inner.fd = -1;
+	t->late.on_time = on_late;
+	t->ask.on_reply = on_reply;
+	t->to_head = str_eq(cl->conn.head.method, STR("HEAD"));
+	t->upgrade = asks_websocket(&cl->conn.head);
+	http1_body_init(&t->request, &cl->conn.head, UINT64_MAX);
+	t->request_chunked = t->request.kind == HTTP1_BODY_CHUNKED;
+	request_put(t, cl);
+	if (inside_send(q->in, &t->ask, &r, q->grant, NULL, 0, NULL, 0, &e) <
+	    0) {
+		settle(t, e.text);
+		answer_error(cl, 503, e.text);
+		return;
+	}
+	t->asked = true;
+	visit_begin(&t->visit, cl, &ops);
+	if (cl->conn.head.expect_continue && t->request.kind != HTTP1_BODY_NONE)
+		http_conn_send(
+		    &cl->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"), STR(""));
+	http_take(&cl->conn);
+	if (t->visit.client != NULL)
+		http_taken_want(&cl->conn, 0);
+}
+
+static void
+on_reply(struct inside_ask *a, const struct rpc_reply *r,
+    int fds[static RPC_MAX_FDS])
+{
+	struct relay *t = LOOP_OF(a, struct relay, ask);
+	struct client *cl = t->visit.client;
+	struct loop *loop = t->gateway->loop;
+	struct err e = {};
+
+	if (r == NULL || r->kind != RPC_STARTED) {
+		t->asked = false;
+		if (t->inner.fd >= 0) /* a lost sandbox closes it itself */
+			return;
+		visit_end(&t->visit);
+		settle(t, r == NULL ? "the sandbox has ended" : r->text);
+		if (cl != NULL) {
+			http_give_back(&cl->conn);
+			inside_answer_error(cl, r);
+		}
+		return;
+	}
+	if (cl == NULL || fds[0] < 0 || t->inner.fd >= 0)
+		return;
+	t->inner = (struct loop_watch){
+		.fd = fds[0],
+		.events = EPOLLIN,
+		.on_ready = on_inner,
+	};
+	if (fd_nonblock(fds[0], &e) < 0 || loop_add(loop, &t->inner, &e) < 0) {
+		t->inner.fd = -1;
+		return;
+	}
+	fds[0] = -1;
+	t->stage = STAGE_HEAD;
+	loop_timer_set(loop, &t->late,
+	    loop_now_ns(loop) + (int64_t)PORT_HTTP_HEAD_MS * 1000000);
+	move(t);
+}
+
+static void
+on_inner(struct loop_watch *w, uint32_t events)
+{
+	(void)events;
+	move(LOOP_OF(w, struct relay, inner));
+}
+
+static void
+on_taken(struct visit *v, uint32_t events)
+{
+	struct relay *t = LOOP_OF(v, struct relay, visit);
+
+	if (t->stage != STAGE_CONNECT)
+		move(t);
+	else if ((events & EPOLLHUP) != 0)
+		http_conn_close(&v->client->conn);
+}
+
+static void
+on_gone(struct visit *v)
+{
+	settle(LOOP_OF(v, struct relay, visit), NULL);
+}
+
+static void
+on_late(struct loop_timer *timer)
+{
+	struct relay *t = LOOP_OF(timer, struct relay, late);
+
+	(void)fail(t, 504, "the server inside does not answer");
+}
+
+/* The head as the server inside gets it. */
+static void
+request_put(struct relay *t, const struct client *cl)
+{
+	const struct http1_head *h = &cl->conn.head;
+	struct str path = path_of(h->target);
+	struct str before = { h->target.p, (size_t)(path.p - h->target.p) };
+	struct buf *b = &t->in;
+
+	buf_add_str(b, h->method);
+	buf_add_byte(b, ' ');
+	buf_add_str(b, path);
+	buf_printf(b, " HTTP/1.1\r\nHost: localhost:%u\r\n", t->port);
+	fields_put(b, h, false);
+	buf_add_str(b, STR("X-Forwarded-Prefix: "));
+	buf_add_str(b, before);
+	buf_add_str(b, STR("\r\n"));
+	if (t->request.kind == HTTP1_BODY_LENGTH)
+		buf_printf(b, "Content-Length: %llu\r\n",
+		    (unsigned long long)t->request.left);
+	else if (t->request_chunked)
+		buf_add_str(b, STR("Transfer-Encoding: chunked\r\n"));
+	buf_add_str(b,
+	    t->upgrade ? STR("Connection: Upgrade\r\nUpgrade: websocket\r\n")
+		       : STR("Connection: close\r\n"));
+	buf_add_str(b, STR("\r\n"));
+}
+
+/* "/v1/sandboxes/RUN/ports/8000/a?b": "/a?b". The route has matched it. */
+static struct str
+path_of(struct str target)
+{
+	for (int slashes = 1; slashes < 6; slashes++) {
+		size_t n;
+
+		target = (struct str){ target.p + 1, target.n - 1 };
+		n = str_find(target, '/');
+		must(n < target.n);
+		target = (struct str){ target.p + n, target.n - n };
+	}
+	return target;
+}
+
+static void
+fields_put(struct buf *b, const struct http1_head *h, bool answer)
+{
+	for (uint32_t i = 0; i < h->n; i++) {
+		const struct http1_field *f = &h->field[i];
+
+		if (is_kept_back(h, f->name, answer))
+			continue;
+		buf_add_str(b, f->name);
+		buf_add_str(b, STR(": "));
+		buf_add_str(b, f->value);
+		buf_add_str(b, STR("\r\n"));
+	}
+}
+
+/*
+ * What is between two neighbours (RFC 9110 section 7.6.1), what frames a
+ * message, and what is nobody's business on the other side: a browser keeps
+ * cookies and the like for a host, whatever the port and path.
+ */
+static bool
+is_kept_back(const struct http1_head *h, struct str name, bool answer)
+{
+	static const struct str both[] = { STR("Connection"), STR("Keep-Alive"),
+		STR("Proxy-Connection"), STR("Proxy-Authorization"),
+		STR("Proxy-Authenticate"), STR("TE"), STR("Trailer"),
+		STR("Transfer-Encoding"), STR("Upgrade"),
+		STR("Content-Length") };
+	static const struct str asked[] = { STR("Host"), STR("Expect"),
+		STR("Authorization"), STR("Cookie"), STR("Paddock-Descriptors"),
+		STR("X-Forwarded-Prefix") };
+	static const struct str answered[] = { STR("Set-Cookie"),
+		STR("Clear-Site-Data"), STR("Strict-Transport-Security"),
+		STR("Alt-Svc"), STR("Service-Worker-Allowed"),
+		STR("WWW-Authenticate"), STR("X-Content-Type-Options") };
+	const struct str *more = answer ? answered : asked;
+	const size_t n = answer ? sizeof(answered) / sizeof(answered[0])
+				: sizeof(asked) / sizeof(asked[0]);
+
+	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++) {
+		if (str_eq_nocase(name, both[i]))
+			return true;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (str_eq_nocase(name, more[i]))
+			return true;
+	}
+	for (uint32_t i = 0; i < h->n; i++) {
+		if (str_eq_nocase(h->field[i].name, STR("Connection")) &&
+		    is_named(h->field[i].value, name))
+			return true;
+	}
+	return false;
+}
+
+/* A list of names with commas between them. */
+static bool
+is_named(struct str list, struct str name)
+{
+	while (list.n > 0) {
+		size_t n = str_find(list, ',');
+
+		if (str_eq_nocase(str_trim((struct str){ list.p, n }), name))
+			return true;
+		n += n < list.n;
+		list = (struct str){ list.p + n, list.n - n };
+	}
+	return false;
+}
+
+static bool
+asks_websocket(const struct http1_head *h)
+{
+	const struct str *to = http1_get(h, STR("Upgrade"));
+	const struct str *how = http1_get(h, STR("Connection"));
+
+	return h->minor == 1 && to != NULL && how != NULL &&
+	    str_eq_nocase(*to, STR("websocket")) &&
+	    http1_count(h, STR("Upgrade")) == 1 &&
+	    is_named(*how, STR("upgrade"));
+}
+
+/* As much as goes, and then waits for what stopped it. */
+static void
+move(struct relay *t)
+{
+	/* Each of them may end the relay, and says so. */
+	if (!take_in(t) || !give_in(t) || !take_out(t) || !give_out(t))
+		return;
+	if (is_over(t)) {
+		struct client *cl = t->visit.client;
+
+		visit_end(&t->visit);
+		http_conn_finish(&cl->conn);
+		settle(t, NULL);
+		return;
+	}
+	want(t);
+}
+
+/* From the client. False: there is no relay any more. */
+static bool
+take_in(struct relay *t)
+{
+	struct http_conn *c = &t->visit.client->conn;
+	static char bytes[READ_BYTES];
+	uint16_t status = 400;
+	struct err e = {};
+	ssize_t r;
+
+	if (t->stage != STAGE_TUNNEL && t->request.done)
+		t->in_ended = true;
+	if (t->in_ended || t->in.n >= TUNNEL_BYTES)
+		return true;
+	r = http_taken_read(c, bytes, sizeof(bytes));
+	if (r < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (t->stage == STAGE_TUNNEL && r >= 0) {
+		buf_add(&t->in, bytes, (size_t)r);
+		t->in_ended = r == 0;
+		return true;
+	}
+	if (r <= 0) { /* cut off: what came is not the whole */
+		http_conn_close(c);
+		return false;
+	}
+	/* Behind the body stands nothing that we would read. */
+	if (content_put(&t->request, t->request_chunked,
+		(struct str){ bytes, (size_t)r }, &t->in, &status, &e) < 0)
+		return fail(t, status, e.text);
+	return true;
+}
+
+static bool
+give_in(struct relay *t)
+{
+	while (t->in.n > 0 && !t->in_passed) {
+		ssize_t r = send(
+		    t->inner.fd, t->in.p, t->in.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0 && errno == EAGAIN)
+			return true;
+		/* It may have answered, and not want the rest. */
+		if (r < 0)
+			t->in_passed = true;
+		else
+			buf_drop(&t->in, (size_t)r);
+		t->moved_bytes += r > 0 ? (uint64_t)r : 0;
+	}
+	if (t->stage == STAGE_TUNNEL && t->in_ended && !t->in_passed) {
+		t->in_passed = true;
+		(void)shutdown(t->inner.fd, SHUT_WR); /* gone: fine */
+	}
+	return true;
+}
+
+/* From the port. */
+static bool
+take_out(struct relay *t)
+{
+	static char bytes[READ_BYTES];
+	ssize_t r;
+
+	if (t->out_ended || t->out.n >= TUNNEL_BYTES)
+		return true;
+	r = recv(t->inner.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (r < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (r > 0) {
+		switch (t->stage) {
+		case STAGE_CONNECT:
+			return true;
+		case STAGE_HEAD:
+			buf_add(&t->raw, bytes, (size_t)r);
+			return head_take(t);
+		case STAGE_BODY:
+			return body_take(t, (struct str){ bytes, (size_t)r });
+		case STAGE_TUNNEL:
+			buf_add(&t->out, bytes, (size_t)r);
+			return true;
+		}
+	}
+	t->out_ended = true;
+	if (t->stage == STAGE_HEAD)
+		return fail(
+		    t, 502, "the server inside has closed without an answer");
+	if (t->stage == STAGE_BODY && !t->answer.done) {
+		if (r == 0 && t->answer.kind == HTTP1_BODY_UNTIL_CLOSE) {
+			t->answer.done = true;
+			if (t->answer_chunked)
+				buf_add_str(&t->out, STR("0\r\n\r\n"));
+			return true;
+		}
+		http_conn_close(&t->visit.client->conn);
+		return false;
+	}
+	return true;
+}
+
+/* Heads but the last (100 to 199) are for us alone. */
+static bool
+head_take(struct relay *t)
+{
+	static struct http1_head h; /* too large for the stack */
+	struct http_conn *c = &t->visit.client->conn;
+	own_buf struct buf rest = {};
+	uint16_t status = 502;
+	struct err e = {};
+	ssize_t n;
+
+	do {
+		n = http1_response(
+		    t->raw.p, t->raw.n, t->to_head, &h, &status, &e);
+		if (n < 0)
+			return fail(t, 502,
+			    "the server inside does not answer as HTTP does");
+		if (n == 0)
+			return true;
+		if (h.status == 101)
+			break;
+		if (h.status < 200)
+			buf_drop(&t->raw, (size_t)n);
+	} while (h.status < 200 && t->raw.n > 0);
+	if (h.status < 200 && h.status != 101)
+		return true;
+	if (h.status == 101 && (!t->upgrade || !asks_websocket(&h)))
+		return fail(t, 502,
+		    "the server inside switches to what nobody asked for");
+	loop_timer_clear(t->gateway->loop, &t->late);
+	http1_body_init(&t->answer, &h, UINT64_MAX);
+	t->answer.done |= t->answer.kind == HTTP1_BODY_NONE;
+	t->answer_chunked = c->head.minor == 1 &&
+	    (t->answer.kind == HTTP1_BODY_CHUNKED ||
+		t->answer.kind == HTTP1_BODY_UNTIL_CLOSE);
+	buf_printf(
+	    &t->out, "HTTP/1.1 %u %s\r\n", h.status, http1_reason(h.status));
+	fields_put(&t->out, &h, true);
+	if (t->answer.kind == HTTP1_BODY_LENGTH)
+		buf_printf(&t->out, "Content-Length: %llu\r\n",
+		    (unsigned long long)t->answer.left);
+	else if (t->answer_chunked)
+		buf_add_str(&t->out, STR("Transfer-Encoding: chunked\r\n"));
+	/* Its pages are never pages of this server. */
+	buf_add_str(&t->out,
+	    STR("Content-Security-Policy: sandbox allow-scripts allow-forms\r\n"
+		"X-Content-Type-Options: nosniff\r\n"));
+	buf_add_str(&t->out,
+	    h.status == 101
+		? STR("Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		: STR("Connection: close\r\n\r\n"));
+	buf_add(&rest, t->raw.p + n, t->raw.n - (size_t)n);
+	buf_reset(&t->raw);
+	t->stage = h.status == 101 ? STAGE_TUNNEL : STAGE_BODY;
+	if (t->stage == STAGE_BODY)
+		return body_take(t, buf_str(&rest));
+	t->in_ended = false;
+	buf_add_str(&t->out, buf_str(&rest));
+	return true;
+}
+
+static bool
+body_take(struct relay *t, struct str bytes)
+{
+	uint16_t status;
+	struct err e = {};
+
+	/* Too late for a status: cut off, it cannot pass for whole. */
+	if (content_put(&t->answer, t->answer_chunked, bytes, &t->out, &status,
+		&e) < 0) {
+		http_conn_close(&t->visit.client->conn);
+		return false;
+	}
+	return true;
+}
+
+/* Decodes, and frames what it gave anew. */
+static int
+content_put(struct http1_body *decoder, bool chunked, struct str bytes,
+    struct buf *out, uint16_t *status, struct err *e)
+{
+	own_buf struct buf content = {};
+
+	if (decoder->done)
+		return 0;
+	if (bytes.n > 0 &&
+	    http1_body_feed(decoder, bytes.p, bytes.n, &content, status, e) < 0)
+		return -1;
+	if (!chunked) {
+		buf_add_str(out, buf_str(&content));
+		return 0;
+	}
+	if (content.n > 0) {
+		buf_printf(out, "%zx\r\n", content.n);
+		buf_add_str(out, buf_str(&content));
+		buf_add_str(out, STR("\r\n"));
+	}
+	if (decoder->done)
+		buf_add_str(out, STR("0\r\n\r\n"));
+	return 0;
+}
+
+static bool
+give_out(struct relay *t)
+{
+	struct http_conn *c = &t->visit.client->conn;
+
+	while (t->out.n > 0) {
+		ssize_t r = http_taken_write(c, t->out.p, t->out.n);
+
+		if (r < 0 && errno == EAGAIN)
+			return true;
+		if (r < 0) {
+			http_conn_close(c);
+			return false;
+		}
+		buf_drop(&t->out, (size_t)r);
+		t->moved_bytes += (uint64_t)r;
+	}
+	return true;
+}
+
+static bool
+is_over(const struct relay *t)
+{
+	if (t->out.n > 0)
+		return false;
+	return t->stage == STAGE_TUNNEL
+	    ? t->out_ended
+	    : t->stage == STAGE_BODY && t->answer.done;
+}
+
+static void
+want(struct relay *t)
+{
+	uint32_t inner = 0, outer = 0;
+
+	if (t->in.n > 0 && !t->in_passed)
+		inner |= EPOLLOUT;
+	if (!t->out_ended && t->out.n < TUNNEL_BYTES)
+		inner |= EPOLLIN;
+	if (t->out.n > 0)
+		outer |= EPOLLOUT;
+	if (!t->in_ended && t->in.n < TUNNEL_BYTES && !t->in_passed)
+		outer |= EPOLLIN;
+	inner_want(t, inner);
+	if (t->visit.client != NULL)
+		http_taken_want(&t->visit.client->conn, outer);
+}
+
+/* Out of the loop while nothing is wanted: its end would be told for ever. */
+static void
+inner_want(struct relay *t, uint32_t events)
+{
+	struct loop *loop = t->gateway->loop;
+	struct err e = {};
+	int r = 0;
+
+	if (events == 0 && !t->held) {
+		int fd = loop_remove(loop, &t->inner);
+
+		t->inner.fd = fd;
+		t->held = true;
+	} else if (events != 0 && t->held) {
+		t->inner.events = events;
+		t->held = false;
+		r = loop_add(loop, &t->inner, &e);
+		t->held = r < 0;
+	} else if (events != 0) {
+		r = loop_want(loop, &t->inner, events, &e);
+	}
+	if (r < 0)
+		http_conn_close(&t->visit.client->conn);
+}
+
+/* Before anything was answered. False, as the relay is over. */
+static bool
+fail(struct relay *t, uint16_t status, const char *why)
+{
+	struct client *cl = t->visit.client;
+
+	if (t->stage > STAGE_HEAD) {
+		http_conn_close(&cl->conn);
+		return false;
+	}
+	visit_end(&t->visit);
+	http_give_back(&cl->conn);
+	answer_error(cl, status, why);
+	settle(t, why);
+	return false;
+}
+
+/* Lets go of it, unless an answer is still to come. why NULL: it worked. */
+static void
+settle(struct relay *t, const char *why)
+{
+	own_buf struct buf b = {};
+	int fd = t->inner.fd;
+
+	if (!t->held)
+		fd = loop_remove(t->gateway->loop, &t->inner);
+	t->held = false;
+	t->inner.fd = -1;
+	fd_fini(&fd);
+	loop_timer_clear(t->gateway->loop, &t->late);
+	if (t->grant != 0 && why != NULL) {
+		inside_failed(t->gateway, t->run, t->grant, why);
+	} else if (t->grant != 0) {
+		buf_printf(
+		    &b, "{\"bytes\":%llu}", (unsigned long long)t->moved_bytes);
+		inside_done(t->gateway, t->run, t->grant, buf_str(&b));
+	}
+	t->grant = 0; /* said once */
+	if (t->asked)
+		return;
+	buf_fini(&t->in);
+	buf_fini(&t->out);
+	buf_fini(&t->raw);
+	free(t);
+}
