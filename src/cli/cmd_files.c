@@ -13,6 +13,7 @@
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/copy_in.h"
 #include "cli/copy_out.h"
 #include "cli/out.h"
 #include "cli/remote.h"
@@ -20,8 +21,8 @@
 #include "sys/fd.h"
 
 static const char help[] =
-    "usage: paddock files get RUN:PATH [LOCAL]\n"
-    "       paddock files put LOCAL RUN:PATH\n"
+    "usage: paddock files get RUN:PATH [LOCAL] [--recursive]\n"
+    "       paddock files put LOCAL RUN:PATH [--recursive]\n"
     "       paddock files ls RUN:PATH [--recursive] [--json]\n"
     "       paddock files watch RUN:PATH [--json]\n"
     "       paddock files rm RUN:PATH [--recursive]\n"
@@ -29,14 +30,17 @@ static const char help[] =
     "Files of a run's sandbox, as the sandbox sees them; relative paths begin\n"
     "at its work folder. `get` of a folder takes regular files and folders\n"
     "into LOCAL, and nothing outside it is ever written, whatever the sandbox\n"
-    "does meanwhile. LOCAL or PATH \"-\" is standard output or input.\n"
+    "does meanwhile. `put` of a folder brings regular files and folders into\n"
+    "PATH and follows no link. LOCAL \"-\" is standard output or input.\n"
     "\n"
     "  -r, --recursive     with all below\n"
-    "  --max MIB           take at most so much in all (1024)\n"
+    "  --max MIB           move at most so much in all (1024)\n"
     "  --json              a line of JSON for each\n" CLIENT_HELP "\n"
     "Exit status: 0; 1 when something could not be done; 2 for wrong usage.\n"
     "\n"
-    "example: paddock files get r-7k3m9q2v5w1x:report.md .\n";
+    "examples: paddock files get r-7k3m9q2v5w1x:report.md .\n"
+    "          paddock files put -r src r-7k3m9q2v5w1x:src\n"
+    "          paddock files watch r-7k3m9q2v5w1x:out --json\n";
 
 enum {
 	ANSWER_MS = 120 * 1000,
@@ -72,6 +76,14 @@ static int get_file(struct files *f, struct str path, struct str name,
 static int fetch(
     struct files *f, struct str path, struct copy *to, struct err *e);
 static int put(struct files *f, const char *local, struct err *e);
+static int put_tree(struct files *f, const char *local, struct err *e);
+static int put_folder(void *arg, struct str name, struct err *e);
+static int put_entry(
+    void *arg, struct str name, int fd, const struct stat *st, struct err *e);
+static void put_other(void *arg, struct str name, const char *why);
+static void put_path(const struct files *f, struct str name, struct buf *path);
+static int put_file(struct files *f, int fd, const struct stat *st,
+    struct str path, struct err *e);
 static int list(struct files *f, struct err *e);
 static int list_entry(void *arg, const struct remote_entry *x, struct err *e);
 static int watch(struct files *f, struct err *e);
@@ -297,33 +309,115 @@ fetch(struct files *f, struct str path, struct copy *to, struct err *e)
 	return got;
 }
 
+/* A file, or with -r a folder. */
 static int
 put(struct files *f, const char *local, struct err *e)
 {
-	own_conn struct client_conn conn = { .fd = -1 };
-	own_reply struct client_reply reply = {};
-	own_buf struct buf target = {}, path = {};
+	own_buf struct buf path = {};
 	own_fd int fd = -1;
 	struct str to = str_of(f->remote.path);
+	const bool input = local != NULL && strcmp(local, "-") == 0;
 	struct stat st;
-	char bytes[CHUNK_BYTES];
-	ssize_t n;
 
 	must(local != NULL); /* the usage asks for it */
-	fd = strcmp(local, "-") == 0
-	    ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
-	    : open(local, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+		   : open(local, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, "%s", local);
-	if (strcmp(local, "-") != 0 && !S_ISREG(st.st_mode))
+	if (!input && S_ISDIR(st.st_mode) && f->recursive)
+		return put_tree(f, local, e);
+	if (!input && S_ISDIR(st.st_mode))
+		return err_set(
+		    e, "%s is a folder: -r puts all below it", local);
+	if (!input && !S_ISREG(st.st_mode))
 		return err_set(e, "%s is no regular file", local);
 	buf_add_str(&path, to);
 	if (str_ends(to, STR("/")) || str_eq(to, STR(".")))
 		buf_printf(&path, "%s%s", str_ends(to, STR("/")) ? "" : "/",
 		    last_part(local));
-	remote_target(&target, &f->remote, "", buf_str(&path));
-	if (S_ISREG(st.st_mode))
-		buf_printf(&target, "&mode=%u", st.st_mode & 0777);
+	if (put_file(f, fd, &st, buf_str(&path), e) < 0)
+		return err_add(e, "%s", local);
+	return 0;
+}
+
+static int
+put_tree(struct files *f, const char *local, struct err *e)
+{
+	const struct copy_in to = { f, put_folder, put_entry, put_other };
+	own_buf struct buf line = {};
+
+	if (put_folder(f, STR(""), e) < 0 || copy_in_walk(local, &to, e) < 0)
+		return -1;
+	buf_printf(&line, "%u files, %u left out\n", f->taken, f->skipped);
+	return out_write(&line);
+}
+
+/* The name below the folder that is put; empty: that one. */
+static void
+put_path(const struct files *f, struct str name, struct buf *path)
+{
+	buf_add_c(path, f->remote.path);
+	if (name.n > 0 && !str_ends(buf_str(path), STR("/")))
+		buf_add_byte(path, '/');
+	buf_add_str(path, name);
+}
+
+static int
+put_folder(void *arg, struct str name, struct err *e)
+{
+	own_reply struct client_reply reply = {};
+	own_buf struct buf target = {}, path = {};
+	struct files *f = arg;
+
+	put_path(f, name, &path);
+	remote_target(&target, &f->remote, "/mkdir", buf_str(&path));
+	buf_add_c(&target, "&parents=true");
+	const struct client_request q = {
+		.method = "POST",
+		.target = buf_c(&target),
+	};
+
+	if (client_ask(&f->client, &q, &reply, e) < 0)
+		return err_add(e, "make %s", buf_c(&path));
+	return 0;
+}
+
+static int
+put_entry(
+    void *arg, struct str name, int fd, const struct stat *st, struct err *e)
+{
+	own_buf struct buf path = {};
+	struct files *f = arg;
+	struct err why = {};
+
+	(void)e;
+	put_path(f, name, &path);
+	if (put_file(f, fd, st, buf_str(&path), &why) < 0)
+		skip(f, name, why.text);
+	else
+		f->taken++;
+	return 0;
+}
+
+static void
+put_other(void *arg, struct str name, const char *why)
+{
+	skip(arg, name, why);
+}
+
+static int
+put_file(struct files *f, int fd, const struct stat *st, struct str path,
+    struct err *e)
+{
+	own_conn struct client_conn conn = { .fd = -1 };
+	own_reply struct client_reply reply = {};
+	own_buf struct buf target = {};
+	char bytes[CHUNK_BYTES];
+	ssize_t n;
+
+	remote_target(&target, &f->remote, "", path);
+	if (S_ISREG(st->st_mode))
+		buf_printf(&target, "&mode=%u", st->st_mode & 0777);
 	const struct client_request q = {
 		.method = "PUT",
 		.target = buf_c(&target),
@@ -337,7 +431,10 @@ put(struct files *f, const char *local, struct err *e)
 			n = read(fd, bytes, sizeof(bytes));
 		} while (n < 0 && errno == EINTR);
 		if (n < 0) /* cut off: nothing is put */
-			return err_sys(e, "read %s", local);
+			return err_sys(e, "read");
+		if ((uint64_t)n > f->left_bytes)
+			return err_set(e, "over the limit of --max");
+		f->left_bytes -= (uint64_t)n;
 		/* An answer that comes first says why no more is taken. */
 		if (client_chunk(&conn, (struct str){ bytes, (size_t)n }, e) <
 		    0)

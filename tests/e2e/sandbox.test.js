@@ -1,5 +1,6 @@
 // Sandboxes that stay: commands, files and ports of one, from outside.
 import assert from 'node:assert';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -481,6 +482,61 @@ while True:
 		assert.ok(seen > 0);
 	});
 
+	await d.stop();
+	await d.place.nothingLeft([d.supervisor]);
+});
+
+test('folders go in and out, and changes are told of', async () => {
+	const d = await Daemon.start();
+	const s = await make(d);
+	const from = path.join(scratch, 'from');
+	const back = path.join(scratch, 'back');
+
+	fs.mkdirSync(path.join(from, 'a/b'), { recursive: true });
+	fs.mkdirSync(path.join(from, 'empty'));
+	fs.writeFileSync(path.join(from, 'a/b/\u00e9 \n x'), 'deep');
+	fs.writeFileSync(path.join(from, 'run.sh'), '#!/bin/sh\n',
+		{ mode: 0o755 });
+	fs.symlinkSync('/etc/passwd', path.join(from, 'evil'));
+	fs.symlinkSync('/etc', path.join(from, 'a/evil'));
+	spawnSync('mkfifo', [path.join(from, 'pipe')]);
+
+	assert.strictEqual((await cli(d, ['files', 'put', from, `${s.run}:t`]))
+		.status, 1);
+	const watch = d.place.command(['files', 'watch', `${s.run}:.`, '--json',
+		'--state', d.state]);
+
+	await watch.says(/"ready"/);
+	const put = await cli(d, ['files', 'put', '-r', from, `${s.run}:t`]);
+
+	assert.strictEqual(put.status, 1, put.err); // three were left out
+	assert.match(put.out, /^2 files, 3 left out$/m);
+	for (const name of ['evil: symlink', 'a/evil: symlink', 'pipe: neither'])
+		assert.ok(put.err.includes(name), put.err);
+	const created = await watch.says(/^.*"create".*$/m);
+
+	assert.strictEqual(JSON.parse(created[0]).name, 't');
+	watch.child.kill('SIGTERM');
+	await watch.end();
+
+	const ls = await cli(d, ['files', 'ls', '-r', '--json', `${s.run}:t`]);
+	const names = ls.out.trim().split('\n').map((l) => JSON.parse(l));
+
+	assert.deepStrictEqual(names.map((x) => `${x.type} ${x.name}`).sort(),
+		['dir a', 'dir a/b', 'dir empty', 'file a/b/\u00e9 \n x',
+			'file run.sh']);
+	assert.strictEqual(names.find((x) => x.name === 'run.sh').mode, 0o755);
+	const get = await cli(d, ['files', 'get', '-r', `${s.run}:t`, back]);
+
+	assert.strictEqual(get.status, 0, get.err);
+	assert.strictEqual(fs.readFileSync(path.join(back, 'a/b/\u00e9 \n x'),
+		'utf8'), 'deep');
+	fs.writeFileSync(path.join(from, 'large'), Buffer.alloc(2 << 20));
+	const over = await cli(d, ['files', 'put', '-r', '--max', '1', from,
+		`${s.run}:u`]);
+
+	assert.strictEqual(over.status, 1);
+	assert.match(over.err, /large: over the limit of --max/);
 	await d.stop();
 	await d.place.nothingLeft([d.supervisor]);
 });
