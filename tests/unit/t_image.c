@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "image/account.h"
 #include "image/digest.h"
 #include "image/image.h"
 #include "image/images.h"
@@ -178,6 +179,83 @@ an_image_is_found_by_name_and_by_digest(void **state)
 }
 
 static void
+a_user_is_who_the_images_own_accounts_say(void **state)
+{
+	static const struct {
+		const char *user, *accounts, *account, *home;
+	} rows[] = {
+		{ "web",
+		    "root:x:0:0::/root:/bin/sh\nweb:x:7:7:W:/srv:/bin/sh\n",
+		    "web", "/srv" },
+		{ "7", "web:x:7:7:W:/srv:/bin/sh", "web", "/srv" },
+		{ "web:users", "web:x:7:7::/srv:", "web", "/srv" },
+		{ "", "web:x:7:7::/srv:", "", "" },
+		{ ":users", "web:x:7:7::/srv:", "", "" },
+		{ "web", "", "", "" },
+		{ "web", "\n\n:::::\nweb\nweb:x:7\n", "", "" },
+		/* What would be another line, or field, of ours. */
+		{ "7", "a b:x:7:7::/srv:", "", "" },
+		{ "7", ":x:7:7::/srv:", "", "" },
+		{ "web", "web:x:7:7::srv:", "", "" },
+		{ "web", "web:x:7:7::/s\r\x1b[2J:", "", "" },
+		{ "web", "web:x:7:7::/srv:/bin/sh:more", "", "" },
+		{ "web", "web:x:7:7::/srv:\nweb:x:8:8::/later:", "web",
+		    "/srv" },
+	};
+	char root[] = "/tmp/paddock-t-account-XXXXXX";
+	own_fd int dir = -1, etc = -1;
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(dir >= 0);
+	assert_int_equal(mkdirat(dir, "etc", 0755), 0);
+	etc = openat(dir, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_arena struct arena a = {};
+		struct image_config c = {
+			.user = rows[i].user, .account = "", .home = ""
+		};
+		struct err e = {};
+		own_fd int fd = openat(etc, "passwd",
+		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+		assert_int_equal(fd_write_all(fd, rows[i].accounts,
+				     strlen(rows[i].accounts), &e),
+		    0);
+		assert_int_equal(image_account_find(&c, dir, &a, &e), 0);
+		assert_string_equal(c.account, rows[i].account);
+		assert_string_equal(c.home, rows[i].home);
+	}
+
+	/* What is no file, or the host's, names nobody. */
+	for (int i = 0; i < 3; i++) {
+		own_arena struct arena a = {};
+		struct image_config c = {
+			.user = "root", .account = "", .home = ""
+		};
+		struct err e = {};
+
+		assert_int_equal(unlinkat(etc, "passwd", 0), 0);
+		if (i == 0)
+			assert_int_equal(mkfifoat(etc, "passwd", 0600), 0);
+		else if (i == 1)
+			assert_int_equal(symlinkat("../../../../../etc/group",
+					     etc, "passwd"),
+			    0);
+		else
+			assert_int_equal(symlinkat("/proc/self/root/etc/passwd",
+					     etc, "passwd"),
+			    0);
+		assert_int_equal(image_account_find(&c, dir, &a, &e), 0);
+		assert_string_equal(c.account, "");
+	}
+	assert_int_equal(unlinkat(etc, "passwd", 0), 0);
+	assert_int_equal(unlinkat(dir, "etc", AT_REMOVEDIR), 0);
+	assert_int_equal(rmdir(root), 0);
+}
+
+static void
 an_image_that_is_held_stays(void **state)
 {
 	own_images struct images s = { -1, -1 };
@@ -282,6 +360,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_name_is_whole_or_refused),
 		cmocka_unit_test(an_image_is_found_by_name_and_by_digest),
+		cmocka_unit_test(a_user_is_who_the_images_own_accounts_say),
 		cmocka_unit_test(an_image_that_is_held_stays),
 		cmocka_unit_test(
 		    the_process_that_unpacks_reaches_nothing_but_its_directory),

@@ -160,6 +160,53 @@ what_was_parked_for_one_serves_no_other(void **state)
 }
 
 static void
+one_in_an_image_is_for_that_image_and_place(void **state)
+{
+	static const char *const argv[] = { "/run/paddock/paddock", "version",
+		NULL };
+	char dirs[2][32] = { "/tmp/paddock-t-image-XXXXXX",
+		"/tmp/paddock-t-image-XXXXXX" };
+	struct sandbox_spec mine = spec_of(argv), other;
+	int image[2], before = open_fds();
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_non_null(mkdtemp(dirs[i]));
+		image[i] = open(dirs[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		assert_true(image[i] >= 0);
+	}
+	mine.image = true;
+	mine.image_fd = image[0];
+	pool_init(&pool, &host);
+	assert_int_equal(run(1, &mine).code, 0);
+	fill();
+	assert_true(pool_count(&pool) > 0);
+	other = mine;
+	other.image_fd = image[1];
+	(void)run(1, &other);
+	other = mine;
+	other.workspace_path = "/elsewhere";
+	(void)run(1, &other);
+	other = mine;
+	other.account = "web";
+	other.home = "/srv";
+	(void)run(1, &other);
+	other = mine;
+	other.image = false;
+	(void)run(1, &other);
+	(void)run(2, &mine);
+	assert_int_equal(pool.hits, 0);
+	assert_int_equal(run(1, &mine).code, 0);
+	assert_int_equal(pool.hits, 1);
+	pool_fini(&pool);
+	for (int i = 0; i < 2; i++) {
+		fd_fini(&image[i]);
+		assert_int_equal(rmdir(dirs[i]), 0);
+	}
+	assert_int_equal(open_fds(), before);
+}
+
+static void
 stock_follows_demand_and_is_given_up_in_the_end(void **state)
 {
 	static const char *const argv[] = { "/bin/true", NULL };
@@ -279,6 +326,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_parked_one_does_what_a_cold_one_does),
 		cmocka_unit_test(what_was_parked_for_one_serves_no_other),
+		cmocka_unit_test(one_in_an_image_is_for_that_image_and_place),
 		cmocka_unit_test(
 		    stock_follows_demand_and_is_given_up_in_the_end),
 		cmocka_unit_test(
