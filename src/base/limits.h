@@ -85,6 +85,8 @@ enum {
 	REST_MAX_TOKEN_BYTES = 512, /* a bearer token */
 	REST_STREAM_MS = 250, /* no event yet: the stream begins without */
 	OUTPUT_KEEP_RUNS = 64, /* ended runs whose output is kept */
+	/* Certificates that a run's CA keeps: the one used longest ago goes. */
+	TLS_LEAVES_MAX = 256,
 	/* A request that the broker is asked about: a request line whose
 	 * every byte is escaped, and a few names beside it. */
 	EGRESS_MAX_ASK_BYTES = 2 * HTTP_MAX_LINE_BYTES + 4096,

@@ -1,0 +1,68 @@
+/*
+ * proxy/tls.h: TLS on a stream, by OpenSSL.
+ *
+ * Towards the sandbox we are the server that the client wanted: with a
+ * certificate for its name, signed by a CA of this run alone, which the
+ * sandbox trusts and nobody else. Towards the outside we are a client that
+ * verifies the server against the roots that the role read before it was
+ * confined, and against those of the rule.
+ *
+ * A CA's key exists in this process only and dies with the run. P-256: making
+ * an RSA key would take a thousand times as long.
+ */
+#ifndef PROXY_TLS_H
+#define PROXY_TLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "proxy/stream.h"
+
+/* Reads the machine's roots. Once, before the role is confined. */
+int tls_init(struct err *e);
+void tls_fini(void);
+
+/* The CA of a run, and the certificates that it has signed. */
+struct tls_ca;
+
+struct tls_ca *tls_ca_new(struct err *e);
+void tls_ca_free(struct tls_ca *ca); /* may be NULL */
+/* Appends its certificate as PEM. */
+void tls_ca_pem(const struct tls_ca *ca, struct buf *out);
+
+/*
+ * Makes an open stream the server's end of TLS. name is a DNS name, lower
+ * case, or an address as text. ahead is what the client has sent already.
+ * With h2 that is offered; else HTTP/1.1 alone.
+ */
+int tls_serve(struct stream *s, struct tls_ca *ca, const char *name, bool h2,
+    struct str ahead, struct err *e);
+/*
+ * Makes an open stream the client's end of TLS, to a server that must be
+ * name. roots is PEM of more roots, or "".
+ */
+int tls_dial(struct stream *s, const char *name, bool h2, struct str roots,
+    struct err *e);
+
+enum tls_progress { TLS_WAITS, TLS_READY, TLS_FAILED };
+
+/*
+ * Goes on with the handshake as far as can be; e says why it failed. Reads
+ * and writes do so too: this is for who must know when it is over.
+ */
+enum tls_progress tls_handshake(struct stream *s, struct err *e);
+/* After the handshake: both ends have chosen HTTP/2. */
+bool tls_chose_h2(const struct stream *s);
+
+/* For stream.c. */
+ssize_t tls_read(struct stream_tls *t, void *p, size_t n);
+ssize_t tls_write(struct stream_tls *t, const void *p, size_t n);
+void tls_shut(struct stream_tls *t);
+bool tls_has_bytes(const struct stream_tls *t);
+uint32_t tls_events(const struct stream_tls *t, bool in, bool out);
+void tls_free(struct stream_tls *t);
+
+#endif
