@@ -189,6 +189,7 @@ enum {
 	SANDBOX_CPU_WEIGHT = 100, /* what the kernel gives everybody */
 	SANDBOX_CPU_WEIGHT_MAX = 10000, /* cgroup-v2.rst, cpu.weight */
 	SANDBOX_IO_MAX_MB = 1024 * 1024, /* a second */
+	SANDBOX_OUTPUT_MAX_MB = 1024 * 1024, /* of what a command prints */
 	POLICY_TOOL_TIMEOUT_MS = 30 * 1000, /* when a tool names none */
 	POLICY_TOOL_TIMEOUT_MAX_MS = 3600 * 1000, /* one call: an hour */
 	REDACT_STEPS_MAX = 31, /* parts of one path: bits of a 32-bit mask */

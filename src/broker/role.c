@@ -185,6 +185,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_LISTEN:
 	case MSG_SANDBOX_START:
 	case MSG_SANDBOX_KILL:
+	case MSG_SANDBOX_DENIED:
+		on_sandbox_denied(f->body, f->payload);
+		return;
 	case MSG_SANDBOX_ASK:
 	case MSG_IMAGE_FIND:
 	case MSG_DOOR_OPEN:

@@ -21,6 +21,7 @@ static void answer_opener_late(struct run *r);
 static void drop_net_fds(struct run *r);
 static void free_run(struct run *r);
 static uint64_t runtime_ms(const struct run *r);
+static void write_pressure(struct buf *out, const struct msg_sandbox_exited *m);
 static const char *cause_reason(const struct run *r);
 static void write_limit_stop(struct run *r);
 
@@ -68,6 +69,51 @@ on_sandbox_exited(const struct msg_sandbox_exited *m)
 	if (r->stop_json.n == 0)
 		write_limit_stop(r);
 	run_close(r);
+}
+
+/* Texts that whoever is inside has chosen. */
+void
+on_sandbox_denied(const struct msg_sandbox_denied *m, struct str payload)
+{
+	static const struct {
+		const char *wall, *rule;
+	} names[DENIED_WALLS] = {
+		[DENIED_CALL] = { "seccomp", "call" },
+		[DENIED_ARGUMENT] = { "seccomp", "argument" },
+		[DENIED_NETWORK] = { "net_ns", "address" },
+		[DENIED_PROTECTED] = { "write_back", "protected" },
+		[DENIED_FLAGGED] = { "write_back", "flagged" },
+		[DENIED_SPECIAL] = { "write_back", "special" },
+		[DENIED_UNREADABLE] = { "write_back", "unreadable" },
+		[DENIED_WRITE_BACK] = { "write_back", "failed" },
+	};
+	struct run *r = run_find(m->run);
+	own_buf struct buf body = {};
+	struct str text[3] = {};
+	struct event ev;
+
+	if (r == NULL || r->state == RUN_CLOSED || m->wall >= DENIED_WALLS)
+		return;
+	for (size_t i = 0; i < 3; i++) {
+		text[i] = (struct str){ payload.p, str_find(payload, '\0') };
+		if (text[i].n == payload.n)
+			return;
+		payload.p += text[i].n + 1;
+		payload.n -= text[i].n + 1;
+	}
+	buf_add_c(&body, "{\"about\":");
+	json_put_str(&body, text[2]);
+	buf_add_c(&body, ",\"call\":");
+	json_put_str(&body, text[1]);
+	buf_add_c(&body, ",\"comm\":");
+	json_put_str(&body, text[0]);
+	buf_printf(&body,
+	    ",\"errno\":%u,\"pid\":%u,\"rule\":\"%s\",\"wall\":\"%s\"}",
+	    m->error, m->pid, names[m->wall].rule, names[m->wall].wall);
+	ev = record_of(r, EVENT_SANDBOX_DENIED);
+	ev.body = buf_str(&body);
+	if (record_add(&ev) == 0)
+		log_error("denial not recorded run=%s", r->text);
 }
 
 void
@@ -247,14 +293,17 @@ run_close(struct run *r)
 
 	buf_printf(&body,
 	    "{\"cpu_ms\":%llu,\"disk_bytes\":%llu,\"disk_full\":%s,"
-	    "\"exit_status\":%u,\"inodes\":%llu,\"memory_peak_bytes\":%llu,"
-	    "\"pids_refused\":%llu,\"status\":",
+	    "\"exit_status\":%u,\"inodes\":%llu,\"left_out\":%u,"
+	    "\"memory_peak_bytes\":%llu,\"pids_refused\":%llu",
 	    (unsigned long long)(r->exited.cpu_ns / 1000000),
 	    (unsigned long long)r->exited.disk_bytes,
 	    r->exited.disk_full ? "true" : "false", r->exited.status,
-	    (unsigned long long)r->exited.inodes,
+	    (unsigned long long)r->exited.inodes, r->exited.left_out,
 	    (unsigned long long)r->exited.memory_peak_bytes,
 	    (unsigned long long)r->exited.pids_refused);
+	if ((r->exited.flags & TOLD_PRESSURE) != 0)
+		write_pressure(&body, &r->exited);
+	buf_add_c(&body, ",\"status\":");
 	json_put_str(&body, str_of(r->status));
 	if (r->stop_json.n > 0) {
 		buf_add_c(&body, ",\"stop\":");
@@ -414,6 +463,19 @@ runtime_ms(const struct run *r)
 	return ns > 0 ? (uint64_t)(ns / 1000000) : 0;
 }
 
+static void
+write_pressure(struct buf *out, const struct msg_sandbox_exited *m)
+{
+	buf_add_c(out, ",\"pressure\":{\"cpu\":");
+	json_put_num(out, m->pressure_cpu / 100.0);
+	buf_add_c(out, ",\"io\":");
+	json_put_num(out, m->pressure_io / 100.0);
+	buf_add_c(out, ",\"memory\":");
+	json_put_num(out, m->pressure_memory / 100.0);
+	buf_printf(out, ",\"of\":\"%s\"}",
+	    (m->flags & TOLD_PRESSURE_OF_MACHINE) != 0 ? "machine" : "sandbox");
+}
+
 static const char *
 cause_reason(const struct run *r)
 {
@@ -432,6 +494,8 @@ cause_reason(const struct run *r)
 		return "command_not_found";
 	case CAUSE_LOST:
 		return "sandbox_lost";
+	case CAUSE_OUTPUT:
+		return "output_limit";
 	}
 	return "sandbox_lost";
 }
@@ -456,6 +520,10 @@ write_limit_stop(struct run *r)
 		unit = "pids";
 		next = "Start fewer processes, or raise sandbox.pids of the "
 		       "policy.";
+		break;
+	case CAUSE_OUTPUT:
+		unit = "bytes";
+		next = "Print less, or raise sandbox.output_mb of the policy.";
 		break;
 	case CAUSE_EXIT:
 	case CAUSE_KILLED:

@@ -118,6 +118,7 @@ void on_sandbox_started(
     const struct msg_sandbox_started *m, const struct frame *f);
 void on_image_found(const struct msg_image_found *m, const struct frame *f);
 void on_sandbox_exited(const struct msg_sandbox_exited *m);
+void on_sandbox_denied(const struct msg_sandbox_denied *m, struct str payload);
 /* The gateway or proxy was restarted: it gets the doors again. */
 void run_doors_again(struct peer *to);
 /* The world is gone, and with it the data of every run that had one. */

@@ -56,6 +56,9 @@ run_start_take(struct run *r, const struct json *args, const struct json *argv,
 		m->flags |= START_WRITE_BACK;
 	if (image != NULL)
 		take_image(r, image, given == argv);
+	for (uint32_t i = 0; i < r->policy->sandbox.n_rules; i++)
+		add_word(&r->start, r->policy->sandbox.rules[i]);
+	m->rules = r->policy->sandbox.n_rules;
 	if (r->start.failed || r->start.n > ARGV_MAX_BYTES)
 		return err_set(e, "command and environment are over %d bytes",
 		    ARGV_MAX_BYTES);
@@ -130,6 +133,10 @@ take_limits(struct run *r)
 
 	if (limits->limits_required)
 		m->flags |= START_LIMITS_REQUIRED;
+	m->flags |= (limits->explain ? START_EXPLAIN : 0U) |
+	    (limits->user_root ? START_ROOT : 0U) |
+	    (limits->protect_flag ? START_FLAG : 0U);
+	m->output_bytes = limits->output_bytes;
 	m->run = r->id;
 	m->memory_bytes = limits->memory_bytes;
 	m->disk_bytes = limits->disk_bytes;

@@ -52,7 +52,7 @@ static int
 take_options(struct image_exec *x, int argc, char **argv)
 {
 	static const char *const flags[] = { "--write-back", "--json",
-		"--explain", "--help", "-h" };
+		"--explain", "--fake-root", "--help", "-h" };
 	int i = 1, n = 0;
 
 	x->own = argv;

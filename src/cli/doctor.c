@@ -302,8 +302,7 @@ find_overlay(const struct machine *m, struct doctor_finding *f)
 	}
 	(void)snprintf(f->found, sizeof(f->found), "none");
 	f->state = DOCTOR_WEAKER;
-	f->effect = "runs with a work folder need --write-back, and their "
-		    "writes stay";
+	f->effect = "runs with a work folder are refused";
 	f->remedy = "the kernel module overlay; without root Linux 5.11 or "
 		    "newer";
 }

@@ -37,6 +37,8 @@ static bool of_call(enum event_kind kind);
 static void take(struct trace_view *v, struct str *out, const struct json *x);
 static void note_of(struct trace_view *v, struct trace_row *row,
     const struct store_row *record, const struct json *j);
+static void note_denied(
+    struct trace_view *v, struct trace_row *row, const struct json *body);
 static void note_decision(
     struct trace_view *v, struct trace_row *row, const struct json *j);
 static void note_vote(
@@ -195,6 +197,7 @@ of_call(enum event_kind kind)
 	case EVENT_NOTE:
 	case EVENT_RUN_PAUSED:
 	case EVENT_RUN_RESUMED:
+	case EVENT_SANDBOX_DENIED:
 	case EVENT_KINDS:
 		break;
 	}
@@ -276,6 +279,9 @@ note_of(struct trace_view *v, struct trace_row *row,
 		note(v, row, TERM_DIM, "by ",
 		    json_str(json_get(body, STR("by"))));
 		break;
+	case EVENT_SANDBOX_DENIED:
+		note_denied(v, row, body);
+		break;
 	case EVENT_NOTE:
 		note(v, row, TERM_PLAIN, "",
 		    json_str(json_get(body, STR("note"))));
@@ -283,6 +289,28 @@ note_of(struct trace_view *v, struct trace_row *row,
 		    json_str(json_get(body, STR("why"))));
 		break;
 	}
+}
+
+/* "mount /tmp by seccomp, for python3" */
+static void
+note_denied(
+    struct trace_view *v, struct trace_row *row, const struct json *body)
+{
+	own_buf struct buf text = {};
+	struct str call = json_str(json_get(body, STR("call")));
+	struct str about = json_str(json_get(body, STR("about")));
+	struct str comm = json_str(json_get(body, STR("comm")));
+
+	buf_add_str(&text, call);
+	if (call.n > 0 && about.n > 0)
+		buf_add_byte(&text, ' ');
+	buf_add_str(&text, about);
+	buf_add_c(&text, " by ");
+	buf_add_str(&text, json_str(json_get(body, STR("wall"))));
+	if (comm.n > 0)
+		buf_add_c(&text, ", for ");
+	buf_add_str(&text, comm);
+	note(v, row, TERM_RED, "denied: ", cut(buf_str(&text)));
 }
 
 /* What was allowed needs no reason. */

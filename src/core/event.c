@@ -23,6 +23,7 @@ static const char *const kinds[] = {
 	[EVENT_NOTE] = "note",
 	[EVENT_RUN_PAUSED] = "run.paused",
 	[EVENT_RUN_RESUMED] = "run.resumed",
+	[EVENT_SANDBOX_DENIED] = "sandbox.denied",
 };
 
 static const char *const stages[] = {

@@ -150,6 +150,13 @@ struct policy_sandbox {
 	const struct str *commands_allow; /* names, or absolute paths */
 	const struct str *commands_block;
 	const uint16_t *ports; /* that may be reached from outside */
+	uint64_t output_bytes; /* of the command's streams; 0: no limit */
+	bool explain; /* refused calls are on the record */
+	bool user_root; /* "user": "root" */
+	bool protect_flag; /* "mode": "flag" */
+	/* protect: "R.env", a letter and a pattern, as the sandbox has them. */
+	uint32_t n_rules;
+	const struct str *rules;
 };
 
 struct policy {

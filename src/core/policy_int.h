@@ -60,6 +60,7 @@ enum entry_kind {
 	ENTRY_PATH, /* "$.a.b" */
 	ENTRY_ARGUMENT, /* any text on one line */
 	ENTRY_COMMAND, /* a name without '/', or an absolute path */
+	ENTRY_PATTERN_PATH, /* ".git/hooks", "/ci", "*.pem" */
 };
 
 struct list {

@@ -1,7 +1,10 @@
+#include <string.h>
+
 #include "base/limits.h"
 #include "core/policy_int.h"
 
 static void parse_commands(struct reader *r, const struct spot *sandbox);
+static void parse_protect(struct reader *r, const struct spot *sandbox);
 static void parse_ports(struct reader *r, const struct spot *sandbox);
 static struct str last_part(struct str name);
 
@@ -39,7 +42,8 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 {
 	static const char *const known[] = { "image", "cpu", "cpu_weight",
 		"io_mb_per_s", "memory_mb", "pids", "disk_mb", "inodes",
-		"wall_ms", "limits", "commands", "ports", NULL };
+		"wall_ms", "limits", "commands", "ports", "protect", "explain",
+		"user", "output_mb", NULL };
 	static const char *const later[] = { "mounts", NULL };
 	static const char *const limits[] = { "required", "best-effort", NULL };
 	const uint64_t mib = UINT64_C(1024) * 1024;
@@ -48,7 +52,9 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 	struct policy_sandbox *s = &r->p->sandbox;
 	char shown[SHOWN_BYTES];
 	struct spot sandbox, cpu, disk;
-	uint32_t word = 1;
+	static const char *const users[] = { "agent", "root", NULL };
+	uint64_t output_mb = 0;
+	uint32_t word = 1, user = 0;
 
 	s->image = STR("host");
 	s->cpu_milli = 1000;
@@ -86,6 +92,12 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 		    &s->inodes);
 		(void)read_whole(r, &sandbox, "wall_ms", run_ms, &s->wall_ms);
 		(void)read_word(r, &sandbox, "limits", limits, &word);
+		(void)read_word(r, &sandbox, "user", users, &user);
+		(void)read_bool(r, &sandbox, "explain", &s->explain);
+		(void)read_whole(r, &sandbox, "output_mb",
+		    (struct range){ 1, SANDBOX_OUTPUT_MAX_MB, "MiB" },
+		    &output_mb);
+		parse_protect(r, &sandbox);
 		if (read_member(&sandbox, "cpu", &cpu)) {
 			/* Compared so that no number can overflow. */
 			if (json_is(cpu.v, JSON_NUMBER) && cpu.v->num >= 0.01 &&
@@ -107,6 +119,8 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 	s->cpu_weight = (uint32_t)weight;
 	s->io_bytes_per_s = io_mb * mib;
 	s->limits_required = word == 0;
+	s->user_root = user == 1;
+	s->output_bytes = output_mb * mib;
 }
 
 bool
@@ -165,6 +179,49 @@ parse_commands(struct reader *r, const struct spot *sandbox)
 		r, &commands, "block", ENTRY_COMMAND, POLICY_LIST_MAX, &list)) {
 		s->commands_block = list.p;
 		s->n_commands_block = list.n;
+	}
+}
+
+static void
+parse_protect(struct reader *r, const struct spot *sandbox)
+{
+	static const char *const known[] = { "mode", "allow_read", "deny_read",
+		"allow_write", "deny_write", NULL };
+	static const char *const later[] = { NULL };
+	static const char *const modes[] = { "deny", "flag", NULL };
+	/* In front of each pattern: enum protect_rule_kind of the sandbox. */
+	static const char letters[] = "-rRwW";
+	struct policy_sandbox *s = &r->p->sandbox;
+	struct spot protect;
+	struct str *rules;
+	uint32_t mode = 0;
+
+	if (!read_member(sandbox, "protect", &protect) ||
+	    !read_object(r, &protect))
+		return;
+	read_known(r, &protect, known, later, NOT_YET);
+	(void)read_word(r, &protect, "mode", modes, &mode);
+	s->protect_flag = mode == 1;
+	rules = arena_alloc(&r->p->arena, PROTECT_RULES_MAX * sizeof(*rules));
+	if (rules == NULL)
+		return;
+	s->rules = rules;
+	for (size_t i = 1; known[i] != NULL; i++) {
+		struct list list;
+
+		if (!read_list(r, &protect, known[i], ENTRY_PATTERN_PATH,
+			PROTECT_RULES_MAX / 4, &list))
+			continue;
+		for (uint32_t k = 0; k < list.n; k++) {
+			char *word = arena_alloc(&r->p->arena, list.p[k].n + 1);
+
+			if (word == NULL)
+				return;
+			word[0] = letters[i];
+			memcpy(word + 1, list.p[k].p, list.p[k].n);
+			rules[s->n_rules++] =
+			    (struct str){ word, list.p[k].n + 1 };
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ static void unknown(struct reader *r, const struct spot *o,
     const struct json *key, const char *const *known);
 static bool is_name(struct str s, bool star);
 static bool is_line(struct str s);
+static bool is_path_pattern(struct str s);
 static void write_words(
     const char *const *words, const char *last, char *out, size_t cap);
 
@@ -307,8 +308,36 @@ entry_fault(enum entry_kind kind, struct str s)
 		return ok ? NULL
 			  : "the name of a command, such as \"git\", or an "
 			    "absolute path, up to 128 bytes";
+	case ENTRY_PATTERN_PATH:
+		return is_path_pattern(s)
+		    ? NULL
+		    : "names of files with '/' between them, such as "
+		      "\".git/hooks\", \"/ci\" or \"*.pem\", without . and ..";
 	}
 	return NULL;
+}
+
+/* As sandbox/protect.h has them. */
+static bool
+is_path_pattern(struct str s)
+{
+	if (!is_line(s) || s.n > PROTECT_PATTERN_BYTES)
+		return false;
+	if (s.p[0] == '/') {
+		s.p++;
+		s.n--;
+	}
+	for (;;) {
+		struct str name = { s.p, str_find(s, '/') };
+
+		if (name.n == 0 || name.n > 255 || str_eq(name, STR(".")) ||
+		    str_eq(name, STR("..")))
+			return false;
+		if (name.n == s.n)
+			return true;
+		s.p += name.n + 1;
+		s.n -= name.n + 1;
+	}
 }
 
 static bool

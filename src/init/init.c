@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/str.h"
+#include "init/relay.h"
 #include "init/serve.h"
 #include "sandbox/control.h"
 #include "sandbox/rpc.h"
@@ -19,21 +21,28 @@
 #include "sys/landlock.h"
 
 static void become_command(char **argv, char **envp, volatile int *failed);
-static int run(char **argv, char **envp, int sigchld_fd);
+static int run(char **argv, char **envp, struct relay *relay, int sigchld_fd);
 static bool pass_signal(pid_t command);
-static bool reap(pid_t command);
+static bool reap(pid_t command, struct relay *relay);
 
 int
 init_main(char **argv, char **envp)
 {
-	const char *mode = argv[1] != NULL ? argv[1] : "";
+	struct str word = str_of(argv[1]), limit;
+	struct str mode = { word.p, str_find(word, ':') };
 	bool serves =
-	    strcmp(mode, CONTROL_SERVE) == 0 || strcmp(mode, CONTROL_KEEP) == 0;
+	    str_eq_c(mode, CONTROL_SERVE) || str_eq_c(mode, CONTROL_KEEP);
+	struct relay relay;
+	uint64_t bytes = 0;
 	struct err e = {};
 	sigset_t all;
 	int child;
 
-	if ((!serves && strcmp(mode, CONTROL_RUN) != 0) ||
+	limit = (struct str){ mode.p + mode.n, word.n - mode.n };
+	if ((!serves && !str_eq_c(mode, CONTROL_RUN)) ||
+	    (limit.n > 0 &&
+		str_to_u64((struct str){ limit.p + 1, limit.n - 1 }, &bytes) <
+		    0) ||
 	    (!serves && argv[2] == NULL) || getpid() != 1 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    fd_cloexec(CONTROL_FD, true, &e) < 0)
@@ -46,20 +55,22 @@ init_main(char **argv, char **envp)
 	(void)sigfillset(&all);
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return 2;
+	if (relay_start(&relay, bytes) < 0)
+		return 2;
 	(void)sigemptyset(&all);
 	(void)sigaddset(&all, SIGCHLD);
 	child = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (child < 0)
 		return 2;
 	if (serves)
-		return serve_main(
-		    argv + 2, envp, strcmp(mode, CONTROL_KEEP) == 0, child);
-	return run(argv + 2, envp, child);
+		return serve_main(argv + 2, envp, str_eq_c(mode, CONTROL_KEEP),
+		    &relay, child);
+	return run(argv + 2, envp, &relay, child);
 }
 
 /* One command, and nothing beside it. */
 static int
-run(char **argv, char **envp, int sigchld_fd)
+run(char **argv, char **envp, struct relay *relay, int sigchld_fd)
 {
 	struct pollfd wait[2] = {
 		{ .fd = CONTROL_FD, .events = POLLIN },
@@ -90,7 +101,7 @@ run(char **argv, char **envp, int sigchld_fd)
 		if (wait[1].revents != 0) {
 			/* Which child does not matter: all are asked. */
 			if (read(wait[1].fd, &info, sizeof(info)) > 0 &&
-			    reap(command))
+			    reap(command, relay))
 				return 0;
 		}
 		if (wait[0].revents != 0 && !pass_signal(command))
@@ -152,17 +163,22 @@ pass_signal(pid_t command)
 
 /* True when the command itself has ended. */
 static bool
-reap(pid_t command)
+reap(pid_t command, struct relay *relay)
 {
 	bool ended = false;
-	int status;
+	int status, end = 0;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		relay_reaped(relay, pid, status);
 		if (pid != command)
 			continue;
-		init_report(CONTROL_ENDED, status);
+		end = status;
 		ended = true;
+	}
+	if (ended) {
+		relay_finish(relay);
+		init_report(CONTROL_ENDED, end);
 	}
 	return ended;
 }

@@ -1,4 +1,5 @@
 #include "init/serve.h"
+#include "init/relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,8 @@ static bool tell_exec(struct serve *s, struct exec *x);
 static bool tell_job(struct serve *s, struct job *j);
 
 int
-serve_main(char **argv, char **envp, bool keep, int sigchld_fd)
+serve_main(
+    char **argv, char **envp, bool keep, struct relay *relay, int sigchld_fd)
 {
 	struct serve *s = &serve;
 	pthread_t thread;
@@ -58,6 +60,7 @@ serve_main(char **argv, char **envp, bool keep, int sigchld_fd)
 	s->keep = keep;
 	s->rpc = RPC_FD;
 	s->child = sigchld_fd;
+	s->relay = relay;
 	exec_table_init(&s->execs);
 	s->ask = eventfd(0, EFD_CLOEXEC);
 	s->done = eventfd(0, EFD_CLOEXEC);
@@ -243,6 +246,8 @@ on_children(struct serve *s)
 	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
 		struct exec *x = exec_of_pid(&s->execs, pid);
 
+		relay_reaped(s->relay, pid, status);
+
 		s->untold = true;
 		if (x != NULL)
 			exec_end(&s->execs, x, status, &used);
@@ -320,7 +325,8 @@ tell_main(struct serve *s)
 		return;
 	if (s->main->state == EXEC_FAILED)
 		init_report(CONTROL_NOT_STARTED, (int)s->main->last.error);
-	else
+	relay_finish(s->relay);
+	if (s->main->state != EXEC_FAILED)
 		init_report(CONTROL_ENDED, (int)s->main->last.status);
 	if (!s->keep)
 		_exit(0);

@@ -17,12 +17,15 @@
 
 #include <stdbool.h>
 
+struct relay;
+
 /*
  * argv is the command, or its first element is NULL. keep: the command's end
- * is reported, and is not ours. The signals are blocked, sigchld_fd tells of
- * SIGCHLD; CONTROL_FD and RPC_FD are open. Returns PID 1's exit status, or
- * ends the process itself.
+ * is reported, and is not ours. relay is that of the command's output. The
+ * signals are blocked, sigchld_fd tells of SIGCHLD; CONTROL_FD and RPC_FD are
+ * open. Returns PID 1's exit status, or ends the process itself.
  */
-int serve_main(char **argv, char **envp, bool keep, int sigchld_fd);
+int serve_main(
+    char **argv, char **envp, bool keep, struct relay *relay, int sigchld_fd);
 
 #endif

@@ -25,6 +25,7 @@ struct serve {
 	bool keep;
 	int rpc; /* -1: closed */
 	int child; /* signalfd */
+	struct relay *relay;
 	bool blocked; /* the rpc socket takes nothing now */
 	bool untold; /* an entry may have something to tell */
 	bool answered; /* there is an answer that waits: */

@@ -37,6 +37,7 @@ enum msg_type {
 	MSG_SANDBOX_TOLD, /* supervisor -> broker: the answer */
 	MSG_IMAGE_FIND, /* broker -> supervisor: open what an image is by */
 	MSG_IMAGE_FOUND, /* supervisor -> broker, fd: the answer */
+	MSG_SANDBOX_DENIED, /* supervisor -> broker: what a wall refused */
 
 	MSG_DOOR_OPEN, /* broker -> gateway or proxy, fd: a run's listener */
 	MSG_DOOR_CLOSE, /* broker -> gateway or proxy */
@@ -111,11 +112,14 @@ enum {
 
 enum {
 	START_WORKSPACE = 1, /* one descriptor more: the work folder */
-	START_WRITE_BACK = 2, /* bind it read-write, no overlay */
+	START_WRITE_BACK = 2, /* its changes are written to it at the end */
 	START_LIMITS_REQUIRED = 4, /* refuse where no cgroup can be had */
 	START_IMAGE = 8, /* in an image: three texts more */
 	START_CHDIR = 16, /* one text more: the path to start in */
 	START_CA = 32, /* one descriptor more: certificates to trust */
+	START_EXPLAIN = 64, /* refused calls are told: MSG_SANDBOX_DENIED */
+	START_ROOT = 128, /* user 0 inside, of a user namespace of its own */
+	START_FLAG = 256, /* protected files may be written, and are told */
 };
 
 /*
@@ -125,7 +129,9 @@ enum {
  * is killed. Payload: NUL-terminated strings, argc of the command, then the
  * environment, then, with START_WORKSPACE, the folder's path inside, with
  * START_IMAGE the digest's 64 digits, the name of its user and where that is at
- * home, and with START_CHDIR where the command starts.
+ * home, and with START_CHDIR where the command starts, then what of the folder
+ * is protected, rules of them: a letter of enum protect_rule_kind
+ * (sandbox/protect.h) before each pattern.
  */
 struct msg_sandbox_start {
 	uint64_t run;
@@ -141,8 +147,11 @@ struct msg_sandbox_start {
 	uint32_t cpu_weight; /* 1 to 10000; 100 is what others have */
 	uint64_t tenant; /* the same for runs of one tenant, and no other */
 	uint64_t io_bytes_per_s; /* of the work folder's disk; 0: no limit */
+	uint64_t output_bytes; /* of the command's two streams; 0: no limit */
+	uint32_t rules;
+	uint32_t unused;
 };
-_Static_assert(sizeof(struct msg_sandbox_start) == 80, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_start) == 96, "no padding");
 
 /* What a sandbox's network has besides the proxy's port, in this order; none
  * of them is there without those before it. */
@@ -181,6 +190,7 @@ enum exit_cause {
 	CAUSE_PIDS, /* failed after a fork was refused */
 	CAUSE_NOT_STARTED, /* the command is not there, or not executable */
 	CAUSE_LOST, /* PID 1 is gone for no known reason */
+	CAUSE_OUTPUT, /* wrote more than it may */
 };
 
 struct msg_sandbox_exited {
@@ -196,11 +206,15 @@ struct msg_sandbox_exited {
 	uint64_t disk_bytes; /* in files that were there at the end */
 	uint64_t inodes;
 	uint32_t disk_full; /* 1: no room or no inode was left then */
-	uint32_t unused;
+	uint32_t left_out; /* changes that were not written back */
 	uint32_t cause; /* enum exit_cause */
 	uint32_t status; /* exit status, 128 + signal, 127: not started */
+	uint32_t pressure_cpu; /* as in struct msg_sandbox_told, at the end */
+	uint32_t pressure_memory;
+	uint32_t pressure_io;
+	uint32_t flags; /* TOLD_PRESSURE* */
 };
-_Static_assert(sizeof(struct msg_sandbox_exited) == 88, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_exited) == 104, "no padding");
 
 enum sandbox_ask {
 	ASK_STAT,
@@ -269,6 +283,31 @@ struct msg_image_found {
 	struct hash digest; /* of the image */
 };
 _Static_assert(sizeof(struct msg_image_found) == 48, "no padding");
+
+enum denied_wall {
+	DENIED_CALL, /* seccomp: the call is not on the list */
+	DENIED_ARGUMENT, /* seccomp: it is, but not with this argument */
+	DENIED_NETWORK, /* there is no way to this address */
+	DENIED_PROTECTED, /* a change that was not written back */
+	DENIED_FLAGGED, /* one that was, though other programs execute it */
+	DENIED_SPECIAL, /* not written back: no file, folder or link */
+	DENIED_UNREADABLE, /* not written back: its mode forbids it */
+	DENIED_WRITE_BACK, /* the rest was not written back: why */
+	DENIED_WALLS,
+};
+
+/*
+ * Payload, each with a NUL, as whoever is inside chose them: the process's
+ * name, the call, and what it was about, such as a path; "" is unknown.
+ */
+struct msg_sandbox_denied {
+	uint64_t run;
+	uint32_t wall; /* enum denied_wall */
+	uint32_t pid; /* as the host sees it; 0: none */
+	uint32_t error; /* errno; 0: none */
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_sandbox_denied) == 24, "no padding");
 
 /*
  * MSG_DOOR_OPEN's second descriptor, to the gateway: the RPC socket of PID 1

@@ -69,6 +69,7 @@ build(struct build *b, struct err *e)
 	const struct sandbox_host *h = b->host;
 	int listeners[SANDBOX_LISTENERS_MAX];
 	struct sock_filter filter[SECCOMP_PROGRAM_MAX];
+	own_fd int self = -1;
 	int n_filter = 0, r;
 	sigset_t none;
 
@@ -86,15 +87,19 @@ build(struct build *b, struct err *e)
 		return -1;
 	if (sethostname(spec->hostname, strlen(spec->hostname)) < 0)
 		return err_sys(e, "sethostname %s", spec->hostname);
+	if (spec->fake_root) {
+		self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (self < 0)
+			return err_sys(e, "open /proc/self");
+	}
 	if (root_begin(b, e) < 0)
 		return err_add(e, "root file system");
 	if (ns_keyring_cut(e) == 0)
 		b->posture |= WALL_KEYRING;
 	if (ns_drop_bounding(e) < 0)
 		return -1;
-	if (h->n_filter == 0 || spec->explain)
-		n_filter = seccomp_compile(
-		    &sandbox_filter, filter, SECCOMP_PROGRAM_MAX, e);
+	if (h->n_filter == 0 || spec->explain || spec->fake_root)
+		n_filter = sandbox_filter_compile(spec->fake_root, filter, e);
 	if (n_filter < 0 || (b->beside && join_caller(b, e) < 0))
 		return -1;
 	if (make_listeners(b, listeners, e) < 0)
@@ -114,8 +119,15 @@ build(struct build *b, struct err *e)
 		return err_sys(e, "chdir %s", spec->chdir_path);
 	if (setsid() < 0)
 		return err_sys(e, "setsid");
-	if (ns_drop_rights(h->root ? b->uid : (uid_t)-1, b->gid, e) < 0)
+	if (spec->fake_root) {
+		if (ns_fake_root(self, h->root, b->uid, b->gid, e) < 0)
+			return -1;
+		fd_fini(&self);
+		b->posture |= WALL_USER_NS;
+	} else if (ns_drop_rights(h->root ? b->uid : (uid_t)-1, b->gid, e) <
+	    0) {
 		return -1;
+	}
 	b->posture |= WALL_CAPS | (h->root ? WALL_PRIVATE_UID : 0);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, "no_new_privs");
@@ -345,8 +357,7 @@ set_limits(struct build *b, struct err *e)
 		/* Private to the uid, so it bounds this sandbox only. A group
 		 * refuses one earlier, since it counts what it refused. */
 		{ RLIMIT_NPROC, "nproc", l->pids_max + pids },
-		{ RLIMIT_FSIZE, "fsize",
-		    b->spec->write_back ? RLIM_INFINITY : l->disk_bytes },
+		{ RLIMIT_FSIZE, "fsize", l->disk_bytes },
 		{ RLIMIT_MEMLOCK, "memlock", 64 * 1024 },
 		{ RLIMIT_MSGQUEUE, "msgqueue", 800 * 1024 },
 		/* For each process: all there is without a memory cgroup. */
@@ -439,6 +450,8 @@ say_built(const struct build *b, const int *listeners, struct err *e)
 
 	memcpy(fds, listeners, n * sizeof(int));
 	fds[n++] = b->disk;
+	if (b->upper >= 0)
+		fds[n++] = b->upper;
 	if (b->spec->park)
 		fds[n++] = b->scratch;
 	if (b->mount_ns >= 0)
@@ -462,14 +475,20 @@ become_init(struct build *b, struct err *e)
 	enum { ARGS_MAX = 4096, FIXED = 3 };
 	const struct sandbox_spec *spec = b->spec;
 	const char *argv[ARGS_MAX + FIXED + 1] = { CONTROL_INIT_NAME };
+	char mode[32];
 	int last = CONTROL_FD;
 	size_t n = 1;
 
 	if (spec->park)
 		argv[n++] = CONTROL_PARK;
-	argv[n++] = !spec->rpc ? CONTROL_RUN
-	    : spec->keep       ? CONTROL_KEEP
-			       : CONTROL_SERVE;
+	(void)snprintf(mode, sizeof(mode), "%s",
+	    !spec->rpc	     ? CONTROL_RUN
+		: spec->keep ? CONTROL_KEEP
+			     : CONTROL_SERVE);
+	if (b->limits->output_bytes > 0)
+		(void)snprintf(mode + strlen(mode), sizeof(mode) - strlen(mode),
+		    ":%llu", (unsigned long long)b->limits->output_bytes);
+	argv[n++] = mode;
 	for (size_t i = 0; spec->argv != NULL && spec->argv[i] != NULL; i++) {
 		if (i == ARGS_MAX)
 			return err_set(e, "over %d arguments", ARGS_MAX);

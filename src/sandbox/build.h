@@ -32,14 +32,15 @@ struct build {
 	int notify; /* listener of refused calls, in the child; or -1 */
 	int root; /* the new root file system, in the child */
 	int disk; /* /tmp there, likewise */
+	int upper; /* of the overlay over the folder, likewise; or -1 */
 	int scratch; /* what lies below /tmp; of a parked one only, or -1 */
 	int mount_ns; /* its own, for a caller that is not beside it; or -1 */
 	int rules; /* Landlock's, not in force yet; likewise */
 };
 
-/* Descriptors that come with CONTROL_BUILT: the listeners, the disk, of a
- * parked one the scratch, and the mount namespace. */
-enum { BUILT_FDS_MAX = SANDBOX_LISTENERS_MAX + 4 };
+/* Descriptors that come with CONTROL_BUILT: the listeners, the disk, the
+ * upper directory, of a parked one the scratch, and the mount namespace. */
+enum { BUILT_FDS_MAX = SANDBOX_LISTENERS_MAX + 5 };
 
 /* In the new process. Returns only when it failed, having said so. */
 int build_run(void *build);

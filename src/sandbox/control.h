@@ -25,7 +25,8 @@ enum {
 #define CONTROL_BINARY "/run/paddock/paddock"
 #define CONTROL_INIT_NAME "paddock-init"
 
-/* Its first argument; the command, if there is one, comes behind it. */
+/* Its first argument; the command, if there is one, comes behind it. With
+ * ":N" at the end the command may print N bytes (init/relay.h). */
 #define CONTROL_PARK "park" /* waits for struct control_wake; then the next */
 #define CONTROL_RUN "run" /* the command */
 #define CONTROL_SERVE "serve" /* sandbox/rpc.h, up to the command's end */
@@ -36,6 +37,7 @@ enum control_kind {
 	CONTROL_FAILED, /* value: errno; text says what failed */
 	CONTROL_NOT_STARTED, /* value: errno of execve */
 	CONTROL_ENDED, /* value: wait status of the command */
+	CONTROL_OUTPUT, /* it printed more than it may: all is over */
 };
 
 struct control_report {

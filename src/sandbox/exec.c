@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "sandbox/commit.h"
 #include "sandbox/explain.h"
 #include "sandbox/sandbox.h"
 #include "sys/fd.h"
@@ -40,6 +41,7 @@ struct options {
 	const char *account, *home; /* of the image's user; NULL: ours */
 	bool json;
 	bool explain;
+	bool fake_root;
 	struct protect_rule rules[PROTECT_RULES_MAX];
 	struct protect protect;
 	struct sandbox_limits limits;
@@ -66,7 +68,7 @@ static const char usage_text[] =
     "                     without COMMAND, what the image runs (see paddock\n"
     "                     image, and --state DIR there)\n"
     "  --dir DIR          this folder instead of the current one\n"
-    "  --write-back       write to the folder itself\n"
+    "  --write-back       write what was changed to the folder at the end\n"
     "  --env NAME=VALUE   set a variable inside (may be repeated)\n"
     "  --allow-read NAME  this secret may be read (.env, .ssh ...; repeated)\n"
     "  --deny-read NAME   nor may this be read: *.pem\n"
@@ -79,6 +81,10 @@ static const char usage_text[] =
     "  --pids N           limit of processes and threads (512)\n"
     "  --cpu N            limit of processor time, in processors: 1, 0.5\n"
     "  --wall SECONDS     end it after this time\n"
+    "  --fake-root        be user 0 inside, of files of one user alone: for\n"
+    "                     programs that unpack and install\n"
+    "  --output MIB       end it when it prints more; what goes to a terminal\n"
+    "                     has its control characters taken out\n"
     "  --explain          say which system calls were refused, and to whom\n"
     "  --json             one line about the end, on standard error\n"
     "\n"
@@ -102,8 +108,12 @@ static int go_on_as_init(const char **argv, const char *const *envp);
 static void tell_weaker(const struct options *o, const struct sandbox *sb);
 static int watch(
     struct sandbox *sb, int signals, struct explain *x, struct err *e);
+static void tell_denied(struct explain *x, int notify);
 static int tell_end(const struct options *o, const struct sandbox *sb,
     const struct sandbox_end *end);
+static int write_back(const struct options *o, const struct sandbox *sb,
+    int folder, int status, struct err *e);
+static void tell_left_out(void *arg, enum commit_why why, const char *path);
 static const char *path_inside(const struct options *o);
 static void tell_json(const struct sandbox *sb, const struct sandbox_end *end,
     uint32_t posture, int status);
@@ -166,6 +176,10 @@ parse(int argc, char **argv, struct options *o)
 			o->explain = true;
 			continue;
 		}
+		if (strcmp(name, "--fake-root") == 0) {
+			o->fake_root = true;
+			continue;
+		}
 		if (strcmp(name, "--json") == 0) {
 			o->json = true;
 			continue;
@@ -202,6 +216,7 @@ parse_value(struct options *o, const char *name, const char *value)
 		{ "--pids", 1, &o->limits.pids_max },
 		{ "--cpu", 1000, &o->limits.cpu_milli },
 		{ "--wall", 1000, &o->limits.wall_ms },
+		{ "--output", MIB, &o->limits.output_bytes },
 	};
 	static const struct {
 		const char *name;
@@ -332,7 +347,11 @@ static void
 fill_env(struct options *o)
 {
 	static const char *const fixed[] = { INSIDE_PATH, "HOME=/tmp",
-		"TMPDIR=/tmp", "USER=agent", "LOGNAME=agent", "SHELL=/bin/sh" };
+		"TMPDIR=/tmp", "SHELL=/bin/sh" };
+	const char *const who[] = {
+		o->fake_root ? "USER=root" : "USER=agent",
+		o->fake_root ? "LOGNAME=root" : "LOGNAME=agent",
+	};
 	static const char *const passed[] = { "TERM", "LANG", "LC_ALL", "TZ",
 		"NO_COLOR" };
 	static char kept[sizeof(passed) / sizeof(passed[0])][256];
@@ -341,6 +360,8 @@ fill_env(struct options *o)
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		all[n++] = fixed[i];
+	for (size_t i = 0; i < sizeof(who) / sizeof(who[0]); i++)
+		all[n++] = who[i];
 	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
 		const char *value = getenv(passed[i]);
 		int room = (int)sizeof(kept[i]);
@@ -427,6 +448,7 @@ run(const struct options *o, struct err *e)
 		.home = o->home,
 		.limits = o->limits,
 		.explain = o->explain,
+		.fake_root = o->fake_root,
 		.protect = { o->rules, o->protect.n, o->protect.flag },
 		.init = go_on_as_init,
 	};
@@ -471,6 +493,8 @@ run(const struct options *o, struct err *e)
 		r = sandbox_reap(&sb, &end, e);
 	if (r == 0)
 		r = tell_end(o, &sb, &end);
+	if (r >= 0 && o->write_back)
+		r = write_back(o, &sb, folder, r, e);
 	sandbox_fini(&sb);
 	sandbox_host_fini(&host);
 	return r;
@@ -559,7 +583,7 @@ watch(struct sandbox *sb, int signals, struct explain *x, struct err *e)
 		if (poll(wait, 4, timeout) < 0 && errno != EINTR)
 			return err_sys(e, "poll");
 		if ((wait[3].revents & POLLIN) != 0)
-			explain_next(x, sb->notify);
+			tell_denied(x, sb->notify);
 		else if (wait[3].revents != 0)
 			wait[3].fd = -1; /* nobody is left who could ask */
 		if (wait[2].revents != 0) {
@@ -574,6 +598,15 @@ watch(struct sandbox *sb, int signals, struct explain *x, struct err *e)
 			(void)sandbox_signal(sb, (int)info.ssi_signo, &ignored);
 	}
 	return 0;
+}
+
+static void
+tell_denied(struct explain *x, int notify)
+{
+	struct denied d;
+
+	if (explain_next(x, notify, &d))
+		explain_tell(x, &d);
 }
 
 /* Says why it ended, where that is not the command's own doing. */
@@ -626,6 +659,11 @@ tell_end(const struct options *o, const struct sandbox *sb,
 		    (unsigned long long)l->pids_max,
 		    (unsigned long long)end->pids_refused);
 		break;
+	case LIMIT_OUTPUT:
+		(void)fprintf(stderr, "paddock: stopped: %s (limit %g MiB)\n",
+		    sandbox_limit_name(end->limit),
+		    (double)l->output_bytes / MIB);
+		break;
 	case LIMIT_NONE:
 	case LIMIT_STOPPED:
 	case LIMIT_COUNT:
@@ -634,6 +672,61 @@ tell_end(const struct options *o, const struct sandbox *sb,
 	if (o->json)
 		tell_json(sb, end, sb->posture, status);
 	return status;
+}
+
+/* The exit status: what was left out is no success. */
+static int
+write_back(const struct options *o, const struct sandbox *sb, int folder,
+    int status, struct err *e)
+{
+	unsigned told = 0;
+	struct commit c = {
+		.protect = { o->rules, o->protect.n, o->protect.flag },
+		.tell = tell_left_out,
+		.arg = &told,
+	};
+
+	if (sb->killed_for != LIMIT_NONE) {
+		(void)fputs("paddock: exec: it was stopped: nothing is written "
+			    "back\n",
+		    stderr);
+		return status;
+	}
+	if (commit_folder(&c, sb->upper, folder, e) < 0)
+		return err_add(e, "not all is written back");
+	if (told > COMMIT_TOLD_MAX)
+		(void)fprintf(
+		    stderr, "paddock: exec: ... %u files in all\n", told);
+	return c.refused > 0 && status == 0 ? EXIT_FAILED : status;
+}
+
+static void
+tell_left_out(void *arg, enum commit_why why, const char *path)
+{
+	unsigned *told = arg;
+
+	if (++*told > COMMIT_TOLD_MAX)
+		return;
+	(void)fputs(why == COMMIT_FLAGGED
+		? "paddock: exec: written back, and run by other programs: "
+		: "paddock: exec: not written back: ",
+	    stderr);
+	explain_put_text(path);
+	switch (why) {
+	case COMMIT_PROTECTED:
+		(void)fputs(
+		    " (protected: see --allow-write and --allow-read)", stderr);
+		break;
+	case COMMIT_SPECIAL:
+		(void)fputs(" (a socket, pipe or device)", stderr);
+		break;
+	case COMMIT_UNREADABLE:
+		(void)fputs(" (its mode forbids to read it)", stderr);
+		break;
+	case COMMIT_FLAGGED:
+		break;
+	}
+	(void)fputc('\n', stderr);
 }
 
 static const char *

@@ -6,7 +6,9 @@
 #include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,7 +16,7 @@
 #include "sandbox/filter.h"
 #include "sys/fd.h"
 
-enum { TEXT_BYTES = 256, PAGE_BYTES = 4096 };
+enum { TEXT_BYTES = EXPLAIN_TEXT_BYTES, PAGE_BYTES = 4096 };
 
 /* What a first glance at the arguments is to show. */
 enum shown { SHOW_NOTHING, SHOW_PATH, SHOW_NUMBER };
@@ -102,9 +104,8 @@ static const struct call *find_call(int nr);
 static bool has_rule(int nr);
 static void read_comm(pid_t pid, char out[static TEXT_BYTES]);
 static bool read_path(pid_t pid, uint64_t at, char out[static TEXT_BYTES]);
-static void tell(const struct explain *x, const struct seccomp_notif *n,
-    const char *comm, const char *path, int error);
-static void put_text(const char *text);
+static void look_as(uid_t uid);
+static void describe(const struct seccomp_notif *n, struct denied *out);
 
 int
 explain_init(struct explain *x, bool json, struct err *e)
@@ -119,8 +120,8 @@ explain_init(struct explain *x, bool json, struct err *e)
 	return 0;
 }
 
-void
-explain_next(struct explain *x, int fd)
+bool
+explain_next(struct explain *x, int fd, struct denied *out)
 {
 	/* A newer kernel's may be longer; it fills in what we know first. */
 	union {
@@ -131,21 +132,16 @@ explain_next(struct explain *x, int fd)
 		struct seccomp_notif_resp r;
 		char room[1024];
 	} answer = {};
-	char comm[TEXT_BYTES] = "", path[TEXT_BYTES] = "";
-	const struct call *call;
 	uint32_t action;
 	bool known, there = true;
 
 	if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &ask) < 0)
-		return; /* it was killed meanwhile */
-	call = find_call(ask.n.data.nr);
+		return false; /* it was killed meanwhile */
 	known = x->denied++ < EXPLAIN_REPORTS_MAX;
 	if (known) {
-		read_comm((pid_t)ask.n.pid, comm);
-		if (call != NULL && call->shown == SHOW_PATH &&
-		    !read_path(
-			(pid_t)ask.n.pid, ask.n.data.args[call->arg], path))
-			path[0] = '\0';
+		look_as(x->as);
+		describe(&ask.n, out);
+		look_as(0);
 		/* Only now is it sure that the pid was still this one. */
 		there = ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &ask.n.id) == 0;
 	}
@@ -157,8 +153,8 @@ explain_next(struct explain *x, int fd)
 	    (action & SECCOMP_RET_DATA) != 0)
 		answer.r.error = -(int)(action & SECCOMP_RET_DATA);
 	(void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
-	if (known && there)
-		tell(x, &ask.n, comm, path, -answer.r.error);
+	out->error = -answer.r.error;
+	return known && there;
 }
 
 void
@@ -237,44 +233,80 @@ read_path(pid_t pid, uint64_t at, char out[static TEXT_BYTES])
 	return got > 0;
 }
 
+/*
+ * /proc goes by the user of the file system: ptrace(2), access mode. A change
+ * of it makes this process one that may not be looked into itself, which who
+ * maps the ids of user namespaces has to be.
+ */
 static void
-tell(const struct explain *x, const struct seccomp_notif *n, const char *comm,
-    const char *path, int error)
+look_as(uid_t uid)
+{
+	const int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+
+	if (geteuid() != 0)
+		return;
+	(void)setfsgid(uid); /* the same number, in a sandbox of root's */
+	(void)setfsuid(uid);
+	(void)prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
+}
+
+static void
+describe(const struct seccomp_notif *n, struct denied *out)
 {
 	const struct call *call = find_call(n->data.nr);
-	const char *rule = has_rule(n->data.nr) ? "argument" : "call";
+
+	*out = (struct denied){
+		.pid = n->pid,
+		.argument = has_rule(n->data.nr),
+	};
+	read_comm((pid_t)n->pid, out->comm);
+	if (call == NULL) {
+		(void)snprintf(
+		    out->call, sizeof(out->call), "call_%d", n->data.nr);
+		return;
+	}
+	(void)snprintf(out->call, sizeof(out->call), "%s", call->name);
+	if (call->shown == SHOW_PATH) {
+		out->is_path = read_path(
+		    (pid_t)n->pid, n->data.args[call->arg], out->about);
+		if (!out->is_path)
+			out->about[0] = '\0';
+	} else if (call->shown == SHOW_NUMBER) {
+		(void)snprintf(out->about, sizeof(out->about), "0x%llx",
+		    (unsigned long long)n->data.args[call->arg]);
+	}
+}
+
+void
+explain_tell(const struct explain *x, const struct denied *d)
+{
+	const char *rule = d->argument ? "argument" : "call";
 
 	(void)fprintf(stderr,
 	    x->json ? "{\"denied\":{\"pid\":%u,\"comm\":\""
 		    : "paddock: denied: pid %u (",
-	    n->pid);
-	put_text(comm);
-	(void)fprintf(stderr, x->json ? "\",\"call\":\"" : "): ");
-	if (call != NULL)
-		(void)fputs(call->name, stderr);
-	else
-		(void)fprintf(stderr, "call_%d", n->data.nr);
-	if (path[0] != '\0') {
+	    d->pid);
+	explain_put_text(d->comm);
+	(void)fprintf(stderr, x->json ? "\",\"call\":\"%s" : "): %s", d->call);
+	if (d->is_path) {
 		(void)fputs(x->json ? "\",\"path\":\"" : " \"", stderr);
-		put_text(path);
+		explain_put_text(d->about);
 		(void)fputs(x->json ? "" : "\"", stderr);
-	} else if (call != NULL && call->shown == SHOW_NUMBER) {
-		(void)fprintf(stderr,
-		    x->json ? "\",\"argument\":\"0x%llx" : " 0x%llx",
-		    (unsigned long long)n->data.args[call->arg]);
+	} else if (d->about[0] != '\0') {
+		(void)fprintf(
+		    stderr, x->json ? "\",\"argument\":\"%s" : " %s", d->about);
 	}
 	if (x->json)
 		(void)fprintf(stderr,
 		    "\",\"wall\":\"seccomp\",\"rule\":\"%s\",\"errno\":%d}}\n",
-		    rule, error);
+		    rule, d->error);
 	else
 		(void)fprintf(stderr, " by seccomp, for its %s: %s\n", rule,
-		    strerror(error));
+		    strerror(d->error));
 }
 
-/* Chosen by whoever is inside: nothing of it reaches a terminal as it is. */
-static void
-put_text(const char *text)
+void
+explain_put_text(const char *text)
 {
 	for (const char *c = text; *c != '\0'; c++) {
 		if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e ||

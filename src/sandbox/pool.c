@@ -16,6 +16,7 @@ enum {
 	KEY_FREEZABLE = 1 << 4,
 	KEY_EXPLAIN = 1 << 5,
 	KEY_IMAGE = 1 << 6,
+	KEY_ROOT = 1 << 7,
 };
 enum { PLACE, ACCOUNT, HOME, IMAGE_WORDS };
 #define MS ((int64_t)1000 * 1000)
@@ -160,7 +161,8 @@ key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
 	key->flags = (s->workspace_fd >= 0 ? KEY_FOLDER : 0) |
 	    (s->write_back ? KEY_WRITE_BACK : 0) | (s->rpc ? KEY_RPC : 0) |
 	    (s->keep ? KEY_KEEP : 0) | (s->freezable ? KEY_FREEZABLE : 0) |
-	    (s->explain ? KEY_EXPLAIN : 0) | (s->image ? KEY_IMAGE : 0);
+	    (s->explain ? KEY_EXPLAIN : 0) | (s->image ? KEY_IMAGE : 0) |
+	    (s->fake_root ? KEY_ROOT : 0);
 	return true;
 }
 
@@ -318,6 +320,7 @@ park(struct pool *p, struct pool_shape *shape)
 		.explain = (key->flags & KEY_EXPLAIN) != 0,
 		.image = (key->flags & KEY_IMAGE) != 0,
 		.image_fd = shape->image_fd,
+		.fake_root = (key->flags & KEY_ROOT) != 0,
 	};
 	const char *text = shape->image_text;
 	size_t i = 0;

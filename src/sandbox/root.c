@@ -166,10 +166,11 @@ make_etc(const struct build *b, struct err *e)
 	if (put_dir("etc", 0755, e) < 0)
 		return -1;
 	(void)snprintf(text, sizeof(text),
-	    "root:x:0:0:root:/:/usr/sbin/nologin\n"
+	    "root:x:0:0:root:%s\n"
 	    "agent:x:%u:%u:agent:/tmp:/bin/sh\n"
 	    "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
-	    b->uid, b->gid);
+	    b->spec->fake_root ? "/tmp:/bin/sh" : "/:/usr/sbin/nologin", b->uid,
+	    b->gid);
 	if (put_file("etc/passwd", text, e) < 0)
 		return -1;
 	(void)snprintf(text, sizeof(text),
@@ -358,8 +359,7 @@ make_work(struct build *b, int *work, struct err *e)
 		if (folder < 0)
 			return err_add(e, "work folder");
 		*work = root_copy_work(b, folder, e);
-		if (*work >= 0 && !spec->write_back &&
-		    put_overlay(b, "tmp/", work, e) < 0)
+		if (*work >= 0 && put_overlay(b, "tmp/", work, e) < 0)
 			return err_add(e, "overlay over %s", b->workspace_path);
 	} else if (!spec->folder) {
 		if (put_dir("tmp/work", 0755, e) < 0)
@@ -395,8 +395,7 @@ add_workspace(struct build *b, int *work, struct err *e)
 int
 root_copy_work(struct build *b, int folder, struct err *e)
 {
-	const unsigned flags =
-	    DATA_FLAGS | (b->spec->write_back ? 0 : MOUNT_RDONLY);
+	const unsigned flags = DATA_FLAGS | MOUNT_RDONLY;
 	const bool all = !b->host->root;
 	int work = mount_copy(folder, "", all, flags, b->idmap, e);
 
@@ -417,12 +416,10 @@ root_add_work(struct build *b, int work_taken, struct err *e)
 	own_fd int work = work_taken;
 	const char *path = b->workspace_path;
 
-	if (!b->spec->write_back) {
-		if (fchdir(b->scratch) < 0)
-			return err_sys(e, "fchdir to the scratch");
-		if (put_overlay(b, "", &work, e) < 0)
-			return err_add(e, "overlay over %s", path);
-	}
+	if (fchdir(b->scratch) < 0)
+		return err_sys(e, "fchdir to the scratch");
+	if (put_overlay(b, "", &work, e) < 0)
+		return err_add(e, "overlay over %s", path);
 	/* In an image the place is there, and only there it is safe. */
 	if (!b->spec->image &&
 	    (mount_rdonly("/", false, e) < 0 || put_path(path, e) < 0 ||
@@ -458,6 +455,11 @@ put_overlay(struct build *b, const char *at, int *mount, struct err *e)
 		return err_sys(e, "chown the overlay");
 	if (root_overlay(b, at, mount, e) < 0)
 		return -1;
+	if (b->spec->write_back) {
+		b->upper = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (b->upper < 0)
+			return err_sys(e, "open %s", path);
+	}
 	b->posture |= WALL_OVERLAY;
 	return 0;
 }
@@ -467,13 +469,17 @@ root_overlay(const struct build *b, const char *at, int *mount, struct err *e)
 {
 	char lower[32], upper[32], inner[32];
 	/* Attributes of our own making: the user's kind is all that a user
-	 * namespace may write, and cannot say where a directory moved. */
+	 * namespace may write, and cannot say where a directory moved. What is
+	 * to be written back says all by itself: commit.c. */
 	const struct mount_option options[] = {
 		{ "lowerdir", lower },
 		{ "upperdir", upper },
 		{ "workdir", inner },
-		b->host->root ? (struct mount_option){ "redirect_dir", "on" }
-			      : (struct mount_option){ "userxattr", NULL },
+		!b->host->root ? (struct mount_option){ "userxattr", NULL }
+		    : b->spec->write_back
+		    ? (struct mount_option){ "redirect_dir", "off" }
+		    : (struct mount_option){ "redirect_dir", "on" },
+		{ "metacopy", "off" },
 	};
 	int fd;
 

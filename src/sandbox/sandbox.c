@@ -175,6 +175,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.rpc = -1,
 		.root = -1,
 		.disk = -1,
+		.upper = -1,
 		.scratch = -1,
 		.mount_ns = -1,
 		.rules = -1,
@@ -190,6 +191,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.rpc = -1,
 		.notify = -1,
 		.disk = -1,
+		.upper = -1,
 		.mount_ns = -1,
 		.park = { -1, -1, s.owner, s.group },
 		.slot = s.slot,
@@ -342,6 +344,7 @@ void
 sandbox_settle(struct sandbox *sb)
 {
 	measure(sb, &sb->used);
+	cgroup_pressure_read(&sb->cgroup, &sb->used.pressure);
 	sb->settled = true;
 }
 
@@ -376,7 +379,7 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 	end->code = served ? 0 : SIGKILL;
 	heard = hear_end(sb, end);
 	if (!sb->settled)
-		measure(sb, &sb->used);
+		sandbox_settle(sb);
 	if (!heard && !served && sb->killed_for == LIMIT_NONE &&
 	    used->group.oom_kills == 0)
 		end->kind = END_LOST;
@@ -390,7 +393,9 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 	end->disk_bytes = used->disk_bytes;
 	end->inodes = used->inodes;
 	end->disk_full = used->disk_full;
-	end->limit = sb->killed_for;
+	end->pressure = used->pressure;
+	if (sb->killed_for != LIMIT_NONE)
+		end->limit = sb->killed_for;
 	if (end->limit == LIMIT_NONE && end->oom_kills > 0)
 		end->limit = LIMIT_MEMORY;
 	if (end->limit == LIMIT_NONE && end->pids_refused > 0)
@@ -412,6 +417,7 @@ sandbox_fini(struct sandbox *sb)
 	fd_fini(&sb->control);
 	fd_fini(&sb->rpc);
 	fd_fini(&sb->disk);
+	fd_fini(&sb->upper);
 	fd_fini(&sb->notify);
 	fd_fini(&sb->mount_ns);
 	fd_fini(&sb->park.scratch);
@@ -425,6 +431,7 @@ sandbox_fini(struct sandbox *sb)
 		.control = -1,
 		.rpc = -1,
 		.disk = -1,
+		.upper = -1,
 		.mount_ns = -1,
 		.park = { -1, -1, 0, 0 },
 	};
@@ -464,6 +471,8 @@ sandbox_limit_name(enum sandbox_limit limit)
 		return "memory_exceeded";
 	case LIMIT_PIDS:
 		return "pids_exceeded";
+	case LIMIT_OUTPUT:
+		return "output_limit";
 	case LIMIT_STOPPED:
 		return "stopped";
 	case LIMIT_COUNT:
@@ -825,9 +834,11 @@ hear_built(struct sandbox *sb, const struct sandbox_spec *s, struct err *e)
 	};
 	ssize_t n;
 
+	/* A builder that fails before it has read what say_go sent resets the
+	 * connection: that is told once, its report comes after. */
 	do
 		n = recvmsg(sb->control, &m, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
 		return err_sys(e, "hear from the sandbox");
 	if (take_fds(sb, &m, s, e) < 0)
@@ -869,6 +880,8 @@ take_fds(struct sandbox *sb, struct msghdr *m, const struct sandbox_spec *s,
 		sb->mount_ns = fds[--n];
 	if (s->park)
 		sb->park.scratch = fds[--n];
+	if (s->write_back && s->workspace_fd >= 0)
+		sb->upper = fds[--n];
 	sb->disk = fds[--n];
 	sb->n_listen = n;
 	memcpy(sb->listener, fds, n * sizeof(int));
@@ -908,6 +921,11 @@ hear_end(struct sandbox *sb, struct sandbox_end *end)
 		if (r.kind == CONTROL_NOT_STARTED || r.kind == CONTROL_FAILED) {
 			end->kind = END_NOT_STARTED;
 			end->code = status;
+		} else if (r.kind == CONTROL_OUTPUT) {
+			end->kind = END_SIGNAL;
+			end->code = SIGKILL;
+			end->limit = LIMIT_OUTPUT;
+			end->output_bytes = sb->limits.output_bytes;
 		} else if (r.kind == CONTROL_ENDED && WIFSIGNALED(status)) {
 			end->kind = END_SIGNAL;
 			end->code = WTERMSIG(status);

@@ -53,8 +53,9 @@ enum sandbox_wall {
 	WALL_CGROUP_NS = 1 << 5,
 	WALL_TIME_NS = 1 << 6,
 	WALL_PRIVATE_UID = 1 << 7, /* a host uid that nothing else has */
-	WALL_USER_NS = 1 << 8, /* rootless: a user namespace instead */
-	WALL_CAPS = 1 << 9, /* none, and an empty bounding set */
+	WALL_USER_NS = 1 << 8, /* rootless, or with fake_root */
+	WALL_CAPS = 1 << 9, /* none, and an empty bounding set; with
+			     * fake_root those of ns_fake_root */
 	WALL_NO_NEW_PRIVS = 1 << 10,
 	WALL_SECCOMP = 1 << 11,
 	WALL_LANDLOCK_FS = 1 << 12,
@@ -83,6 +84,7 @@ enum sandbox_limit {
 	LIMIT_WALL, /* wall_time_exceeded: set by the caller's sandbox_kill */
 	LIMIT_MEMORY, /* memory_exceeded: the kernel killed for want of it */
 	LIMIT_PIDS, /* pids_exceeded: a fork was refused */
+	LIMIT_OUTPUT, /* output_limit: more came out than may */
 	LIMIT_STOPPED, /* stopped: the caller's sandbox_kill, for its reasons */
 	LIMIT_COUNT,
 };
@@ -97,6 +99,7 @@ struct sandbox_limits { /* 0 takes the default of sandbox_limits_default */
 	uint64_t nofile; /* open files of one process */
 	uint64_t cpu_weight; /* when all want the CPU: 1 to 10000; 0: 100 */
 	uint64_t io_bytes_per_s; /* sandbox_io_limit; 0: no limit */
+	uint64_t output_bytes; /* of both streams together; 0: no limit */
 };
 
 /* Everything is borrowed for the length of sandbox_start. */
@@ -112,7 +115,7 @@ struct sandbox_spec {
 	int workspace_fd; /* O_PATH directory, or -1: an empty /workspace */
 	const char *workspace_path; /* inside, as by sandbox_path_for */
 	const char *chdir_path; /* absolute, inside; NULL: the workspace */
-	bool write_back; /* the folder itself, read-write, and no overlay */
+	bool write_back; /* sandbox.upper is kept, for commit_folder */
 	struct protect protect; /* what of the folder is covered */
 
 	/*
@@ -163,6 +166,7 @@ struct sandbox_spec {
 	bool keep; /* with rpc: the command's end does not end the sandbox */
 	bool explain; /* refused calls come to sandbox.notify: explain.h */
 	bool freezable; /* sandbox_freeze will be asked for */
+	bool fake_root; /* user 0 inside: ns_fake_root */
 };
 
 /* What is found out once per process. */
@@ -196,6 +200,9 @@ struct sandbox {
 	int listener[SANDBOX_LISTENERS_MAX]; /* yours: take with fd_take */
 	int notify; /* listener of refused calls, with spec.explain; or -1 */
 	int disk; /* O_PATH, its /tmp: what all its files lie on */
+	/* O_PATH: what was written over the folder, with spec.write_back; or
+	 * -1. It stays when all processes have ended. */
+	int upper;
 	unsigned n_listen;
 	uint32_t posture; /* walls that stand */
 	uid_t uid; /* host uid of the processes inside */
@@ -241,6 +248,8 @@ struct sandbox_end {
 	uint64_t disk_bytes; /* in files that are there at the end */
 	uint64_t inodes;
 	bool disk_full; /* no room or no inode is left at the end */
+	uint64_t output_bytes; /* that came out, where that has a limit */
+	struct cgroup_pressure pressure; /* of the last seconds */
 };
 
 /*

@@ -42,6 +42,7 @@ sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
 		.uid = sb->uid,
 		.gid = sb->uid,
 		.idmap = sb->park.idmap,
+		.upper = -1,
 		.scratch = sb->park.scratch,
 		.posture = sb->posture,
 	};
@@ -58,6 +59,7 @@ sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
 		int r = add_work(sb, &b, e);
 
 		sb->park.idmap = b.idmap; /* which it may have closed */
+		sb->upper = b.upper;
 		if (r < 0)
 			return err_add(e, "work folder");
 	}

@@ -145,6 +145,7 @@ on_record(struct order *o, struct progress *p, uint64_t seq,
 	case EVENT_NOTE:
 	case EVENT_RUN_PAUSED:
 	case EVENT_RUN_RESUMED:
+	case EVENT_SANDBOX_DENIED:
 		return 0;
 	case EVENT_TOOL_PROPOSED:
 	case EVENT_POLICY_DECISION:

@@ -1,6 +1,7 @@
 #include "supervisor/cells.h"
 
 #include <signal.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,9 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/id.h"
+#include "sandbox/explain.h"
 #include "sandbox/pool.h"
+#include "supervisor/giveback.h"
 #include "supervisor/rootfs.h"
 #include "sys/fd.h"
 
@@ -25,13 +28,21 @@ struct cell {
 	struct loop_timer wall;
 	int64_t wall_left_ns; /* while it is frozen */
 	int image_lock; /* keeps its image from being removed; -1: none */
+	int folder; /* the work folder, to be written back to; or -1 */
+	struct giveback giveback;
+	struct msg_sandbox_exited ended; /* told when that is done */
+	struct protect_rule rules[PROTECT_RULES_MAX];
+	char *rule_text;
+	struct protect protect;
+	struct loop_watch denied; /* the sandbox's listener, borrowed */
+	struct explain *explain; /* NULL: not asked for */
 };
 
 struct cells {
 	struct loop *loop;
 	const struct sandbox_host *host;
 	const char *state_dir;
-	void (*on_exit)(const struct msg_sandbox_exited *m);
+	struct cells_hear hear;
 	unsigned n;
 	struct pool pool;
 	struct loop_timer tend;
@@ -42,6 +53,17 @@ static int image_take(const struct cells *c, const char *const *words,
     struct sandbox_spec *spec, int *lock, struct err *e);
 static int words_take(
     struct str *at, uint32_t n, const char **out, size_t *used, struct err *e);
+static int rules_take(
+    struct cell *cell, const char *const *words, uint32_t n, struct err *e);
+static void cell_gone(struct cell *cell);
+static void on_left_out(
+    struct giveback *w, enum commit_why why, const char *path);
+static void on_written(struct giveback *w, const char *why);
+static int watch_denied(struct cell *cell, struct err *e);
+static void on_denied(struct loop_watch *w, uint32_t events);
+static void say_denied(const struct cell *cell,
+    const struct msg_sandbox_denied *m, const char *comm, const char *call,
+    const char *about);
 static struct cell *cell_find(struct cells *c, uint64_t run);
 static void on_over(struct loop_watch *w, uint32_t events);
 static void on_wall(struct loop_timer *t);
@@ -57,8 +79,7 @@ static enum exit_cause cause_of(
 
 struct cells *
 cells_new(struct loop *loop, const struct sandbox_host *host,
-    const char *state_dir, void (*on_exit)(const struct msg_sandbox_exited *m),
-    struct err *e)
+    const char *state_dir, struct cells_hear hear, struct err *e)
 {
 	struct cells *c = calloc(1, sizeof(*c));
 
@@ -69,12 +90,13 @@ cells_new(struct loop *loop, const struct sandbox_host *host,
 	c->loop = loop;
 	c->host = host;
 	c->state_dir = state_dir;
-	c->on_exit = on_exit;
+	c->hear = hear;
 	c->tend.on_time = on_tend;
 	pool_init(&c->pool, host);
 	for (size_t i = 0; i < RUNS_MAX; i++) {
 		c->cell[i].of = c;
 		c->cell[i].image_lock = -1;
+		c->cell[i].folder = -1;
 	}
 	return c;
 }
@@ -90,7 +112,8 @@ cells_free(struct cells *c)
 
 		if (c->cell[i].run == 0)
 			continue;
-		cell_end(&c->cell[i], &m);
+		if (c->cell[i].giveback.pid == 0)
+			cell_end(&c->cell[i], &m);
 		cell_fini(&c->cell[i]);
 	}
 	loop_timer_clear(c->loop, &c->tend);
@@ -108,12 +131,12 @@ cells_start(struct cells *c, const struct frame *f,
 	bool chdir = (m->flags & START_CHDIR) != 0;
 	size_t n_stdio = m->argc > 0 ? 3 : 0;
 	/* Start-up is the only time that uses them, and runs alone. */
-	static const char *words[WORDS_MAX + 6];
+	static const char *words[WORDS_MAX + 8];
 	struct sandbox_spec spec = {};
 	struct cell *cell = cell_find(c, 0);
 	struct str at = f->payload;
 	own_fd int root = -1, lock = -1;
-	size_t used = 0, argv, envp, path, of_image, start;
+	size_t used = 0, argv, envp, path, of_image, start, rules;
 
 	if (m->run == 0 || cell_find(c, m->run) != NULL)
 		return err_set(e, "run is there already");
@@ -137,6 +160,10 @@ cells_start(struct cells *c, const struct frame *f,
 	start = used;
 	if (chdir && words_take(&at, 1, words, &used, e) < 0)
 		return -1;
+	rules = used;
+	if (words_take(&at, m->rules, words, &used, e) < 0 ||
+	    rules_take(cell, words + rules, m->rules, e) < 0)
+		return -1;
 	if (at.n != 0)
 		return err_set(e, "command is not as long as it says");
 
@@ -155,7 +182,12 @@ cells_start(struct cells *c, const struct frame *f,
 		if (root < 0)
 			return err_add(e, "image");
 	}
-	spec.write_back = (m->flags & START_WRITE_BACK) != 0;
+	spec.write_back = folder && (m->flags & START_WRITE_BACK) != 0;
+	cell->protect = (struct protect){ cell->rules, m->rules,
+		(m->flags & START_FLAG) != 0 };
+	spec.protect = cell->protect;
+	spec.explain = (m->flags & START_EXPLAIN) != 0;
+	spec.fake_root = (m->flags & START_ROOT) != 0;
 	spec.limits = (struct sandbox_limits){
 		.memory_bytes = m->memory_bytes,
 		.pids_max = m->pids,
@@ -165,6 +197,7 @@ cells_start(struct cells *c, const struct frame *f,
 		.inodes = m->inodes,
 		.cpu_weight = m->cpu_weight,
 		.io_bytes_per_s = folder ? m->io_bytes_per_s : 0,
+		.output_bytes = m->output_bytes,
 	};
 	spec.listen_port[0] = RUN_DOOR_PORT;
 	spec.listen_port[1] = RUN_PROXY_PORT;
@@ -196,6 +229,11 @@ cells_start(struct cells *c, const struct frame *f,
 		cell_fini(cell);
 		return -1;
 	}
+	if (spec.explain && watch_denied(cell, e) < 0) {
+		cell_fini(cell);
+		return -1;
+	}
+	cell->folder = spec.write_back ? fd_take(&f->fds[n_stdio]) : -1;
 	cell->image_lock = fd_take(&lock);
 	cell->run = m->run;
 	cell->wall.on_time = on_wall;
@@ -327,14 +365,153 @@ static void
 on_over(struct loop_watch *w, uint32_t events)
 {
 	struct cell *cell = LOOP_OF(w, struct cell, over);
-	struct cells *c = cell->of;
-	struct msg_sandbox_exited m;
+	struct err e = {};
 
 	(void)events;
-	cell_end(cell, &m);
-	/* First the news: what is left takes longer to put away. */
-	c->on_exit(&m);
+	cell_end(cell, &cell->ended);
+	if (cell->sb.upper < 0 || cell->folder < 0) {
+		cell_gone(cell);
+		return;
+	}
+	/* What a limit or a person has stopped is not written back. */
+	if (cell->sb.killed_for != LIMIT_NONE) {
+		on_written(&cell->giveback, "the run was stopped");
+		return;
+	}
+	cell->giveback.loop = cell->of->loop;
+	cell->giveback.on_told = on_left_out;
+	cell->giveback.on_end = on_written;
+	if (giveback_start(&cell->giveback, cell->sb.upper, cell->folder,
+		&cell->protect, &e) < 0)
+		on_written(&cell->giveback, e.text);
+}
+
+/* First the news: what is left takes longer to put away. */
+static void
+cell_gone(struct cell *cell)
+{
+	cell->of->hear.on_exit(&cell->ended);
 	cell_fini(cell);
+}
+
+static void
+on_left_out(struct giveback *w, enum commit_why why, const char *path)
+{
+	struct cell *cell = LOOP_OF(w, struct cell, giveback);
+	uint32_t wall = DENIED_PROTECTED;
+
+	switch (why) {
+	case COMMIT_PROTECTED:
+		break;
+	case COMMIT_FLAGGED:
+		wall = DENIED_FLAGGED;
+		break;
+	case COMMIT_SPECIAL:
+		wall = DENIED_SPECIAL;
+		break;
+	case COMMIT_UNREADABLE:
+		wall = DENIED_UNREADABLE;
+		break;
+	}
+	if (why != COMMIT_FLAGGED)
+		cell->ended.left_out++;
+	if (cell->ended.left_out <= COMMIT_TOLD_MAX)
+		say_denied(cell, &(struct msg_sandbox_denied){ .wall = wall },
+		    "", "", path);
+}
+
+static void
+on_written(struct giveback *w, const char *why)
+{
+	struct cell *cell = LOOP_OF(w, struct cell, giveback);
+	const struct msg_sandbox_denied m = { .wall = DENIED_WRITE_BACK };
+
+	if (why != NULL) {
+		cell->ended.left_out++;
+		say_denied(cell, &m, "", "", why);
+	}
+	cell_gone(cell);
+}
+
+static int
+watch_denied(struct cell *cell, struct err *e)
+{
+	cell->explain = malloc(sizeof(*cell->explain));
+	if (cell->explain == NULL)
+		return err_set(e, "out of memory");
+	if (explain_init(cell->explain, false, e) < 0)
+		return -1;
+	cell->explain->as = cell->sb.uid;
+	cell->denied = (struct loop_watch){
+		.fd = cell->sb.notify,
+		.events = EPOLLIN,
+		.on_ready = on_denied,
+	};
+	return loop_add(cell->of->loop, &cell->denied, e);
+}
+
+static void
+on_denied(struct loop_watch *watch, uint32_t events)
+{
+	struct cell *cell = LOOP_OF(watch, struct cell, denied);
+	struct denied d;
+
+	if ((events & EPOLLIN) == 0) {
+		/* Nobody is left who could ask. */
+		(void)loop_remove(cell->of->loop, watch);
+		return;
+	}
+	if (explain_next(cell->explain, watch->fd, &d)) {
+		const struct msg_sandbox_denied m = {
+			.wall = d.argument ? DENIED_ARGUMENT : DENIED_CALL,
+			.pid = d.pid,
+			.error = (uint32_t)d.error,
+		};
+
+		say_denied(cell, &m, d.comm, d.call, d.about);
+	}
+}
+
+static void
+say_denied(const struct cell *cell, const struct msg_sandbox_denied *m,
+    const char *comm, const char *call, const char *about)
+{
+	struct msg_sandbox_denied out = *m;
+	char text[2 * EXPLAIN_TEXT_BYTES + PATH_MAX / 2];
+	/* Cut, if it has to be: the NULs stay. */
+	int n = snprintf(text, sizeof(text), "%s%c%s%c%.*s", comm, '\0', call,
+	    '\0', PATH_MAX / 2 - 1, about);
+
+	out.run = cell->run;
+	cell->of->hear.on_denied(&out, (struct str){ text, (size_t)n + 1 });
+}
+
+/* A copy of the rules: they are needed once more when it has ended. */
+static int
+rules_take(
+    struct cell *cell, const char *const *words, uint32_t n, struct err *e)
+{
+	size_t all = 0;
+	char *at;
+
+	if (n > PROTECT_RULES_MAX)
+		return err_set(e, "over %d patterns", PROTECT_RULES_MAX);
+	for (uint32_t i = 0; i < n; i++)
+		all += strlen(words[i]) + 1;
+	free(cell->rule_text);
+	cell->rule_text = at = malloc(all + 1);
+	if (at == NULL)
+		return err_set(e, "out of memory");
+	for (uint32_t i = 0; i < n; i++) {
+		size_t len = strlen(words[i]) + 1;
+
+		memcpy(at, words[i], len);
+		if (protect_pattern_bad(str_of(at + (at[0] != '\0'))) != NULL)
+			return err_set(e, "a wrong pattern");
+		cell->rules[i] = (struct protect_rule){ at[0], at + 1 };
+		at += len;
+	}
+	return 0;
 }
 
 static void
@@ -407,6 +584,14 @@ cell_fini(struct cell *cell)
 {
 	uint32_t slot = cell->sb.slot;
 
+	giveback_fini(&cell->giveback);
+	if (cell->explain != NULL)
+		(void)loop_remove(cell->of->loop, &cell->denied);
+	free(cell->explain);
+	cell->explain = NULL;
+	free(cell->rule_text);
+	cell->rule_text = NULL;
+	fd_fini(&cell->folder);
 	sandbox_fini(&cell->sb);
 	fd_fini(&cell->image_lock);
 	pool_give_slot(&cell->of->pool, slot);
@@ -438,6 +623,11 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 		.disk_bytes = end.disk_bytes,
 		.inodes = end.inodes,
 		.disk_full = end.disk_full,
+		.pressure_cpu = end.pressure.cpu,
+		.pressure_memory = end.pressure.memory,
+		.pressure_io = end.pressure.io,
+		.flags = (end.pressure.known ? TOLD_PRESSURE : 0U) |
+		    (end.pressure.of_machine ? TOLD_PRESSURE_OF_MACHINE : 0U),
 		.cause =
 		    got < 0 ? CAUSE_LOST : cause_of(&end, cell->sb.killed_for),
 		.status = end.kind == END_EXIT ? (uint32_t)end.code
@@ -458,6 +648,8 @@ cause_of(const struct sandbox_end *end, enum sandbox_limit killed_for)
 		return CAUSE_KILLED;
 	if (end->limit == LIMIT_MEMORY)
 		return CAUSE_MEMORY;
+	if (end->limit == LIMIT_OUTPUT)
+		return CAUSE_OUTPUT;
 	if (end->kind == END_LOST)
 		return CAUSE_LOST;
 	/* A program that could do without is no failure. */
@@ -484,6 +676,10 @@ set_figures(struct msg_sandbox_exited *out, const struct sandbox_limits *limits,
 	case CAUSE_PIDS:
 		out->limit_value = limits->pids_max;
 		out->used_value = limits->pids_max + end->pids_refused;
+		return;
+	case CAUSE_OUTPUT:
+		out->limit_value = limits->output_bytes;
+		out->used_value = end->output_bytes;
 		return;
 	case CAUSE_EXIT:
 	case CAUSE_KILLED:

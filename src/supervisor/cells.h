@@ -19,12 +19,17 @@ struct cells;
 
 enum { CELL_FDS = 3 };
 
+/* What becomes of sandboxes; the texts are as in MSG_SANDBOX_DENIED. */
+struct cells_hear {
+	void (*on_exit)(const struct msg_sandbox_exited *m);
+	void (*on_denied)(const struct msg_sandbox_denied *m, struct str texts);
+};
+
 /* The host struct is borrowed, and the name of the state directory, where the
  * images are. NULL with e. */
 struct cells *cells_new(struct loop *loop, const struct sandbox_host *host,
-    const char *state_dir, void (*on_exit)(const struct msg_sandbox_exited *m),
-    struct err *e);
-/* Kills and removes all; on_exit is not called. */
+    const char *state_dir, struct cells_hear hear, struct err *e);
+/* Kills and removes all; nothing of it is heard. */
 void cells_free(struct cells *c);
 
 /*

@@ -64,6 +64,8 @@ static void on_frame(struct peer *p, const struct frame *f);
 static void on_link_gone(struct peer *p, const char *why);
 static void on_exit_of(struct child *c, int status);
 static void on_cell_exit(const struct msg_sandbox_exited *m);
+static void on_cell_denied(
+    const struct msg_sandbox_denied *m, struct str texts);
 static void on_sandbox_start(const struct frame *f);
 static void on_sandbox_ask(const struct msg_sandbox_ask *m);
 static void on_image_find(const struct msg_image_find *m);
@@ -158,8 +160,8 @@ set_up(const char *dir, const char *listen, struct err *e)
 	if (confine_role(CONFINE_SUPERVISOR, NULL, e) < 0)
 		return -1;
 	(void)sandbox_sweep(&sup.host); /* what a crash left is no failure */
-	sup.cells =
-	    cells_new(sup.loop, &sup.host, sup.state.dir, on_cell_exit, e);
+	sup.cells = cells_new(sup.loop, &sup.host, sup.state.dir,
+	    (struct cells_hear){ on_cell_exit, on_cell_denied }, e);
 	if (sup.cells == NULL)
 		return -1;
 
@@ -365,6 +367,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_EXITED:
 	case MSG_SANDBOX_TOLD:
 	case MSG_IMAGE_FOUND:
+	case MSG_SANDBOX_DENIED:
 	case MSG_DOOR_OPEN:
 	case MSG_DOOR_CLOSE:
 	case MSG_CA_NEW:
@@ -446,6 +449,13 @@ on_cell_exit(const struct msg_sandbox_exited *m)
 {
 	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_SANDBOX_EXITED, m,
 	    STR(""), NULL, 0); /* a broker that is gone closes it on restart */
+}
+
+static void
+on_cell_denied(const struct msg_sandbox_denied *m, struct str texts)
+{
+	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_SANDBOX_DENIED, m,
+	    texts, NULL, 0); /* a report, which a broken link loses */
 }
 
 /* A role that breaks the rules, or hangs up, is ended; see on_exit_of. */

@@ -37,6 +37,8 @@ static long clone_onto(
 static int wait_for_end(void *arg);
 static int write_map(
     pid_t pid, const char *file, const char *text, struct err *e);
+static int write_map_at(
+    int self, const char *file, const char *text, struct err *e);
 
 pid_t
 ns_spawn(uint64_t flags, int cgroup_fd, int (*child)(void *), void *arg,
@@ -219,6 +221,72 @@ ns_drop_rights(uid_t uid, gid_t gid, struct err *e)
 }
 
 int
+ns_fake_root(int self, bool change_id, uid_t uid, gid_t gid, struct err *e)
+{
+	const unsigned long bits = SECBIT_KEEP_CAPS_LOCKED |
+	    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2] = {};
+	char text[64];
+
+	must(uid != 0);
+	if (change_id) {
+		/* Where ordinary users may make no user namespace, this one
+		 * is still made with a capability. */
+		if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+			return err_sys(e, "keep capabilities");
+		if (syscall(SYS_setgroups, 0, NULL) < 0)
+			return err_sys(e, "setgroups");
+		if (syscall(SYS_setresgid, gid, gid, gid) < 0)
+			return err_sys(e, "setresgid %u", gid);
+		if (syscall(SYS_setresuid, uid, uid, uid) < 0)
+			return err_sys(e, "setresuid %u", uid);
+		if (syscall(SYS_capget, &head, data) < 0)
+			return err_sys(e, "capget");
+		data[0].effective = data[0].permitted;
+		data[1].effective = data[1].permitted;
+		if (syscall(SYS_capset, &head, data) < 0)
+			return err_sys(e, "capset");
+	}
+	/* Else its files in /proc belong to another user now. */
+	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+		return err_sys(e, "PR_SET_DUMPABLE");
+	if (unshare(CLONE_NEWUSER) < 0)
+		return err_sys(e, "a user namespace for user 0 inside");
+	(void)snprintf(text, sizeof(text), "0 %u 1", uid);
+	if (write_map_at(self, "uid_map", text, e) < 0 ||
+	    write_map_at(self, "setgroups", "deny", e) < 0)
+		return -1;
+	(void)snprintf(text, sizeof(text), "0 %u 1", gid);
+	if (write_map_at(self, "gid_map", text, e) < 0)
+		return -1;
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_sys(e, "PR_SET_DUMPABLE");
+	for (int cap = 0; cap < CAPS_MAX; cap++) {
+		if (cap < 32 && (NS_ROOT_CAPS & 1U << cap) != 0)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		if (errno == EINVAL)
+			break; /* the one after the kernel's last */
+		return err_sys(
+		    e, "drop capability %d from the bounding set", cap);
+	}
+	if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)
+		return err_sys(e, "lock securebits");
+	data[0] = (struct __user_cap_data_struct){
+		.effective = NS_ROOT_CAPS,
+		.permitted = NS_ROOT_CAPS,
+	};
+	data[1] = (struct __user_cap_data_struct){};
+	if (syscall(SYS_capset, &head, data) < 0)
+		return err_sys(e, "capset");
+	return 0;
+}
+
+int
 ns_loopback_up(struct err *e)
 {
 	own_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -322,6 +390,18 @@ wait_for_end(void *arg)
 	(void)syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	for (;;)
 		(void)syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+	return 0;
+}
+
+static int
+write_map_at(int self, const char *file, const char *text, struct err *e)
+{
+	own_fd int fd = openat(self, file, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(e, "open %s", file);
+	if (write(fd, text, strlen(text)) < 0)
+		return err_sys(e, "write %s \"%s\"", file, text);
 	return 0;
 }
 

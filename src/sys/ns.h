@@ -4,6 +4,7 @@
 #ifndef SYS_NS_H
 #define SYS_NS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -72,6 +73,21 @@ int ns_drop_bounding(struct err *e);
  * with ns_drop_bounding, which comes first.
  */
 int ns_drop_rights(uid_t uid, gid_t gid, struct err *e);
+
+/*
+ * A user namespace in which uid, which is not 0, is user 0: the last of all,
+ * so that it owns none of the others, and its capabilities count for files of
+ * this one user alone. Of those, the few stay that programs need which unpack
+ * and install (NS_ROOT_CAPS), now and for programs executed later. uid and gid
+ * are taken on before that, as by ns_drop_rights, which this stands for.
+ *
+ * self is an O_PATH descriptor of /proc/self, from before the root directory
+ * changed: inside, /proc can be read only.
+ */
+int ns_fake_root(int self, bool change_id, uid_t uid, gid_t gid, struct err *e);
+
+/* CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID. */
+enum { NS_ROOT_CAPS = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 };
 
 /* The loopback interface of this network namespace, up. */
 int ns_loopback_up(struct err *e);

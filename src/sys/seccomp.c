@@ -122,7 +122,8 @@ seccomp_ask(struct sock_filter *program, size_t n)
 
 		if (f->code == (BPF_RET | BPF_K) &&
 		    (f->k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO &&
-		    (f->k & SECCOMP_RET_DATA) != ENOSYS)
+		    (f->k & SECCOMP_RET_DATA) != ENOSYS &&
+		    (f->k & SECCOMP_RET_DATA) != 0) /* as if it were done */
 			f->k = SECCOMP_RET_USER_NOTIF;
 	}
 }

@@ -71,7 +71,7 @@ const probes = [
 	{ name: 'overlay_marks', control: null },
 
 	{ name: 'parent_environment', control: 'user' },
-	{ name: 'pid_1_files', control: 'root' },
+	{ name: 'pid_1_files', control: 'root', controlArgs: 'control' },
 	{ name: 'host_process', args: () => String(process.pid),
 		control: 'root' },
 	{ name: 'signal_pid_1', control: 'root' },

@@ -5,6 +5,7 @@
 const assert = require('node:assert');
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const net = require('node:net');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 
@@ -154,6 +155,106 @@ for (const user of users) {
 				assert.equal(r.status, 2, r.stdout);
 				assert.match(r.stderr, /pattern/);
 			}
+		});
+
+		// What is written back, told by where it must not arrive.
+		const hostile = [
+			['.git/hooks/pre-commit', 'a hook'],
+			['vendor/new/.git/hooks/post-checkout', 'a nested hook'],
+			['vendor/new/.GIT/config', 'another case'],
+			['.vscode/tasks.json', 'a task'],
+			['.cursor/mcp.json', 'a folder that was not there'],
+			['.zshenv', 'a start-up file that was not there'],
+			['.ssh/authorized_keys', 'a key'],
+		];
+
+		test('--write-back leaves out what others execute, and says so',
+			() => {
+				const old = Object.fromEntries(Object.keys(tree)
+					.filter((n) => tree[n] !== '')
+					.map((n) => [n, fs.readFileSync(
+						path.join(dir, n), 'utf8')]));
+				const r = exec(user, dir, ['--write-back'],
+					'mv .git was; mkdir -p .git/hooks vendor/new; ' +
+					hostile.map(([n]) => `mkdir -p "$(dirname ${n})";` +
+						`echo evil > ${n}`).join('; ') +
+					'; ln -s src .codex; echo gitdir: src > src/.git; ' +
+					'mkdir -p r/hooks r/objects r/refs; ' +
+					'echo x > r/HEAD; echo x > r/config; ' +
+					'mkfifo src/pipe; echo fine > src/fine');
+
+				assert.equal(r.status, 1, r.stderr);
+				for (const n of Object.keys(old))
+					assert.equal(fs.readFileSync(path.join(dir, n),
+						'utf8'), old[n], n);
+				for (const [n, why] of hostile) {
+					if (old[n] === undefined)
+						assert.ok(!fs.existsSync(path.join(dir, n)),
+							why);
+				}
+				for (const n of ['.codex', 'src/.git', 'r/HEAD',
+					'r/config', 'r/hooks', 'src/pipe'])
+					assert.ok(!fs.existsSync(path.join(dir, n)), n);
+				assert.match(r.stderr, /not written back: r\/HEAD/);
+				assert.match(r.stderr, /src\/pipe \(a socket, pipe/);
+				assert.equal(fs.readFileSync(path.join(dir,
+					'src/fine'), 'utf8'), 'fine\n');
+			});
+
+		test('--write-back writes all else, with its mode and holes',
+			() => {
+				fs.mkdirSync(path.join(dir, 'old/x'),
+					{ recursive: true });
+				fs.writeFileSync(path.join(dir, 'old/x/y'), '');
+				if (user.uid !== undefined)
+					spawnSync('chown', ['-R', `${user.uid}:${user.gid}`,
+						path.join(dir, 'old')]);
+				const r = exec(user, dir, ['--write-back',
+					'--allow-write', '.bashrc'],
+				'rm -r old; echo file > old; mkdir -p d/e; ' +
+					'echo x > d/e/f; chmod 750 d/e; chmod 755 d/e/f; ' +
+					'ln -s d/e/f l; truncate -s 64M big; ' +
+					'echo end >> big; echo mine > .bashrc');
+				const st = fs.statSync(path.join(dir, 'd/e/f'));
+				const big = fs.statSync(path.join(dir, 'big'));
+
+				assert.equal(r.status, 0, r.stderr);
+				assert.equal(fs.readFileSync(path.join(dir, 'old'),
+					'utf8'), 'file\n');
+				assert.equal(st.mode & 0o7777, 0o755);
+				assert.equal(fs.statSync(path.join(dir, 'd/e'))
+					.mode & 0o7777, 0o750);
+				assert.equal(st.uid, fs.statSync(dir).uid);
+				assert.equal(fs.readlinkSync(path.join(dir, 'l')),
+					'd/e/f');
+				assert.equal(big.size, 64 * 1024 * 1024 + 4);
+				assert.ok(big.blocks * 512 < 1024 * 1024);
+				assert.equal(fs.readFileSync(path.join(dir, '.bashrc'),
+					'utf8'), 'mine\n');
+			});
+
+		// 51
+		test('a socket in the folder cannot be reached, written back ' +
+			'or not', async () => {
+			const server = net.createServer(() => {
+				assert.fail('somebody inside connected');
+			});
+			const name = path.join(dir, 'agent.sock');
+
+			await new Promise((done) => server.listen(name, done));
+			fs.chmodSync(name, 0o777);
+			if (user.uid !== undefined)
+				fs.chownSync(name, user.uid, user.gid);
+			for (const options of [[], ['--write-back']]) {
+				const r = exec(user, dir, options,
+					'python3 -c \'import socket; s = socket.socket(' +
+					'socket.AF_UNIX); s.connect("agent.sock"); ' +
+					'print("in")\'');
+
+				assert.equal(r.stdout, '');
+				assert.match(r.stderr, /refused|denied/i);
+			}
+			await new Promise((done) => server.close(done));
 		});
 	});
 }

@@ -43,6 +43,8 @@ static const struct route expected[] = {
 	    0, 0 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_IMAGE_FOUND, BODY(msg_image_found),
 	    4096, 0, 1 },
+	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_DENIED,
+	    BODY(msg_sandbox_denied), 4096, 0, 0 },
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_OPEN, BODY(msg_door),
 	    ARGV_MAX_BYTES, 1, 2 },
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_INSIDE_DONE, BODY(msg_inside_done),

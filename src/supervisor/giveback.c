@@ -1,0 +1,144 @@
+#include "supervisor/giveback.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sys/fd.h"
+
+enum {
+	TELL_FD = 3,
+	UPPER_FD,
+	FOLDER_FD,
+	FIRST_FREE = 16, /* above the three */
+	WHY_END = UINT8_MAX, /* not of enum commit_why */
+};
+
+/* One packet. */
+struct told {
+	uint8_t why;
+	char text[PATH_MAX]; /* with a NUL */
+};
+
+static void write_main(
+    int tell, int upper, int folder, const struct protect *protect);
+static void tell_path(void *arg, enum commit_why why, const char *path);
+static void say(int fd, unsigned why, const char *text);
+static void on_heard(struct loop_watch *watch, uint32_t events);
+
+int
+giveback_start(struct giveback *w, int upper, int folder,
+    const struct protect *protect, struct err *e)
+{
+	own_fd int ours = -1, theirs = -1;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, "socketpair");
+	ours = pair[0];
+	theirs = pair[1];
+	w->heard = (struct loop_watch){
+		.fd = ours,
+		.events = EPOLLIN,
+		.on_ready = on_heard,
+	};
+	if (loop_add(w->loop, &w->heard, e) < 0)
+		return -1;
+	w->pid = fork();
+	if (w->pid == 0)
+		write_main(theirs, upper, folder, protect);
+	if (w->pid < 0) {
+		w->pid = 0;
+		(void)err_sys(e, "fork");
+		(void)loop_remove(w->loop, &w->heard);
+		return -1;
+	}
+	(void)fd_take(&ours);
+	return 0;
+}
+
+void
+giveback_fini(struct giveback *w)
+{
+	if (w->pid == 0)
+		return;
+	(void)loop_remove(w->loop, &w->heard);
+	(void)close(w->heard.fd); /* it is told EPIPE, and goes on */
+	while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	w->pid = 0;
+}
+
+static void
+write_main(int tell, int upper, int folder, const struct protect *protect)
+{
+	int fd[3] = { tell, upper, folder };
+	struct commit c = { .protect = *protect, .tell = tell_path };
+	struct err e = {};
+	bool ok = prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0;
+
+	for (int i = 0; i < 3; i++)
+		fd[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, FIRST_FREE);
+	for (int i = 0; i < 3; i++)
+		ok = ok && fd[i] >= 0 && dup2(fd[i], TELL_FD + i) >= 0;
+	ok = ok && fd_close_from(FOLDER_FD + 1, &e) == 0;
+	ok = ok && (geteuid() != 0 || setgroups(0, NULL) == 0);
+	if (!ok)
+		_exit(1);
+	if (commit_folder(&c, UPPER_FD, FOLDER_FD, &e) < 0)
+		say(TELL_FD, WHY_END, e.text);
+	else
+		say(TELL_FD, WHY_END, "");
+	_exit(0);
+}
+
+static void
+tell_path(void *arg, enum commit_why why, const char *path)
+{
+	(void)arg;
+	say(TELL_FD, why, path);
+}
+
+static void
+say(int fd, unsigned why, const char *text)
+{
+	struct told m = { .why = (uint8_t)why };
+	size_t n = strnlen(text, sizeof(m.text) - 1);
+
+	memcpy(m.text, text, n);
+	/* Who does not listen any more does not want to know. */
+	(void)send(fd, &m, offsetof(struct told, text) + n + 1, MSG_NOSIGNAL);
+}
+
+static void
+on_heard(struct loop_watch *watch, uint32_t events)
+{
+	struct giveback *w = LOOP_OF(watch, struct giveback, heard);
+	struct told m;
+	ssize_t n = recv(watch->fd, &m, sizeof(m), MSG_DONTWAIT);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 1)
+		m.text[n - 2] = '\0';
+	if (n > 1 && m.why != WHY_END) {
+		w->on_told(w, (enum commit_why)m.why, m.text);
+		return;
+	}
+	giveback_fini(w);
+	w->on_end(w,
+	    n <= 1		    ? "it was killed"
+		: m.text[0] != '\0' ? m.text
+				    : NULL);
+}
