@@ -1,52 +1,89 @@
 /*
- * proxy/stream.h: one non-blocking stream of bytes, plain or within TLS.
+ * proxy/stream.h: one end of a connection, as bytes that come and go without
+ * waiting.
  *
- * Its owner says what it waits for (stream_want) and is called (on_ready) when
- * trying again may help: on_ready tells nothing else, so the owner reads until
- * EAGAIN, or until it has enough and waits for room. With TLS a read may have
- * to write and a write to read; that is the stream's own affair.
+ * A plain one is a socket (stream_open_take below). TLS is another set of
+ * operations over the same socket. The owner embeds it, sets on_ready, says
+ * with stream_want what it waits for, and is called from the loop; a callback
+ * may close any stream, its own included. Who relays two plain ones may use
+ * their descriptors and splice(2).
  */
 #ifndef PROXY_STREAM_H
 #define PROXY_STREAM_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
 #include "sys/loop.h"
 
-struct stream_tls; /* proxy/tls.h */
+struct stream;
 
-struct stream {
-	struct loop *loop;
-	struct loop_watch watch; /* fd -1: not open */
-	struct loop_timer again; /* bytes wait that no descriptor tells of */
-	struct stream_tls *tls; /* NULL: plain */
-	bool wants_in, wants_out;
-	bool shut; /* nothing more will be written */
-	void (*on_ready)(struct stream *s);
+struct stream_ops {
+	/* As recv(2) and send(2): -1 with errno EAGAIN when it has to wait. */
+	ssize_t (*read)(struct stream *s, void *p, size_t n);
+	ssize_t (*write)(struct stream *s, const void *p, size_t n);
+	/* EPOLLIN, EPOLLOUT, EPOLLRDHUP: what on_ready is to tell. */
+	void (*want)(struct stream *s, uint32_t events);
+	/* Nothing more will be written; what was is delivered. */
+	void (*end)(struct stream *s);
+	/* hard: with a reset, so that the peer cannot take it for an end. */
+	void (*close)(struct stream *s, bool hard);
 };
 
-/* loop and on_ready are set by the caller. */
-void stream_init(struct stream *s);
-/* Takes a connected, or connecting, socket over. */
-int stream_open_take(struct stream *s, int fd, struct err *e);
-/* Closes it; TLS says so to the other end if it can without waiting. */
-void stream_close(struct stream *s);
-bool stream_is_open(const struct stream *s);
+struct stream {
+	const struct stream_ops *ops; /* NULL: closed */
+	struct loop *loop;
+	struct loop_watch watch; /* its socket */
+	/* EPOLLERR and EPOLLHUP are told, too. With TLS what is told is what the
+	 * socket has: both ways are tried. */
+	void (*on_ready)(struct stream *s, uint32_t events);
+	void *tls; /* for other operations than the plain ones */
+};
 
-/*
- * As recv(2) and send(2) without waiting: 0 from a read is the orderly end,
- * -1 sets errno, EAGAIN when there is nothing to do now. The end of a TLS
- * stream without its close_notify is ECONNRESET: it may have been cut.
- */
-ssize_t stream_read(struct stream *s, void *p, size_t n);
-ssize_t stream_write(struct stream *s, const void *p, size_t n);
-/* Nothing more will be written; what was is still sent. */
-void stream_shut(struct stream *s);
+/* Takes a connected, non-blocking socket. -1: it is closed. */
+int stream_open_take(
+    struct stream *s, struct loop *loop, int fd, struct err *e);
 
-/* What the owner waits for. Neither: only the end of both ways is heard. */
-void stream_want(struct stream *s, bool in, bool out);
+static inline bool
+stream_is_open(const struct stream *s)
+{
+	return s->ops != NULL;
+}
+
+static inline ssize_t
+stream_read(struct stream *s, void *p, size_t n)
+{
+	return s->ops->read(s, p, n);
+}
+
+static inline ssize_t
+stream_write(struct stream *s, const void *p, size_t n)
+{
+	return s->ops->write(s, p, n);
+}
+
+static inline void
+stream_want(struct stream *s, uint32_t events)
+{
+	if (s->ops != NULL)
+		s->ops->want(s, events);
+}
+
+static inline void
+stream_end(struct stream *s)
+{
+	if (s->ops != NULL)
+		s->ops->end(s);
+}
+
+static inline void
+stream_close(struct stream *s, bool hard)
+{
+	if (s->ops != NULL)
+		s->ops->close(s, hard);
+}
 
 #endif

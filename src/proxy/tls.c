@@ -7,15 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/must.h"
 #include "proxy/tls_ca.h"
 
-struct stream_tls {
+/* What a stream's `tls` is. */
+struct session {
+	struct stream *stream;
+	const struct stream_ops *plain; /* of the socket below */
 	SSL *ssl;
-	int fd; /* the stream's */
+	uint32_t wants; /* of the owner */
+	struct loop_timer again; /* bytes wait that no descriptor tells of */
 	struct buf ahead; /* received before TLS was begun */
 	size_t ahead_at;
 	bool read_wants_out, write_wants_in;
@@ -27,19 +30,36 @@ static struct {
 	BIO_METHOD *bio;
 } tls;
 
-static struct stream_tls *tls_new(
+static ssize_t tls_read(struct stream *s, void *p, size_t n);
+static ssize_t tls_write(struct stream *s, const void *p, size_t n);
+static void tls_want(struct stream *s, uint32_t events);
+static void tls_end(struct stream *s);
+static void tls_close(struct stream *s, bool hard);
+static void on_again(struct loop_timer *timer);
+static struct session *session_new(
     struct stream *s, SSL_CTX *ctx, struct str ahead, struct err *e);
+static void session_begin(struct session *t);
+static void session_free(struct session *t);
+static void say_end(struct session *t);
 static SSL_CTX *context(const SSL_METHOD *method, struct err *e);
 static int load_roots(SSL_CTX *ctx, struct err *e);
 static X509_STORE *store_of(struct str pem, struct err *e);
 static int expect_name(SSL *ssl, const char *name, struct err *e);
 static int choose_alpn(SSL *ssl, const unsigned char **out,
     unsigned char *out_n, const unsigned char *in, unsigned in_n, void *arg);
-static ssize_t result(struct stream_tls *t, int got, bool reading);
+static ssize_t result(struct session *t, int got, bool reading);
 static int err_ssl(struct err *e, const char *what);
 static int bio_read(BIO *b, char *p, int n);
 static int bio_write(BIO *b, const char *p, int n);
 static long bio_ctrl(BIO *b, int what, long n, void *p);
+
+static const struct stream_ops tls_ops = {
+	.read = tls_read,
+	.write = tls_write,
+	.want = tls_want,
+	.end = tls_end,
+	.close = tls_close,
+};
 
 static const unsigned char alpn_both[] = "\2h2\10http/1.1";
 static const unsigned char alpn_one[] = "\10http/1.1";
@@ -90,20 +110,18 @@ tls_serve(struct stream *s, struct tls_ca *ca, const char *name, bool h2,
     struct str ahead, struct err *e)
 {
 	SSL_CTX *ctx = tls_ca_context(ca);
-	struct stream_tls *t = tls_new(s, ctx, ahead, e);
+	struct session *t = session_new(s, ctx, ahead, e);
 
 	if (t == NULL)
 		return -1;
 	if (tls_ca_use(ca, t->ssl, name, e) < 0) {
-		tls_free(t);
+		session_free(t);
 		return -1;
 	}
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
 	SSL_set_app_data(t->ssl, h2 ? alpn_both : alpn_one);
 	SSL_set_accept_state(t->ssl);
-	s->tls = t;
-	/* What was sent ahead may be all that is needed to go on. */
-	stream_want(s, true, false);
+	session_begin(t);
 	return 0;
 }
 
@@ -111,39 +129,39 @@ int
 tls_dial(struct stream *s, const char *name, bool h2, struct str roots,
     struct err *e)
 {
-	struct stream_tls *t = tls_new(s, tls.client, STR(""), e);
+	struct session *t = session_new(s, tls.client, STR(""), e);
 	const unsigned char *alpn = h2 ? alpn_both : alpn_one;
 	size_t n = h2 ? sizeof(alpn_both) - 1 : sizeof(alpn_one) - 1;
 
 	if (t == NULL)
 		return -1;
 	if (expect_name(t->ssl, name, e) < 0) {
-		tls_free(t);
+		session_free(t);
 		return -1;
 	}
 	if (roots.n > 0) {
 		X509_STORE *store = store_of(roots, e);
 
 		if (store == NULL) {
-			tls_free(t);
+			session_free(t);
 			return -1;
 		}
 		/* Takes the store over when it succeeds, as it does here. */
 		must(SSL_set0_verify_cert_store(t->ssl, store) == 1);
 	}
 	if (SSL_set_alpn_protos(t->ssl, alpn, (unsigned)n) != 0) {
-		tls_free(t);
+		session_free(t);
 		return err_ssl(e, "ALPN");
 	}
 	SSL_set_connect_state(t->ssl);
-	s->tls = t;
+	session_begin(t);
 	return 0;
 }
 
 enum tls_progress
 tls_handshake(struct stream *s, struct err *e)
 {
-	struct stream_tls *t = s->tls;
+	struct session *t = s->tls;
 	long verify;
 	int got;
 
@@ -172,14 +190,15 @@ tls_chose_h2(const struct stream *s)
 	const unsigned char *p = NULL;
 	unsigned n = 0;
 
-	if (s->tls != NULL)
-		SSL_get0_alpn_selected(s->tls->ssl, &p, &n);
+	if (s->ops == &tls_ops)
+		SSL_get0_alpn_selected(((struct session *)s->tls)->ssl, &p, &n);
 	return n == 2 && memcmp(p, "h2", 2) == 0;
 }
 
-ssize_t
-tls_read(struct stream_tls *t, void *p, size_t n)
+static ssize_t
+tls_read(struct stream *s, void *p, size_t n)
 {
+	struct session *t = s->tls;
 	size_t got = 0;
 
 	if (t->failed) {
@@ -192,9 +211,10 @@ tls_read(struct stream_tls *t, void *p, size_t n)
 	return result(t, 0, true);
 }
 
-ssize_t
-tls_write(struct stream_tls *t, const void *p, size_t n)
+static ssize_t
+tls_write(struct stream *s, const void *p, size_t n)
 {
+	struct session *t = s->tls;
 	size_t got = 0;
 
 	if (t->failed) {
@@ -207,58 +227,74 @@ tls_write(struct stream_tls *t, const void *p, size_t n)
 	return result(t, 0, false);
 }
 
-void
-tls_shut(struct stream_tls *t)
+static void
+tls_want(struct stream *s, uint32_t events)
 {
-	/* Once is enough: the other end's answer is not waited for. */
-	if (!t->failed && !SSL_in_init(t->ssl)) {
-		ERR_clear_error();
-		(void)SSL_shutdown(t->ssl);
+	struct session *t = s->tls;
+	uint32_t below = events & EPOLLRDHUP;
+
+	t->wants = events;
+	if ((events & EPOLLIN) != 0) {
+		below |= t->read_wants_out ? EPOLLOUT : EPOLLIN;
+		/* What is decrypted already makes no descriptor ready. */
+		if ((t->ahead_at < t->ahead.n ||
+			SSL_has_pending(t->ssl) == 1) &&
+		    t->again.at_ns == 0)
+			loop_timer_set(
+			    s->loop, &t->again, loop_now_ns(s->loop));
 	}
+	if ((events & EPOLLOUT) != 0)
+		below |= t->write_wants_in ? EPOLLIN : EPOLLOUT;
+	t->plain->want(s, below);
 }
 
-bool
-tls_has_bytes(const struct stream_tls *t)
+static void
+tls_end(struct stream *s)
 {
-	return t->ahead_at < t->ahead.n || SSL_has_pending(t->ssl) == 1;
+	struct session *t = s->tls;
+
+	say_end(t);
+	t->plain->end(s);
 }
 
-uint32_t
-tls_events(const struct stream_tls *t, bool in, bool out)
+static void
+tls_close(struct stream *s, bool hard)
 {
-	uint32_t events = 0;
+	struct session *t = s->tls;
+	const struct stream_ops *plain = t->plain;
 
-	if (in)
-		events |= t->read_wants_out ? EPOLLOUT : EPOLLIN;
-	if (out)
-		events |= t->write_wants_in ? EPOLLIN : EPOLLOUT;
-	return events;
+	if (!hard)
+		say_end(t);
+	session_free(t);
+	s->tls = NULL;
+	plain->close(s, hard);
 }
 
-void
-tls_free(struct stream_tls *t)
+static void
+on_again(struct loop_timer *timer)
 {
-	if (t == NULL)
-		return;
-	SSL_free(t->ssl);
-	buf_fini(&t->ahead);
-	free(t);
+	struct session *t = LOOP_OF(timer, struct session, again);
+
+	if ((t->wants & EPOLLIN) != 0)
+		t->stream->on_ready(t->stream, EPOLLIN);
 }
 
-static struct stream_tls *
-tls_new(struct stream *s, SSL_CTX *ctx, struct str ahead, struct err *e)
+static struct session *
+session_new(struct stream *s, SSL_CTX *ctx, struct str ahead, struct err *e)
 {
-	struct stream_tls *t = calloc(1, sizeof(*t));
+	struct session *t = calloc(1, sizeof(*t));
 	BIO *bio;
 
-	must(t != NULL && s->tls == NULL && stream_is_open(s));
-	t->fd = s->watch.fd;
+	must(t != NULL && stream_is_open(s) && s->ops != &tls_ops);
+	t->stream = s;
+	t->plain = s->ops;
+	t->again.on_time = on_again;
 	buf_add_str(&t->ahead, ahead);
 	t->ssl = SSL_new(ctx);
 	bio = BIO_new(tls.bio);
 	if (t->ssl == NULL || bio == NULL || t->ahead.failed) {
 		BIO_free(bio);
-		tls_free(t);
+		session_free(t);
 		(void)err_ssl(e, "SSL_new");
 		return NULL;
 	}
@@ -266,6 +302,33 @@ tls_new(struct stream *s, SSL_CTX *ctx, struct str ahead, struct err *e)
 	BIO_set_init(bio, 1);
 	SSL_set_bio(t->ssl, bio, bio);
 	return t;
+}
+
+/* From now on the stream's bytes are those within TLS. */
+static void
+session_begin(struct session *t)
+{
+	t->stream->tls = t;
+	t->stream->ops = &tls_ops;
+}
+
+static void
+session_free(struct session *t)
+{
+	loop_timer_clear(t->stream->loop, &t->again);
+	SSL_free(t->ssl);
+	buf_fini(&t->ahead);
+	free(t);
+}
+
+/* Once is enough: the other end's answer is not waited for. */
+static void
+say_end(struct session *t)
+{
+	if (!t->failed && !SSL_in_init(t->ssl)) {
+		ERR_clear_error();
+		(void)SSL_shutdown(t->ssl);
+	}
 }
 
 static SSL_CTX *
@@ -372,7 +435,7 @@ choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
 
 /* What a call that gave no bytes means, as read(2) would say it. */
 static ssize_t
-result(struct stream_tls *t, int got, bool reading)
+result(struct session *t, int got, bool reading)
 {
 	int why = SSL_get_error(t->ssl, got);
 
@@ -403,7 +466,7 @@ err_ssl(struct err *e, const char *what)
 static int
 bio_read(BIO *b, char *p, int n)
 {
-	struct stream_tls *t = BIO_get_data(b);
+	struct session *t = BIO_get_data(b);
 	size_t ahead = t->ahead.n - t->ahead_at;
 	ssize_t got;
 
@@ -416,7 +479,7 @@ bio_read(BIO *b, char *p, int n)
 		return (int)some;
 	}
 	do {
-		got = recv(t->fd, p, (size_t)n, MSG_DONTWAIT);
+		got = t->plain->read(t->stream, p, (size_t)n);
 	} while (got < 0 && errno == EINTR);
 	if (got < 0 && errno == EAGAIN)
 		BIO_set_retry_read(b);
@@ -426,12 +489,12 @@ bio_read(BIO *b, char *p, int n)
 static int
 bio_write(BIO *b, const char *p, int n)
 {
-	struct stream_tls *t = BIO_get_data(b);
+	struct session *t = BIO_get_data(b);
 	ssize_t got;
 
 	BIO_clear_retry_flags(b);
 	do {
-		got = send(t->fd, p, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		got = t->plain->write(t->stream, p, (size_t)n);
 	} while (got < 0 && errno == EINTR);
 	if (got < 0 && errno == EAGAIN)
 		BIO_set_retry_write(b);

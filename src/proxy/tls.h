@@ -34,19 +34,23 @@ void tls_ca_free(struct tls_ca *ca); /* may be NULL */
 void tls_ca_pem(const struct tls_ca *ca, struct buf *out);
 
 /*
- * Makes an open stream the server's end of TLS. name is a DNS name, lower
+ * Makes an open plain stream the server's end of TLS. name is a DNS name, lower
  * case, or an address as text. ahead is what the client has sent already.
  * With h2 that is offered; else HTTP/1.1 alone.
  */
 int tls_serve(struct stream *s, struct tls_ca *ca, const char *name, bool h2,
     struct str ahead, struct err *e);
 /*
- * Makes an open stream the client's end of TLS, to a server that must be
+ * Makes an open plain stream the client's end of TLS, to a server that must be
  * name. roots is PEM of more roots, or "".
  */
 int tls_dial(struct stream *s, const char *name, bool h2, struct str roots,
     struct err *e);
 
+/*
+ * A TLS stream ends with ECONNRESET when its close_notify does not come: it
+ * may have been cut.
+ */
 enum tls_progress { TLS_WAITS, TLS_READY, TLS_FAILED };
 
 /*
@@ -56,13 +60,5 @@ enum tls_progress { TLS_WAITS, TLS_READY, TLS_FAILED };
 enum tls_progress tls_handshake(struct stream *s, struct err *e);
 /* After the handshake: both ends have chosen HTTP/2. */
 bool tls_chose_h2(const struct stream *s);
-
-/* For stream.c. */
-ssize_t tls_read(struct stream_tls *t, void *p, size_t n);
-ssize_t tls_write(struct stream_tls *t, const void *p, size_t n);
-void tls_shut(struct stream_tls *t);
-bool tls_has_bytes(const struct stream_tls *t);
-uint32_t tls_events(const struct stream_tls *t, bool in, bool out);
-void tls_free(struct stream_tls *t);
 
 #endif

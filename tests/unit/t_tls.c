@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ static struct rig {
 	struct loop_timer limit;
 	const char *to_send;
 	size_t n_send, sent;
+	bool ended;
 	enum tls_progress server_is, client_is;
 	struct err client_why;
 	int end; /* what the client's last read gave */
@@ -43,10 +45,11 @@ on_limit(struct loop_timer *t)
 
 /* Both shake hands; then the server sends and the client hears. */
 static void
-on_server(struct stream *s)
+on_server(struct stream *s, uint32_t events)
 {
 	struct err e = {};
 
+	(void)events;
 	if (rig.server_is != TLS_READY)
 		rig.server_is = tls_handshake(s, &e);
 	while (rig.server_is == TLS_READY && rig.sent < rig.n_send) {
@@ -58,21 +61,27 @@ on_server(struct stream *s)
 		rig.sent += (size_t)n;
 	}
 	if (rig.server_is == TLS_FAILED) {
-		stream_close(s);
+		stream_close(s, true);
 		return;
 	}
-	if (rig.server_is == TLS_READY && rig.sent == rig.n_send && !s->shut)
-		stream_shut(s);
-	stream_want(s, rig.server_is != TLS_READY,
-	    rig.server_is == TLS_READY && rig.sent < rig.n_send);
+	if (rig.server_is == TLS_READY && rig.sent == rig.n_send &&
+	    !rig.ended) {
+		rig.ended = true;
+		stream_end(s);
+	}
+	stream_want(s,
+	    (rig.server_is != TLS_READY ? EPOLLIN : 0) |
+		(rig.server_is == TLS_READY && rig.sent < rig.n_send ? EPOLLOUT
+								     : 0));
 }
 
 static void
-on_client(struct stream *s)
+on_client(struct stream *s, uint32_t events)
 {
 	char bytes[5000];
 	ssize_t n = -1;
 
+	(void)events;
 	if (rig.client_is != TLS_READY)
 		rig.client_is = tls_handshake(s, &rig.client_why);
 	errno = 0;
@@ -86,7 +95,7 @@ on_client(struct stream *s)
 		loop_stop(rig.loop);
 		return;
 	}
-	stream_want(s, true, false);
+	stream_want(s, EPOLLIN);
 }
 
 static int
@@ -100,14 +109,14 @@ start(void **state)
 	rig.heard.max = 2 * (size_t)LARGE;
 	rig.loop = loop_new(&e);
 	rig.limit.on_time = on_limit;
-	rig.server = (struct stream){ .loop = rig.loop, .on_ready = on_server };
-	rig.client = (struct stream){ .loop = rig.loop, .on_ready = on_client };
-	stream_init(&rig.server);
-	stream_init(&rig.client);
+	rig.server = (struct stream){ .on_ready = on_server };
+	rig.client = (struct stream){ .on_ready = on_client };
 	assert_int_equal(
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(stream_open_take(&rig.server, pair[0], &e), 0);
-	assert_int_equal(stream_open_take(&rig.client, pair[1], &e), 0);
+	assert_int_equal(
+	    stream_open_take(&rig.server, rig.loop, pair[0], &e), 0);
+	assert_int_equal(
+	    stream_open_take(&rig.client, rig.loop, pair[1], &e), 0);
 	rig.ca = tls_ca_new(&e);
 	assert_non_null(rig.ca);
 	tls_ca_pem(rig.ca, &rig.pem);
@@ -118,8 +127,8 @@ static int
 stop(void **state)
 {
 	(void)state;
-	stream_close(&rig.server);
-	stream_close(&rig.client);
+	stream_close(&rig.server, false);
+	stream_close(&rig.client, false);
 	tls_ca_free(rig.ca);
 	buf_fini(&rig.pem);
 	buf_fini(&rig.heard);
@@ -132,7 +141,8 @@ run(void)
 {
 	struct err e = {};
 
-	stream_want(&rig.client, true, true);
+	stream_want(&rig.server, EPOLLIN);
+	stream_want(&rig.client, EPOLLIN | EPOLLOUT);
 	loop_timer_set(rig.loop, &rig.limit,
 	    clock_mono_ns() + (int64_t)LIMIT_MS * 1000000);
 	assert_int_equal(loop_run(rig.loop, NULL, NULL, &e), 0);
@@ -239,7 +249,7 @@ a_stream_that_is_cut_has_no_orderly_end(void **state)
 	}
 	assert_int_equal(rig.server_is, TLS_READY);
 	assert_int_equal(shutdown(rig.server.watch.fd, SHUT_RDWR), 0);
-	on_client(&rig.client);
+	on_client(&rig.client, 0);
 	assert_int_equal(rig.end, -1);
 	assert_int_equal(rig.end_errno, ECONNRESET);
 }
@@ -277,17 +287,17 @@ a_ca_keeps_the_certificates_of_so_many_names_and_no_more(void **state)
 	for (int i = 0; i < TLS_LEAVES_MAX + 20; i++) {
 		char name[32];
 		int pair[2];
-		struct stream s = { .loop = rig.loop, .on_ready = on_server };
+		struct stream s = { .on_ready = on_server };
 
 		(void)snprintf(name, sizeof(name), "h%d.example", i);
-		stream_init(&s);
 		assert_int_equal(
 		    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
 		    0);
-		assert_int_equal(stream_open_take(&s, pair[0], &e), 0);
+		assert_int_equal(
+		    stream_open_take(&s, rig.loop, pair[0], &e), 0);
 		assert_int_equal(
 		    tls_serve(&s, rig.ca, name, true, STR(""), &e), 0);
-		stream_close(&s);
+		stream_close(&s, true);
 		fd_fini(&pair[1]);
 	}
 	begin("h0.example", "h0.example", buf_str(&rig.pem));
