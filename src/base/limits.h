@@ -63,6 +63,12 @@ enum {
 	/* Line ends and backslashes in a row inside of base64: CR LF of MIME,
 	 * escaped twice. More would let a server make us hold without end. */
 	SCAN_MAX_SKIPPED = 4,
+	/* What goes into a body must not change its length, and a placeholder
+	 * has no fewer bytes than this: "pdk_", eight of the run's, more. */
+	SECRET_MIN_BODY_BYTES = 16,
+	/* Fields and a target with secrets in them, beside the originals. */
+	FILTER_HEAD_BYTES = 2 * HTTP_MAX_HEAD_BYTES,
+	FILTER_MAX_SIGNED_BYTES = 1024 * 1024, /* a body that AWS signs */
 	/* A page whose text is read (codec/html_text). Deeper ones are made by
 	 * programs; a tag longer than this has no end. */
 	HTML_MAX_DEPTH = 256,

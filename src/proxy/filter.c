@@ -1,0 +1,676 @@
+#include "proxy/filter.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/must.h"
+#include "codec/base64.h"
+#include "codec/html_text.h"
+#include "codec/sigv4.h"
+#include "core/swap.h"
+#include "ipc/msg.h"
+#include "sys/locked.h"
+
+enum { FORMAT_BYTES = 128 };
+
+struct secret {
+	struct str name, placeholder, value;
+	struct str header, query, format, access_key; /* n is 0: none */
+	bool body;
+};
+
+struct filter {
+	struct locked mem; /* all that follows points into it */
+	uint32_t n; /* secrets */
+	uint32_t n_words; /* secrets, then canaries */
+	struct secret secrets[SCAN_MAX_WORDS];
+	struct str values[SCAN_MAX_WORDS], fakes[SCAN_MAX_WORDS];
+	uint64_t used[SCAN_MAX_WORDS], leaked[SCAN_MAX_WORDS];
+	uint64_t scrubbed[SCAN_MAX_WORDS];
+	struct scan *leaks; /* what must not go out; NULL: not searched */
+	struct swap out; /* placeholders in the request's body */
+	struct swap back; /* secrets in the answer */
+	struct html_text *page;
+	struct buf scrubbed_page; /* between the two */
+	bool strip_html, wants_body;
+};
+
+static int secret_take(struct filter *f, const struct json *v, struct err *e);
+static int scans_make(struct filter *f, const struct json *canaries,
+    uint32_t flags, struct err *e);
+static struct scan *scan_make(
+    struct filter *f, const struct str *words, size_t n, unsigned forms);
+static size_t room(const struct json *secrets, const struct json *canaries);
+static int leaks_search(
+    struct filter *f, struct str s, bool last, struct err *e);
+static void on_leak(void *arg, const struct scan_hit *hit);
+static int field_swap(struct filter *f, struct secret *s, uint64_t *used,
+    struct str *value, struct err *e);
+static int query_swap(struct filter *f, struct secret *s, uint64_t *used,
+    struct str *target, struct err *e);
+static int replace(struct filter *f, struct str in, struct str from,
+    struct str to, struct str *out, uint64_t *hits, struct err *e);
+static int scrub(struct filter *f, struct str *s, struct err *e);
+static void field_drop(struct http1_head *h, struct str name);
+static void names_write(struct buf *out, const char *member,
+    const struct filter *f, const uint64_t *counts);
+
+int
+filter_new(struct filter **out, const struct json *payload, uint32_t flags,
+    struct err *e)
+{
+	const struct json *secrets = json_get(payload, STR("secrets"));
+	const struct json *canaries = json_get(payload, STR("canaries"));
+	struct locked mem;
+	struct filter *f;
+
+	*out = NULL;
+	if (secrets == NULL && canaries == NULL &&
+	    (flags & EGRESS_STRIP_HTML) == 0)
+		return 0;
+	if (locked_init(&mem, room(secrets, canaries), e) < 0)
+		return -1;
+	f = locked_alloc(&mem, sizeof(*f));
+	must(f != NULL);
+	f->mem = mem;
+	f->strip_html = (flags & EGRESS_STRIP_HTML) != 0;
+	for (const struct json *v = json_first(secrets); v != NULL;
+	     v = json_next(secrets, v)) {
+		if (secret_take(f, v, e) < 0) {
+			filter_free(f);
+			return -1;
+		}
+	}
+	f->n_words = f->n;
+	if (scans_make(f, canaries, flags, e) < 0) {
+		filter_free(f);
+		return -1;
+	}
+	*out = f;
+	return 0;
+}
+
+void
+filter_free(struct filter *f)
+{
+	struct locked mem;
+
+	if (f == NULL)
+		return;
+	swap_fini(&f->out);
+	swap_fini(&f->back);
+	buf_fini(&f->scrubbed_page);
+	if (f->page != NULL)
+		html_fini(f->page);
+	free(f->page);
+	mem = f->mem; /* it holds f */
+	locked_fini(&mem);
+}
+
+int
+filter_request_head(struct filter *f, struct http1_head *h, struct err *e)
+{
+	/* What the agent knows is searched before secrets are put in. */
+	if (leaks_search(f, h->target, true, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < h->n; i++) {
+		if (leaks_search(f, h->field[i].value, true, e) < 0)
+			return -1;
+	}
+	for (uint32_t k = 0; k < f->n; k++) {
+		struct secret *s = &f->secrets[k];
+		bool there = false;
+
+		if (s->query.n > 0 &&
+		    query_swap(f, s, &f->used[k], &h->target, e) < 0)
+			return -1;
+		for (uint32_t i = 0; s->header.n > 0 && i < h->n; i++) {
+			if (!str_eq_nocase(h->field[i].name, s->header))
+				continue;
+			there = true;
+			if (field_swap(
+				f, s, &f->used[k], &h->field[i].value, e) < 0)
+				return -1;
+		}
+		if (s->header.n > 0 && s->format.n > 0 && !there) {
+			struct str value;
+
+			if (h->n == HTTP_MAX_FIELDS)
+				return err_set(e, "too many fields");
+			if (replace(f, s->format, STR("{}"), s->value, &value,
+				&f->used[k], e) < 0)
+				return -1;
+			h->field[h->n++] =
+			    (struct http1_field){ s->header, value };
+		}
+	}
+	/* What is compressed cannot be searched. */
+	if (f->n > 0 || f->strip_html) {
+		field_drop(h, STR("accept-encoding"));
+		field_drop(h, STR("range"));
+	}
+	if (f->leaks != NULL && http1_get(h, STR("content-encoding")) != NULL &&
+	    !str_eq_nocase(
+		*http1_get(h, STR("content-encoding")), STR("identity")))
+		return err_set(
+		    e, "a body with a content encoding cannot be searched");
+	for (uint32_t k = 0; k < f->n; k++) {
+		if (f->secrets[k].access_key.n > 0 && sigv4_signed(h)) {
+			f->wants_body = sigv4_needs_body(h);
+			return f->wants_body
+			    ? 0
+			    : filter_request_sign(f, h, STR(""), e);
+		}
+	}
+	return 0;
+}
+
+bool
+filter_wants_body(const struct filter *f)
+{
+	return f->wants_body;
+}
+
+int
+filter_request_sign(
+    struct filter *f, struct http1_head *h, struct str body, struct err *e)
+{
+	struct hash digest = hash_of(body.p, body.n);
+	char hex[HASH_HEX_BYTES];
+
+	hash_hex(&digest, hex);
+	for (uint32_t k = 0; k < f->n; k++) {
+		const struct secret *s = &f->secrets[k];
+		struct sigv4_key key = { s->access_key, s->value };
+		own_buf struct buf text = {};
+		struct str kept;
+
+		if (s->access_key.n == 0)
+			continue;
+		if (sigv4_sign(h, str_of(hex), &key, &text, e) < 0)
+			return err_add(e, "sign for AWS");
+		kept = locked_copy(&f->mem, buf_str(&text));
+		if (kept.p == NULL)
+			return err_set(e, "a head is too long to be changed");
+		for (uint32_t i = 0; i < h->n; i++) {
+			if (str_eq_nocase(
+				h->field[i].name, STR("authorization")))
+				h->field[i].value = kept;
+		}
+		f->used[k]++;
+		f->wants_body = false;
+		return 0;
+	}
+	return err_set(e, "no key to sign with");
+}
+
+int
+filter_request_body(struct filter *f, struct str bytes, bool last,
+    struct buf *out, struct err *e)
+{
+	if (leaks_search(f, bytes, last, e) < 0)
+		return -1;
+	if (f->out.scan == NULL) {
+		buf_add_str(out, bytes);
+		return out->failed ? err_set(e, "no memory") : 0;
+	}
+	if (swap_feed(&f->out, bytes, out) < 0 ||
+	    (last && swap_end(&f->out, out) < 0))
+		return err_set(e, "no memory");
+	return 0;
+}
+
+int
+filter_answer_head(struct filter *f, struct http1_head *h, struct err *e)
+{
+	const struct str *coded = http1_get(h, STR("content-encoding"));
+	const struct str *type = http1_get(h, STR("content-type"));
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		if (scrub(f, &h->field[i].value, e) < 0)
+			return -1;
+	}
+	if (h->body == HTTP1_BODY_NONE)
+		return 0;
+	if (coded != NULL && coded->n > 0 &&
+	    !str_eq_nocase(*coded, STR("identity")) &&
+	    (f->back.scan != NULL || f->strip_html))
+		return err_set(e,
+		    "the answer has a content encoding that was not asked "
+		    "for, and cannot be searched");
+	if (f->strip_html && type != NULL && type->n >= 9 &&
+	    (str_eq_nocase((struct str){ type->p, 9 }, STR("text/html")) ||
+		(type->n >= 21 &&
+		    str_eq_nocase((struct str){ type->p, 21 },
+			STR("application/xhtml+xml"))))) {
+		f->page = calloc(1, sizeof(*f->page));
+		if (f->page == NULL)
+			return err_set(e, "no memory");
+		field_drop(h, STR("content-length"));
+		field_drop(h, STR("etag"));
+		for (uint32_t i = 0; i < h->n; i++) {
+			if (str_eq_nocase(
+				h->field[i].name, STR("content-type")))
+				h->field[i].value =
+				    STR("text/plain; charset=utf-8");
+		}
+	}
+	return 0;
+}
+
+bool
+filter_resizes(const struct filter *f)
+{
+	return f->page != NULL;
+}
+
+int
+filter_answer_body(struct filter *f, struct str bytes, bool last,
+    struct buf *out, struct err *e)
+{
+	struct buf *clean = f->page != NULL ? &f->scrubbed_page : out;
+
+	if (f->back.scan == NULL) {
+		buf_add_str(clean, bytes);
+	} else if (swap_feed(&f->back, bytes, clean) < 0 ||
+	    (last && swap_end(&f->back, clean) < 0)) {
+		return err_set(e, "no memory");
+	}
+	if (f->page != NULL) {
+		if (html_feed(f->page, buf_str(clean), out) < 0 ||
+		    (last && html_end(f->page, out) < 0))
+			return err_set(e, "no memory");
+		buf_reset(clean);
+	}
+	return out->failed || clean->failed ? err_set(e, "no memory") : 0;
+}
+
+void
+filter_report(const struct filter *f, struct buf *out)
+{
+	uint64_t scrubbed = 0;
+
+	if (f->page != NULL &&
+	    (f->page->hidden_bytes > 0 || f->page->shapeless > 0)) {
+		buf_add_c(out, ",\"hidden\":");
+		buf_add_u64(out, f->page->hidden_bytes + f->page->shapeless);
+		buf_add_c(out, ",\"hidden_text\":");
+		json_put_str(out, buf_str(&f->page->hidden));
+	}
+	names_write(out, "leaks", f, f->leaked);
+	for (uint32_t k = 0; k < f->n; k++)
+		scrubbed += f->scrubbed[k];
+	if (scrubbed > 0) {
+		buf_add_c(out, ",\"scrubbed\":");
+		buf_add_u64(out, scrubbed);
+	}
+	names_write(out, "secrets", f, f->used);
+}
+
+static int
+secret_take(struct filter *f, const struct json *v, struct err *e)
+{
+	struct str text = json_str(json_get(v, STR("value")));
+	own_buf struct buf raw = { .max = SCAN_MAX_WORD_BYTES + 1 };
+	struct secret s = {
+		.name = json_str(json_get(v, STR("name"))),
+		.placeholder = json_str(json_get(v, STR("placeholder"))),
+		.header = json_str(json_get(v, STR("header"))),
+		.query = json_str(json_get(v, STR("query"))),
+		.format = json_str(json_get(v, STR("format"))),
+		.access_key = json_str(
+		    json_at(v, "sigv4", "access_key", (const char *)NULL)),
+		.body = json_bool(json_get(v, STR("body")), false),
+	};
+	int rc;
+
+	if (f->n == SCAN_MAX_WORDS || s.format.n > FORMAT_BYTES)
+		return err_set(e, "too many secrets");
+	/* All at once: growing would leave copies behind. */
+	(void)buf_reserve(&raw, SCAN_MAX_WORD_BYTES);
+	rc = base64_decode(&raw, text, BASE64_STANDARD, e);
+	if (rc == 0)
+		s.value = locked_copy(&f->mem, buf_str(&raw));
+	if (raw.p != NULL)
+		explicit_bzero(raw.p, raw.cap);
+	if (rc < 0)
+		return err_add(e, "a secret's value");
+	s.name = locked_copy(&f->mem, s.name);
+	s.placeholder = locked_copy(&f->mem, s.placeholder);
+	s.header = locked_copy(&f->mem, s.header);
+	s.query = locked_copy(&f->mem, s.query);
+	s.format = locked_copy(&f->mem, s.format);
+	s.access_key = locked_copy(&f->mem, s.access_key);
+	if (s.value.p == NULL || s.access_key.p == NULL)
+		return err_set(e, "no memory for secrets");
+	if (s.body && s.value.n != s.placeholder.n)
+		return err_set(e,
+		    "%.*s is too short to be put in a body: at least %d bytes",
+		    STR_FMT(s.name), SECRET_MIN_BODY_BYTES);
+	f->secrets[f->n] = s;
+	f->values[f->n] = s.value;
+	f->fakes[f->n] = s.placeholder;
+	f->n++;
+	return 0;
+}
+
+static int
+scans_make(struct filter *f, const struct json *canaries, uint32_t flags,
+    struct err *e)
+{
+	struct str words[SCAN_MAX_WORDS];
+	bool body = false;
+
+	for (uint32_t k = 0; k < f->n; k++) {
+		body = body || f->secrets[k].body;
+		words[k] = f->values[k];
+	}
+	for (const struct json *v = json_first(canaries); v != NULL;
+	     v = json_next(canaries, v)) {
+		if (f->n_words == SCAN_MAX_WORDS)
+			return err_set(e, "too many canaries");
+		words[f->n_words] = locked_copy(&f->mem, json_str(v));
+		if (words[f->n_words++].p == NULL)
+			return err_set(e, "no memory for canaries");
+	}
+	if ((flags & EGRESS_LEAK_CHECK) != 0 && f->n_words > 0) {
+		f->leaks = scan_make(f, words, f->n_words, SCAN_ALL);
+		if (f->leaks == NULL)
+			return err_set(e, "a secret is too short or too long");
+	}
+	if (f->n > 0) {
+		f->back = (struct swap){
+			.scan = scan_make(f, f->values, f->n, SCAN_ALL),
+			.to = f->fakes,
+			.hits = f->scrubbed,
+		};
+		if (f->back.scan == NULL)
+			return err_set(e, "a secret is too short or too long");
+	}
+	if (body) {
+		struct str fakes[SCAN_MAX_WORDS];
+
+		/* Those that may not be in a body are replaced by themselves,
+		 * so that both lists stay in step. */
+		for (uint32_t k = 0; k < f->n; k++) {
+			fakes[k] = f->fakes[k];
+			if (!f->secrets[k].body)
+				f->values[k] = f->fakes[k];
+		}
+		f->out = (struct swap){
+			.scan = scan_make(f, fakes, f->n, SCAN_PLAIN),
+			.to = f->values,
+			.hits = f->used,
+		};
+		if (f->out.scan == NULL)
+			return err_set(e, "a placeholder is too short");
+	}
+	return 0;
+}
+
+static struct scan *
+scan_make(struct filter *f, const struct str *words, size_t n, unsigned forms)
+{
+	struct scan_word list[SCAN_MAX_WORDS];
+	void *mem;
+
+	for (size_t i = 0; i < n; i++)
+		list[i] = (struct scan_word){ words[i], forms };
+	mem = locked_alloc(&f->mem, scan_need(list, n));
+	return mem == NULL ? NULL : scan_new(mem, list, n);
+}
+
+/* Bytes for all that a filter of these secrets will ever hold. */
+static size_t
+room(const struct json *secrets, const struct json *canaries)
+{
+	size_t n = sizeof(struct filter) + 64 + FILTER_HEAD_BYTES;
+	struct scan_word list[2 * SCAN_MAX_WORDS];
+	size_t words = 0;
+
+	for (const struct json *v = json_first(secrets); v != NULL;
+	     v = json_next(secrets, v)) {
+		struct str value = json_str(json_get(v, STR("value")));
+
+		/* base64 is longer than what it stands for. */
+		n += value.n + v->skip * 16;
+		for (const struct json *k = json_first(v); k != NULL;
+		     k = json_next(v, k))
+			n += json_str(json_value(k)).n + 32;
+		if (words < SCAN_MAX_WORDS)
+			list[words++] = (struct scan_word){ value, SCAN_ALL };
+	}
+	/* Three automatons: leaks, placeholders, secrets. */
+	n += 2 * scan_need(list, words);
+	for (const struct json *v = json_first(canaries); v != NULL;
+	     v = json_next(canaries, v)) {
+		n += json_str(v).n + 32;
+		if (words < 2 * SCAN_MAX_WORDS)
+			list[words++] =
+			    (struct scan_word){ json_str(v), SCAN_ALL };
+	}
+	return n + scan_need(list, words) + 64;
+}
+
+static int
+leaks_search(struct filter *f, struct str s, bool last, struct err *e)
+{
+	struct scan_sink sink = { on_leak, f };
+
+	if (f->leaks == NULL)
+		return 0;
+	scan_feed(f->leaks, s, &sink);
+	if (last) {
+		scan_end(f->leaks, &sink);
+		scan_reset(f->leaks);
+	}
+	for (uint32_t k = 0; k < f->n_words; k++) {
+		if (f->leaked[k] == 0)
+			continue;
+		if (k < f->n)
+			return err_set(e, "secret %.*s must not go out",
+			    STR_FMT(f->secrets[k].name));
+		return err_set(e, "a canary must not go out");
+	}
+	return 0;
+}
+
+static void
+on_leak(void *arg, const struct scan_hit *hit)
+{
+	struct filter *f = arg;
+
+	f->leaked[hit->word]++;
+}
+
+/* In the field as it is, or in what Basic credentials stand for. */
+static int
+field_swap(struct filter *f, struct secret *s, uint64_t *used,
+    struct str *value, struct err *e)
+{
+	static const struct str basic = { "Basic ", 6 };
+	own_buf struct buf plain = { .max = HTTP_MAX_LINE_BYTES };
+	own_buf struct buf coded = { .max = 2 * HTTP_MAX_LINE_BYTES };
+	struct str swapped;
+	struct err ignored;
+	uint64_t hits = 0;
+	int rc;
+
+	if (value->n <= basic.n ||
+	    !str_eq_nocase((struct str){ value->p, basic.n }, basic))
+		return replace(
+		    f, *value, s->placeholder, s->value, value, used, e);
+	if (base64_decode(&plain,
+		(struct str){ value->p + basic.n, value->n - basic.n },
+		BASE64_STANDARD, &ignored) < 0)
+		return 0; /* no credentials: goes out as it is */
+	rc = replace(
+	    f, buf_str(&plain), s->placeholder, s->value, &swapped, &hits, e);
+	if (rc < 0 || hits == 0)
+		return rc;
+	*used += hits;
+	(void)buf_reserve(&coded, 2 * swapped.n + 16);
+	buf_add_str(&coded, basic);
+	base64_encode(&coded, swapped, BASE64_STANDARD);
+	*value = locked_copy(&f->mem, buf_str(&coded));
+	if (coded.p != NULL)
+		explicit_bzero(coded.p, coded.cap);
+	return value->p == NULL || coded.failed
+	    ? err_set(e, "a head is too long to be changed")
+	    : 0;
+}
+
+/* The value of one parameter only; what is not unreserved is encoded. */
+static int
+query_swap(struct filter *f, struct secret *s, uint64_t *used,
+    struct str *target, struct err *e)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	static const char plain[] = "-._~";
+	size_t at = str_find(*target, '?') + 1;
+	char *coded = locked_alloc(&f->mem, 3 * s->value.n + 1);
+	size_t n = 0;
+
+	if (coded == NULL)
+		return err_set(e, "a head is too long to be changed");
+	for (size_t i = 0; i < s->value.n; i++) {
+		uint8_t c = (uint8_t)s->value.p[i];
+
+		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+		    (c >= 'A' && c <= 'Z') ||
+		    (c != '\0' && strchr(plain, c) != NULL)) {
+			coded[n++] = (char)c;
+		} else {
+			coded[n++] = '%';
+			coded[n++] = digits[c >> 4];
+			coded[n++] = digits[c & 15];
+		}
+	}
+	while (at < target->n) {
+		struct str rest = { target->p + at, target->n - at };
+		struct str one = { rest.p, str_find(rest, '&') };
+		size_t eq = str_find(one, '=');
+		struct str value = { one.p + eq + 1, one.n - eq - 1 };
+		struct str swapped, whole;
+		uint64_t hits = 0;
+		char *p;
+
+		at += one.n + 1;
+		if (eq == one.n || !str_eq((struct str){ one.p, eq }, s->query))
+			continue;
+		if (replace(f, value, s->placeholder, (struct str){ coded, n },
+			&swapped, &hits, e) < 0)
+			return -1;
+		if (hits == 0)
+			continue;
+		*used += hits;
+		whole.n = target->n - value.n + swapped.n;
+		p = locked_alloc(&f->mem, whole.n + 1);
+		if (p == NULL)
+			return err_set(e, "a head is too long to be changed");
+		memcpy(p, target->p, (size_t)(value.p - target->p));
+		memcpy(p + (value.p - target->p), swapped.p, swapped.n);
+		memcpy(p + (value.p - target->p) + swapped.n, value.p + value.n,
+		    target->n - (size_t)(value.p - target->p) - value.n);
+		whole.p = p;
+		at = (size_t)(value.p - target->p) + swapped.n + 1;
+		*target = whole;
+	}
+	return 0;
+}
+
+/* *out is `in` itself when nothing is replaced. */
+static int
+replace(struct filter *f, struct str in, struct str from, struct str to,
+    struct str *out, uint64_t *hits, struct err *e)
+{
+	size_t found = 0, n = 0;
+	char *p;
+
+	for (size_t i = 0; i + from.n <= in.n; i++) {
+		if (memcmp(in.p + i, from.p, from.n) == 0) {
+			found++;
+			i += from.n - 1;
+		}
+	}
+	*out = in;
+	if (found == 0)
+		return 0;
+	p = locked_alloc(&f->mem, in.n + found * to.n + 1);
+	if (p == NULL)
+		return err_set(e, "a head is too long to be changed");
+	for (size_t i = 0; i < in.n;) {
+		if (i + from.n <= in.n &&
+		    memcmp(in.p + i, from.p, from.n) == 0) {
+			memcpy(p + n, to.p, to.n);
+			n += to.n;
+			i += from.n;
+		} else {
+			p[n++] = in.p[i++];
+		}
+	}
+	*hits += found;
+	*out = (struct str){ p, n };
+	return 0;
+}
+
+/* A field of the answer: a stream of its own. */
+static int
+scrub(struct filter *f, struct str *s, struct err *e)
+{
+	own_buf struct buf clean = { .max = HTTP_MAX_HEAD_BYTES };
+	struct swap one = {
+		.scan = f->back.scan,
+		.to = f->back.to,
+		.hits = f->back.hits,
+	};
+	int rc;
+
+	if (one.scan == NULL || s->n == 0)
+		return 0;
+	/* Heads come before the body: its stream has not begun. */
+	scan_reset(one.scan);
+	rc = swap_feed(&one, *s, &clean);
+	if (rc == 0)
+		rc = swap_end(&one, &clean);
+	scan_reset(one.scan);
+	swap_fini(&one);
+	if (rc == 0 && memcmp(clean.p, s->p, s->n) != 0)
+		*s = locked_copy(&f->mem, buf_str(&clean));
+	return rc < 0 || s->p == NULL
+	    ? err_set(e, "a head is too long to be changed")
+	    : 0;
+}
+
+static void
+field_drop(struct http1_head *h, struct str name)
+{
+	uint32_t keep = 0;
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		if (!str_eq_nocase(h->field[i].name, name))
+			h->field[keep++] = h->field[i];
+	}
+	h->n = keep;
+}
+
+static void
+names_write(struct buf *out, const char *member, const struct filter *f,
+    const uint64_t *counts)
+{
+	size_t n = 0;
+
+	for (uint32_t k = 0; k < f->n_words; k++) {
+		if (counts[k] == 0)
+			continue;
+		if (n++ == 0)
+			buf_printf(out, ",\"%s\":[", member);
+		else
+			buf_add_byte(out, ',');
+		json_put_str(
+		    out, k < f->n ? f->secrets[k].name : STR("canary"));
+	}
+	if (n > 0)
+		buf_add_byte(out, ']');
+}

@@ -1,0 +1,75 @@
+/*
+ * proxy/filter.h: what is changed and searched in one request and its answer.
+ *
+ * Made from a verdict (MSG_EGRESS_VERDICT), for one request. On the way out it
+ * puts the real secret in the place of its placeholder, only where the verdict
+ * says (a field, a parameter of the query, the body), and signs for AWS anew;
+ * it refuses what holds a secret or a canary already, in any form: that was
+ * not to be known inside. On the way back it puts the placeholder in the place
+ * of the secret, in every form (core/scan.h), and keeps only the readable text
+ * of a page. So an echo tells the agent nothing.
+ *
+ * Lengths stay the same but for pages (filter_resizes) and for short secrets
+ * in fields and queries. Heads that were changed point into the filter, whose
+ * memory is locked, and wiped by filter_free: a head is written before that,
+ * and who copies the bytes of a request that holds a secret wipes the copy.
+ *
+ * The order of calls: filter_request_head, filter_request_body for each piece
+ * and once with last; filter_answer_head, filter_answer_body likewise. An
+ * error means: cut the request off and answer 403 if that is still possible.
+ */
+#ifndef PROXY_FILTER_H
+#define PROXY_FILTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "codec/http1.h"
+#include "codec/json.h"
+
+struct filter;
+
+/*
+ * payload: the verdict's, parsed; flags: its EGRESS_*. *out is NULL when there
+ * is nothing to do. The caller wipes the payload.
+ *
+ * "secrets": [{"name","placeholder","value": base64, "header"?: a field's
+ *   name, "format"?: "Bearer {}", "query"?: a parameter's name, "body"?: true,
+ *   "sigv4"?: {"access_key"}}]
+ * "canaries": ["..."]
+ */
+int filter_new(struct filter **out, const struct json *payload, uint32_t flags,
+    struct err *e);
+void filter_free(struct filter *f); /* NULL is nothing */
+
+int filter_request_head(struct filter *f, struct http1_head *h, struct err *e);
+/*
+ * True behind filter_request_head when the request is signed for AWS and the
+ * digest of its body is not among its fields: the caller reads the body, at
+ * most FILTER_MAX_SIGNED_BYTES, through filter_request_body, and then calls
+ * filter_request_sign before it sends the head.
+ */
+bool filter_wants_body(const struct filter *f);
+int filter_request_sign(
+    struct filter *f, struct http1_head *h, struct str body, struct err *e);
+/* Appends to out what may be sent. */
+int filter_request_body(struct filter *f, struct str bytes, bool last,
+    struct buf *out, struct err *e);
+
+int filter_answer_head(struct filter *f, struct http1_head *h, struct err *e);
+/* True behind filter_answer_head when the length of the body will be another:
+ * Content-Length is no longer in the head. */
+bool filter_resizes(const struct filter *f);
+int filter_answer_body(struct filter *f, struct str bytes, bool last,
+    struct buf *out, struct err *e);
+
+/*
+ * Appends members for MSG_EGRESS_DONE, each with a comma in front:
+ * ,"hidden":n,"hidden_text":"...","leaks":["NAME"],"scrubbed":n,
+ * "secrets":["NAME"]. Names only.
+ */
+void filter_report(const struct filter *f, struct buf *out);
+
+#endif

@@ -1,0 +1,441 @@
+/* clang-format off: cmocka wants these four before it */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* clang-format on */
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "codec/base64.h"
+#include "ipc/msg.h"
+#include "proxy/filter.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Never written as one text here: the test below looks for it in memory. */
+static const char half[2][12] = { "sk-Live/9z", "Q+\"wK7mPx2" };
+static const char fake[] = "pdk_12345678_abcdefg";
+
+enum { REAL = 20 };
+
+static struct str
+real(void)
+{
+	static char text[REAL + 1];
+
+	memcpy(text, half[0], 10);
+	memcpy(text + 10, half[1], 10);
+	return (struct str){ text, REAL };
+}
+
+static struct filter *
+make(const char *more, const char *rest, uint32_t flags)
+{
+	own_arena struct arena a = {};
+	own_buf struct buf text = {};
+	struct filter *f = NULL;
+	struct err e = {};
+
+	buf_add_c(&text, "{\"secrets\":[{\"name\":\"KEY\",\"value\":\"");
+	base64_encode(&text, real(), BASE64_STANDARD);
+	buf_printf(&text, "\",\"placeholder\":\"%s\"%s}]%s}", fake, more, rest);
+	if (filter_new(&f, json_parse(buf_str(&text), NULL, &a, &e, NULL),
+		flags, &e) < 0)
+		fail_msg("%s", e.text);
+	explicit_bzero(text.p, text.n);
+	assert_non_null(f);
+	return f;
+}
+
+static struct str
+field(const struct http1_head *h, const char *name)
+{
+	const struct str *v = http1_get(h, str_of(name));
+
+	return v == NULL ? STR("(none)") : *v;
+}
+
+static void
+head(struct http1_head *h, const char *target, const char *name,
+    const char *value)
+{
+	*h = (struct http1_head){
+		.method = STR("POST"),
+		.target = str_of(target),
+		.body = HTTP1_BODY_LENGTH,
+		.n = 3,
+		.field = { { STR("Host"), STR("h") },
+		    { STR("Accept-Encoding"), STR("gzip") },
+		    { str_of(name), str_of(value) } },
+	};
+}
+
+static void
+assert_text(
+    struct str got, const char *before, struct str middle, const char *after)
+{
+	own_buf struct buf want = {};
+
+	buf_add_c(&want, before);
+	buf_add_str(&want, middle);
+	buf_add_c(&want, after);
+	if (!str_eq(got, buf_str(&want)))
+		fail_msg("%.*s", STR_FMT(got));
+}
+
+static void
+nothing_to_do_makes_no_filter(void **state)
+{
+	own_arena struct arena a = {};
+	struct filter *f;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(
+	    filter_new(&f, json_parse(STR("{}"), NULL, &a, &e, NULL),
+		EGRESS_LEAK_CHECK, &e),
+	    0);
+	assert_null(f);
+}
+
+static void
+a_secret_goes_only_where_the_verdict_says(void **state)
+{
+	static struct http1_head h;
+	struct filter *f;
+	struct err e;
+
+	(void)state;
+	f = make(",\"header\":\"authorization\"", "", EGRESS_LEAK_CHECK);
+	head(&h, "/a?k=pdk_12345678_abcdefg", "Authorization",
+	    "Bearer pdk_12345678_abcdefg");
+	h.field[h.n++] = (struct http1_field){ STR("X-Other"), str_of(fake) };
+	assert_int_equal(filter_request_head(f, &h, &e), 0);
+	assert_text(field(&h, "authorization"), "Bearer ", real(), "");
+	assert_string_equal(field(&h, "x-other").p, fake);
+	assert_string_equal(h.target.p, "/a?k=pdk_12345678_abcdefg");
+	assert_string_equal(field(&h, "accept-encoding").p, "(none)");
+	{
+		own_buf struct buf out = {};
+
+		assert_int_equal(
+		    filter_request_body(f, str_of(fake), true, &out, &e), 0);
+		assert_string_equal(buf_c(&out), fake);
+	}
+	filter_free(f);
+
+	f = make(",\"query\":\"k\",\"body\":true", "", 0);
+	head(&h, "/a?j=pdk_12345678_abcdefg&k=pdk_12345678_abcdefg&l=1",
+	    "Authorization", fake);
+	assert_int_equal(filter_request_head(f, &h, &e), 0);
+	assert_text(h.target,
+	    "/a?j=pdk_12345678_abcdefg&k=", STR("sk-Live%2F9zQ%2B%22wK7mPx2"),
+	    "&l=1");
+	assert_string_equal(field(&h, "authorization").p, fake);
+	{
+		own_buf struct buf out = {};
+
+		assert_int_equal(
+		    filter_request_body(
+			f, STR("{\"t\":\"pdk_12345"), false, &out, &e),
+		    0);
+		assert_string_equal(buf_c(&out), "{\"t\":\"");
+		assert_int_equal(filter_request_body(
+				     f, STR("678_abcdefg\"}"), true, &out, &e),
+		    0);
+		assert_text(buf_str(&out), "{\"t\":\"", real(), "\"}");
+	}
+	filter_free(f);
+}
+
+static void
+a_field_is_made_when_there_is_a_format(void **state)
+{
+	static struct http1_head h;
+	struct filter *f = make(
+	    ",\"header\":\"authorization\",\"format\":\"Bearer {}\"", "", 0);
+	own_buf struct buf report = {};
+	struct err e;
+
+	(void)state;
+	head(&h, "/", "X", "y");
+	assert_int_equal(filter_request_head(f, &h, &e), 0);
+	assert_text(field(&h, "authorization"), "Bearer ", real(), "");
+	filter_report(f, &report);
+	assert_string_equal(buf_c(&report), ",\"secrets\":[\"KEY\"]");
+	filter_free(f);
+}
+
+/* git and curl -u send "user:token" as base64. */
+static void
+basic_credentials_are_opened(void **state)
+{
+	static struct http1_head h;
+	struct filter *f = make(",\"header\":\"Authorization\"", "", 0);
+	own_buf struct buf sent = {};
+	own_buf struct buf got = {};
+	struct err e;
+	struct str v;
+
+	(void)state;
+	buf_add_c(&sent, "Basic ");
+	base64_encode(&sent, STR("git:pdk_12345678_abcdefg"), BASE64_STANDARD);
+	head(&h, "/", "Authorization", buf_c(&sent));
+	assert_int_equal(filter_request_head(f, &h, &e), 0);
+	v = field(&h, "authorization");
+	assert_int_equal(base64_decode(&got, (struct str){ v.p + 6, v.n - 6 },
+			     BASE64_STANDARD, &e),
+	    0);
+	assert_text(buf_str(&got), "git:", real(), "");
+	filter_free(f);
+}
+
+static void
+what_was_not_to_be_known_inside_does_not_go_out(void **state)
+{
+	static struct http1_head h;
+	own_buf struct buf coded = {};
+	own_buf struct buf out = {};
+	own_buf struct buf report = {};
+	struct filter *f;
+	struct err e;
+
+	(void)state;
+	base64_encode(&coded, real(), BASE64_URL);
+	f = make("", "", EGRESS_LEAK_CHECK);
+	head(&h, "/", "X-Data", buf_c(&coded));
+	assert_int_equal(filter_request_head(f, &h, &e), -1);
+	assert_non_null(strstr(e.text, "KEY"));
+	filter_report(f, &report);
+	assert_string_equal(buf_c(&report), ",\"leaks\":[\"KEY\"]");
+	filter_free(f);
+
+	f = make("", ",\"canaries\":[\"pdk-0123456789ab\"]", EGRESS_LEAK_CHECK);
+	head(&h, "/", "X", "y");
+	assert_int_equal(filter_request_head(f, &h, &e), 0);
+	assert_int_equal(
+	    filter_request_body(f, STR("x pdk-01234"), false, &out, &e), 0);
+	assert_int_equal(
+	    filter_request_body(f, STR("56789ab"), true, &out, &e), -1);
+	assert_non_null(strstr(e.text, "canary"));
+	filter_free(f);
+
+	f = make("", "", EGRESS_LEAK_CHECK);
+	head(&h, "/", "Content-Encoding", "zstd");
+	assert_int_equal(filter_request_head(f, &h, &e), -1);
+	filter_free(f);
+}
+
+static void
+an_echo_tells_nothing(void **state)
+{
+	static struct http1_head h;
+	own_buf struct buf body = {};
+	own_buf struct buf coded = {};
+	own_buf struct buf report = {};
+	struct filter *f = make(",\"header\":\"authorization\"", "", 0);
+	struct err e;
+
+	(void)state;
+	h = (struct http1_head){ .status = 200,
+		.body = HTTP1_BODY_LENGTH,
+		.n = 1,
+		.field = { { STR("X-Echo"), real() } } };
+	assert_int_equal(filter_answer_head(f, &h, &e), 0);
+	assert_text(field(&h, "x-echo"), "", str_of(fake), "");
+	assert_false(filter_resizes(f));
+	base64_encode(&coded, real(), BASE64_STANDARD);
+	buf_add_str(&coded, STR(" sk-Live%2f9zQ%2B%22wK7mPx2 "));
+	buf_add_str(&coded, STR("sk-Live\\/9zQ+\\\"wK7mPx2 "));
+	buf_add_str(&coded, real());
+	for (size_t i = 0; i < coded.n; i += 7) {
+		struct str piece = { coded.p + i,
+			coded.n - i < 7 ? coded.n - i : 7 };
+
+		assert_int_equal(
+		    filter_answer_body(f, piece, i + 7 >= coded.n, &body, &e),
+		    0);
+	}
+	assert_int_equal(body.n, coded.n);
+	assert_null(memmem(body.p, body.n, "9z", 2));
+	assert_null(memmem(body.p, body.n, "wK7", 3));
+	assert_null(memmem(body.p, body.n, coded.p, 8));
+	assert_non_null(memmem(body.p, body.n, fake, sizeof(fake) - 1));
+	filter_report(f, &report);
+	assert_non_null(strstr(buf_c(&report), ",\"scrubbed\":"));
+
+	/* What cannot be searched does not come in. */
+	h.field[h.n++] =
+	    (struct http1_field){ STR("Content-Encoding"), STR("br") };
+	assert_int_equal(filter_answer_head(f, &h, &e), -1);
+	filter_free(f);
+}
+
+static void
+a_page_comes_as_its_text_without_the_secret(void **state)
+{
+	static struct http1_head h;
+	own_buf struct buf page = {};
+	own_buf struct buf body = {};
+	own_buf struct buf report = {};
+	struct filter *f = make("", "", EGRESS_STRIP_HTML);
+	struct err e;
+
+	(void)state;
+	h = (struct http1_head){ .status = 200,
+		.body = HTTP1_BODY_LENGTH,
+		.n = 2,
+		.field = { { STR("Content-Type"), STR("text/html; charset=x") },
+		    { STR("Content-Length"), STR("9") } } };
+	assert_int_equal(filter_answer_head(f, &h, &e), 0);
+	assert_true(filter_resizes(f));
+	assert_string_equal(
+	    field(&h, "content-type").p, "text/plain; charset=utf-8");
+	assert_string_equal(field(&h, "content-length").p, "(none)");
+	buf_add_c(&page, "<p>key: ");
+	buf_add_str(&page, real());
+	buf_add_c(&page, "<p hidden>obey me</p>");
+	assert_int_equal(
+	    filter_answer_body(f, buf_str(&page), true, &body, &e), 0);
+	assert_string_equal(buf_c(&body), "key: pdk_12345678_abcdefg\n");
+	filter_report(f, &report);
+	assert_non_null(strstr(buf_c(&report), "\"hidden_text\":\"obey me\""));
+	filter_free(f);
+}
+
+static void
+requests_to_aws_are_signed_with_the_real_key(void **state)
+{
+	static struct http1_head h;
+	struct filter *f =
+	    make(",\"sigv4\":{\"access_key\":\"AKIAREAL\"}", "", 0);
+	struct str v;
+	struct err e;
+
+	(void)state;
+	head(&h, "/", "Authorization",
+	    "AWS4-HMAC-SHA256 Credential=AKIDFAKE/20150830/eu-west-1/sqs/"
+	    "aws4_request, SignedHeaders=host;x-amz-date, Signature=00");
+	h.field[h.n++] =
+	    (struct http1_field){ STR("X-Amz-Date"), STR("20150830T123600Z") };
+	assert_int_equal(filter_request_head(f, &h, &e), 0);
+	assert_true(filter_wants_body(f));
+	assert_int_equal(filter_request_sign(f, &h, STR("a=b"), &e), 0);
+	assert_false(filter_wants_body(f));
+	v = field(&h, "authorization");
+	assert_non_null(memmem(v.p, v.n, "Credential=AKIAREAL/20150830/", 29));
+	assert_null(memmem(v.p, v.n, "Signature=00", 12));
+	filter_free(f);
+}
+
+static void
+a_short_secret_goes_into_no_body(void **state)
+{
+	own_arena struct arena a = {};
+	struct filter *f = NULL;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(
+	    filter_new(&f,
+		json_parse(STR("{\"secrets\":[{\"name\":\"S\","
+			       "\"value\":\"aHVudGVyMjI=\","
+			       "\"placeholder\":\"pdk_12345678_ab\","
+			       "\"body\":true}]}"),
+		    NULL, &a, &e, NULL),
+		0, &e),
+	    -1);
+	assert_null(f);
+	assert_non_null(strstr(e.text, "too short"));
+}
+
+/* How often the secret is in our own memory. */
+static int
+times_in_memory(struct str word)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	static char piece[1 << 20];
+	char line[512];
+	int found = 0;
+
+	assert_non_null(maps);
+	assert_true(mem >= 0);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		unsigned long from, to;
+		ssize_t n;
+
+		if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 ||
+		    strstr(line, " rw") == NULL)
+			continue;
+		for (; from < to; from += sizeof(piece)) {
+			size_t want = to - from < sizeof(piece) ? to - from
+								: sizeof(piece);
+			const char *p = piece;
+
+			if (from <= (unsigned long)piece + sizeof(piece) &&
+			    from + want > (unsigned long)piece)
+				continue;
+			n = pread(mem, piece, want, (off_t)from);
+			if (n <= 0)
+				continue;
+			while ((p = memmem(p, (size_t)(piece + n - p), word.p,
+				    word.n)) != NULL) {
+				found++;
+				p++;
+			}
+		}
+	}
+	explicit_bzero(piece, sizeof(piece));
+	(void)close(mem); /* read only */
+	(void)fclose(maps); /* read only */
+	return found;
+}
+
+static void
+nothing_of_a_secret_stays_in_memory(void **state)
+{
+	static struct http1_head h;
+	own_buf struct buf body = {};
+	struct filter *f;
+	struct str word = real();
+	int before = times_in_memory(word), with;
+	struct err e;
+
+	(void)state;
+	f = make(",\"header\":\"authorization\",\"body\":true", "",
+	    EGRESS_LEAK_CHECK);
+	head(&h, "/", "Authorization", fake);
+	assert_int_equal(filter_request_head(f, &h, &e), 0);
+	assert_int_equal(filter_answer_body(f, word, false, &body, &e), 0);
+	with = times_in_memory(word);
+	assert_true(with > before);
+	filter_free(f);
+	explicit_bzero(&h, sizeof(h));
+	assert_int_equal(times_in_memory(word), before);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_to_do_makes_no_filter),
+		cmocka_unit_test(a_secret_goes_only_where_the_verdict_says),
+		cmocka_unit_test(a_field_is_made_when_there_is_a_format),
+		cmocka_unit_test(basic_credentials_are_opened),
+		cmocka_unit_test(
+		    what_was_not_to_be_known_inside_does_not_go_out),
+		cmocka_unit_test(an_echo_tells_nothing),
+		cmocka_unit_test(a_page_comes_as_its_text_without_the_secret),
+		cmocka_unit_test(requests_to_aws_are_signed_with_the_real_key),
+		cmocka_unit_test(a_short_secret_goes_into_no_body),
+		cmocka_unit_test(nothing_of_a_secret_stays_in_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
