@@ -20,6 +20,7 @@
 #include "base/must.h"
 #include "sandbox/control.h"
 #include "sandbox/filter.h"
+#include "sandbox/net.h"
 #include "sandbox/rpc.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
@@ -36,7 +37,7 @@ static int make_rules(struct build *b, struct err *e);
 static int out_of_the_way(int *fd, struct err *e);
 static int put_at(int from, int at, struct err *e);
 static int give_pipe(int fd, uid_t uid, gid_t gid, struct err *e);
-static int make_listeners(const struct build *b, int out[], struct err *e);
+static int make_listeners(struct build *b, int out[], struct err *e);
 static int set_limits(struct build *b, struct err *e);
 static int set_landlock(struct build *b, struct err *e);
 static int say_built(
@@ -314,8 +315,10 @@ give_pipe(int fd, uid_t uid, gid_t gid, struct err *e)
 }
 
 static int
-make_listeners(const struct build *b, int out[], struct err *e)
+make_listeners(struct build *b, int out[], struct err *e)
 {
+	struct err none;
+	bool any;
 	const struct sandbox_spec *spec = b->spec;
 
 	if ((spec->n_listen > 0 || spec->rpc) && ns_loopback_up(e) < 0)
@@ -337,6 +340,10 @@ make_listeners(const struct build *b, int out[], struct err *e)
 		if (listen(out[i], LISTEN_BACKLOG) < 0)
 			return err_sys(e, "listen");
 	}
+	b->n_listeners = spec->n_listen;
+	/* Without them less gets to the proxy, and nothing gets past it. */
+	if (spec->net && net_open(out + spec->n_listen, &any, &none) == 0)
+		b->n_listeners += NET_SOCKETS;
 	return 0;
 }
 
@@ -446,7 +453,7 @@ say_built(const struct build *b, const int *listeners, struct err *e)
 	struct iovec part = { .iov_base = &report, .iov_len = sizeof(report) };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 	int fds[BUILT_FDS_MAX];
-	unsigned n = b->spec->n_listen;
+	unsigned n = b->n_listeners;
 
 	memcpy(fds, listeners, n * sizeof(int));
 	fds[n++] = b->disk;

@@ -10,6 +10,7 @@
 
 #include <sys/stat.h>
 
+#include "sandbox/net.h"
 #include "sandbox/sandbox.h"
 
 /* Prepared by the caller, read by the child. */
@@ -35,11 +36,14 @@ struct build {
 	int upper; /* of the overlay over the folder, likewise; or -1 */
 	int scratch; /* what lies below /tmp; of a parked one only, or -1 */
 	int mount_ns; /* its own, for a caller that is not beside it; or -1 */
+	unsigned n_listeners; /* of spec.listen_port and of net.h */
 	int rules; /* Landlock's, not in force yet; likewise */
 };
 
 /* Descriptors that come with CONTROL_BUILT: the listeners, the disk, the
  * upper directory, of a parked one the scratch, and the mount namespace. */
+_Static_assert(
+    SANDBOX_LISTENERS_MAX == SANDBOX_PORTS_MAX + NET_SOCKETS, "room for all");
 enum { BUILT_FDS_MAX = SANDBOX_LISTENERS_MAX + 5 };
 
 /* In the new process. Returns only when it failed, having said so. */

@@ -29,6 +29,7 @@
 
 #include "base/limits.h"
 #include "sandbox/build.h"
+#include "sandbox/net.h"
 #include "sys/fd.h"
 #include "sys/mount.h"
 
@@ -166,7 +167,8 @@ make_names(const struct build *b, int image, struct err *e)
 	if (home == NULL || *home == '\0')
 		home = "/tmp";
 	if (make_dir(b, UPPER "etc", e) < 0 ||
-	    make_file(b, "etc/resolv.conf", "", e) < 0)
+	    make_file(b, "etc/resolv.conf", b->spec->net ? NET_RESOLV_CONF : "",
+		e) < 0)
 		return -1;
 	(void)snprintf(text, sizeof(text),
 	    "127.0.0.1 localhost %s\n::1 localhost\n", b->spec->hostname);

@@ -17,6 +17,7 @@ enum {
 	KEY_EXPLAIN = 1 << 5,
 	KEY_IMAGE = 1 << 6,
 	KEY_ROOT = 1 << 7,
+	KEY_NET = 1 << 8,
 };
 enum { PLACE, ACCOUNT, HOME, IMAGE_WORDS };
 #define MS ((int64_t)1000 * 1000)
@@ -142,7 +143,7 @@ key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
 	struct stat folder = {}, image = {};
 
 	if (s->hostname != NULL || s->init != NULL || s->park ||
-	    s->n_listen > SANDBOX_LISTENERS_MAX)
+	    s->n_listen > SANDBOX_PORTS_MAX)
 		return false;
 	if (s->workspace_fd >= 0 && fstat(s->workspace_fd, &folder) < 0)
 		return false;
@@ -162,7 +163,7 @@ key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
 	    (s->write_back ? KEY_WRITE_BACK : 0) | (s->rpc ? KEY_RPC : 0) |
 	    (s->keep ? KEY_KEEP : 0) | (s->freezable ? KEY_FREEZABLE : 0) |
 	    (s->explain ? KEY_EXPLAIN : 0) | (s->image ? KEY_IMAGE : 0) |
-	    (s->fake_root ? KEY_ROOT : 0);
+	    (s->fake_root ? KEY_ROOT : 0) | (s->net ? KEY_NET : 0);
 	return true;
 }
 
@@ -319,6 +320,7 @@ park(struct pool *p, struct pool_shape *shape)
 		.freezable = (key->flags & KEY_FREEZABLE) != 0,
 		.explain = (key->flags & KEY_EXPLAIN) != 0,
 		.image = (key->flags & KEY_IMAGE) != 0,
+		.net = (key->flags & KEY_NET) != 0,
 		.image_fd = shape->image_fd,
 		.fake_root = (key->flags & KEY_ROOT) != 0,
 	};

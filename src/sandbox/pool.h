@@ -31,12 +31,12 @@ struct pool_key {
 	uint32_t owner; /* of the work folder */
 	uint32_t group;
 	uint64_t image_dev, image_ino; /* of its root directory; 0: none */
-	uint16_t port[SANDBOX_LISTENERS_MAX];
+	uint16_t port[SANDBOX_PORTS_MAX];
 	uint32_t n_listen;
 	uint32_t flags;
 };
 _Static_assert(sizeof(struct pool_key) ==
-	sizeof(struct sandbox_limits) + 40 + 2 * SANDBOX_LISTENERS_MAX,
+	sizeof(struct sandbox_limits) + 40 + 2 * SANDBOX_PORTS_MAX,
     "padding");
 
 struct pool_shape {

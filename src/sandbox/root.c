@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "sandbox/control.h"
+#include "sandbox/net.h"
 #include "sys/fd.h"
 #include "sys/mount.h"
 
@@ -183,7 +184,8 @@ make_etc(const struct build *b, struct err *e)
 		return -1;
 	if (put_file("etc/nsswitch.conf",
 		"passwd: files\ngroup: files\nhosts: files dns\n", e) < 0 ||
-	    put_file("etc/resolv.conf", "", e) < 0)
+	    put_file(
+		"etc/resolv.conf", b->spec->net ? NET_RESOLV_CONF : "", e) < 0)
 		return -1;
 	for (size_t i = 0; i < COUNT(of_host); i++) {
 		struct stat st;

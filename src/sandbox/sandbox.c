@@ -538,8 +538,8 @@ check_spec(const struct sandbox_spec *s, struct err *e)
 	if (s->slot >= SANDBOX_SLOTS)
 		return err_set(
 		    e, "slot %u is over %d", s->slot, SANDBOX_SLOTS - 1);
-	if (s->n_listen > SANDBOX_LISTENERS_MAX)
-		return err_set(e, "over %d listeners", SANDBOX_LISTENERS_MAX);
+	if (s->n_listen > SANDBOX_PORTS_MAX)
+		return err_set(e, "over %d listeners", SANDBOX_PORTS_MAX);
 	if (strlen(s->hostname) >= SANDBOX_HOST_NAME_MAX)
 		return err_set(e, "host name over %d characters",
 		    SANDBOX_HOST_NAME_MAX - 1);

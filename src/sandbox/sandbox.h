@@ -35,7 +35,8 @@
 #include "sys/seccomp.h"
 
 enum {
-	SANDBOX_LISTENERS_MAX = 4, /* MCP door; DNS, HTTP, CONNECT to come */
+	SANDBOX_PORTS_MAX = 4, /* the MCP door, the proxy, and some to come */
+	SANDBOX_LISTENERS_MAX = 7, /* those, then NET_SOCKETS */
 	SANDBOX_SLOTS = 2048, /* of one process at once: RUNS_MAX, and parked */
 	SANDBOX_HOST_NAME_MAX = 64, /* utsname, with the NUL */
 };
@@ -134,8 +135,11 @@ struct sandbox_spec {
 	const char *hostname; /* NULL: "sandbox" */
 
 	/* TCP listeners on 127.0.0.1 inside, by port; they are handed back. */
-	uint16_t listen_port[SANDBOX_LISTENERS_MAX];
+	uint16_t listen_port[SANDBOX_PORTS_MAX];
 	unsigned n_listen; /* with 0 the loopback interface stays down */
+	/* The sockets of sandbox/net.h as well, behind those; without them
+	 * where the machine cannot. */
+	bool net;
 
 	uint32_t required; /* walls; WALLS_ALWAYS is implied, and WALL_CPU
 			    * counts only with a limit of CPU */

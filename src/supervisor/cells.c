@@ -123,7 +123,8 @@ cells_free(struct cells *c)
 
 int
 cells_start(struct cells *c, const struct frame *f,
-    struct msg_sandbox_started *out, int fds[static CELL_FDS], struct err *e)
+    struct msg_sandbox_started *out, int fds[static CELL_FDS], size_t *n_fds,
+    struct err *e)
 {
 	const struct msg_sandbox_start *m = f->body;
 	bool folder = (m->flags & START_WORKSPACE) != 0;
@@ -202,6 +203,7 @@ cells_start(struct cells *c, const struct frame *f,
 	spec.listen_port[0] = RUN_DOOR_PORT;
 	spec.listen_port[1] = RUN_PROXY_PORT;
 	spec.n_listen = 2;
+	spec.net = true;
 	spec.required = (m->flags & START_LIMITS_REQUIRED) != 0
 	    ? WALL_MEMORY | WALL_PIDS | WALL_CPU
 	    : 0;
@@ -247,9 +249,12 @@ cells_start(struct cells *c, const struct frame *f,
 		.ok = 1,
 		.pid = (uint32_t)cell->sb.pid,
 	};
-	for (int i = 0; i < 2; i++)
+	if (cell->sb.n_listen == 2 + NET_SOCKETS)
+		out->flags = STARTED_TCP | STARTED_DNS_UDP | STARTED_DNS_TCP;
+	for (unsigned i = 0; i < cell->sb.n_listen; i++)
 		fds[i] = fd_take(&cell->sb.listener[i]);
-	fds[2] = fd_take(&cell->sb.rpc);
+	fds[cell->sb.n_listen] = fd_take(&cell->sb.rpc);
+	*n_fds = cell->sb.n_listen + 1;
 	return 0;
 }
 

@@ -12,12 +12,13 @@
 #include "base/err.h"
 #include "ipc/msg.h"
 #include "ipc/peer.h"
+#include "sandbox/net.h"
 #include "sandbox/sandbox.h"
 #include "sys/loop.h"
 
 struct cells;
 
-enum { CELL_FDS = 3 };
+enum { CELL_FDS = 3 + NET_SOCKETS };
 
 /* What becomes of sandboxes; the texts are as in MSG_SANDBOX_DENIED. */
 struct cells_hear {
@@ -33,12 +34,12 @@ struct cells *cells_new(struct loop *loop, const struct sandbox_host *host,
 void cells_free(struct cells *c);
 
 /*
- * Starts what the frame (MSG_SANDBOX_START) asks. 0 with *out and descriptors
- * that become the caller's: two listeners (MCP door, proxy) and the RPC socket
- * of PID 1; or -1 with e.
+ * Starts what the frame (MSG_SANDBOX_START) asks. 0 with *out and the
+ * descriptors of MSG_SANDBOX_STARTED, which become the caller's; or -1 with e.
  */
 int cells_start(struct cells *c, const struct frame *f,
-    struct msg_sandbox_started *out, int fds[static CELL_FDS], struct err *e);
+    struct msg_sandbox_started *out, int fds[static CELL_FDS], size_t *n_fds,
+    struct err *e);
 /*
  * MSG_SANDBOX_ASK: measures one, after it was frozen or thawed as asked. Its
  * wall time stands still while it is frozen. 0 with *out, or -1 with e.

@@ -398,16 +398,17 @@ on_sandbox_start(const struct frame *f)
 	const struct msg_sandbox_start *m = f->body;
 	struct peer *broker = &sup.child[ROLE_BROKER].link;
 	struct msg_sandbox_started out = { .run = m->run };
-	int fds[CELL_FDS] = { -1, -1, -1 };
+	int fds[CELL_FDS];
+	size_t n = 0;
 	struct err e = {};
 
 	if (sup.quitting)
 		(void)err_set(&e, "paddock is ending");
-	else if (cells_start(sup.cells, f, &out, fds, &e) == 0) {
+	else if (cells_start(sup.cells, f, &out, fds, &n, &e) == 0) {
 		(void)peer_send(broker, MSG_SANDBOX_STARTED, &out, STR(""), fds,
-		    CELL_FDS); /* a broken link kills the sandbox */
-		for (int i = 0; i < CELL_FDS; i++)
-			fd_fini(&fds[i]);
+		    n); /* a broken link kills the sandbox */
+		while (n > 0)
+			fd_fini(&fds[--n]);
 		return;
 	}
 	(void)peer_send(broker, MSG_SANDBOX_STARTED, &out, str_of(e.text), NULL,
