@@ -121,6 +121,11 @@ enum {
 	EXEC_DRAIN_MS = 500,
 	FILE_MAX_BYTES = 1024 * 1024 * 1024, /* one file, either way */
 	FILE_LIST_MAX_BYTES = 3 * 1024 * 1024, /* one listing, as JSON */
+	/* Of one files.export: shown to a person, and kept in memory until
+	 * that person has decided. */
+	EXPORT_MAX_BYTES = 16 * 1024 * 1024,
+	EXPORT_MAX_FILES = 64,
+	EXPORTS_PER_RUN = 4, /* that are read or wait for a person */
 	TUNNEL_BYTES = 64 * 1024, /* of a port, on their way, each way */
 	/* A web server inside has not begun to answer: it hangs. */
 	PORT_HTTP_HEAD_MS = 120 * 1000,

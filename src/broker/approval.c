@@ -9,6 +9,7 @@
 #include "base/must.h"
 #include "broker/approval_int.h"
 #include "broker/call.h"
+#include "broker/export.h"
 #include "broker/record.h"
 
 static struct approval *find_same(const struct run *r, const struct hash *hash);
@@ -21,7 +22,7 @@ static void answer(const struct approval *a, uint64_t call);
 static void answer_pending(const struct approval *a, uint64_t call);
 static void approval_free(struct approval *a);
 
-void
+bool
 approval_request(struct run *r, uint32_t step, uint64_t asker,
     const struct verdict *v, struct str tool, const struct json *args,
     struct str canonical, const struct hash *hash)
@@ -33,7 +34,7 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 	/* Asking again for what is being decided does not make it two. */
 	if (a != NULL) {
 		hold(a, asker);
-		return;
+		return false;
 	}
 	must(v->tool != NULL);
 	a = calloc(1, sizeof(*a));
@@ -74,10 +75,11 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 		reply_error(asker, 503, "store_failed",
 		    "The store takes no more records: nothing was done.",
 		    "An operator must look at the disk.");
-		return;
+		return false;
 	}
 	run_wait_begin(r);
 	hold(a, asker);
+	return true;
 }
 
 void
@@ -181,8 +183,10 @@ approval_end(struct approval *a, struct run *r, enum approval_state state)
 	loop_timer_clear(broker.loop, &a->deadline);
 	run_wait_end(r);
 	(void)approval_store(a); /* its records say the same */
-	if (state != APPROVAL_APPROVED)
-		approval_answer_all(a);
+	if (state == APPROVAL_APPROVED)
+		return;
+	export_forget(a->run, a->step);
+	approval_answer_all(a);
 }
 
 void
@@ -226,6 +230,10 @@ make_why(struct approval *a, const struct run *r, const struct verdict *v)
 {
 	buf_add_c(&a->why, "\"labels\":");
 	labels_write(&a->why, &r->labels);
+	if (export_is(str_of(a->tool))) {
+		buf_add_c(&a->why, ",\"preview\":");
+		export_preview(&a->why, r, a->step);
+	}
 	buf_printf(&a->why, ",\"quorum\":%u,\"reasons\":[", a->rule->quorum);
 	for (uint32_t i = 0; i < v->n_reasons; i++) {
 		buf_add_c(&a->why, i > 0 ? "," : "");

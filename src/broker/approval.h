@@ -60,9 +60,10 @@ struct approval {
 };
 
 /*
- * Asks for one, or joins a pending one for the very same call. asker is held.
+ * Asks for one, or joins a pending one for the very same call: then false.
+ * asker is held.
  */
-void approval_request(struct run *r, uint32_t step, uint64_t asker,
+bool approval_request(struct run *r, uint32_t step, uint64_t asker,
     const struct verdict *v, struct str tool, const struct json *args,
     struct str canonical, const struct hash *hash);
 

@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "broker/approval.h"
 #include "broker/box.h"
+#include "broker/export.h"
 #include "broker/record.h"
 
 static struct call *in_world; /* what the world is answering */
@@ -38,6 +39,9 @@ static struct tool_use *use_of(struct run *r, struct str tool);
 static void note_failure(struct run *r, const struct call *c);
 static bool record_decision(
     struct run *r, uint32_t step, struct str tool, const struct verdict *v);
+static void propose_export(struct run *r, struct call *c,
+    const struct verdict *v, const struct json *args);
+static void on_export(struct run *r, struct call *c, bool whole);
 static void refuse(struct run *r, uint32_t step, uint64_t asker,
     struct str tool, const struct verdict *v);
 static void make_draft(struct run *r, uint32_t step, uint64_t asker,
@@ -283,7 +287,7 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		 * What changes nothing need not wait for its records: the
 		 * world reads while they are written.
 		 */
-		if (runs(&v) && !durable_first(v.risk, 0)) {
+		if (runs(&v) && !durable_first(v.risk, 0) && !export_is(tool)) {
 			early = call_new(r, asker, tool, &canonical, &hash, &v);
 			to_world(r, early);
 		}
@@ -304,6 +308,11 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		reply(asker, REPLY_BAD, 503, STR(STORE_FAILED));
 		return;
 	}
+	if (export_is(tool) && (runs(&v) || v.kind == VERDICT_APPROVE)) {
+		propose_export(r,
+		    call_new(r, asker, tool, &canonical, &hash, &v), &v, args);
+		return;
+	}
 	switch (v.kind) {
 	case VERDICT_BLOCK:
 		refuse(r, r->steps, asker, tool, &v);
@@ -322,6 +331,77 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		return;
 	case VERDICTS:
 		must(false);
+	}
+}
+
+/* What is to leave is read first: that is what a person is shown. */
+static void
+propose_export(struct run *r, struct call *c, const struct verdict *v,
+    const struct json *args)
+{
+	struct err e = {};
+
+	/* Whatever the policy calls it, it changes what is outside. */
+	if (c->risk < RISK_EXTERNAL_WRITE)
+		c->risk = RISK_EXTERNAL_WRITE;
+	if (export_check(args, &e) < 0) {
+		c->kind = REPLY_TOOL_ERROR;
+		buf_add_c(&c->result, "{\"code\":\"bad_arguments\",\"error\":");
+		json_put_str(&c->result, str_of(e.text));
+		buf_add_c(&c->result,
+		    ",\"suggested_next_step\":\"Mend the paths.\"}");
+		answer(c);
+		return;
+	}
+	if (v->kind == VERDICT_APPROVE) {
+		c->verdict = malloc(sizeof(*c->verdict));
+		must(c->verdict != NULL);
+		*c->verdict = *v;
+	}
+	export_read(r, c, on_export);
+}
+
+/* The files are here as they will be written, or are not to be had. */
+static void
+on_export(struct run *r, struct call *c, bool whole)
+{
+	if (r->state != RUN_OPEN && r->state != RUN_OPENING) {
+		c->kind = REPLY_STOPPED;
+		buf_add_str(&c->result, buf_str(&r->stop_json));
+		answer(c);
+	} else if (!whole) {
+		c->kind = REPLY_TOOL_ERROR;
+		buf_add_c(&c->result,
+		    "{\"code\":\"not_read\",\"error\":\"The files could not be "
+		    "read, or too many exports wait for a decision.\","
+		    "\"suggested_next_step\":\"Ask again later.\"}");
+		answer(c);
+	} else if (export_is_empty(r, c->step)) {
+		c->kind = REPLY_TOOL_ERROR;
+		buf_add_c(&c->result,
+		    "{\"code\":\"nothing_read\",\"error\":\"None of the files "
+		    "could be read.\",\"found\":");
+		export_preview(&c->result, r, c->step);
+		buf_add_c(&c->result,
+		    ",\"suggested_next_step\":\"Name regular files of the work "
+		    "folder, together below 16 MiB.\"}");
+		export_forget(r->id, c->step);
+		answer(c);
+	} else if (c->verdict == NULL) {
+		execute(r, c);
+	} else {
+		own_arena struct arena a = {};
+		struct err e = {};
+		const struct json *args =
+		    json_parse(buf_str(&c->args), NULL, &a, &e, NULL);
+
+		if (!approval_request(r, c->step, c->asker, c->verdict,
+			str_of(c->tool), args, buf_str(&c->args),
+			&c->args_hash))
+			export_forget(r->id, c->step);
+		must(r->calls_open > 0);
+		r->calls_open--;
+		call_free(c);
 	}
 }
 
@@ -587,6 +667,14 @@ to_world(struct run *r, struct call *c)
 		    c, REPLY_STOPPED, buf_str(&r->stop_json), false, "blocked");
 		return;
 	}
+	if (export_is(str_of(c->tool))) {
+		own_buf struct buf out = {};
+		enum reply_kind kind = export_write(r, c, &out);
+
+		finish(c, kind, buf_str(&out), kind == REPLY_OK,
+		    kind == REPLY_OK ? "ok" : "error");
+		return;
+	}
 	if (row != NULL && row->timeout_ms > 0 && row->timeout_ms < ms)
 		ms = row->timeout_ms;
 	buf_add_c(&payload, "{\"arguments\":");
@@ -658,6 +746,10 @@ finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	}
 	ev.effect = wrote ? STR("overlay") : STR("none");
 	ev.origin = STR("fake");
+	if (export_is(str_of(c->tool))) {
+		ev.effect = wrote && !c->simulated ? STR("real") : STR("none");
+		ev.origin = STR("sandbox");
+	}
 	ev.ms = (clock_mono_ns() - c->started_ns) / 1000000;
 	seq = record_add(&ev);
 	if (seq != 0 && durable_first(c->risk, c->approval))
@@ -716,6 +808,8 @@ on_timeout(struct loop_timer *t)
 static bool
 has_tool(const struct run *r, struct str tool)
 {
+	if (export_is(tool))
+		return r->has_sandbox;
 	for (uint32_t i = 0; i < r->n_tools; i++) {
 		if (str_eq_c(tool, r->tools[i].name))
 			return true;
@@ -761,5 +855,6 @@ call_free(struct call *c)
 	loop_timer_clear(broker.loop, &c->timeout);
 	buf_fini(&c->args);
 	buf_fini(&c->result);
+	free(c->verdict);
 	free(c);
 }

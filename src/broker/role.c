@@ -17,6 +17,7 @@
 #include "broker/call.h"
 #include "broker/egress.h"
 #include "broker/follow.h"
+#include "broker/export.h"
 #include "broker/inside.h"
 #include "broker/run.h"
 #include "codec/json.h"
@@ -181,6 +182,10 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_INSIDE_DONE:
 		on_inside_done(f->body, f->payload);
 		return;
+	case MSG_EXPORT_READ:
+		on_export_read(f->body, f);
+		return;
+	case MSG_EXPORT:
 	case MSG_READY:
 	case MSG_LISTEN:
 	case MSG_SANDBOX_START:
@@ -258,8 +263,10 @@ on_edge_gone(struct peer *p, const char *why)
 		call_world_lost();
 		run_world_lost();
 	}
-	if (p->other == ROLE_GATEWAY)
+	if (p->other == ROLE_GATEWAY) {
 		follow_gateway_lost();
+		export_gateway_lost();
+	}
 }
 
 static void

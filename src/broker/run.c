@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "broker/approval.h"
 #include "broker/call.h"
+#include "broker/export.h"
 #include "broker/follow.h"
 #include "broker/inside.h"
 #include "broker/record.h"
@@ -256,6 +257,7 @@ run_sweep(void)
 		*at = r->next;
 		broker.n_runs--;
 		approval_free_run(r->id);
+		export_free_run(r->id);
 		free_run(r);
 	}
 }

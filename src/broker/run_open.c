@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "broker/export.h"
 #include "broker/inside.h"
 #include "broker/record.h"
 #include "broker/run.h"
@@ -397,6 +398,9 @@ opened(struct run *r)
 	r->opened_mono_ns = clock_mono_ns();
 	run_arm_runtime(r);
 	box_opened(r);
+	if (r->listed.n == 0 && r->has_sandbox &&
+	    policy_tool_find(r->policy, STR("files.export")) != NULL)
+		list_tools(r, STR("[]")); /* there is no world to have any */
 	if (!r->has_sandbox && !make_token(r, token)) {
 		fail(r, 503, "store_failed", "The store takes no more records.",
 		    "Look at the daemon's log; the disk may be full.");
@@ -429,6 +433,7 @@ list_tools(struct run *r, struct str definitions)
 	own_arena struct arena a = {};
 	struct err e = {};
 	const struct json *tools = json_parse(definitions, NULL, &a, &e, NULL);
+	const struct policy_tool *row;
 
 	if (!json_is(tools, JSON_ARRAY)) {
 		log_error(
@@ -440,12 +445,16 @@ list_tools(struct run *r, struct str definitions)
 	/* In front: its name sorts before those of every fake service. */
 	buf_add_byte(&r->listed, '[');
 	buf_add_c(&r->listed, wait);
+	row = policy_tool_find(r->policy, STR("files.export"));
+	if (r->has_sandbox && row != NULL && row->mode != VERDICT_BLOCK) {
+		buf_add_byte(&r->listed, ',');
+		buf_add_c(&r->listed, export_definition);
+	}
 	for (const struct json *t = json_first(tools); t != NULL;
 	     t = json_next(tools, t)) {
 		struct str name = json_str(json_get(t, STR("name")));
-		const struct policy_tool *row =
-		    policy_tool_find(r->policy, name);
 
+		row = policy_tool_find(r->policy, name);
 		if (str_copy(name, r->tools[r->n_tools].name, NAME_MAX_BYTES) <
 		    0)
 			continue;

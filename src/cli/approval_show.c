@@ -11,6 +11,8 @@ static void put_field(const struct term *t, struct buf *out, const char *name,
     const struct json *v);
 static void put_value(struct buf *out, const struct json *v);
 static void put_lines(struct buf *out, const struct json *v);
+static void put_preview(
+    const struct term *t, struct buf *out, const struct json *preview);
 static void put_list(const struct term *t, struct buf *out, const char *name,
     const struct json *v);
 
@@ -91,6 +93,7 @@ approval_show(
 			put_lines(out, json_value(k));
 			buf_add_byte(out, '\n');
 		}
+	put_preview(t, out, json_get(detail, STR("preview")));
 	put_field(t, out, "run", json_get(a, STR("run")));
 	put_field(t, out, "step", json_get(a, STR("step")));
 	put_field(t, out, "risk", json_get(detail, STR("risk")));
@@ -101,6 +104,35 @@ approval_show(
 	put_field(t, out, "quorum", json_get(detail, STR("quorum")));
 	put_field(t, out, "reason", json_get(detail, STR("reason")));
 	put_field(t, out, "sha256", json_get(a, STR("call_sha256")));
+}
+
+/* What would leave the sandbox: exactly these bytes. */
+static void
+put_preview(const struct term *t, struct buf *out, const struct json *preview)
+{
+	const struct json *files = json_get(preview, STR("files"));
+	const struct json *left = json_get(preview, STR("left_out"));
+
+	for (const struct json *f = json_first(files); f != NULL;
+	     f = json_next(files, f)) {
+		uint64_t size = 0;
+
+		(void)json_u64(json_get(f, STR("size")), &size);
+		buf_add_c(out, "    ");
+		term_put(t, out, TERM_CYAN, json_str(json_get(f, STR("path"))));
+		buf_printf(
+		    out, "  %llu bytes  sha256 ", (unsigned long long)size);
+		term_text(out, json_str(json_get(f, STR("sha256"))));
+		buf_add_byte(out, '\n');
+	}
+	for (const struct json *f = json_first(left); f != NULL;
+	     f = json_next(left, f)) {
+		buf_add_c(out, "    ");
+		term_put(t, out, TERM_CYAN, json_str(json_get(f, STR("path"))));
+		buf_add_c(out, "  left out: ");
+		term_text(out, json_str(json_get(f, STR("error"))));
+		buf_add_byte(out, '\n');
+	}
 }
 
 void

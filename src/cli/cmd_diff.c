@@ -19,11 +19,11 @@
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/copy_out.h"
 #include "cli/out.h"
 #include "cli/remote.h"
 #include "cli/term.h"
 #include "core/id.h"
+#include "sys/copy_out.h"
 #include "sys/fd.h"
 
 static const char help[] =

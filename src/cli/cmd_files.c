@@ -14,10 +14,10 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/copy_in.h"
-#include "cli/copy_out.h"
 #include "cli/out.h"
 #include "cli/remote.h"
 #include "cli/term.h"
+#include "sys/copy_out.h"
 #include "sys/fd.h"
 
 static const char help[] =

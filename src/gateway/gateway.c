@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "gateway/door.h"
+#include "gateway/export.h"
 #include "gateway/inside.h"
 #include "gateway/output.h"
 #include "gateway/pending.h"
@@ -137,6 +138,8 @@ on_broker(struct peer *p, const struct frame *f)
 		pending_on_reply(g, f->body, f->payload);
 	} else if (f->type == MSG_EVENT) {
 		pending_on_event(g, f->body, f->payload);
+	} else if (f->type == MSG_EXPORT) {
+		export_begin(g, f->body, f->payload);
 	} else if (f->type == MSG_DOOR_OPEN) {
 		const struct msg_door *m = f->body;
 

@@ -51,6 +51,8 @@ enum msg_type {
 	MSG_REPLY, /* broker -> gateway: the answer to either */
 	MSG_EVENT, /* broker -> gateway: one more for a subscriber */
 	MSG_INSIDE_DONE, /* gateway -> broker: what was granted has ended */
+	MSG_EXPORT, /* broker -> gateway: read these files of a sandbox */
+	MSG_EXPORT_READ, /* gateway -> broker: what they were */
 
 	MSG_WORLD_OPEN, /* broker -> world, fd: the run's database */
 	MSG_WORLD_OPENED, /* world -> broker */
@@ -393,6 +395,17 @@ struct msg_inside_done {
 	uint64_t grant; /* the number that the grant named */
 };
 _Static_assert(sizeof(struct msg_inside_done) == 16, "no padding");
+
+/*
+ * EXPORT: payload ["path",...]. EXPORT_READ: payload [{"path","size"} or
+ * {"error","path"}, ...], in that order, and as a sealed memfd the bytes of
+ * those with a size, one behind the other; none when nothing could be read.
+ */
+struct msg_export {
+	uint64_t run;
+	uint64_t number; /* the broker's; echoed */
+};
+_Static_assert(sizeof(struct msg_export) == 16, "no padding");
 
 struct msg_gone {
 	uint64_t call;

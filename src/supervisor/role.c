@@ -378,6 +378,8 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_REPLY:
 	case MSG_EVENT:
 	case MSG_INSIDE_DONE:
+	case MSG_EXPORT:
+	case MSG_EXPORT_READ:
 	case MSG_WORLD_OPEN:
 	case MSG_WORLD_OPENED:
 	case MSG_WORLD_CALL:

@@ -61,6 +61,7 @@ enum {
 	BROKER_THREADS = 512,
 	WORLD_FILES = 2 * RUNS_MAX,
 	SMALL_FILE = 2 * IPC_MAX_PAYLOAD_BYTES, /* a message's memfd */
+	GATEWAY_FILE = EXPORT_MAX_BYTES, /* and what is exported at once */
 	WORLD_FILE = 512 * MIB, /* the database of one run */
 	NO_LIMIT = 0,
 };
@@ -73,7 +74,7 @@ static const struct row rows[CONFINE_ROLES] = {
 	    CALLS_FILES | CALLS_THREAD, BROKER_FILES, NO_LIMIT,
 	    BROKER_THREADS },
 	[CONFINE_GATEWAY] = { "gateway", UID_BASE + 2, FILES_NONE, CALLS_ACCEPT,
-	    GATEWAY_FILES, SMALL_FILE, 1 },
+	    GATEWAY_FILES, GATEWAY_FILE, 1 },
 	[CONFINE_PROXY] = { "proxy", UID_BASE + 3, FILES_NONE, CALLS_ACCEPT,
 	    GATEWAY_FILES, SMALL_FILE, 1 },
 	[CONFINE_WORLD] = { "world", UID_BASE + 4, FILES_NONE, CALLS_NONE,
@@ -98,9 +99,10 @@ static const uint32_t calls_all[] = { SYS_read, SYS_write, SYS_readv,
 static const uint32_t calls_files[] = { SYS_openat, SYS_open, SYS_stat,
 	SYS_lstat, SYS_statx, SYS_access, SYS_faccessat, SYS_faccessat2,
 	SYS_getcwd, SYS_unlink, SYS_unlinkat, SYS_mkdir, SYS_mkdirat,
-	SYS_rename, SYS_renameat, SYS_fsync, SYS_fdatasync, SYS_fallocate,
-	SYS_flock, SYS_fchmod, SYS_fchown, SYS_readlink, SYS_readlinkat,
-	SYS_getdents64, SYS_pwritev, SYS_preadv, SYS_fstatfs, SYS_statfs };
+	SYS_rename, SYS_renameat, SYS_openat2, SYS_fsync, SYS_fdatasync,
+	SYS_fallocate, SYS_flock, SYS_fchmod, SYS_fchown, SYS_readlink,
+	SYS_readlinkat, SYS_getdents64, SYS_pwritev, SYS_preadv, SYS_fstatfs,
+	SYS_statfs };
 
 static const uint32_t calls_accept[] = { SYS_accept4, SYS_getsockname,
 	SYS_getpeername, SYS_getsockopt, SYS_setsockopt, SYS_shutdown,

@@ -1,4 +1,4 @@
-#include "cli/copy_out.h"
+#include "sys/copy_out.h"
 
 #include <errno.h>
 #include <fcntl.h>

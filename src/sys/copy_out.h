@@ -1,5 +1,5 @@
 /*
- * cli/copy_out.h: a file of a sandbox becomes one of ours, and nothing else
+ * sys/copy_out.h: a file of a sandbox becomes one of ours, and nothing else
  * does.
  *
  * Names, types and bytes come from whoever is inside, who may change them at
@@ -9,8 +9,8 @@
  * files and folders are made, with no bit but read, write and execute; what is
  * zero stays a hole.
  */
-#ifndef CLI_COPY_OUT_H
-#define CLI_COPY_OUT_H
+#ifndef SYS_COPY_OUT_H
+#define SYS_COPY_OUT_H
 
 #include <stdint.h>
 #include <sys/types.h>
