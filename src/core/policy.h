@@ -102,8 +102,8 @@ struct egress_respond {
 	uint32_t status; /* 200 to 599 */
 	uint32_t n_headers;
 	const struct str *names, *values; /* of headers */
-	struct str body; /* text as given, unless json is there */
-	const struct json *json; /* NULL: body is */
+	struct str body; /* with its {{places}} */
+	bool is_json; /* places are filled as in a text of JSON */
 };
 
 enum egress_tls {

@@ -61,6 +61,9 @@ enum entry_kind {
 	ENTRY_ARGUMENT, /* any text on one line */
 	ENTRY_COMMAND, /* a name without '/', or an absolute path */
 	ENTRY_PATTERN_PATH, /* ".git/hooks", "/ci", "*.pem" */
+	ENTRY_METHOD, /* "GET" */
+	ENTRY_URL_PATH, /* a pattern: "/v1/tickets/" and two stars */
+	ENTRY_TYPE, /* "text/plain", or "text/" and a star */
 };
 
 struct list {
@@ -137,6 +140,8 @@ void policy_parse_short(struct reader *r, const struct spot *root);
 /* policy_limits.c: "budgets" and "sandbox" of the full form. */
 void policy_parse_budgets(struct reader *r, const struct spot *root);
 void policy_parse_sandbox(struct reader *r, const struct spot *root);
+/* policy_egress.c: "egress". */
+void policy_parse_egress(struct reader *r, const struct spot *root);
 /* policy_tools.c: "approvals", "tools" and "flow", in this order. */
 void policy_parse_approvals(struct reader *r, const struct spot *root);
 void policy_parse_tools(struct reader *r, const struct spot *root);

@@ -9,7 +9,6 @@
 static void parse_full(struct reader *r, const struct spot *root);
 static void parse_identity(struct reader *r, const struct spot *root);
 static void parse_defaults(struct reader *r, const struct spot *root);
-static void parse_egress(struct reader *r, const struct spot *root);
 static void copy_list(const struct list *from, struct str *to, uint32_t *n);
 
 void
@@ -76,7 +75,7 @@ parse_full(struct reader *r, const struct spot *root)
 	p->mode = (enum policy_mode)mode;
 	parse_identity(r, root);
 	parse_defaults(r, root);
-	parse_egress(r, root);
+	policy_parse_egress(r, root);
 	policy_parse_budgets(r, root);
 	policy_parse_sandbox(r, root);
 	policy_parse_approvals(r, root);
@@ -123,22 +122,6 @@ parse_defaults(struct reader *r, const struct spot *root)
 			r, &by_risk, risk_words[i], verdict_words, &verdict))
 			r->p->by_risk[i] = (enum verdict_kind)verdict;
 	}
-}
-
-/* Nothing leaves in this version: only that may be written. */
-static void
-parse_egress(struct reader *r, const struct spot *root)
-{
-	static const char *const known[] = { "default", "private_ranges",
-		NULL };
-	static const char *const later[] = { "rules", NULL };
-	struct spot egress;
-
-	if (!read_member(root, "egress", &egress) || !read_object(r, &egress))
-		return;
-	read_known(r, &egress, known, later, NOT_YET);
-	read_only(r, &egress, "default", "deny");
-	read_only(r, &egress, "private_ranges", "deny");
 }
 
 static void

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "core/egress.h"
 #include "core/policy_int.h"
 #include "core/suggest.h"
 
@@ -313,6 +314,28 @@ entry_fault(enum entry_kind kind, struct str s)
 		    ? NULL
 		    : "names of files with '/' between them, such as "
 		      "\".git/hooks\", \"/ci\" or \"*.pem\", without . and ..";
+	case ENTRY_METHOD:
+		for (size_t i = 0; i < s.n; i++)
+			ok = s.p[i] >= 'A' && s.p[i] <= 'Z' && (i == 0 || ok);
+		ok = ok && s.n <= 20 && !str_eq(s, STR("CONNECT"));
+		return ok ? NULL
+			  : "a method in capitals, such as \"GET\"; CONNECT "
+			    "is the proxy's own";
+	case ENTRY_URL_PATH:
+		ok = egress_path_plain(s) && s.n <= POLICY_TEXT_MAX_BYTES;
+		return ok
+		    ? NULL
+		    : "a path such as \"/v1/tickets\" or \"/v1/**\", "
+		      "without dots, doubled slashes or needless escapes, "
+		      "up to 160 bytes";
+	case ENTRY_TYPE:
+		ok = is_name(s, true) && str_find(s, '/') < s.n &&
+		    (str_find(s, '*') == s.n ||
+			(str_ends(s, STR("/*")) &&
+			    str_find(s, '*') == s.n - 1));
+		return ok ? NULL
+			  : "a media type, such as \"application/json\" or "
+			    "\"text/*\"";
 	}
 	return NULL;
 }
