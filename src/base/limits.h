@@ -169,6 +169,7 @@ enum {
 	POLICY_FLOW_MAX = 64, /* flow rules: each is tried at every call */
 	POLICY_APPROVALS_MAX = 64, /* kinds of approval in one policy */
 	EGRESS_RULES_MAX = 256, /* every one is tried: a bit each, in a mask */
+	EGRESS_OPEN_MAX = 16 * 1024, /* asks of a run under way at once */
 	EGRESS_HEADERS_MAX = 32, /* of a canned answer */
 	/* Bytes of bodies that a run may send, and of one: a mistyped zero is
 	 * caught. */

@@ -26,6 +26,7 @@ struct call;
 struct approval;
 struct stream;
 struct asker;
+struct egress;
 
 struct broker {
 	struct loop *loop;

@@ -1,65 +1,354 @@
+/*
+ * From the proxy's question to the verdict, and from its end to the record.
+ *
+ * What only reads is answered while its record is written, as a tool that
+ * reads is; anything else goes out when its decision is on disk.
+ */
 #include "broker/egress.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/must.h"
+#include "broker/egress_int.h"
 #include "broker/record.h"
-#include "broker/run.h"
 #include "codec/json.h"
+
+/* A verdict that waits for its record. */
+struct waiting {
+	struct waiting *next;
+	uint64_t seq;
+	struct msg_egress_verdict m;
+	struct buf payload;
+};
+
+static struct waiting *first, **last = &first;
+
+static void judge(struct run *r, const struct egress_ask *ask,
+    struct egress_verdict *v, struct msg_egress_verdict *m);
+static bool take_rate(
+    struct run *r, const struct egress_verdict *v, uint32_t *of);
+static void take_budget(
+    struct run *r, const struct egress_ask *ask, struct egress_verdict *v);
+static void refuse_over(struct egress_verdict *v, const char *code,
+    const char *where, const char *reason);
+static void answer(struct run *r, const struct egress_ask *ask,
+    const struct egress_verdict *v, struct msg_egress_verdict *m);
+static void write_denied(struct buf *out, const struct egress_ask *ask,
+    const struct egress_verdict *v);
+static void write_canned(struct buf *out, struct run *r,
+    const struct egress_ask *ask, const struct egress_respond *a);
+static void write_answer(struct buf *out, struct str body, uint32_t status,
+    const struct egress_respond *a, const char *type);
+static void deny_unread(const struct msg_egress_ask *m, const char *why);
+static void send(
+    const struct msg_egress_verdict *m, struct buf *payload, uint64_t wait_seq);
 
 void
 on_egress_ask(const struct msg_egress_ask *m, struct str payload)
 {
+	static struct egress_ask ask; /* large, and used by one at a time */
+	static struct egress_verdict v;
 	own_arena struct arena a = {};
-	own_buf struct buf body = {};
-	own_buf struct buf out = {};
-	own_buf struct buf shown = {};
 	struct run *r = run_find(m->run);
 	struct err e = {};
 	const struct json *asked = json_parse(payload, NULL, &a, &e, NULL);
-	struct msg_egress_verdict v = {
+	struct msg_egress_verdict out = {
+		.run = m->run,
+		.ask = m->ask,
+		.max_body = UINT64_MAX,
+		.rule = UINT32_MAX,
+	};
+
+	if (asked == NULL || m->kind > EGRESS_REQUEST ||
+	    egress_ask_parse(asked, (enum egress_level)m->kind, &ask, &e) < 0) {
+		if (r != NULL && r->state != RUN_CLOSED)
+			egress_record_nonsense(r, e.text);
+		deny_unread(m, "the proxy could not name what was asked for");
+		return;
+	}
+	if (r == NULL || (r->state != RUN_OPEN && r->state != RUN_OPENING)) {
+		deny_unread(m, "the run is ending");
+		return;
+	}
+	box_touch(r);
+	egress_state(r);
+	judge(r, &ask, &v, &out);
+	answer(r, &ask, &v, &out);
+}
+
+void
+egress_durable(uint64_t seq)
+{
+	while (first != NULL && first->seq <= seq) {
+		struct waiting *w = first;
+
+		first = w->next;
+		if (first == NULL)
+			last = &first;
+		send(&w->m, &w->payload, 0);
+		free(w);
+	}
+}
+
+void
+egress_proxy_lost(void)
+{
+	while (first != NULL) {
+		struct waiting *w = first;
+
+		first = w->next;
+		buf_fini(&w->payload);
+		free(w);
+	}
+	last = &first;
+	for (struct run *r = broker.runs; r != NULL; r = r->next)
+		egress_end_asks(r,
+		    "the proxy ended; it is not known what was "
+		    "sent");
+}
+
+/* The verdict, and what the broker alone knows: rates and budgets. */
+static void
+judge(struct run *r, const struct egress_ask *ask, struct egress_verdict *v,
+    struct msg_egress_verdict *m)
+{
+	bool counts;
+	uint32_t of = UINT32_MAX;
+
+	egress_decide(r->policy, ask, &r->labels, v);
+	if (v->kind == VERDICT_APPROVE)
+		refuse_over(v, "approval_needed", v->where, v->reason);
+	counts = v->kind != VERDICT_BLOCK &&
+	    (ask->level == LEVEL_REQUEST || v->splice);
+	if (counts && !take_rate(r, v, &of)) {
+		v->rule = of;
+		refuse_over(
+		    v, "rate", "egress.rules", "the rule's rate is used up");
+	}
+	if (counts && v->kind == VERDICT_ALLOW)
+		take_budget(r, ask, v);
+	m->rule = v->rule;
+	m->max_body = v->max_body;
+	m->bytes_per_s = v->bytes_per_s;
+	m->flags = (v->splice ? EGRESS_SPLICE : 0) |
+	    (v->inspect ? EGRESS_INSPECT : 0) | (v->pin ? EGRESS_PIN : 0) |
+	    (v->standing ? EGRESS_STANDING : 0) |
+	    (v->strip_html ? EGRESS_STRIP_HTML : 0) |
+	    (v->n_addrs > 0 ? EGRESS_PRIVATE_OK : 0);
+}
+
+static bool
+take_rate(struct run *r, const struct egress_verdict *v, uint32_t *of)
+{
+	int64_t now = clock_mono_ns();
+
+	for (uint32_t i = 0; i < r->policy->n_egress; i++) {
+		if ((v->rules[i / 64] >> (i % 64) & 1) == 0)
+			continue;
+		*of = i;
+		if (!egress_rate_take(
+			&r->policy->egress[i], &r->egress->rates[i], now))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Bytes are taken before they are sent. Where nobody can say how many there
+ * will be, all that are left are taken until the end says it.
+ */
+static void
+take_budget(
+    struct run *r, const struct egress_ask *ask, struct egress_verdict *v)
+{
+	uint64_t limit = r->budget.limit[BUDGET_UPLOAD_BYTES];
+	uint64_t used = r->budget.used[BUDGET_UPLOAD_BYTES];
+	uint64_t left = used < limit ? limit - used : 0, take;
+
+	if (limit == UINT64_MAX)
+		return;
+	take = ask->level == LEVEL_REQUEST && ask->content_length != UINT64_MAX
+	    ? ask->content_length
+	    : (left < v->max_body ? left : v->max_body);
+	if (take > left) {
+		refuse_over(v, "upload_budget_exceeded",
+		    "budgets.max_upload_bytes",
+		    "the run may not send so many bytes any more");
+		return;
+	}
+	if (take < v->max_body)
+		v->max_body = take;
+	r->egress->taking = take;
+	r->budget.used[BUDGET_UPLOAD_BYTES] += take;
+}
+
+static void
+refuse_over(struct egress_verdict *v, const char *code, const char *where,
+    const char *reason)
+{
+	v->kind = VERDICT_BLOCK;
+	v->splice = v->inspect = v->standing = v->needs_more = false;
+	(void)str_copy(str_of(code), v->code, sizeof(v->code));
+	if (where != v->where)
+		(void)str_copy(str_of(where), v->where, sizeof(v->where));
+	if (reason != v->reason)
+		(void)str_copy(str_of(reason), v->reason, sizeof(v->reason));
+	(void)str_copy(STR("Go on without it, or tell the user what it was "
+			   "for."),
+	    v->next_step, sizeof(v->next_step));
+}
+
+/* Records, and tells the proxy: at once or when the record is on disk. */
+static void
+answer(struct run *r, const struct egress_ask *ask,
+    const struct egress_verdict *v, struct msg_egress_verdict *m)
+{
+	bool stop = strcmp(v->code, "upload_budget_exceeded") == 0;
+	own_buf struct buf out = {};
+	uint64_t seq = 0;
+
+	/* What leads to another question has no effect yet. */
+	if (!v->needs_more) {
+		seq = egress_record(r, m->ask, ask, v);
+		if (seq == 0) {
+			deny_unread(&(struct msg_egress_ask){ .run = m->run,
+					.ask = m->ask },
+			    "the store takes no more records");
+			return;
+		}
+	}
+	if (v->kind == VERDICT_SIMULATE) {
+		m->verdict = EGRESS_RESPOND;
+		m->status = v->respond->status;
+		write_canned(&out, r, ask, v->respond);
+	} else if (v->kind == VERDICT_ALLOW) {
+		m->verdict = EGRESS_ALLOW;
+		buf_add_c(&out, "{");
+		for (uint32_t i = 0; i < v->n_addrs; i++) {
+			char text[ADDR_TEXT_BYTES];
+
+			cidr_write(&v->addrs[i], text);
+			buf_printf(&out, "%s\"%s\"",
+			    i == 0 ? "\"addrs\":[" : ",", text);
+		}
+		buf_add_c(&out, v->n_addrs > 0 ? "]}" : "}");
+	} else {
+		m->verdict = EGRESS_DENY;
+		m->status = 403;
+		write_denied(&out, ask, v);
+	}
+	send(m, &out,
+	    m->verdict == EGRESS_ALLOW && !v->inspect &&
+		    v->risk >= RISK_INTERNAL_WRITE
+		? seq
+		: 0);
+	if (stop)
+		run_stop_budget(r, BUDGET_UPLOAD_BYTES);
+}
+
+static void
+write_denied(struct buf *out, const struct egress_ask *ask,
+    const struct egress_verdict *v)
+{
+	own_buf struct buf body = {};
+
+	buf_add_c(&body, "{\"code\":");
+	json_put_str(&body, str_of(v->code));
+	buf_add_c(&body, ",\"error\":\"policy_denied\",\"host\":");
+	json_put_str(&body, str_of(ask->host));
+	buf_add_c(&body, ",\"method\":");
+	json_put_str(&body, ask->method);
+	buf_add_c(&body, ",\"path\":");
+	json_put_str(&body, ask->path);
+	buf_add_c(&body, ",\"reason\":");
+	json_put_str(&body, str_of(v->reason));
+	buf_add_c(&body, ",\"rule_missing\":");
+	json_put_str(&body, str_of(v->where));
+	buf_add_c(&body, ",\"suggested_next_step\":");
+	json_put_str(&body, str_of(v->next_step));
+	buf_add_byte(&body, '}');
+	write_answer(out, buf_str(&body), 403, NULL, "application/json");
+}
+
+static void
+write_canned(struct buf *out, struct run *r, const struct egress_ask *ask,
+    const struct egress_respond *a)
+{
+	own_buf struct buf body = { .max = EGRESS_MAX_RESPOND_BYTES };
+
+	egress_respond_write(&body, a, ask, ++r->egress->n_canned);
+	/* One that grew past the limit: an answer all the same. */
+	if (body.failed)
+		buf_reset(&body);
+	write_answer(out, buf_str(&body), a->status, a,
+	    a->is_json ? "application/json" : "text/plain; charset=utf-8");
+}
+
+static void
+write_answer(struct buf *out, struct str body, uint32_t status,
+    const struct egress_respond *a, const char *type)
+{
+	bool typed = false;
+
+	buf_add_c(out, "{\"answer\":{\"body\":");
+	json_put_str(out, body);
+	buf_add_c(out, ",\"headers\":{");
+	for (uint32_t i = 0; a != NULL && i < a->n_headers; i++) {
+		typed = typed || str_eq_c(a->names[i], "content-type");
+		buf_add_c(out, i > 0 ? "," : "");
+		json_put_str(out, a->names[i]);
+		buf_add_byte(out, ':');
+		json_put_str(out, a->values[i]);
+	}
+	if (!typed)
+		buf_printf(out, "%s\"content-type\":\"%s\"",
+		    a != NULL && a->n_headers > 0 ? "," : "", type);
+	buf_printf(out, "},\"status\":%u}}", status);
+}
+
+/* For a question that cannot be recorded as one. */
+static void
+deny_unread(const struct msg_egress_ask *m, const char *why)
+{
+	static const struct egress_ask nothing;
+	static struct egress_verdict v;
+	struct msg_egress_verdict out = {
 		.run = m->run,
 		.ask = m->ask,
 		.verdict = EGRESS_DENY,
 		.rule = UINT32_MAX,
 		.status = 403,
 	};
+	own_buf struct buf payload = {};
 
-	if (json_is(asked, JSON_OBJECT))
-		json_write(&shown, asked);
-	else
-		buf_add_c(&shown, "{}");
-	buf_add_c(&body, "{\"error\":\"policy_denied\",\"host\":");
-	json_put_str(&body, json_str(json_get(asked, STR("host"))));
-	buf_add_c(&body, ",\"method\":");
-	json_put_str(&body, json_str(json_get(asked, STR("method"))));
-	buf_add_c(&body, ",\"path\":");
-	json_put_str(&body, json_str(json_get(asked, STR("path"))));
-	buf_add_c(&body,
-	    ",\"rule_missing\":\"egress.default is deny\","
-	    "\"suggested_next_step\":\"Work without this host, or ask an "
-	    "operator to provide the data through a tool.\"}");
-	buf_add_c(&out, "{\"answer\":{\"body\":");
-	json_put_str(&out, buf_str(&body));
-	buf_add_c(&out,
-	    ",\"headers\":{\"content-type\":\"application/json\"},"
-	    "\"status\":403}}");
-	if (r != NULL && r->state != RUN_CLOSED) {
-		struct event ev = record_of(r, EVENT_EGRESS_DECISION);
-
-		ev.step = ++r->steps;
-		ev.verdict = STR("block");
-		ev.action = STR("blocked");
-		ev.rule = STR("egress.default");
-		ev.code = STR("egress_denied");
-		ev.body = buf_str(&shown);
-		(void)record_add(&ev); /* the answer is no either way */
-	}
-	(void)peer_send(&broker.proxy, MSG_EGRESS_VERDICT, &v, buf_str(&out),
-	    NULL, 0); /* a proxy that is gone has hung up on the agent */
+	refuse_over(&v, "not_judged", "egress", why);
+	write_denied(&payload, &nothing, &v);
+	send(&out, &payload, 0);
 }
 
-/* Nothing is allowed, so nothing ends. */
-void
-on_egress_done(const struct msg_egress_done *m, struct str payload)
+/* Takes the payload over. wait_seq 0: now. */
+static void
+send(const struct msg_egress_verdict *m, struct buf *payload, uint64_t wait_seq)
 {
-	(void)m;
-	(void)payload;
+	struct waiting *w;
+
+	if (wait_seq == 0 || wait_seq <= store_durable(broker.store)) {
+		(void)peer_send(&broker.proxy, MSG_EGRESS_VERDICT, m,
+		    buf_str(payload), NULL,
+		    0); /* a proxy that is gone has hung up on the agent */
+		buf_fini(payload);
+		return;
+	}
+	w = calloc(1, sizeof(*w));
+	must(w != NULL);
+	w->m = *m;
+	w->seq = wait_seq;
+	w->payload = *payload;
+	*payload = (struct buf){};
+	*last = w;
+	last = &w->next;
+	store_hurry(broker.store);
 }

@@ -1,6 +1,7 @@
 /*
- * broker/egress.h: connections that an agent asks for. This version has no
- * rule that allows one, so each is refused, and recorded.
+ * broker/egress.h: what a sandbox wants to reach. The proxy asks about each
+ * connection and request; core/egress.h decides; here it is recorded, charged
+ * and answered, and its end goes on record.
  */
 #ifndef BROKER_EGRESS_H
 #define BROKER_EGRESS_H
@@ -8,7 +9,16 @@
 #include "base/str.h"
 #include "ipc/msg.h"
 
+struct run;
+
 void on_egress_ask(const struct msg_egress_ask *m, struct str payload);
 void on_egress_done(const struct msg_egress_done *m, struct str payload);
+/* The disk has moved: verdicts that waited for it are given. */
+void egress_durable(uint64_t seq);
+/* The proxy is gone: what it was doing has no known end. */
+void egress_proxy_lost(void);
+/* The run has closed: what was under way ends on the record. */
+void egress_end_run(struct run *r);
+void egress_free_run(struct run *r);
 
 #endif

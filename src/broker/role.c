@@ -267,6 +267,8 @@ on_edge_gone(struct peer *p, const char *why)
 		follow_gateway_lost();
 		export_gateway_lost();
 	}
+	if (p->other == ROLE_PROXY)
+		egress_proxy_lost();
 }
 
 static void
@@ -310,6 +312,7 @@ on_durable(struct loop_watch *w, uint32_t events)
 		return;
 	}
 	call_durable(store_durable(broker.store));
+	egress_durable(store_durable(broker.store));
 	follow_durable();
 	run_sweep();
 	broker_maybe_quit();

@@ -10,11 +10,13 @@
 #include "base/must.h"
 #include "broker/approval.h"
 #include "broker/call.h"
+#include "broker/egress.h"
 #include "broker/export.h"
 #include "broker/follow.h"
 #include "broker/inside.h"
 #include "broker/record.h"
 #include "broker/run_int.h"
+#include "core/egress.h"
 #include "sys/fd.h"
 
 static void end_now(struct run *r);
@@ -137,6 +139,7 @@ run_doors_open(struct run *r, struct peer *to)
 		return;
 	/* A restarted role gets it again. */
 	if (to == &broker.proxy) {
+		egress_door_write(&left, r->policy);
 		(void)peer_send(to, MSG_DOOR_OPEN, &m, buf_str(&left),
 		    r->net_fds, r->n_net_fds);
 		return;
@@ -286,6 +289,7 @@ run_close(struct run *r)
 	if (r->state != RUN_STOPPING)
 		approval_cancel_run(r);
 	inside_end_run(r);
+	egress_end_run(r);
 	r->state = RUN_CLOSED;
 	box_end(r);
 	r->closed_ns = clock_utc_ns();
@@ -437,6 +441,7 @@ free_run(struct run *r)
 	fd_fini(&r->image_fd);
 	buf_fini(&r->request);
 	inside_free_run(r);
+	egress_free_run(r);
 	buf_fini(&r->workspace);
 	free(r->tools);
 	buf_fini(&r->world);

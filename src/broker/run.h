@@ -103,6 +103,7 @@ struct run {
 	struct tool_use *uses;
 	uint32_t n_uses;
 	struct box box;
+	struct egress *egress; /* NULL: nothing was asked for yet */
 };
 
 struct run *run_find(uint64_t id); /* also closed ones that are not freed */

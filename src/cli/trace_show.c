@@ -192,6 +192,7 @@ of_call(enum event_kind kind)
 	case EVENT_RUN_OPENED:
 	case EVENT_RUN_CLOSED:
 	case EVENT_EGRESS_DECISION:
+	case EVENT_EGRESS_DONE:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:
@@ -263,8 +264,16 @@ note_of(struct trace_view *v, struct trace_row *row,
 		note_end(v, row, body);
 		break;
 	case EVENT_EGRESS_DECISION:
-		note(v, row, TERM_RED, "to ",
-		    json_str(json_get(body, STR("host"))));
+		note(v, row,
+		    str_eq_c(
+			json_str(json_at(j, "dec", "verdict", NULL)), "block")
+			? TERM_RED
+			: TERM_GREEN,
+		    "to ", json_str(json_get(body, STR("host"))));
+		break;
+	case EVENT_EGRESS_DONE:
+		note(v, row, TERM_GREEN, "done ",
+		    json_str(json_get(body, STR("url"))));
 		break;
 	case EVENT_BUDGET_STOP:
 		note(v, row, TERM_RED, "limit reached: ",

@@ -48,6 +48,8 @@ budget_reason(enum budget_kind k)
 		return "tool_call_budget_exceeded";
 	case BUDGET_RETRIES:
 		return "retry_budget_exceeded";
+	case BUDGET_UPLOAD_BYTES:
+		return "upload_budget_exceeded";
 	case BUDGET_KINDS:
 		break;
 	}
@@ -59,7 +61,7 @@ budget_write_stop(struct buf *out, const struct budget *b, enum budget_kind k)
 {
 	/* Where the name of what was used stands among the others, which are
 	 * in the order of RFC 8785. */
-	bool before_status = k != BUDGET_TOOL_CALLS;
+	bool before_status = k != BUDGET_TOOL_CALLS && k != BUDGET_UPLOAD_BYTES;
 
 	buf_add_c(out, "{\"reason\":");
 	json_put_str(out, str_of(budget_reason(k)));
@@ -86,6 +88,8 @@ used_name(enum budget_kind k)
 		return "tool_calls_used";
 	case BUDGET_RETRIES:
 		return "retries_used";
+	case BUDGET_UPLOAD_BYTES:
+		return "upload_bytes_used";
 	case BUDGET_KINDS:
 		break;
 	}

@@ -16,6 +16,7 @@ enum budget_kind {
 	BUDGET_RUNTIME_MS, /* wall time, less waiting for people */
 	BUDGET_TOOL_CALLS,
 	BUDGET_RETRIES, /* of one tool, with the same arguments */
+	BUDGET_UPLOAD_BYTES, /* of bodies and raw connections, outwards */
 	BUDGET_KINDS,
 };
 

@@ -95,6 +95,24 @@ egress_decide(const struct policy *p, const struct egress_ask *ask,
 		decide_level(p, ask, labels, out);
 }
 
+/* The bucket as one time: each request moves it by its share of the period,
+ * and it may not lie further ahead than the period is long. */
+bool
+egress_rate_take(
+    const struct egress_rule *r, struct egress_rate *rate, int64_t now_ns)
+{
+	int64_t period = (int64_t)r->rate_ms * 1000000, from, share;
+
+	if (r->rate_ms == 0)
+		return true;
+	share = period / r->rate_burst;
+	from = rate->full_ns > now_ns ? rate->full_ns : now_ns;
+	if (from + share - now_ns > period)
+		return false;
+	rate->full_ns = from + share;
+	return true;
+}
+
 static enum fit
 rule_fit(const struct egress_rule *r, const struct egress_ask *ask)
 {
@@ -376,7 +394,9 @@ static void
 decide_tls(const struct policy *p, const struct egress_ask *ask,
     const struct labels *labels, struct egress_verdict *v)
 {
-	bool only_tcp = true, see = false;
+	/* Bytes that are counted are those of bodies where they can be. */
+	bool only_tcp = true;
+	bool see = p->budgets.limit[BUDGET_UPLOAD_BYTES] != UINT64_MAX;
 
 	for (uint32_t i = 0; i < p->n_egress; i++) {
 		const struct egress_rule *r = &p->egress[i];
@@ -398,6 +418,8 @@ decide_tls(const struct policy *p, const struct egress_ask *ask,
 		    "Connect to the host by its own name.");
 		return;
 	}
+	if (only_tcp)
+		see = false;
 	if (v->pin && see) {
 		block(v, "pin_conflict", "egress.rules",
 		    "one rule must see the request and another one pins the "

@@ -104,6 +104,15 @@ struct egress_verdict {
 void egress_decide(const struct policy *p, const struct egress_ask *ask,
     const struct labels *labels, struct egress_verdict *out);
 
+/* What is left of a rule's rate. All zeros: all of it. */
+struct egress_rate {
+	int64_t full_ns; /* when all of it is there again */
+};
+
+/* Takes one request of the rule's rate; false when none is left. */
+bool egress_rate_take(
+    const struct egress_rule *r, struct egress_rate *rate, int64_t now_ns);
+
 /* True when the rule names this host (and, with addr, this address). */
 bool egress_host_match(struct str pattern, struct str host);
 /*

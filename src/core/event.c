@@ -24,6 +24,7 @@ static const char *const kinds[] = {
 	[EVENT_RUN_PAUSED] = "run.paused",
 	[EVENT_RUN_RESUMED] = "run.resumed",
 	[EVENT_SANDBOX_DENIED] = "sandbox.denied",
+	[EVENT_EGRESS_DONE] = "egress.done",
 };
 
 static const char *const stages[] = {

@@ -14,11 +14,10 @@ void
 policy_parse_budgets(struct reader *r, const struct spot *root)
 {
 	static const char *const known[] = { "max_runtime_ms", "max_tool_calls",
-		"max_retries_per_tool", "on_exceed", NULL };
+		"max_retries_per_tool", "max_upload_bytes", "on_exceed", NULL };
 	static const char *const later[] = { "max_model_calls",
 		"max_model_tokens", "max_cost_usd", "max_pages",
-		"max_documents", "max_subtasks", "max_upload_bytes",
-		"per_tenant", NULL };
+		"max_documents", "max_subtasks", "per_tenant", NULL };
 	uint64_t *limit = r->p->budgets.limit;
 	struct spot budgets;
 
@@ -34,6 +33,9 @@ policy_parse_budgets(struct reader *r, const struct spot *root)
 	(void)read_whole(r, &budgets, "max_retries_per_tool",
 	    (struct range){ 0, POLICY_RETRIES_MAX, "retries" },
 	    &limit[BUDGET_RETRIES]);
+	(void)read_whole(r, &budgets, "max_upload_bytes",
+	    (struct range){ 0, EGRESS_BODY_MAX_BYTES, "bytes" },
+	    &limit[BUDGET_UPLOAD_BYTES]);
 	read_only(r, &budgets, "on_exceed", "stop");
 }
 

@@ -537,6 +537,7 @@ enum {
 	EGRESS_DONE_OVER = 1, /* cut off: more than max_body */
 	EGRESS_DONE_MORE = 2, /* a count so far: the same ask goes on */
 	EGRESS_DONE_STANDING = 4, /* a request that was not asked about */
+	EGRESS_DONE_CLOSED = 8, /* a standing ask is over; nothing was sent */
 };
 
 /*

@@ -140,6 +140,7 @@ on_record(struct order *o, struct progress *p, uint64_t seq,
 		s->drafted = true;
 		return 0;
 	case EVENT_EGRESS_DECISION:
+	case EVENT_EGRESS_DONE:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:

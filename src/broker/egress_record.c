@@ -1,0 +1,350 @@
+/*
+ * The two records of what leaves: egress.decision before, egress.done after.
+ * Both have the same step, and the URL with its query's values digested.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/must.h"
+#include "broker/egress_int.h"
+#include "broker/record.h"
+#include "codec/json.h"
+
+enum { NS_PER_MS = 1000 * 1000 };
+
+static void put_labels_added(
+    struct buf *out, const struct labels *before, const struct labels *after);
+static const char *tls_word(
+    const struct egress_ask *ask, const struct egress_verdict *v);
+static void keep_open(struct run *r, uint64_t number,
+    const struct egress_ask *ask, const struct egress_verdict *v);
+static struct egress_open **find(struct run *r, uint64_t number);
+static void end_one(struct run *r, struct egress_open **at);
+static void record_done(struct run *r, const struct egress_open *o,
+    const struct msg_egress_done *m, const struct json *told,
+    const char *error);
+static void write_url(struct buf *out, const struct run *r,
+    const struct egress_open *o, const struct json *told);
+static void put_copy(
+    struct buf *out, const char *name, const struct json *v, bool *any);
+
+void
+egress_state(struct run *r)
+{
+	if (r->egress != NULL)
+		return;
+	r->egress = calloc(1, sizeof(*r->egress));
+	must(r->egress != NULL);
+	for (size_t i = 0; i < HASH_BYTES; i += sizeof(uint64_t)) {
+		uint64_t random = random_id();
+
+		memcpy(r->egress->salt.b + i, &random, sizeof(random));
+	}
+}
+
+uint64_t
+egress_record(struct run *r, uint64_t number, const struct egress_ask *ask,
+    const struct egress_verdict *v)
+{
+	static const char *const levels[] = { "connection", "tls", "request" };
+	static struct labels before; /* large, and used by one at a time */
+	struct event ev = record_of(r, EVENT_EGRESS_DECISION);
+	own_buf struct buf body = {};
+	uint64_t seq;
+
+	before = r->labels;
+	if (v->kind != VERDICT_BLOCK && !v->inspect)
+		egress_labels(r->policy, ask, v, &r->labels);
+	buf_add_c(&body, "{\"host\":");
+	json_put_str(&body, str_of(ask->host));
+	buf_printf(&body, ",\"kind\":\"%s\",\"labels\":", levels[ask->level]);
+	labels_write(&body, &before);
+	put_labels_added(&body, &before, &r->labels);
+	if (ask->method.n > 0) {
+		buf_add_c(&body, ",\"method\":");
+		json_put_str(&body, ask->method);
+	}
+	if (ask->path.n > 0) {
+		buf_add_c(&body, ",\"path\":");
+		json_put_str(&body, ask->path);
+	}
+	buf_printf(&body, ",\"port\":%u,\"proto\":\"%s\"", ask->port,
+	    egress_proto_name(ask->proto));
+	if (v->standing)
+		buf_add_c(&body, ",\"standing\":true");
+	buf_printf(&body, ",\"tls\":\"%s\"", tls_word(ask, v));
+	if (ask->to.n > 0) {
+		buf_add_c(&body, ",\"to\":");
+		json_put_str(&body, ask->to);
+	}
+	buf_add_c(&body, ",\"url\":");
+	{
+		own_buf struct buf url = {};
+
+		egress_url_write(&url, ask, &r->egress->salt);
+		json_put_str(&body, buf_str(&url));
+	}
+	if (ask->via.n > 0) {
+		buf_add_c(&body, ",\"via\":");
+		json_put_str(&body, ask->via);
+	}
+	buf_add_byte(&body, '}');
+	ev.step = ++r->steps;
+	ev.tier = str_of(risk_name(v->risk));
+	ev.verdict = str_of(verdict_name(v->kind));
+	ev.action = v->kind == VERDICT_BLOCK ? STR("blocked")
+	    : v->kind == VERDICT_SIMULATE    ? STR("simulated")
+	    : v->inspect		     ? STR("opened")
+					     : STR("sent");
+	ev.rule = str_of(v->where);
+	ev.code = str_of(v->code);
+	ev.reason = str_of(v->reason);
+	ev.body = buf_str(&body);
+	seq = body.failed ? 0 : record_add(&ev);
+	if (seq != 0 && v->kind == VERDICT_ALLOW && !v->inspect)
+		keep_open(r, number, ask, v);
+	r->egress->taking = 0;
+	return seq;
+}
+
+void
+egress_record_nonsense(struct run *r, const char *why)
+{
+	struct event ev = record_of(r, EVENT_EGRESS_DECISION);
+
+	ev.step = ++r->steps;
+	ev.verdict = STR("block");
+	ev.action = STR("blocked");
+	ev.rule = STR("egress");
+	ev.code = STR("not_judged");
+	ev.reason = str_of(why);
+	(void)record_add(&ev); /* the answer is no either way */
+}
+
+void
+on_egress_done(const struct msg_egress_done *m, struct str payload)
+{
+	own_arena struct arena a = {};
+	struct run *r = run_find(m->run);
+	struct err e = {};
+	const struct json *told = json_parse(payload, NULL, &a, &e, NULL);
+	struct egress_open **at, *o;
+	uint64_t *used, covered;
+
+	if (r == NULL || r->egress == NULL)
+		return;
+	at = find(r, m->ask);
+	if (at == NULL)
+		return; /* ended on the record when the run closed */
+	o = *at;
+	used = &r->budget.used[BUDGET_UPLOAD_BYTES];
+	covered = m->sent < o->taken ? m->sent : o->taken;
+	o->taken -= covered;
+	*used = m->sent - covered > UINT64_MAX - *used
+	    ? UINT64_MAX
+	    : *used + (m->sent - covered);
+	if ((m->flags & (EGRESS_DONE_MORE | EGRESS_DONE_CLOSED)) !=
+	    EGRESS_DONE_CLOSED)
+		record_done(r, o, m, told, NULL);
+	if ((m->flags & EGRESS_DONE_MORE) == 0 &&
+	    (!o->standing || (m->flags & EGRESS_DONE_CLOSED) != 0))
+		end_one(r, at);
+	if (*used > r->budget.limit[BUDGET_UPLOAD_BYTES])
+		run_stop_budget(r, BUDGET_UPLOAD_BYTES);
+}
+
+void
+egress_end_asks(struct run *r, const char *error)
+{
+	static const struct msg_egress_done nothing;
+
+	while (r->egress != NULL && r->egress->open != NULL) {
+		struct egress_open *o = r->egress->open;
+
+		if (!o->standing)
+			record_done(r, o, &nothing, NULL, error);
+		end_one(r, &r->egress->open);
+	}
+}
+
+void
+egress_end_run(struct run *r)
+{
+	egress_end_asks(r, "the run ended");
+}
+
+void
+egress_free_run(struct run *r)
+{
+	while (r->egress != NULL && r->egress->open != NULL)
+		end_one(r, &r->egress->open);
+	free(r->egress);
+	r->egress = NULL;
+}
+
+static void
+put_labels_added(
+    struct buf *out, const struct labels *before, const struct labels *after)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < after->n; i++) {
+		bool had = false;
+
+		for (uint32_t k = 0; k < before->n && !had; k++)
+			had = strcmp(after->text[i], before->text[k]) == 0;
+		if (had)
+			continue;
+		buf_add_c(out, any ? "," : ",\"labels_added\":[");
+		any = true;
+		json_put_str(out, str_of(after->text[i]));
+	}
+	buf_add_c(out, any ? "]" : "");
+}
+
+static const char *
+tls_word(const struct egress_ask *ask, const struct egress_verdict *v)
+{
+	if (ask->proto == PROTO_HTTPS || ask->proto == PROTO_WSS || v->inspect)
+		return "inspect";
+	return ask->proto == PROTO_TLS && v->splice ? "splice" : "none";
+}
+
+static void
+keep_open(struct run *r, uint64_t number, const struct egress_ask *ask,
+    const struct egress_verdict *v)
+{
+	struct egress *g = r->egress;
+	struct egress_open *o;
+
+	/* The oldest goes: the proxy holds fewer connections than this. */
+	if (g->n_open == EGRESS_OPEN_MAX) {
+		struct egress_open **at = &g->open;
+
+		while ((*at)->next != NULL)
+			at = &(*at)->next;
+		end_one(r, at);
+	}
+	o = calloc(1, sizeof(*o));
+	must(o != NULL);
+	o->ask = number;
+	o->step = r->steps;
+	o->standing = v->standing;
+	o->taken = g->taking;
+	o->proto = ask->proto;
+	o->port = ask->port;
+	o->v6 = ask->host_is_addr && ask->addr.v6;
+	memcpy(o->host, ask->host, sizeof(o->host));
+	(void)str_copy(ask->method, o->method,
+	    sizeof(o->method)); /* a longer one is in the decision */
+	egress_url_write(&o->url, ask, &g->salt);
+	o->next = g->open;
+	g->open = o;
+	g->n_open++;
+}
+
+static struct egress_open **
+find(struct run *r, uint64_t number)
+{
+	for (struct egress_open **at = &r->egress->open; *at != NULL;
+	     at = &(*at)->next) {
+		if ((*at)->ask == number)
+			return at;
+	}
+	return NULL;
+}
+
+/* Gives back what was taken of the budget and not used. */
+static void
+end_one(struct run *r, struct egress_open **at)
+{
+	struct egress_open *o = *at;
+	uint64_t *used = &r->budget.used[BUDGET_UPLOAD_BYTES];
+
+	*used -= o->taken < *used ? o->taken : *used;
+	*at = o->next;
+	r->egress->n_open--;
+	buf_fini(&o->url);
+	free(o);
+}
+
+static void
+record_done(struct run *r, const struct egress_open *o,
+    const struct msg_egress_done *m, const struct json *told, const char *error)
+{
+	struct event ev = record_of(r, EVENT_EGRESS_DONE);
+	own_buf struct buf body = {}, url = {};
+	struct str method = json_str(json_get(told, STR("method")));
+	const struct json *why = json_get(told, STR("error"));
+	bool any = false;
+
+	buf_add_byte(&body, '{');
+	put_copy(&body, "addr", json_get(told, STR("addr")), &any);
+	if (error != NULL) {
+		buf_add_c(&body, any ? ",\"error\":" : "\"error\":");
+		json_put_str(&body, str_of(error));
+		any = true;
+	} else {
+		put_copy(&body, "error", why, &any);
+	}
+	put_copy(&body, "hidden", json_get(told, STR("hidden")), &any);
+	put_copy(&body, "leaks", json_get(told, STR("leaks")), &any);
+	buf_add_c(&body, any ? ",\"method\":" : "\"method\":");
+	json_put_str(&body, method.n > 0 ? method : str_of(o->method));
+	if ((m->flags & EGRESS_DONE_OVER) != 0)
+		buf_add_c(&body, ",\"over\":true");
+	any = true;
+	buf_printf(
+	    &body, ",\"received\":%llu", (unsigned long long)m->received);
+	put_copy(&body, "secrets", json_get(told, STR("secrets")), &any);
+	buf_printf(&body, ",\"sent\":%llu,\"status\":%u",
+	    (unsigned long long)m->sent, m->status);
+	put_copy(&body, "tls", json_get(told, STR("tls")), &any);
+	buf_add_c(&body, ",\"url\":");
+	write_url(&url, r, o, told);
+	json_put_str(&body, buf_str(&url));
+	buf_add_byte(&body, '}');
+	ev.step = o->step;
+	ev.status = error != NULL				? STR("unknown")
+	    : why != NULL || (m->flags & EGRESS_DONE_OVER) != 0 ? STR("error")
+								: STR("ok");
+	ev.effect = STR("real");
+	ev.origin = STR("network");
+	ev.ms = (int64_t)(m->ns / NS_PER_MS);
+	ev.body = buf_str(&body);
+	(void)record_add(
+	    &ev); /* it has happened: a full store stops the next */
+}
+
+/* A standing request has its own path and query. */
+static void
+write_url(struct buf *out, const struct run *r, const struct egress_open *o,
+    const struct json *told)
+{
+	const struct json *path = json_get(told, STR("path"));
+	struct egress_ask ask = {
+		.proto = o->proto,
+		.port = o->port,
+		.host_is_addr = o->v6,
+		.addr.v6 = o->v6,
+		.path = json_str(path),
+		.query = json_str(json_get(told, STR("query"))),
+	};
+
+	if (path == NULL) {
+		buf_add_str(out, buf_str(&o->url));
+		return;
+	}
+	memcpy(ask.host, o->host, sizeof(ask.host));
+	egress_url_write(out, &ask, &r->egress->salt);
+}
+
+static void
+put_copy(struct buf *out, const char *name, const struct json *v, bool *any)
+{
+	if (v == NULL)
+		return;
+	buf_printf(out, "%s\"%s\":", *any ? "," : "", name);
+	json_write(out, v);
+	*any = true;
+}
