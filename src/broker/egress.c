@@ -168,8 +168,6 @@ take_budget(
 	uint64_t used = r->budget.used[BUDGET_UPLOAD_BYTES];
 	uint64_t left = used < limit ? limit - used : 0, take;
 
-	if (limit == UINT64_MAX)
-		return;
 	take = ask->level == LEVEL_REQUEST && ask->content_length != UINT64_MAX
 	    ? ask->content_length
 	    : (left < v->max_body ? left : v->max_body);
@@ -181,6 +179,10 @@ take_budget(
 	}
 	if (take < v->max_body)
 		v->max_body = take;
+	/* The limit that everybody has is there against mistakes: connections
+	 * beside each other may reach it together, and end the run then. */
+	if (limit == EGRESS_BODY_MAX_BYTES && ask->content_length == UINT64_MAX)
+		take = 0;
 	r->egress->taking = take;
 	r->budget.used[BUDGET_UPLOAD_BYTES] += take;
 }

@@ -42,6 +42,7 @@ static const struct command {
 	{ NULL, "reject", "refuse a waiting call", cmd_reject },
 
 	{ "Look closer", "trace", "show and verify what runs did", cmd_trace },
+	{ NULL, "egress", "what runs wanted to reach", cmd_egress },
 	{ NULL, "policy", "check and explain policies", cmd_policy },
 	{ NULL, "image", "root directories for sandboxes", cmd_image },
 	{ NULL, "doctor", "what this machine can enforce", cmd_doctor },

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "core/policy_int.h"
 
 /* How far the nearest rule came: what the refusal names. */
@@ -396,7 +397,8 @@ decide_tls(const struct policy *p, const struct egress_ask *ask,
 {
 	/* Bytes that are counted are those of bodies where they can be. */
 	bool only_tcp = true;
-	bool see = p->budgets.limit[BUDGET_UPLOAD_BYTES] != UINT64_MAX;
+	bool see =
+	    p->budgets.limit[BUDGET_UPLOAD_BYTES] < EGRESS_BODY_MAX_BYTES;
 
 	for (uint32_t i = 0; i < p->n_egress; i++) {
 		const struct egress_rule *r = &p->egress[i];

@@ -38,6 +38,7 @@ policy_parse(struct reader *r, const struct spot *root)
 	p->budgets.limit[BUDGET_RUNTIME_MS] = POLICY_RUN_MS;
 	p->budgets.limit[BUDGET_TOOL_CALLS] = POLICY_CALLS;
 	p->budgets.limit[BUDGET_RETRIES] = POLICY_RETRIES;
+	p->budgets.limit[BUDGET_UPLOAD_BYTES] = EGRESS_BODY_MAX_BYTES;
 	p->short_form = json_get(root->v, STR("policy")) == NULL;
 
 	if (!read_name(r, root, "workflow", &p->workflow) &&

@@ -58,7 +58,7 @@ static void
 a_new_budget_has_no_limit(void **state)
 {
 	const uint64_t huge[BUDGET_KINDS] = { UINT64_MAX, UINT64_MAX,
-		UINT64_MAX };
+		UINT64_MAX, UINT64_MAX };
 	const uint64_t one[BUDGET_KINDS] = { 0, 1, 0 };
 	struct budget b;
 
@@ -97,8 +97,10 @@ the_stop_is_canonical_json_with_the_reason(void **state)
 		"\"status\":\"stopped\"," NEXT ",\"tool_calls_used\":30}",
 		"{\"reason\":\"retry_budget_exceeded\",\"retries_used\":2,"
 		"\"status\":\"stopped\"," NEXT "}",
+		"{\"reason\":\"upload_budget_exceeded\","
+		"\"status\":\"stopped\"," NEXT ",\"upload_bytes_used\":9}",
 	};
-	struct budget b = { .used = { 7, 30, 2 } };
+	struct budget b = { .used = { 7, 30, 2, 9 } };
 
 	(void)state;
 	for (int k = 0; k < BUDGET_KINDS; k++) {
