@@ -76,8 +76,10 @@ on_request(struct http_conn *c)
 	const char *why;
 
 	/* What follows a refused CONNECT may be anything but HTTP. */
-	if (str_eq(c->head.method, STR("CONNECT")))
+	if (str_eq(c->head.method, STR("CONNECT"))) {
 		c->last = true;
+		m.kind = EGRESS_CONNECT;
+	}
 	if (destination_parse(&c->head, &d, &why) < 0) {
 		refuse(c, 400, why);
 		return;
@@ -163,5 +165,8 @@ payload_put(
 	json_put_str(b, h->method);
 	buf_add_str(b, STR(",\"path\":"));
 	json_put_str(b, d->path);
-	buf_printf(b, ",\"port\":%u}", d->port);
+	buf_printf(b, ",\"port\":%u,\"proto\":\"%s\"}", d->port,
+	    str_eq(h->method, STR("CONNECT"))	       ? "tcp"
+		: str_starts(h->target, STR("https:")) ? "https"
+						       : "http");
 }

@@ -58,35 +58,35 @@ each_destination_is_asked_about_without_its_query(void **state)
 		    "GET http://Docs.Example.com/a/b?token=1 HTTP/1.1\r\n"
 		    "Host: docs.example.com\r\n\r\n",
 		    "{\"host\":\"docs.example.com\",\"method\":\"GET\","
-		    "\"path\":\"/a/b\",\"port\":80}" },
+		    "\"path\":\"/a/b\",\"port\":80,\"proto\":\"http\"}" },
 		{ "a port",
 		    "GET http://a.example:8080/ HTTP/1.1\r\nHost: a\r\n"
 		    "\r\n",
 		    "{\"host\":\"a.example\",\"method\":\"GET\",\"path\":\"/"
-		    "\",\"port\":8080}" },
+		    "\",\"port\":8080,\"proto\":\"http\"}" },
 		{ "no path, a query",
 		    "DELETE http://a.example?x=/y HTTP/1.1\r\nHost: a\r\n\r\n",
 		    "{\"host\":\"a.example\",\"method\":\"DELETE\","
-		    "\"path\":\"/\",\"port\":80}" },
+		    "\"path\":\"/\",\"port\":80,\"proto\":\"http\"}" },
 		{ "https over a proxy",
 		    "GET https://a.example/ HTTP/1.1\r\nHost: a\r\n\r\n",
 		    "{\"host\":\"a.example\",\"method\":\"GET\",\"path\":\"/"
-		    "\",\"port\":443}" },
+		    "\",\"port\":443,\"proto\":\"https\"}" },
 		{ "an address",
 		    "GET http://[::1]:81/ HTTP/1.1\r\nHost: a\r\n"
 		    "\r\n",
 		    "{\"host\":\"[::1]\",\"method\":\"GET\",\"path\":\"/"
-		    "\",\"port\":81}" },
+		    "\",\"port\":81,\"proto\":\"http\"}" },
 		{ "a tunnel",
 		    "CONNECT A.example:443 HTTP/1.1\r\nHost: a\r\n"
 		    "\r\n",
 		    "{\"host\":\"a.example\",\"method\":\"CONNECT\","
-		    "\"path\":\"\",\"port\":443}" },
+		    "\"path\":\"\",\"port\":443,\"proto\":\"tcp\"}" },
 		{ "a body",
 		    "POST http://a.example/x HTTP/1.1\r\nHost: a\r\n"
 		    "Content-Length: 3\r\n\r\nabc",
 		    "{\"host\":\"a.example\",\"method\":\"POST\","
-		    "\"path\":\"/x\",\"port\":80}" },
+		    "\"path\":\"/x\",\"port\":80,\"proto\":\"http\"}" },
 	};
 	struct rig_frame f = {};
 	struct rig_answer a = {};
