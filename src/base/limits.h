@@ -69,6 +69,7 @@ enum {
 	SECRETS_PER_RUN_MAX = 32, /* a page of locked memory each */
 	/* Fields and a target with secrets in them, beside the originals. */
 	FILTER_HEAD_BYTES = 2 * HTTP_MAX_HEAD_BYTES,
+	FILTER_HOLD_BYTES = 64 * 1024, /* held back, and given out at the end */
 	FILTER_MAX_SIGNED_BYTES = 1024 * 1024, /* a body that AWS signs */
 	/* A page whose text is read (codec/html_text). Deeper ones are made by
 	 * programs; a tag longer than this has no end. */
@@ -94,9 +95,17 @@ enum {
 	OUTPUT_KEEP_RUNS = 64, /* ended runs whose output is kept */
 	/* Certificates that a run's CA keeps: the one used longest ago goes. */
 	TLS_LEAVES_MAX = 256,
+	/* Of a request or an answer on its way, each way. */
+	FORWARD_BUFFER_BYTES = 64 * 1024,
+	FORWARD_READ_BYTES = 16 * 1024, /* at once: a record of TLS */
+	/* People decide in a minute; without them it takes microseconds. */
+	EGRESS_VERDICT_MS = 60 * 1000,
+	/* Nothing moves: a model may think for minutes before it answers. */
+	EGRESS_STALLED_MS = 10 * 60 * 1000,
 	/* A request that the broker is asked about: a request line whose
 	 * every byte is escaped, and a few names beside it. */
 	EGRESS_MAX_ASK_BYTES = 2 * HTTP_MAX_LINE_BYTES + 4096,
+	EGRESS_ASK_REST_BYTES = 512, /* of it: what only the connection knows */
 	/* Its answer: a body of EGRESS_MAX_RESPOND_BYTES that is escaped, and
 	 * the secrets of one request. */
 	EGRESS_MAX_RESPOND_BYTES = 64 * 1024,

@@ -37,8 +37,8 @@ struct stream {
 	const struct stream_ops *ops; /* NULL: closed */
 	struct loop *loop;
 	struct loop_watch watch; /* its socket */
-	/* EPOLLERR and EPOLLHUP are told, too. With TLS what is told is what the
-	 * socket has: both ways are tried. */
+	/* EPOLLERR and EPOLLHUP are told, too. With TLS what is told is what
+	 * the socket has: both ways are tried. */
 	void (*on_ready)(struct stream *s, uint32_t events);
 	void *tls; /* for other operations than the plain ones */
 };

@@ -1,0 +1,537 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/must.h"
+#include "codec/json.h"
+#include "proxy/forward_int.h"
+#include "proxy/tls.h"
+
+#define NS_PER_MS 1000000
+#define NS_PER_S 1000000000LL
+
+static void on_client(struct stream *s, uint32_t events);
+static void on_server(struct stream *s, uint32_t events);
+static void on_timer(struct loop_timer *t);
+static void pump(struct forward *f);
+static bool step(struct forward *f);
+static bool read_client(struct forward *f);
+static bool read_server(struct forward *f);
+static bool write_out(struct forward *f, struct stream *s, struct buf *b);
+static bool read_some(
+    struct forward *f, struct stream *s, struct buf *b, bool *ended);
+static bool relay(struct forward *f);
+static bool shake(struct forward *f);
+static void answer_as_told(struct forward *f,
+    const struct msg_egress_verdict *v, const struct json *answer);
+static void set_wants(struct forward *f);
+static void set_timer(struct forward *f);
+static bool is_held(struct forward *f);
+
+void
+forward_start(struct forward *f, struct str ahead)
+{
+	must(f->ops != NULL && f->loop != NULL && stream_is_open(&f->client));
+	f->phase = FORWARD_HEAD;
+	f->client.on_ready = on_client;
+	f->server.on_ready = on_server;
+	f->timer.on_time = on_timer;
+	f->in.max = f->out.max = FORWARD_BUFFER_BYTES + HTTP_MAX_HEAD_BYTES;
+	f->to_server.max = f->from_server.max = f->in.max;
+	buf_add_str(&f->in, ahead);
+	pump(f);
+}
+
+void
+forward_stop(struct forward *f, bool hard)
+{
+	loop_timer_clear(f->loop, &f->timer);
+	stream_close(&f->client, hard);
+	stream_close(&f->server, hard);
+	buf_fini(&f->in);
+	buf_fini(&f->out);
+	buf_fini(&f->to_server);
+	buf_fini(&f->from_server);
+	filter_free(f->filter);
+	f->filter = NULL;
+	buf_fini(&f->content);
+	buf_fini(&f->gathered);
+	buf_fini(&f->head_text);
+	buf_fini(&f->roots);
+	f->phase = FORWARD_CLOSED;
+}
+
+void
+forward_verdict(
+    struct forward *f, const struct msg_egress_verdict *v, struct str payload)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *doc;
+
+	if (f->phase != FORWARD_ASKED)
+		return; /* the client has hung up, or waited too long */
+	doc = json_parse(payload, NULL, &a, &e, NULL);
+	if (v->verdict != EGRESS_ALLOW) {
+		answer_as_told(f, v, json_get(doc, STR("answer")));
+		pump(f);
+		return;
+	}
+	if (filter_new(&f->filter, doc, v->flags, &e) < 0) {
+		f->last = true;
+		answer_error(f, 503, "no_filter", e.text);
+		pump(f);
+		return;
+	}
+	f->max_body = v->max_body;
+	f->bytes_per_s = v->bytes_per_s;
+	f->standing[0] = '\0';
+	if ((v->flags & EGRESS_STANDING) != 0 &&
+	    str_copy(f->head.method, f->standing, sizeof(f->standing)) == 0) {
+		memcpy(f->standing_host, f->to_host, sizeof(f->standing_host));
+		f->standing_port = f->to_port;
+	}
+	request_go(f);
+	pump(f);
+}
+
+void
+forward_connected(struct forward *f, int fd, const char *why)
+{
+	struct err e = {};
+
+	if (f->phase != FORWARD_DIALS) {
+		if (fd >= 0) {
+			struct stream late = { .on_ready = on_server };
+
+			if (stream_open_take(&late, f->loop, fd, &e) == 0)
+				stream_close(&late, false);
+		}
+		return;
+	}
+	if (fd < 0) {
+		answer_error(f, 502, "not_reached", why);
+	} else if (stream_open_take(&f->server, f->loop, fd, &e) < 0) {
+		answer_error(f, 503, "no_room", e.text);
+	} else {
+		memcpy(f->server_host, f->to_host, sizeof(f->server_host));
+		f->server_port = f->to_port;
+		f->reused = false;
+		f->shaking = f->https;
+		if (!f->https)
+			request_begin(f);
+		else if (tls_dial(&f->server, f->to_host, false,
+			     buf_str(&f->roots), &e) < 0)
+			answer_error(f, 502, "tls_failed", e.text);
+	}
+	pump(f);
+}
+
+/* A denial, or what a rule answers in the place of a server. */
+static void
+answer_as_told(struct forward *f, const struct msg_egress_verdict *v,
+    const struct json *answer)
+{
+	own_buf struct buf fields = {};
+	const struct json *headers = json_get(answer, STR("headers"));
+	struct str type = STR("");
+
+	for (const struct json *k = json_first(headers); k != NULL;
+	     k = json_next(headers, k)) {
+		struct str name = json_str(k), value = json_str(json_value(k));
+
+		/* Framing is ours to say, and a value is one line. */
+		if (!http1_is_token(name) ||
+		    str_eq_nocase(name, STR("content-length")) ||
+		    str_eq_nocase(name, STR("connection")) ||
+		    str_eq_nocase(name, STR("transfer-encoding")) ||
+		    str_find(value, '\n') < value.n ||
+		    str_find(value, '\r') < value.n)
+			continue;
+		if (str_eq_nocase(name, STR("content-type"))) {
+			type = value;
+			continue;
+		}
+		buf_add_str(&fields, name);
+		buf_add_c(&fields, ": ");
+		buf_add_str(&fields, value);
+		buf_add_c(&fields, "\r\n");
+	}
+	answer_own(f,
+	    v->status >= 200 && v->status <= 599 ? (uint16_t)v->status : 403,
+	    buf_str(&fields), type, json_str(json_get(answer, STR("body"))));
+	request_over(f, NULL);
+}
+
+static void
+on_client(struct stream *s, uint32_t events)
+{
+	(void)events;
+	pump(LOOP_OF(s, struct forward, client));
+}
+
+static void
+on_server(struct stream *s, uint32_t events)
+{
+	(void)events;
+	pump(LOOP_OF(s, struct forward, server));
+}
+
+static void
+on_timer(struct loop_timer *t)
+{
+	struct forward *f = LOOP_OF(t, struct forward, timer);
+
+	if (is_held(f)) {
+		pump(f); /* there may be some allowance again */
+		return;
+	}
+	switch (f->phase) {
+	case FORWARD_HEAD:
+		if (f->in.n > 0)
+			answer_error(f, 408, "too_slow",
+			    "the request did not come in time");
+		else
+			forward_close(f, false); /* idle */
+		break;
+	case FORWARD_ASKED:
+		answer_error(
+		    f, 504, "not_decided", "nobody has decided in time");
+		break;
+	case FORWARD_DIALS:
+	case FORWARD_PASSES:
+		if (f->answering) {
+			request_over(f, "no progress for too long");
+			forward_close(f, true);
+		} else {
+			answer_error(f, 504, "no_answer",
+			    "the server did not answer in time");
+		}
+		break;
+	case FORWARD_RELAYS:
+	case FORWARD_FLUSHES:
+		forward_close(f, true);
+		break;
+	case FORWARD_TUNNELS:
+	case FORWARD_CLOSED:
+		return;
+	}
+	pump(f);
+}
+
+/*
+ * Moves whatever can be moved. Callbacks of the owner may come back here: the
+ * outermost call goes on for them.
+ */
+static void
+pump(struct forward *f)
+{
+	if (f->pumping) {
+		f->pump_again = true;
+		return;
+	}
+	f->pumping = true;
+	do {
+		f->pump_again = false;
+		while (f->phase != FORWARD_CLOSED &&
+		    f->phase != FORWARD_TUNNELS && step(f))
+			;
+	} while (f->pump_again && f->phase != FORWARD_CLOSED);
+	f->pumping = false;
+	if (f->phase == FORWARD_CLOSED) {
+		forward_stop(f, false);
+		f->ops->closed(f);
+		return;
+	}
+	if (f->phase == FORWARD_TUNNELS)
+		return; /* the client stream is the owner's */
+	set_wants(f);
+	set_timer(f);
+}
+
+/* True when something has moved. */
+static bool
+step(struct forward *f)
+{
+	bool moved = false;
+
+	if (f->phase == FORWARD_DIALS && f->shaking)
+		moved |= shake(f);
+	moved |= read_client(f);
+	if (f->phase == FORWARD_HEAD)
+		moved |= request_take(f);
+	if (f->phase == FORWARD_PASSES)
+		moved |= request_pass(f);
+	if (stream_is_open(&f->server) && !f->shaking) {
+		moved |= write_out(f, &f->server, &f->to_server);
+		moved |= read_server(f);
+	}
+	if (f->phase == FORWARD_PASSES && !f->answering)
+		moved |= answer_take(f);
+	if (f->phase == FORWARD_PASSES && f->answering)
+		moved |= answer_pass(f);
+	if (f->phase == FORWARD_RELAYS)
+		moved |= relay(f);
+	if (f->phase != FORWARD_CLOSED && f->phase != FORWARD_TUNNELS)
+		moved |= write_out(f, &f->client, &f->out);
+	if (f->phase == FORWARD_FLUSHES && f->out.n == 0) {
+		forward_close(f, false);
+		return true;
+	}
+	return moved;
+}
+
+/* Nothing is read while a request waits: who sends more waits, too. */
+static bool
+read_client(struct forward *f)
+{
+	bool moved;
+
+	if (f->client_ended || f->phase == FORWARD_ASKED ||
+	    f->phase == FORWARD_DIALS || f->phase == FORWARD_FLUSHES ||
+	    f->phase == FORWARD_TUNNELS || f->phase == FORWARD_CLOSED ||
+	    is_held(f))
+		return false;
+	if (f->phase != FORWARD_HEAD && f->to_server.n > 0)
+		return false;
+	moved = read_some(f, &f->client, &f->in, &f->client_ended);
+	if (f->client_ended && f->phase == FORWARD_HEAD && f->in.n == 0)
+		forward_close(f, false);
+	return moved || f->client_ended;
+}
+
+static bool
+read_server(struct forward *f)
+{
+	bool moved;
+
+	if (f->server_ended || f->out.n > 0 || is_held(f))
+		return false;
+	moved = read_some(f, &f->server, &f->from_server, &f->server_ended);
+	if (!f->server_ended)
+		return moved;
+	if (f->phase == FORWARD_HEAD || f->phase == FORWARD_ASKED)
+		forward_drop_server(f, false); /* between requests: it may */
+	return true;
+}
+
+/* Up to a buffer's worth. An error is an end that is not orderly. */
+static bool
+read_some(struct forward *f, struct stream *s, struct buf *b, bool *ended)
+{
+	bool moved = false;
+
+	while (b->n < FORWARD_BUFFER_BYTES) {
+		size_t room = FORWARD_READ_BYTES;
+		char *at = buf_reserve(b, room);
+		ssize_t n;
+
+		must(at != NULL);
+		n = stream_read(s, at, room);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n <= 0) {
+			*ended = true;
+			if (n < 0 && s == &f->server)
+				f->server_cut = true; /* it was cut */
+			break;
+		}
+		b->n += (size_t)n;
+		moved = true;
+		if ((size_t)n < room)
+			break; /* most likely all there is */
+	}
+	return moved;
+}
+
+static bool
+write_out(struct forward *f, struct stream *s, struct buf *b)
+{
+	size_t done = 0;
+
+	while (done < b->n) {
+		ssize_t n = stream_write(s, b->p + done, b->n - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n <= 0) {
+			buf_reset(b);
+			if (s == &f->client) {
+				request_over(f, "the client has gone");
+				forward_close(f, true);
+			} else {
+				f->server_ended = true;
+			}
+			return true;
+		}
+		done += (size_t)n;
+	}
+	if (done == 0)
+		return false;
+	if (s == &f->server && f->filter != NULL) {
+		/* What is moved up leaves a copy of secrets behind. */
+		size_t end = b->n;
+
+		buf_drop(b, done);
+		explicit_bzero(b->p + b->n, end - b->n);
+	} else {
+		buf_drop(b, done);
+	}
+	return true;
+}
+
+static bool
+relay(struct forward *f)
+{
+	bool moved = false;
+
+	if (f->in.n > 0 && f->to_server.n == 0) {
+		f->sent += f->in.n;
+		forward_count(f, f->in.n);
+		buf_add_str(&f->to_server, buf_str(&f->in));
+		buf_reset(&f->in);
+		moved = true;
+	}
+	if (f->from_server.n > 0 && f->out.n == 0) {
+		f->received += f->from_server.n;
+		forward_count(f, f->from_server.n);
+		buf_add_str(&f->out, buf_str(&f->from_server));
+		buf_reset(&f->from_server);
+		moved = true;
+	}
+	if (f->client_ended && f->in.n == 0 && f->to_server.n == 0 &&
+	    !f->client_told) {
+		f->client_told = true;
+		stream_end(&f->server);
+	}
+	if (f->server_ended && f->from_server.n == 0 && f->out.n == 0) {
+		request_over(f, NULL);
+		forward_close(f, false);
+		return true;
+	}
+	return moved;
+}
+
+static bool
+shake(struct forward *f)
+{
+	struct err e = {};
+
+	switch (tls_handshake(&f->server, &e)) {
+	case TLS_WAITS:
+		return false;
+	case TLS_READY:
+		f->shaking = false;
+		request_begin(f);
+		return true;
+	case TLS_FAILED:
+		answer_error(f, 502, "tls_failed", e.text);
+		return true;
+	}
+	return false;
+}
+
+void
+forward_drop_server(struct forward *f, bool hard)
+{
+	stream_close(&f->server, hard);
+	buf_reset(&f->from_server);
+	buf_reset(&f->to_server);
+	f->server_ended = f->server_cut = f->shaking = false;
+	f->server_host[0] = '\0';
+}
+
+/* The rest is done by pump, at the end of its turn. */
+void
+forward_close(struct forward *f, bool hard)
+{
+	stream_close(&f->client, hard);
+	forward_drop_server(f, hard);
+	f->phase = FORWARD_CLOSED;
+}
+
+static void
+set_wants(struct forward *f)
+{
+	bool held = is_held(f);
+	bool in = !held && !f->client_ended &&
+	    (f->phase == FORWARD_HEAD ||
+		((f->phase == FORWARD_PASSES || f->phase == FORWARD_RELAYS) &&
+		    f->to_server.n == 0 && f->in.n < FORWARD_BUFFER_BYTES));
+
+	stream_want(
+	    &f->client, (in ? EPOLLIN : 0) | (f->out.n > 0 ? EPOLLOUT : 0));
+	if (!stream_is_open(&f->server))
+		return;
+	if (f->shaking)
+		stream_want(&f->server, EPOLLIN | EPOLLOUT);
+	else
+		stream_want(&f->server,
+		    (!held && !f->server_ended && f->out.n == 0 ? EPOLLIN : 0) |
+			(f->to_server.n > 0 ? EPOLLOUT : 0));
+}
+
+static void
+set_timer(struct forward *f)
+{
+	int64_t now = loop_now_ns(f->loop), ms = 0;
+
+	if (is_held(f)) {
+		/* Until the debt is paid. */
+		ms = (-f->allowance) * 1000 / (int64_t)f->bytes_per_s + 1;
+	} else {
+		switch (f->phase) {
+		case FORWARD_HEAD:
+			ms = f->in.n > 0 ? HTTP_HEAD_TIMEOUT_MS
+					 : HTTP_IDLE_TIMEOUT_MS;
+			break;
+		case FORWARD_ASKED:
+			ms = EGRESS_VERDICT_MS;
+			break;
+		case FORWARD_DIALS:
+		case FORWARD_PASSES:
+		case FORWARD_RELAYS:
+		case FORWARD_FLUSHES:
+			ms = EGRESS_STALLED_MS;
+			break;
+		case FORWARD_TUNNELS:
+		case FORWARD_CLOSED:
+			return;
+		}
+	}
+	loop_timer_set(f->loop, &f->timer, now + ms * NS_PER_MS);
+}
+
+void
+forward_count(struct forward *f, size_t bytes)
+{
+	if (f->bytes_per_s > 0)
+		f->allowance -= (int64_t)bytes;
+}
+
+/* True while more has passed than the rule's rate allows. */
+static bool
+is_held(struct forward *f)
+{
+	int64_t now, most;
+
+	if (f->bytes_per_s == 0)
+		return false;
+	now = clock_mono_ns();
+	most = (int64_t)f->bytes_per_s; /* a second's worth at once */
+	if (f->allowance_ns == 0)
+		f->allowance = most;
+	else
+		f->allowance += (int64_t)((double)(now - f->allowance_ns) *
+		    (double)f->bytes_per_s / (double)NS_PER_S);
+	f->allowance_ns = now;
+	if (f->allowance > most)
+		f->allowance = most;
+	return f->allowance < 0;
+}

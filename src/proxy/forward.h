@@ -1,0 +1,149 @@
+/*
+ * proxy/forward.h: HTTP/1.1 between a client in a sandbox and servers outside,
+ * request by request.
+ *
+ * Every request is read whole by the one parser (codec/http1.h), asked about,
+ * and written anew: what is sent on is what was judged. Bodies pass as they
+ * are, framing included, after the parser has checked that; they are never
+ * encoded differently. Hop-by-hop fields end here (RFC 9110 section 7.6.1).
+ *
+ * Whoever owns a forward knows where its connection leads, asks the broker and
+ * dials; a forward knows HTTP.
+ */
+#ifndef PROXY_FORWARD_H
+#define PROXY_FORWARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "codec/http1.h"
+#include "ipc/msg.h"
+#include "proxy/filter.h"
+#include "proxy/stream.h"
+
+struct forward;
+
+/* How one request ended, for MSG_EGRESS_DONE. */
+struct forward_end {
+	uint64_t sent, received; /* bytes of bodies, or of an upgraded stream */
+	int64_t ns; /* since it was asked about */
+	uint16_t status; /* of the server; 0: none */
+	uint32_t flags; /* EGRESS_DONE_* */
+	const char *error; /* NULL: it ended well */
+	struct str method, path, query; /* query.p is NULL without one */
+	const struct filter *filter; /* for filter_report; NULL: none */
+};
+
+struct forward_ops {
+	/*
+	 * A request waits for forward_verdict. ask is the object of
+	 * MSG_EGRESS_ASK without what only the owner knows (to, via), and
+	 * without its closing brace.
+	 */
+	void (*ask)(struct forward *f, struct buf *ask);
+	/*
+	 * A connection is needed, for forward_connected: to f->to_host and
+	 * f->to_port, as the payload of the verdict has it.
+	 */
+	void (*dial)(struct forward *f);
+	/* A request is over. */
+	void (*told)(struct forward *f, const struct forward_end *end);
+	/*
+	 * CONNECT on the proxy port: f->client is the owner's until it calls
+	 * forward_start again, or forward_stop. ahead is what came behind the
+	 * request.
+	 */
+	void (*tunnel)(struct forward *f, const char *host, uint16_t port,
+	    struct str ahead);
+	/* The client's connection is over; may free what holds f. */
+	void (*closed)(struct forward *f);
+};
+
+enum { FORWARD_HOST_BYTES = 256 };
+
+enum forward_phase {
+	FORWARD_HEAD, /* waits for a request, or for the rest of its head */
+	FORWARD_ASKED,
+	FORWARD_DIALS, /* until the server's end is connected */
+	FORWARD_PASSES, /* request and answer are under way */
+	FORWARD_RELAYS, /* upgraded: bytes both ways */
+	FORWARD_TUNNELS, /* CONNECT: the client stream is the owner's */
+	FORWARD_FLUSHES, /* the last answer is written, not yet sent */
+	FORWARD_CLOSED,
+};
+
+struct forward {
+	/* Set by the owner before forward_start. */
+	const struct forward_ops *ops;
+	struct loop *loop;
+	struct stream client; /* open */
+	char host[FORWARD_HOST_BYTES]; /* "": the proxy port, any */
+	uint16_t port;
+	bool https; /* the client speaks TLS to us, and we to the server */
+
+	enum forward_phase phase;
+	char to_host[FORWARD_HOST_BYTES]; /* of this request */
+	uint16_t to_port;
+	struct buf roots; /* PEM: CAs of the rule, by the owner, or empty */
+
+	struct stream server;
+	char server_host[FORWARD_HOST_BYTES]; /* where it is connected to */
+	uint16_t server_port;
+	bool shaking; /* its TLS handshake is under way */
+	bool reused; /* it has answered a request before */
+	bool retried;
+
+	struct buf in, to_server, from_server, out;
+	struct buf content; /* of a body, while it is checked */
+	struct buf head_text; /* what the views of head point to */
+	struct buf gathered; /* a body that is signed before it is sent */
+	struct http1_head head; /* of the request */
+	struct str path; /* with the query, as it is sent on */
+	struct filter *filter; /* of this request and its answer, or NULL */
+	struct http1_body request, answer;
+	bool upgrade; /* the request asks for a WebSocket */
+	bool last; /* the client's connection ends after this answer */
+	bool answering; /* the server's head has been read */
+	bool server_last; /* the server's ends after this answer */
+	bool gathers; /* the head waits for the body */
+	bool unchunk; /* HTTP/1.0 clients know no chunks */
+	bool rechunk; /* a filter gives the answer another length */
+	bool to_head; /* HEAD: the answer has no body */
+	bool client_ended, server_ended;
+	bool client_told; /* the server has been told that the client ended */
+	bool server_cut; /* its end was no orderly one */
+	uint64_t max_body, sent, received;
+	uint64_t bytes_per_s; /* 0: no limit */
+	int64_t allowance; /* bytes that may pass now; below 0: wait */
+	int64_t allowance_ns, asked_ns;
+	uint16_t status;
+	char standing[16]; /* method that may go on without asking, or "" */
+	char standing_host[FORWARD_HOST_BYTES];
+	uint16_t standing_port;
+	bool by_standing;
+	struct loop_timer timer;
+	bool pumping, pump_again;
+};
+
+/*
+ * Takes over f->client. ahead is what has been read from it already (plain
+ * bytes; those of TLS are given to tls_serve).
+ */
+void forward_start(struct forward *f, struct str ahead);
+/* Closes everything, without `closed`. hard: with resets. */
+void forward_stop(struct forward *f, bool hard);
+
+/*
+ * The broker's answer to `ask`. payload is that of MSG_EGRESS_VERDICT: its
+ * member "answer" is used here, the rest is the owner's.
+ */
+void forward_verdict(
+    struct forward *f, const struct msg_egress_verdict *v, struct str payload);
+/*
+ * The end of `dial`: fd is taken over, or -1 and why. A server that is reached
+ * is spoken to by TLS if the client speaks TLS to us.
+ */
+void forward_connected(struct forward *f, int fd, const char *why);
+
+#endif

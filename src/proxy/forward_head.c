@@ -1,0 +1,314 @@
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/must.h"
+#include "codec/json.h"
+#include "proxy/forward_int.h"
+
+static bool authority(
+    struct str s, uint16_t port, char host[], uint16_t *out_port);
+static bool is_hop_field(const struct http1_head *h, struct str name);
+static bool lists(struct str value, struct str token);
+static void put_default_host(const struct forward *f, struct buf *out);
+static void put_text(struct buf *out, const char *name,
+    const struct http1_head *h, const char *field);
+
+uint16_t
+head_route(struct forward *f, const char **why)
+{
+	const struct http1_head *h = &f->head;
+	const struct str *named = http1_get(h, STR("Host"));
+	struct str target = h->target;
+	uint16_t usual = f->https ? 443 : 80;
+	char host[FORWARD_HOST_BYTES];
+	uint16_t port;
+
+	f->to_port = f->port;
+	memcpy(f->to_host, f->host, sizeof(f->to_host));
+	if (f->host[0] == '\0') {
+		size_t end;
+
+		*why = "this is a proxy: the target must be a whole URL of "
+		       "http, or HOST:PORT of CONNECT";
+		if (target.n < 8 ||
+		    !str_eq_nocase((struct str){ target.p, 7 }, STR("http://")))
+			return 400;
+		target = (struct str){ target.p + 7, target.n - 7 };
+		for (end = 0; end < target.n && target.p[end] != '/' &&
+		     target.p[end] != '?';
+		     end++)
+			;
+		*why = "the target has no valid host and port";
+		if (!authority((struct str){ target.p, end }, 80, f->to_host,
+			&f->to_port))
+			return 400;
+		target = (struct str){ target.p + end, target.n - end };
+	} else if (target.n == 0 ||
+	    (target.p[0] != '/' && target.p[0] != '*')) {
+		*why = "the target must be a path: this is no proxy";
+		return 400;
+	}
+	/* In origin-form, an empty path is written "/". RFC 9112, 3.2.1 */
+	f->path = target;
+	/* Whoever is asked for is who was dialled, on every request. */
+	*why = "the Host is not the one that this connection leads to";
+	if (named != NULL &&
+	    (!authority(*named, usual, host, &port) ||
+		strcmp(host, f->to_host) != 0 || port != f->to_port))
+		return 421;
+	return 0;
+}
+
+int
+head_route_connect(
+    struct forward *f, char host[static FORWARD_HOST_BYTES], const char **why)
+{
+	*why = "CONNECT needs HOST:PORT";
+	return str_ends(f->head.target, STR("]")) ||
+		!authority(f->head.target, 0, host, &f->to_port)
+	    ? -1
+	    : 0;
+}
+
+void
+head_ask(const struct forward *f, struct buf *out)
+{
+	const struct http1_head *h = &f->head;
+	struct str path, query;
+
+	head_split(f->path, &path, &query);
+	buf_reset(out);
+	buf_add_byte(out, '{');
+	put_text(out, "content_encoding", h, "Content-Encoding");
+	if (h->body == HTTP1_BODY_LENGTH)
+		buf_printf(out, "\"content_length\":%llu,",
+		    (unsigned long long)h->length);
+	else if (h->body == HTTP1_BODY_NONE)
+		buf_add_c(out, "\"content_length\":0,");
+	put_text(out, "content_type", h, "Content-Type");
+	buf_add_c(out, "\"host\":");
+	json_put_str(out, str_of(f->to_host));
+	buf_add_c(out, ",\"method\":");
+	json_put_str(out, h->method);
+	buf_add_c(out, ",\"path\":");
+	json_put_str(out, path);
+	buf_printf(out, ",\"port\":%u,\"proto\":\"%s\"", f->to_port,
+	    f->upgrade ? (f->https ? "wss" : "ws")
+		       : (f->https ? "https" : "http"));
+	if (query.p != NULL) {
+		buf_add_c(out, ",\"query\":");
+		json_put_str(out, query);
+	}
+}
+
+void
+head_split(struct str target, struct str *path, struct str *query)
+{
+	size_t at = str_find(target, '?');
+
+	*path = at > 0 ? (struct str){ target.p, at } : STR("/");
+	*query = at < target.n
+	    ? (struct str){ target.p + at + 1, target.n - at - 1 }
+	    : (struct str){};
+}
+
+bool
+head_is_upgrade(const struct http1_head *h)
+{
+	const struct str *to = http1_get(h, STR("Upgrade"));
+	const struct str *by = http1_get(h, STR("Connection"));
+
+	return to != NULL && by != NULL &&
+	    http1_count(h, STR("Upgrade")) == 1 &&
+	    str_eq_nocase(*to, STR("websocket")) &&
+	    lists(*by, STR("upgrade")) &&
+	    (h->status == 101 || str_eq(h->method, STR("GET")));
+}
+
+void
+head_write_request(const struct forward *f, struct buf *out)
+{
+	const struct http1_head *h = &f->head;
+
+	buf_add_str(out, h->method);
+	buf_add_byte(out, ' ');
+	if (h->target.n == 0 || h->target.p[0] == '?')
+		buf_add_byte(out, '/');
+	buf_add_str(out, h->target);
+	buf_add_c(out, " HTTP/1.1\r\n");
+	if (http1_get(h, STR("Host")) == NULL)
+		put_default_host(f, out);
+	for (uint32_t i = 0; i < h->n; i++) {
+		if (is_hop_field(h, h->field[i].name))
+			continue;
+		buf_add_str(out, h->field[i].name);
+		buf_add_c(out, ": ");
+		buf_add_str(out, h->field[i].value);
+		buf_add_c(out, "\r\n");
+	}
+	if (f->upgrade)
+		buf_add_c(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+	buf_add_c(out, "\r\n");
+}
+
+void
+head_write_answer(const struct http1_head *h, const struct head_change *change,
+    struct buf *out)
+{
+	buf_printf(
+	    out, "HTTP/1.1 %u %s\r\n", h->status, http1_reason(h->status));
+	for (uint32_t i = 0; i < h->n; i++) {
+		struct str name = h->field[i].name;
+
+		if (is_hop_field(h, name))
+			continue;
+		if ((change->unchunk || change->rechunk) &&
+		    (str_eq_nocase(name, STR("Transfer-Encoding")) ||
+			str_eq_nocase(name, STR("Content-Length"))))
+			continue;
+		buf_add_str(out, name);
+		buf_add_c(out, ": ");
+		buf_add_str(out, h->field[i].value);
+		buf_add_c(out, "\r\n");
+	}
+	if (change->rechunk)
+		buf_add_c(out, "Transfer-Encoding: chunked\r\n");
+	if (change->upgrade)
+		buf_add_c(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+	else if (change->close)
+		buf_add_c(out, "Connection: close\r\n");
+	buf_add_c(out, "\r\n");
+}
+
+void
+head_write_own(uint16_t status, struct str fields, struct str type,
+    struct str body, bool close, bool no_body, struct buf *out)
+{
+	buf_printf(out, "HTTP/1.1 %u %s\r\n", status, http1_reason(status));
+	buf_add_str(out, fields);
+	if (type.n > 0) {
+		buf_add_c(out, "Content-Type: ");
+		buf_add_str(out, type);
+		buf_add_c(out, "\r\n");
+	}
+	if (status != 204 && status != 304)
+		buf_printf(out, "Content-Length: %zu\r\n", body.n);
+	if (close)
+		buf_add_c(out, "Connection: close\r\n");
+	buf_add_c(out, "\r\n");
+	if (!no_body && status != 204 && status != 304)
+		buf_add_str(out, body);
+}
+
+/*
+ * HOST[:PORT] in lower case, without the dot of an absolute name and without
+ * brackets: one spelling, whatever the client wrote. What is no such thing is
+ * refused, "user@host" and a space among it.
+ */
+static bool
+authority(struct str s, uint16_t port, char host[], uint16_t *out_port)
+{
+	uint64_t number = port;
+	size_t n = s.n;
+	bool six = s.n > 0 && s.p[0] == '[';
+
+	for (size_t i = s.n; i > 0 && s.p[i - 1] != ']'; i--) {
+		if (s.p[i - 1] != ':')
+			continue;
+		n = i - 1;
+		if (str_to_u64((struct str){ s.p + i, s.n - i }, &number) < 0)
+			return false;
+		break;
+	}
+	if (number == 0 || number > UINT16_MAX)
+		return false;
+	if (six) {
+		if (n < 4 || s.p[n - 1] != ']')
+			return false;
+		s.p++;
+		n -= 2;
+	} else if (n > 1 && s.p[n - 1] == '.') {
+		n--;
+	}
+	if (n == 0 || n >= FORWARD_HOST_BYTES)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		char c = s.p[i];
+
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c + 32);
+		if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' &&
+		    c != '.' && c != '_' && !(six && c == ':'))
+			return false;
+		host[i] = c;
+	}
+	memset(host + n, 0, FORWARD_HOST_BYTES - n);
+	*out_port = (uint16_t)number;
+	return true;
+}
+
+/* What is between two neighbours only, and what such a field names. */
+static bool
+is_hop_field(const struct http1_head *h, struct str name)
+{
+	static const char *const known[] = { "Connection", "Keep-Alive",
+		"Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate",
+		"Proxy-Authentication-Info", "TE", "Upgrade" };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (str_eq_nocase(name, str_of(known[i])))
+			return true;
+	/* Framing and the Host cannot be taken away by naming them. */
+	if (str_eq_nocase(name, STR("Host")) ||
+	    str_eq_nocase(name, STR("Content-Length")) ||
+	    str_eq_nocase(name, STR("Transfer-Encoding")))
+		return false;
+	for (uint32_t i = 0; i < h->n; i++)
+		if (str_eq_nocase(h->field[i].name, STR("Connection")) &&
+		    lists(h->field[i].value, name))
+			return true;
+	return false;
+}
+
+/* True when a comma-separated list holds the token. */
+static bool
+lists(struct str value, struct str token)
+{
+	while (value.n > 0) {
+		size_t comma = str_find(value, ',');
+
+		if (str_eq_nocase(
+			str_trim((struct str){ value.p, comma }), token))
+			return true;
+		if (comma == value.n)
+			break;
+		value.p += comma + 1;
+		value.n -= comma + 1;
+	}
+	return false;
+}
+
+static void
+put_default_host(const struct forward *f, struct buf *out)
+{
+	bool six = strchr(f->to_host, ':') != NULL;
+
+	buf_printf(
+	    out, "Host: %s%s%s", six ? "[" : "", f->to_host, six ? "]" : "");
+	if (f->to_port != (f->https ? 443 : 80))
+		buf_printf(out, ":%u", f->to_port);
+	buf_add_c(out, "\r\n");
+}
+
+static void
+put_text(struct buf *out, const char *name, const struct http1_head *h,
+    const char *field)
+{
+	const struct str *value = http1_get(h, str_of(field));
+
+	if (value == NULL)
+		return;
+	buf_printf(out, "\"%s\":", name);
+	json_put_str(out, *value);
+	buf_add_byte(out, ',');
+}

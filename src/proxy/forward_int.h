@@ -1,0 +1,74 @@
+/*
+ * proxy/forward_int.h: what the files of a forward share. forward.c moves the
+ * bytes, forward_request.c and forward_answer.c say which, forward_head.c
+ * reads and writes heads.
+ */
+#ifndef PROXY_FORWARD_INT_H
+#define PROXY_FORWARD_INT_H
+
+#include "proxy/forward.h"
+
+/*
+ * forward_head.c: where the request in f->head goes. Fills in to_host,
+ * to_port and path. 0, or the status to refuse it with and why.
+ */
+uint16_t head_route(struct forward *f, const char **why);
+/* HOST:PORT of CONNECT, into host and to_port. -1 with why. */
+int head_route_connect(
+    struct forward *f, char host[static FORWARD_HOST_BYTES], const char **why);
+/* The object for the broker, without its end. */
+void head_ask(const struct forward *f, struct buf *out);
+/* Path and query of an origin-form target. query.p is NULL without one. */
+void head_split(struct str target, struct str *path, struct str *query);
+/* True when the request asks to become a WebSocket. RFC 6455 section 4.1 */
+bool head_is_upgrade(const struct http1_head *h);
+/* The request as it is sent on: its target is a path by now. */
+void head_write_request(const struct forward *f, struct buf *out);
+
+struct head_change {
+	bool close; /* its connection ends */
+	bool unchunk; /* without chunks */
+	bool rechunk; /* in chunks, whatever it was */
+	bool upgrade;
+};
+/* The answer as it is given to the client. */
+void head_write_answer(const struct http1_head *h,
+    const struct head_change *change, struct buf *out);
+/* An answer of our own. fields is whole lines. */
+void head_write_own(uint16_t status, struct str fields, struct str type,
+    struct str body, bool close, bool no_body, struct buf *out);
+
+/* forward.c */
+
+/* Closes the server's end. hard: it must not take it for an orderly one. */
+void forward_drop_server(struct forward *f, bool hard);
+/* Ends everything, at the end of this turn. */
+void forward_close(struct forward *f, bool hard);
+/* These bytes count against the rate of the rule. */
+void forward_count(struct forward *f, size_t bytes);
+
+/* forward_request.c: true when something has moved. */
+
+bool request_take(struct forward *f); /* a head */
+bool request_pass(struct forward *f); /* some of its body */
+/* Allowed: over the connection that is there, or a new one. */
+void request_go(struct forward *f);
+/* The server is there: sends the request as it was judged. */
+void request_begin(struct forward *f);
+/* Tells the owner, once. error is NULL when it ended well. */
+void request_over(struct forward *f, const char *error);
+
+/* forward_answer.c */
+
+bool answer_take(struct forward *f); /* a head */
+bool answer_pass(struct forward *f); /* some of its body */
+/* An error of ours, in the shape of every refusal here. Ends the request. */
+void answer_error(
+    struct forward *f, uint16_t status, const char *code, const char *why);
+/* An answer of ours. The client's connection goes on if it can. */
+void answer_own(struct forward *f, uint16_t status, struct str fields,
+    struct str type, struct str body);
+/* In chunks; nothing is no chunk, since an empty one is the last. */
+void put_chunk(struct buf *out, struct str bytes, bool last);
+
+#endif

@@ -1,0 +1,299 @@
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/must.h"
+#include "proxy/forward_int.h"
+
+static void keep_head(struct forward *f, size_t n);
+static void rebase(struct str *s, const char *from, const char *to);
+static void tunnel(struct forward *f);
+static void ask(struct forward *f);
+static bool is_standing(const struct forward *f);
+static int write_head(struct forward *f, struct err *e);
+static int send_content(struct forward *f, bool whole, struct err *e);
+static int send_signed(struct forward *f, struct err *e);
+
+bool
+request_take(struct forward *f)
+{
+	struct err e = {};
+	uint16_t status = 400;
+	const char *why;
+	ssize_t n;
+
+	if (f->in.n == 0 || f->out.n > 0)
+		return false;
+	f->sent = f->received = 0;
+	f->status = 0;
+	f->answering = f->last = f->upgrade = f->to_head = f->retried = false;
+	f->unchunk = f->rechunk = f->gathers = false;
+	f->server_last = f->by_standing = false;
+	n = http1_request(f->in.p, f->in.n, &f->head, &status, &e);
+	if (n == 0 && !f->client_ended)
+		return false;
+	f->asked_ns = clock_mono_ns();
+	f->path = STR("");
+	if (n <= 0) {
+		f->last = true;
+		f->head = (struct http1_head){};
+		answer_error(f, n == 0 ? 400 : status, "bad_request",
+		    n == 0 ? "the request was cut off" : e.text);
+		return true;
+	}
+	keep_head(f, (size_t)n);
+	f->last = !f->head.keep_alive || f->head.minor == 0;
+	f->to_head = str_eq(f->head.method, STR("HEAD"));
+	if (str_eq(f->head.method, STR("CONNECT"))) {
+		tunnel(f);
+		return f->phase != FORWARD_TUNNELS;
+	}
+	f->upgrade = head_is_upgrade(&f->head);
+	status = head_route(f, &why);
+	if (status != 0) {
+		f->last = true;
+		answer_error(f, status, "bad_request", why);
+		return true;
+	}
+	f->head.target = f->path;
+	if (is_standing(f)) {
+		f->by_standing = true;
+		request_go(f);
+	} else {
+		ask(f);
+	}
+	return true;
+}
+
+bool
+request_pass(struct forward *f)
+{
+	struct err e = {};
+	uint16_t status = 400;
+	ssize_t n;
+
+	if (f->request.done || f->to_server.n > 0)
+		return false;
+	if (f->in.n == 0) {
+		if (!f->client_ended)
+			return false;
+		request_over(f, "the client has gone");
+		forward_close(f, true);
+		return true;
+	}
+	buf_reset(&f->content);
+	n = http1_body_feed(
+	    &f->request, f->in.p, f->in.n, &f->content, &status, &e);
+	if (n < 0) {
+		f->last = true;
+		if (status == 413)
+			answer_error(f, 413, "body_too_large",
+			    "the request's body is over the rule's max_body");
+		else
+			answer_error(f, status, "bad_request", e.text);
+		return true;
+	}
+	f->sent += f->content.n;
+	forward_count(f, f->content.n);
+	if (f->filter == NULL) {
+		buf_add(&f->to_server, f->in.p, (size_t)n);
+	} else if (send_content(f, f->request.done, &e) < 0) {
+		f->last = true;
+		answer_error(f, 403, "leak", e.text);
+		return true;
+	}
+	buf_drop(&f->in, (size_t)n);
+	return n > 0;
+}
+
+void
+request_go(struct forward *f)
+{
+	if (stream_is_open(&f->server) && !f->server_ended && !f->upgrade &&
+	    f->server_port == f->to_port &&
+	    strcmp(f->server_host, f->to_host) == 0) {
+		f->reused = true;
+		request_begin(f);
+		return;
+	}
+	forward_drop_server(f, false);
+	f->phase = FORWARD_DIALS;
+	f->ops->dial(f);
+}
+
+void
+request_begin(struct forward *f)
+{
+	struct err e = {};
+
+	f->phase = FORWARD_PASSES;
+	f->answering = false;
+	http1_body_init(&f->request, &f->head, f->max_body);
+	if (f->filter != NULL && !f->retried) {
+		/* A buffer that grows would leave copies of secrets behind. */
+		(void)buf_reserve(&f->to_server, f->to_server.max);
+		if (filter_request_head(f->filter, &f->head, &e) < 0) {
+			answer_error(f, 403, "leak", e.text);
+			return;
+		}
+		f->gathers = filter_wants_body(f->filter);
+	}
+	if (!f->gathers && write_head(f, &e) < 0)
+		answer_error(f, 431, "bad_request", e.text);
+}
+
+void
+request_over(struct forward *f, const char *error)
+{
+	struct forward_end end = {
+		.sent = f->sent,
+		.received = f->received,
+		.ns = clock_mono_ns() - f->asked_ns,
+		.status = f->status,
+		.flags = f->by_standing ? EGRESS_DONE_STANDING : 0,
+		.error = error,
+		.method = f->head.method,
+		.filter = f->filter,
+	};
+
+	if (f->asked_ns == 0)
+		return; /* told already */
+	f->asked_ns = 0;
+	if (f->request.kind != HTTP1_BODY_NONE &&
+	    f->request.total > f->request.max)
+		end.flags |= EGRESS_DONE_OVER;
+	head_split(f->path, &end.path, &end.query);
+	f->ops->told(f, &end);
+
+	/* The secrets of this request are wiped with it. */
+	filter_free(f->filter);
+	f->filter = NULL;
+	if (f->gathered.n > 0)
+		explicit_bzero(f->gathered.p, f->gathered.n);
+	buf_reset(&f->gathered);
+}
+
+/* Takes n bytes from `in`; the head's views then point into head_text. */
+static void
+keep_head(struct forward *f, size_t n)
+{
+	struct http1_head *h = &f->head;
+	const char *from = f->in.p;
+
+	buf_reset(&f->head_text);
+	buf_add(&f->head_text, from, n);
+	must(!f->head_text.failed);
+	rebase(&h->method, from, f->head_text.p);
+	rebase(&h->target, from, f->head_text.p);
+	for (uint32_t i = 0; i < h->n; i++) {
+		rebase(&h->field[i].name, from, f->head_text.p);
+		rebase(&h->field[i].value, from, f->head_text.p);
+	}
+	buf_drop(&f->in, n);
+}
+
+static void
+rebase(struct str *s, const char *from, const char *to)
+{
+	s->p = to + (s->p - from);
+}
+
+static void
+tunnel(struct forward *f)
+{
+	char host[FORWARD_HOST_BYTES];
+	const char *why;
+
+	f->last = true;
+	if (f->host[0] != '\0') {
+		answer_error(f, 405, "no_proxy", "this is no proxy");
+	} else if (head_route_connect(f, host, &why) < 0) {
+		answer_error(f, 400, "bad_request", why);
+	} else {
+		loop_timer_clear(f->loop, &f->timer);
+		f->asked_ns = 0; /* its owner asks, and tells */
+		f->phase = FORWARD_TUNNELS;
+		f->ops->tunnel(f, host, f->to_port, buf_str(&f->in));
+	}
+}
+
+static void
+ask(struct forward *f)
+{
+	own_buf struct buf b = {};
+
+	head_ask(f, &b);
+	if (b.failed || b.n + EGRESS_ASK_REST_BYTES > EGRESS_MAX_ASK_BYTES) {
+		f->last = true;
+		answer_error(
+		    f, 414, "too_long", "the target is too long to be judged");
+		return;
+	}
+	f->phase = FORWARD_ASKED;
+	f->ops->ask(f, &b);
+}
+
+/* No rule looks at what differs from the request that was asked about. */
+static bool
+is_standing(const struct forward *f)
+{
+	return f->standing[0] != '\0' && f->head.body == HTTP1_BODY_NONE &&
+	    !f->upgrade && str_eq_c(f->head.method, f->standing) &&
+	    strcmp(f->to_host, f->standing_host) == 0 &&
+	    f->to_port == f->standing_port;
+}
+
+static int
+write_head(struct forward *f, struct err *e)
+{
+	head_write_request(f, &f->to_server);
+	return f->to_server.failed
+	    ? err_set(e, "the head is too large to be sent on")
+	    : 0;
+}
+
+/* f->content, as the filter has it; in chunks where it came in chunks. */
+static int
+send_content(struct forward *f, bool whole, struct err *e)
+{
+	own_buf struct buf out = {};
+	int got;
+
+	(void)buf_reserve(&out, f->content.n + FILTER_HOLD_BYTES);
+	got = filter_request_body(
+	    f->filter, buf_str(&f->content), whole, &out, e);
+	if (got == 0 && f->gathers) {
+		buf_add_str(&f->gathered, buf_str(&out));
+		if (f->gathered.failed ||
+		    f->gathered.n > FILTER_MAX_SIGNED_BYTES)
+			got = err_set(e, "too large a body to be signed anew");
+		else if (whole)
+			got = send_signed(f, e);
+	} else if (got == 0 && f->head.body == HTTP1_BODY_CHUNKED) {
+		put_chunk(&f->to_server, buf_str(&out), whole);
+	} else if (got == 0) {
+		buf_add_str(&f->to_server, buf_str(&out));
+	}
+	if (out.n > 0)
+		explicit_bzero(out.p, out.n);
+	return got;
+}
+
+/* The body is whole: its digest goes into the head, which goes first. */
+static int
+send_signed(struct forward *f, struct err *e)
+{
+	struct str body = buf_str(&f->gathered);
+
+	f->gathers = false;
+	if (filter_request_sign(f->filter, &f->head, body, e) < 0)
+		return -1;
+	f->to_server.max += body.n;
+	if (write_head(f, e) < 0)
+		return -1;
+	if (f->head.body == HTTP1_BODY_CHUNKED)
+		put_chunk(&f->to_server, body, true);
+	else
+		buf_add_str(&f->to_server, body);
+	return 0;
+}
