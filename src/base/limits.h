@@ -112,6 +112,24 @@ enum {
 	EGRESS_MAX_VERDICT_BYTES = 8 * EGRESS_MAX_RESPOND_BYTES,
 };
 
+/* connections out of sandboxes (proxy) */
+enum {
+	EGRESS_FLOWS_MAX = 12 * 1024, /* of all runs; 10,000 with some room */
+	EGRESS_FLOWS_PER_RUN = EGRESS_FLOWS_MAX, /* its descriptors end first */
+	EGRESS_NAMES_MAX = 1024, /* that one run may ask for; each is kept */
+	EGRESS_NAMES_BYTES = 1024 * 1024, /* of those, and of the patterns */
+	EGRESS_DNS_TCP_MAX = 16, /* of one run: a stub asks one at a time */
+	EGRESS_PEEK_MS = 10 * 1000, /* for a first word that tells what it is */
+	EGRESS_REFUSE_MS = 1000, /* likewise, when the answer is no already */
+	EGRESS_LOOKUP_MS = 4000, /* one question to a resolver, tried again */
+	EGRESS_DIAL_MS = 10 * 1000, /* one address */
+	DIAL_ADDRS_MAX = 8, /* of one name that are tried */
+	/* A relay in which nothing moves at all: a database's idle session. */
+	EGRESS_IDLE_MS = 2 * 3600 * 1000,
+	EGRESS_PIPE_BYTES = 256 * 1024, /* moved by one call */
+	EGRESS_PIPES_KEPT = 16, /* empty ones */
+};
+
 /* inside sandboxes (gateway) */
 enum {
 	EXEC_FRAME_MAX_BYTES = 64 * 1024, /* one frame: a pipe's size */

@@ -1,18 +1,26 @@
 #include "proxy/proxy.h"
 
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/must.h"
 #include "sys/fd.h"
 
+enum { ACCEPT_BURST = 16 }; /* before others get a turn */
+
 static void on_supervisor(struct peer *peer, const struct frame *f);
 static void on_supervisor_gone(struct peer *peer, const char *why);
 static void on_broker(struct peer *peer, const struct frame *f);
 static void on_broker_gone(struct peer *peer, const char *why);
 static void on_round(void *arg);
-static void door_open_take(struct proxy *p, uint64_t run, int fd);
+static void door_open(struct proxy *p, uint64_t run, const struct frame *f);
+static void on_port(struct loop_watch *w, uint32_t events);
+static void on_any(struct loop_watch *w, uint32_t events);
+static void accept_some(struct proxy_door *d, int fd, bool transparent);
+static void door_revoke(struct proxy *p, const struct msg_egress_revoke *m);
 static void door_close(struct proxy *p, uint64_t run);
 
 int
@@ -45,7 +53,9 @@ proxy_init(struct proxy *p, const struct http_limits *limits, struct err *e)
 		    (uint16_t)(PROXY_CLIENTS_MAX - 1 - p->n_free);
 		p->n_free++;
 	}
-	return 0;
+	for (size_t i = EGRESS_FLOWS_MAX; i > 0; i--)
+		p->free_flows[p->n_free_flows++] = (uint16_t)(i - 1);
+	return dialer_init(&p->dialer, p->loop, e);
 }
 
 void
@@ -53,6 +63,9 @@ proxy_fini(struct proxy *p)
 {
 	while (p->doors != NULL)
 		door_close(p, p->doors->run);
+	flow_reap(p);
+	relay_pipes_free(p);
+	dialer_fini(&p->dialer);
 	http_server_fini(&p->http);
 	peer_close(&p->broker);
 	peer_close(&p->supervisor);
@@ -102,11 +115,14 @@ on_broker(struct peer *peer, const struct frame *f)
 	struct proxy *p = LOOP_OF(peer, struct proxy, broker);
 
 	if (f->type == MSG_EGRESS_VERDICT) {
-		ask_on_verdict(p, f->body, f->payload);
+		if (!flow_on_verdict(p, f->body, f->payload))
+			ask_on_verdict(p, f->body, f->payload);
+	} else if (f->type == MSG_EGRESS_REVOKE) {
+		door_revoke(p, f->body);
 	} else if (f->type == MSG_DOOR_OPEN) {
 		const struct msg_door *m = f->body;
 
-		door_open_take(p, m->run, fd_take(&f->fds[0]));
+		door_open(p, m->run, f);
 	} else if (f->type == MSG_DOOR_CLOSE) {
 		const struct msg_door *m = f->body;
 
@@ -122,6 +138,7 @@ on_broker_gone(struct peer *peer, const char *why)
 
 	log_info("broker gone why=\"%s\"", why);
 	ask_fail_all(p);
+	flow_fail_all(p);
 	p->status = 1;
 	loop_stop(p->loop);
 }
@@ -132,23 +149,89 @@ on_round(void *arg)
 	struct proxy *p = arg;
 
 	http_server_reap(&p->http);
+	flow_reap(p);
 }
 
 static void
-door_open_take(struct proxy *p, uint64_t run, int fd)
+door_open(struct proxy *p, uint64_t run, const struct frame *f)
 {
 	struct proxy_door *d = calloc(1, sizeof(*d));
 	struct err e = {};
+	int udp = -1, tcp = -1;
 
 	must(d != NULL);
 	d->run = run;
-	if (http_listener_open_take(&p->http, &d->listener, fd, &e) < 0) {
-		log_error("door lost why=\"%s\"", e.text);
-		free(d);
-		return;
+	d->proxy = p;
+	names_init(&d->names, f->payload);
+	http_listener_adopt(&p->http, &d->listener, RUN_PROXY_PORT);
+	d->port = (struct loop_watch){
+		.fd = f->fds[0],
+		.events = EPOLLIN,
+		.on_ready = on_port,
+	};
+	d->any = (struct loop_watch){
+		.fd = f->n_fds > 1 ? f->fds[1] : -1,
+		.events = EPOLLIN,
+		.on_ready = on_any,
+	};
+	if (f->n_fds == 4) {
+		udp = fd_take(&f->fds[2]);
+		tcp = fd_take(&f->fds[3]);
 	}
+	/* What cannot be watched is closed: no way out is worse than none. */
+	if (fd_nonblock(d->port.fd, &e) < 0 ||
+	    loop_add(p->loop, &d->port, &e) < 0) {
+		log_error("door lost why=\"%s\"", e.text);
+		d->port.fd = -1;
+	} else {
+		(void)fd_take(&f->fds[0]);
+	}
+	if (d->any.fd >= 0 && loop_add(p->loop, &d->any, &e) < 0) {
+		log_error("door lost why=\"%s\"", e.text);
+		d->any.fd = -1;
+	} else if (d->any.fd >= 0) {
+		(void)fd_take(&f->fds[1]);
+	}
+	if (dns_stub_open_take(&d->dns, p->loop, &d->names, udp, tcp, &e) < 0)
+		log_error("names lost why=\"%s\"", e.text);
 	d->next = p->doors;
 	p->doors = d;
+}
+
+static void
+on_port(struct loop_watch *w, uint32_t events)
+{
+	(void)events;
+	accept_some(LOOP_OF(w, struct proxy_door, port), w->fd, false);
+}
+
+static void
+on_any(struct loop_watch *w, uint32_t events)
+{
+	(void)events;
+	accept_some(LOOP_OF(w, struct proxy_door, any), w->fd, true);
+}
+
+static void
+accept_some(struct proxy_door *d, int fd, bool transparent)
+{
+	for (int i = 0; i < ACCEPT_BURST; i++) {
+		/* cppcheck-suppress nullPointer ; accept4(2) allows it */
+		int new = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (new < 0)
+			return;
+		flow_accept_take(d->proxy, d, new, transparent);
+	}
+}
+
+static void
+door_revoke(struct proxy *p, const struct msg_egress_revoke *m)
+{
+	for (struct proxy_door *d = p->doors; d != NULL; d = d->next) {
+		if (d->run == m->run && m->what == EGRESS_REVOKE_FLOWS)
+			flow_close_all(d, "revoked");
+	}
 }
 
 static void
@@ -159,7 +242,16 @@ door_close(struct proxy *p, uint64_t run)
 		struct proxy_door *d = *at;
 
 		if (d->run == run) {
+			int port = loop_remove(p->loop, &d->port);
+			int any = loop_remove(p->loop, &d->any);
+
 			*at = d->next;
+			fd_fini(&port);
+			fd_fini(&any);
+			flow_close_all(d, "the run has ended");
+			flow_reap(p);
+			dns_stub_close(&d->dns);
+			names_fini(&d->names);
 			http_listener_close(&d->listener);
 			free(d);
 			return;

@@ -7,6 +7,10 @@
 #include "ipc/http_server.h"
 #include "ipc/msg.h"
 #include "ipc/peer.h"
+#include "proxy/dial.h"
+#include "proxy/dns.h"
+#include "proxy/flow.h"
+#include "proxy/names.h"
 
 enum {
 	PROXY_CLIENTS_MAX = HTTP_MAX_CONNECTIONS + HTTP_SURPLUS_CONNECTIONS,
@@ -23,15 +27,29 @@ struct proxy {
 	uint16_t free_slots[PROXY_CLIENTS_MAX];
 	size_t n_free;
 	uint64_t n_asks; /* numbers given out */
+	struct flow *flows[EGRESS_FLOWS_MAX]; /* by slot */
+	uint16_t free_flows[EGRESS_FLOWS_MAX];
+	size_t n_free_flows;
+	struct flow *dead_flows; /* to be freed */
+	struct dialer dialer;
+	int pipes[EGRESS_PIPES_KEPT][2]; /* empty ones, for relays */
+	size_t n_pipes;
 	struct buf payload; /* for the broker */
 	struct buf body; /* for the client */
 };
 
-/* A listener inside a sandbox: whoever connects is of that run. */
+/* The sockets inside a sandbox: whoever comes by them is of that run. */
 struct proxy_door {
-	struct http_listener listener; /* first */
+	struct http_listener listener; /* first; of requests, by adoption */
 	struct proxy_door *next;
 	uint64_t run;
+	struct proxy *proxy;
+	struct loop_watch port; /* of the proxy: CONNECT, SOCKS5, HTTP */
+	struct loop_watch any; /* connections to any address */
+	struct names names;
+	struct dns_stub dns;
+	struct flow *flows;
+	uint32_t n_flows;
 };
 
 struct proxy_client {

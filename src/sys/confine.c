@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ enum calls {
 	CALLS_FILES = 1 << 0, /* open, sync, lock and remove files */
 	CALLS_ACCEPT = 1 << 1, /* take connections, make pipes */
 	CALLS_THREAD = 1 << 2, /* start a thread */
+	CALLS_DIAL = 1 << 4, /* TCP and UDP sockets that connect; splice */
 	CALLS_ANY = 1 << 3, /* all but a few: who builds sandboxes */
 };
 
@@ -56,6 +58,9 @@ enum {
 	/* A gateway: connections, a pair of pipes, two doors and what leads
 	 * inside for a run, and three streams of some commands. */
 	GATEWAY_FILES = HTTP_MAX_CONNECTIONS + 8 * RUNS_MAX,
+	/* Two ends of a connection, pipes of those that are held up, and four
+	 * sockets of each run. */
+	PROXY_FILES = 4 * EGRESS_FLOWS_MAX + 4 * RUNS_MAX,
 	BROKER_FILES = 8 * RUNS_MAX, /* doors and world of each run */
 	/* Two a daemon, and the uid is that of every daemon's broker here. */
 	BROKER_THREADS = 512,
@@ -75,8 +80,8 @@ static const struct row rows[CONFINE_ROLES] = {
 	    BROKER_THREADS },
 	[CONFINE_GATEWAY] = { "gateway", UID_BASE + 2, FILES_NONE, CALLS_ACCEPT,
 	    GATEWAY_FILES, GATEWAY_FILE, 1 },
-	[CONFINE_PROXY] = { "proxy", UID_BASE + 3, FILES_NONE, CALLS_ACCEPT,
-	    GATEWAY_FILES, SMALL_FILE, 1 },
+	[CONFINE_PROXY] = { "proxy", UID_BASE + 3, FILES_NONE,
+	    CALLS_ACCEPT | CALLS_DIAL, PROXY_FILES, SMALL_FILE, 1 },
 	[CONFINE_WORLD] = { "world", UID_BASE + 4, FILES_NONE, CALLS_NONE,
 	    WORLD_FILES, WORLD_FILE, 1 },
 };
@@ -110,6 +115,8 @@ static const uint32_t calls_accept[] = { SYS_accept4, SYS_getsockname,
 	/* Files for a sandbox: gateway/files.c says why it is no pipe. */
 	SYS_socketpair };
 
+static const uint32_t calls_dial[] = { SYS_connect, SYS_splice };
+
 /* Never needed to build a sandbox; the rest is bounded by capabilities. */
 static const uint32_t calls_never[] = { SYS_bpf, SYS_perf_event_open,
 	SYS_userfaultfd, SYS_io_uring_setup, SYS_io_uring_enter,
@@ -122,8 +129,8 @@ static const uint32_t calls_never[] = { SYS_bpf, SYS_perf_event_open,
 /* What is left of root for building sandboxes. */
 static const int caps_kept[] = { CAP_CHOWN, CAP_DAC_OVERRIDE,
 	CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_KILL, CAP_SETGID, CAP_SETUID,
-	CAP_SETPCAP, CAP_NET_ADMIN, CAP_SYS_CHROOT, CAP_SYS_ADMIN,
-	CAP_SYS_RESOURCE, CAP_MKNOD };
+	CAP_SETPCAP, CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT,
+	CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CAP_MKNOD };
 
 static int set_rlimits(const struct row *r, bool root, struct err *e);
 static int set_rlimit(int what, uint64_t value, struct err *e);
@@ -284,7 +291,11 @@ set_landlock(const struct row *r, const char *dir, struct err *e)
 	/* `paddock doctor` says when the kernel has none. */
 	if (r->files == FILES_HOST || abi == 0)
 		return 0;
-	ruleset = landlock_new(abi, LANDLOCK_SCOPES | LANDLOCK_NO_TCP, e);
+	ruleset = landlock_new(abi,
+	    LANDLOCK_SCOPES |
+		((r->calls & CALLS_DIAL) != 0 ? LANDLOCK_NO_BIND
+					      : LANDLOCK_NO_TCP),
+	    e);
 	if (ruleset < 0)
 		return -1;
 	if (dir != NULL &&
@@ -301,6 +312,10 @@ set_seccomp(const struct row *r, struct err *e)
 	static const struct seccomp_test not_a_thread[] = {
 		{ 0, SECCOMP_NE, CLONE_THREAD, CLONE_THREAD,
 		    SECCOMP_ERRNO(EPERM) },
+	};
+	static const struct seccomp_test internet[] = {
+		{ 0, SECCOMP_EQ, UINT32_MAX, AF_INET, SECCOMP_ALLOW },
+		{ 0, SECCOMP_EQ, UINT32_MAX, AF_INET6, SECCOMP_ALLOW },
 	};
 	static struct seccomp_rule rules[SECCOMP_RULES_MAX];
 	static struct sock_filter program[SECCOMP_PROGRAM_MAX];
@@ -319,6 +334,11 @@ set_seccomp(const struct row *r, struct err *e)
 			n = ADD(calls_files, SECCOMP_ALLOW);
 		if ((r->calls & CALLS_ACCEPT) != 0)
 			n = ADD(calls_accept, SECCOMP_ALLOW);
+		if ((r->calls & CALLS_DIAL) != 0) {
+			n = ADD(calls_dial, SECCOMP_ALLOW);
+			rules[n++] = (struct seccomp_rule){ SYS_socket,
+				SECCOMP_ERRNO(EPERM), internet, 2 };
+		}
 		if ((r->calls & CALLS_THREAD) != 0)
 			rules[n++] = (struct seccomp_rule){ SYS_clone,
 				SECCOMP_ALLOW, not_a_thread, 1 };

@@ -75,6 +75,8 @@ landlock_new(int abi, unsigned more, struct err *e)
 		size = offsetof(struct ruleset_attr, scope);
 		if ((more & LANDLOCK_NO_TCP) != 0)
 			attr.net = NET_BIND_TCP | NET_CONNECT_TCP;
+		if ((more & LANDLOCK_NO_BIND) != 0)
+			attr.net = NET_BIND_TCP;
 	}
 	if (abi >= 6) {
 		size = sizeof(attr);

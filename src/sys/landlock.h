@@ -21,6 +21,7 @@ enum landlock_access {
 enum landlock_more {
 	LANDLOCK_SCOPES = 1 << 0, /* signals and abstract sockets (ABI 6) */
 	LANDLOCK_NO_TCP = 1 << 1, /* neither bind nor connect (ABI 4) */
+	LANDLOCK_NO_BIND = 1 << 3, /* connect, but no bind (ABI 4) */
 	LANDLOCK_ONLY_SCOPES = 1 << 2, /* files are as free as they were */
 };
 
