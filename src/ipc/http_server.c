@@ -32,7 +32,6 @@ const struct http_limits http_default_limits = {
 
 static void on_listener(struct loop_watch *w, uint32_t events);
 static bool accept_one(struct http_listener *l);
-static void start_take(struct http_listener *l, int fd);
 static bool is_full(const struct http_listener *l);
 static uint32_t peer_uid(int fd);
 static void pause_all(struct http_server *s);
@@ -161,6 +160,9 @@ accept_one(struct http_listener *l)
 	own_fd int fd = /* accept4(2) allows it: */
 	    /* cppcheck-suppress nullPointer */
 	    accept4(l->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct http_conn *c;
+	struct err e = {};
+	int on = 1;
 
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
@@ -169,40 +171,8 @@ accept_one(struct http_listener *l)
 		/* Anything else is over with this one. accept(2). */
 		return errno == ECONNABORTED || errno == EINTR;
 	}
-	start_take(l, fd_take(&fd));
-	return true;
-}
-
-void
-http_listener_adopt(
-    struct http_server *s, struct http_listener *l, uint16_t port)
-{
-	l->server = s;
-	l->n_conns = 0;
-	l->local = false;
-	l->port = port;
-	l->watch = (struct loop_watch){ .fd = -1 };
-	l->next = s->listeners;
-	s->listeners = l;
-}
-
-void
-http_conn_adopt_take(struct http_listener *l, int fd)
-{
-	start_take(l, fd);
-}
-
-static void
-start_take(struct http_listener *l, int taken)
-{
-	own_fd int fd = taken;
-	struct http_server *s = l->server;
-	struct http_conn *c;
-	struct err e = {};
-	int on = 1;
-
 	if (is_full(l) && s->n_surplus >= HTTP_SURPLUS_CONNECTIONS)
-		return;
+		return true;
 	c = calloc(1, s->ops->conn_bytes);
 	must(c != NULL);
 	c->server = s;
@@ -214,7 +184,7 @@ start_take(struct http_listener *l, int taken)
 	c->watch = (struct loop_watch){ .fd = fd, .events = 0 };
 	if (loop_add(s->loop, &c->watch, &e) < 0) {
 		free(c);
-		return;
+		return true;
 	}
 	(void)fd_take(&fd);
 	if (c->surplus) {
@@ -228,6 +198,7 @@ start_take(struct http_listener *l, int taken)
 		c->after->before = c;
 	s->first = c;
 	http_conn_start(c);
+	return true;
 }
 
 static bool

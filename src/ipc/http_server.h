@@ -58,13 +58,6 @@ void http_server_fini(struct http_server *s);
 /* Takes fd over. l->people is set by the caller, the rest is found out. */
 int http_listener_open_take(
     struct http_server *s, struct http_listener *l, int fd, struct err *e);
-/*
- * One without a socket: its connections are given to it, each already accepted
- * and with nothing read. fd is taken over.
- */
-void http_listener_adopt(
-    struct http_server *s, struct http_listener *l, uint16_t port);
-void http_conn_adopt_take(struct http_listener *l, int fd);
 /* Closes the listener and all its connections. */
 void http_listener_close(struct http_listener *l);
 

@@ -15,9 +15,14 @@
 #include "codec/socks5.h"
 #include "codec/tls_hello.h"
 #include "proxy/proxy.h"
+#include "proxy/web.h"
 #include "sys/fd.h"
 
 #define NS_PER_MS 1000000LL
+
+enum { FLOW_SLOTS = 1 << 16 }; /* a question names its flow by the rest */
+_Static_assert(
+    (int)EGRESS_FLOWS_MAX <= (int)FLOW_SLOTS, "a slot fits in a number");
 
 /* What is peeked at lies here for the length of one callback. */
 static uint8_t seen[TLS_HELLO_MAX_BYTES + 256];
@@ -114,26 +119,25 @@ where_from(struct flow *f, int fd)
 	return true;
 }
 
-bool
+void
 flow_on_verdict(
     struct proxy *p, const struct msg_egress_verdict *v, struct str payload)
 {
-	size_t slot = v->ask & 0xffff;
-	struct flow *f;
+	size_t slot = v->ask & (FLOW_SLOTS - 1);
+	struct flow *f = slot < EGRESS_FLOWS_MAX ? p->flows[slot] : NULL;
 
-	if (slot < PROXY_CLIENTS_MAX)
-		return false;
-	slot -= PROXY_CLIENTS_MAX;
-	f = slot < EGRESS_FLOWS_MAX ? p->flows[slot] : NULL;
+	if (f != NULL && f->web != NULL) {
+		web_on_verdict(f, v, payload);
+		return;
+	}
 	if (f == NULL || !f->waits || f->ask != v->ask)
-		return true;
+		return;
 	f->waits = false;
 	f->verdict = *v;
 	if (v->verdict == EGRESS_ALLOW)
 		allowed(f, payload);
 	else
 		refused(f, payload);
-	return true;
 }
 
 void
@@ -177,6 +181,8 @@ flow_close(struct flow *f, bool hard, const char *why)
 	free(f->pins);
 	free(f->answer);
 	relay_fini(f);
+	web_free(f->web, hard);
+	f->web = NULL;
 	stream_close(&f->client, hard);
 	stream_close(&f->server, hard);
 	loop_timer_clear(p->loop, &f->timer);
@@ -206,10 +212,27 @@ flow_fail_all(struct proxy *p)
 	for (size_t i = 0; i < EGRESS_FLOWS_MAX; i++) {
 		struct flow *f = p->flows[i];
 
-		if (f != NULL && f->waits)
+		if (f != NULL && f->web != NULL)
+			web_fail(f);
+		else if (f != NULL && f->waits)
 			refuse_now(f, f->via == VIA_CONNECT ? 503 : 0,
 			    "the broker has ended");
 	}
+}
+
+const char *
+flow_via_name(enum flow_via via)
+{
+	static const char *const names[] = { "transparent", "connect",
+		"socks5" };
+
+	return names[via];
+}
+
+uint64_t
+flow_ask_number(struct flow *f)
+{
+	return ++f->proxy->n_asks * FLOW_SLOTS + f->slot;
 }
 
 void
@@ -315,7 +338,6 @@ on_greet(struct flow *f, size_t n, bool ended)
 {
 	static const char connect[] = "CONNECT ";
 	const size_t most = sizeof(connect) - 1;
-	int fd;
 
 	if (seen[0] == SOCKS5_VERSION) {
 		on_socks(f, n, ended);
@@ -328,12 +350,8 @@ on_greet(struct flow *f, size_t n, bool ended)
 			on_connect(f, n, ended);
 		return;
 	}
-	/* HTTP for the server that answers requests. Nothing is taken yet. */
 	take(f, 0);
-	fd = loop_remove(f->proxy->loop, &f->client.watch);
-	f->client.ops = NULL;
-	http_conn_adopt_take(&f->door->listener, fd);
-	flow_close(f, false, NULL);
+	web_start(f, WEB_PROXY);
 }
 
 static void
@@ -422,7 +440,8 @@ on_first(struct flow *f, size_t n, bool ended)
 		return;
 	}
 	if (looks_like_http(seen, n)) {
-		refuse_now(f, 403, "plain HTTP is not forwarded");
+		take(f, 0);
+		web_start(f, WEB_PLAIN);
 		return;
 	}
 	r = tls_hello_parse(
@@ -454,8 +473,7 @@ ask(struct flow *f, enum egress_kind kind)
 	loop_timer_clear(p->loop, &f->timer);
 	stream_want(&f->client, 0);
 	ask_write(&p->payload, f);
-	m.ask = ++p->n_asks << 16 | (f->slot + (unsigned)PROXY_CLIENTS_MAX);
-	f->ask = m.ask;
+	f->ask = m.ask = flow_ask_number(f);
 	f->waits = true;
 	f->telling = false;
 	f->asked_ns = clock_mono_ns();
@@ -469,7 +487,6 @@ ask(struct flow *f, enum egress_kind kind)
 static void
 ask_write(struct buf *b, const struct flow *f)
 {
-	static const char *const via[] = { "transparent", "connect", "socks5" };
 	char to[ADDR_TEXT_BYTES] = "";
 
 	buf_reset(b);
@@ -485,7 +502,7 @@ ask_write(struct buf *b, const struct flow *f)
 		addr_write(&f->to, to);
 		buf_printf(b, ",\"to\":\"%s:%u\"", to, f->to_port);
 	}
-	buf_printf(b, ",\"via\":\"%s\"}", via[f->via]);
+	buf_printf(b, ",\"via\":\"%s\"}", flow_via_name(f->via));
 }
 
 static void
@@ -508,8 +525,12 @@ allowed(struct flow *f, struct str payload)
 		dial(f);
 		return;
 	}
+	if (!first && (f->verdict.flags & EGRESS_INSPECT) != 0) {
+		web_start(f, WEB_TLS);
+		return;
+	}
 	if (!first) {
-		flow_close(f, true, "TLS is not opened");
+		flow_close(f, true, "nothing says what to do with this TLS");
 		return;
 	}
 	socks5_reply_write(SOCKS5_DONE, reply);

@@ -23,6 +23,7 @@
 
 struct proxy;
 struct proxy_door;
+struct web;
 
 enum flow_state {
 	FLOW_GREET, /* the proxy's port: CONNECT, SOCKS5, or plain HTTP? */
@@ -31,6 +32,7 @@ enum flow_state {
 	FLOW_ASKED_TLS,
 	FLOW_DIAL,
 	FLOW_RELAY,
+	FLOW_WEB, /* HTTP: web.h serves it */
 	FLOW_REFUSED, /* waits for the first bytes, to answer in kind */
 	FLOW_CLOSING, /* answered; waits for the client to have read it */
 };
@@ -75,14 +77,14 @@ struct flow {
 	uint64_t sent, received;
 	uint64_t moved; /* in this tenth of a second */
 	struct flow_way up, down;
+	struct web *web;
 	char *answer; /* to be given when the client has said what it speaks */
 };
 
 /* A connection that a listener of the door has taken. fd is taken over. */
 void flow_accept_take(
     struct proxy *p, struct proxy_door *door, int fd, bool transparent);
-/* True when the verdict was a flow's. */
-bool flow_on_verdict(
+void flow_on_verdict(
     struct proxy *p, const struct msg_egress_verdict *v, struct str payload);
 /* Ends one, with or without a reset; why is for the record, or NULL. */
 void flow_close(struct flow *f, bool hard, const char *why);
@@ -90,6 +92,9 @@ void flow_close(struct flow *f, bool hard, const char *why);
 void flow_close_all(struct proxy_door *door, const char *why);
 /* The broker is gone: all who wait are told. */
 void flow_fail_all(struct proxy *p);
+const char *flow_via_name(enum flow_via via); /* "transparent" */
+/* A number for the next question about this flow. */
+uint64_t flow_ask_number(struct flow *f);
 /* Frees what was closed; after each round of events. */
 void flow_reap(struct proxy *p);
 

@@ -81,7 +81,7 @@ forward_verdict(
 	}
 	if (filter_new(&f->filter, doc, v->flags, &e) < 0) {
 		f->last = true;
-		answer_error(f, 503, "no_filter", e.text);
+		forward_refuse(f, 503, "no_filter", e.text);
 		pump(f);
 		return;
 	}
@@ -112,9 +112,9 @@ forward_connected(struct forward *f, int fd, const char *why)
 		return;
 	}
 	if (fd < 0) {
-		answer_error(f, 502, "not_reached", why);
+		forward_refuse(f, 502, "not_reached", why);
 	} else if (stream_open_take(&f->server, f->loop, fd, &e) < 0) {
-		answer_error(f, 503, "no_room", e.text);
+		forward_refuse(f, 503, "no_room", e.text);
 	} else {
 		memcpy(f->server_host, f->to_host, sizeof(f->server_host));
 		f->server_port = f->to_port;
@@ -124,7 +124,7 @@ forward_connected(struct forward *f, int fd, const char *why)
 			request_begin(f);
 		else if (tls_dial(&f->server, f->to_host, false,
 			     buf_str(&f->roots), &e) < 0)
-			answer_error(f, 502, "tls_failed", e.text);
+			forward_refuse(f, 502, "tls_failed", e.text);
 	}
 	pump(f);
 }
@@ -191,13 +191,13 @@ on_timer(struct loop_timer *t)
 	switch (f->phase) {
 	case FORWARD_HEAD:
 		if (f->in.n > 0)
-			answer_error(f, 408, "too_slow",
+			forward_refuse(f, 408, "too_slow",
 			    "the request did not come in time");
 		else
 			forward_close(f, false); /* idle */
 		break;
 	case FORWARD_ASKED:
-		answer_error(
+		forward_refuse(
 		    f, 504, "not_decided", "nobody has decided in time");
 		break;
 	case FORWARD_DIALS:
@@ -206,7 +206,7 @@ on_timer(struct loop_timer *t)
 			request_over(f, "no progress for too long");
 			forward_close(f, true);
 		} else {
-			answer_error(f, 504, "no_answer",
+			forward_refuse(f, 504, "no_answer",
 			    "the server did not answer in time");
 		}
 		break;
@@ -214,7 +214,6 @@ on_timer(struct loop_timer *t)
 	case FORWARD_FLUSHES:
 		forward_close(f, true);
 		break;
-	case FORWARD_TUNNELS:
 	case FORWARD_CLOSED:
 		return;
 	}
@@ -235,8 +234,7 @@ pump(struct forward *f)
 	f->pumping = true;
 	do {
 		f->pump_again = false;
-		while (f->phase != FORWARD_CLOSED &&
-		    f->phase != FORWARD_TUNNELS && step(f))
+		while (f->phase != FORWARD_CLOSED && step(f))
 			;
 	} while (f->pump_again && f->phase != FORWARD_CLOSED);
 	f->pumping = false;
@@ -245,8 +243,6 @@ pump(struct forward *f)
 		f->ops->closed(f);
 		return;
 	}
-	if (f->phase == FORWARD_TUNNELS)
-		return; /* the client stream is the owner's */
 	set_wants(f);
 	set_timer(f);
 }
@@ -274,7 +270,7 @@ step(struct forward *f)
 		moved |= answer_pass(f);
 	if (f->phase == FORWARD_RELAYS)
 		moved |= relay(f);
-	if (f->phase != FORWARD_CLOSED && f->phase != FORWARD_TUNNELS)
+	if (f->phase != FORWARD_CLOSED)
 		moved |= write_out(f, &f->client, &f->out);
 	if (f->phase == FORWARD_FLUSHES && f->out.n == 0) {
 		forward_close(f, false);
@@ -291,8 +287,7 @@ read_client(struct forward *f)
 
 	if (f->client_ended || f->phase == FORWARD_ASKED ||
 	    f->phase == FORWARD_DIALS || f->phase == FORWARD_FLUSHES ||
-	    f->phase == FORWARD_TUNNELS || f->phase == FORWARD_CLOSED ||
-	    is_held(f))
+	    f->phase == FORWARD_CLOSED || is_held(f))
 		return false;
 	if (f->phase != FORWARD_HEAD && f->to_server.n > 0)
 		return false;
@@ -431,7 +426,7 @@ shake(struct forward *f)
 		request_begin(f);
 		return true;
 	case TLS_FAILED:
-		answer_error(f, 502, "tls_failed", e.text);
+		forward_refuse(f, 502, "tls_failed", e.text);
 		return true;
 	}
 	return false;
@@ -500,7 +495,6 @@ set_timer(struct forward *f)
 		case FORWARD_FLUSHES:
 			ms = EGRESS_STALLED_MS;
 			break;
-		case FORWARD_TUNNELS:
 		case FORWARD_CLOSED:
 			return;
 		}

@@ -49,13 +49,6 @@ struct forward_ops {
 	void (*dial)(struct forward *f);
 	/* A request is over. */
 	void (*told)(struct forward *f, const struct forward_end *end);
-	/*
-	 * CONNECT on the proxy port: f->client is the owner's until it calls
-	 * forward_start again, or forward_stop. ahead is what came behind the
-	 * request.
-	 */
-	void (*tunnel)(struct forward *f, const char *host, uint16_t port,
-	    struct str ahead);
 	/* The client's connection is over; may free what holds f. */
 	void (*closed)(struct forward *f);
 };
@@ -68,7 +61,6 @@ enum forward_phase {
 	FORWARD_DIALS, /* until the server's end is connected */
 	FORWARD_PASSES, /* request and answer are under way */
 	FORWARD_RELAYS, /* upgraded: bytes both ways */
-	FORWARD_TUNNELS, /* CONNECT: the client stream is the owner's */
 	FORWARD_FLUSHES, /* the last answer is written, not yet sent */
 	FORWARD_CLOSED,
 };

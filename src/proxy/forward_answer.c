@@ -28,13 +28,13 @@ answer_take(struct forward *f)
 		if (f->from_server.n == 0)
 			server_lost(f, "the server has hung up");
 		else
-			answer_error(f, 502, "bad_answer",
+			forward_refuse(f, 502, "bad_answer",
 			    n == 0 ? "the server's answer was cut off"
 				   : e.text);
 		return true;
 	}
 	if (h.status == 101 && (!f->upgrade || !head_is_upgrade(&h))) {
-		answer_error(f, 502, "bad_answer",
+		forward_refuse(f, 502, "bad_answer",
 		    "the server switched to a protocol that nobody asked for");
 		return true;
 	}
@@ -78,7 +78,7 @@ answer_pass(struct forward *f)
 }
 
 void
-answer_error(
+forward_refuse(
     struct forward *f, uint16_t status, const char *code, const char *why)
 {
 	own_buf struct buf b = {};
@@ -145,7 +145,7 @@ begin_answer(struct forward *f, struct http1_head *h, size_t head_bytes)
 	http1_body_init(&f->answer, h, UINT64_MAX);
 	if (f->filter != NULL) {
 		if (filter_answer_head(f->filter, h, &e) < 0) {
-			answer_error(f, 502, "bad_answer", e.text);
+			forward_refuse(f, 502, "bad_answer", e.text);
 			return;
 		}
 		f->rechunk = h->body == HTTP1_BODY_CHUNKED ||
@@ -215,7 +215,7 @@ server_lost(struct forward *f, const char *why)
 		f->ops->dial(f);
 		return;
 	}
-	answer_error(f, 502, "no_answer", why);
+	forward_refuse(f, 502, "no_answer", why);
 }
 
 /* Both connections go on, if both sides want it and nothing is left over. */

@@ -59,17 +59,6 @@ head_route(struct forward *f, const char **why)
 	return 0;
 }
 
-int
-head_route_connect(
-    struct forward *f, char host[static FORWARD_HOST_BYTES], const char **why)
-{
-	*why = "CONNECT needs HOST:PORT";
-	return str_ends(f->head.target, STR("]")) ||
-		!authority(f->head.target, 0, host, &f->to_port)
-	    ? -1
-	    : 0;
-}
-
 void
 head_ask(const struct forward *f, struct buf *out)
 {

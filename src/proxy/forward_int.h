@@ -13,9 +13,6 @@
  * to_port and path. 0, or the status to refuse it with and why.
  */
 uint16_t head_route(struct forward *f, const char **why);
-/* HOST:PORT of CONNECT, into host and to_port. -1 with why. */
-int head_route_connect(
-    struct forward *f, char host[static FORWARD_HOST_BYTES], const char **why);
 /* The object for the broker, without its end. */
 void head_ask(const struct forward *f, struct buf *out);
 /* Path and query of an origin-form target. query.p is NULL without one. */
@@ -63,7 +60,7 @@ void request_over(struct forward *f, const char *error);
 bool answer_take(struct forward *f); /* a head */
 bool answer_pass(struct forward *f); /* some of its body */
 /* An error of ours, in the shape of every refusal here. Ends the request. */
-void answer_error(
+void forward_refuse(
     struct forward *f, uint16_t status, const char *code, const char *why);
 /* An answer of ours. The client's connection goes on if it can. */
 void answer_own(struct forward *f, uint16_t status, struct str fields,

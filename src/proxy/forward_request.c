@@ -7,7 +7,6 @@
 
 static void keep_head(struct forward *f, size_t n);
 static void rebase(struct str *s, const char *from, const char *to);
-static void tunnel(struct forward *f);
 static void ask(struct forward *f);
 static bool is_standing(const struct forward *f);
 static int write_head(struct forward *f, struct err *e);
@@ -37,7 +36,7 @@ request_take(struct forward *f)
 	if (n <= 0) {
 		f->last = true;
 		f->head = (struct http1_head){};
-		answer_error(f, n == 0 ? 400 : status, "bad_request",
+		forward_refuse(f, n == 0 ? 400 : status, "bad_request",
 		    n == 0 ? "the request was cut off" : e.text);
 		return true;
 	}
@@ -45,14 +44,17 @@ request_take(struct forward *f)
 	f->last = !f->head.keep_alive || f->head.minor == 0;
 	f->to_head = str_eq(f->head.method, STR("HEAD"));
 	if (str_eq(f->head.method, STR("CONNECT"))) {
-		tunnel(f);
-		return f->phase != FORWARD_TUNNELS;
+		f->last = true;
+		forward_refuse(f, 405, "no_tunnel",
+		    "CONNECT is for the proxy port, and the first request "
+		    "there");
+		return true;
 	}
 	f->upgrade = head_is_upgrade(&f->head);
 	status = head_route(f, &why);
 	if (status != 0) {
 		f->last = true;
-		answer_error(f, status, "bad_request", why);
+		forward_refuse(f, status, "bad_request", why);
 		return true;
 	}
 	f->head.target = f->path;
@@ -87,10 +89,10 @@ request_pass(struct forward *f)
 	if (n < 0) {
 		f->last = true;
 		if (status == 413)
-			answer_error(f, 413, "body_too_large",
+			forward_refuse(f, 413, "body_too_large",
 			    "the request's body is over the rule's max_body");
 		else
-			answer_error(f, status, "bad_request", e.text);
+			forward_refuse(f, status, "bad_request", e.text);
 		return true;
 	}
 	f->sent += f->content.n;
@@ -99,7 +101,7 @@ request_pass(struct forward *f)
 		buf_add(&f->to_server, f->in.p, (size_t)n);
 	} else if (send_content(f, f->request.done, &e) < 0) {
 		f->last = true;
-		answer_error(f, 403, "leak", e.text);
+		forward_refuse(f, 403, "leak", e.text);
 		return true;
 	}
 	buf_drop(&f->in, (size_t)n);
@@ -133,13 +135,13 @@ request_begin(struct forward *f)
 		/* A buffer that grows would leave copies of secrets behind. */
 		(void)buf_reserve(&f->to_server, f->to_server.max);
 		if (filter_request_head(f->filter, &f->head, &e) < 0) {
-			answer_error(f, 403, "leak", e.text);
+			forward_refuse(f, 403, "leak", e.text);
 			return;
 		}
 		f->gathers = filter_wants_body(f->filter);
 	}
 	if (!f->gathers && write_head(f, &e) < 0)
-		answer_error(f, 431, "bad_request", e.text);
+		forward_refuse(f, 431, "bad_request", e.text);
 }
 
 void
@@ -199,25 +201,6 @@ rebase(struct str *s, const char *from, const char *to)
 }
 
 static void
-tunnel(struct forward *f)
-{
-	char host[FORWARD_HOST_BYTES];
-	const char *why;
-
-	f->last = true;
-	if (f->host[0] != '\0') {
-		answer_error(f, 405, "no_proxy", "this is no proxy");
-	} else if (head_route_connect(f, host, &why) < 0) {
-		answer_error(f, 400, "bad_request", why);
-	} else {
-		loop_timer_clear(f->loop, &f->timer);
-		f->asked_ns = 0; /* its owner asks, and tells */
-		f->phase = FORWARD_TUNNELS;
-		f->ops->tunnel(f, host, f->to_port, buf_str(&f->in));
-	}
-}
-
-static void
 ask(struct forward *f)
 {
 	own_buf struct buf b = {};
@@ -225,7 +208,7 @@ ask(struct forward *f)
 	head_ask(f, &b);
 	if (b.failed || b.n + EGRESS_ASK_REST_BYTES > EGRESS_MAX_ASK_BYTES) {
 		f->last = true;
-		answer_error(
+		forward_refuse(
 		    f, 414, "too_long", "the target is too long to be judged");
 		return;
 	}

@@ -16,6 +16,8 @@ static void on_supervisor_gone(struct peer *peer, const char *why);
 static void on_broker(struct peer *peer, const struct frame *f);
 static void on_broker_gone(struct peer *peer, const char *why);
 static void on_round(void *arg);
+static void ca_new(struct proxy *p, uint64_t run);
+static struct tls_ca *ca_take(struct proxy *p, uint64_t run);
 static void door_open(struct proxy *p, uint64_t run, const struct frame *f);
 static void on_port(struct loop_watch *w, uint32_t events);
 static void on_any(struct loop_watch *w, uint32_t events);
@@ -24,7 +26,7 @@ static void door_revoke(struct proxy *p, const struct msg_egress_revoke *m);
 static void door_close(struct proxy *p, uint64_t run);
 
 int
-proxy_init(struct proxy *p, const struct http_limits *limits, struct err *e)
+proxy_init(struct proxy *p, struct err *e)
 {
 	*p = (struct proxy){};
 	p->supervisor.watch.fd = p->broker.watch.fd = -1; /* for _fini */
@@ -47,12 +49,6 @@ proxy_init(struct proxy *p, const struct http_limits *limits, struct err *e)
 	};
 	peer_init(&p->supervisor);
 	peer_init(&p->broker);
-	http_server_init(&p->http, p->loop, &ask_ops, limits);
-	while (p->n_free < PROXY_CLIENTS_MAX) {
-		p->free_slots[p->n_free] =
-		    (uint16_t)(PROXY_CLIENTS_MAX - 1 - p->n_free);
-		p->n_free++;
-	}
 	for (size_t i = EGRESS_FLOWS_MAX; i > 0; i--)
 		p->free_flows[p->n_free_flows++] = (uint16_t)(i - 1);
 	return dialer_init(&p->dialer, p->loop, e);
@@ -63,10 +59,12 @@ proxy_fini(struct proxy *p)
 {
 	while (p->doors != NULL)
 		door_close(p, p->doors->run);
+	while (p->cas != NULL)
+		tls_ca_free(ca_take(p, p->cas->run));
+	tls_fini();
 	flow_reap(p);
 	relay_pipes_free(p);
 	dialer_fini(&p->dialer);
-	http_server_fini(&p->http);
 	peer_close(&p->broker);
 	peer_close(&p->supervisor);
 	buf_fini(&p->payload);
@@ -115,8 +113,11 @@ on_broker(struct peer *peer, const struct frame *f)
 	struct proxy *p = LOOP_OF(peer, struct proxy, broker);
 
 	if (f->type == MSG_EGRESS_VERDICT) {
-		if (!flow_on_verdict(p, f->body, f->payload))
-			ask_on_verdict(p, f->body, f->payload);
+		flow_on_verdict(p, f->body, f->payload);
+	} else if (f->type == MSG_CA_NEW) {
+		const struct msg_door *m = f->body;
+
+		ca_new(p, m->run);
 	} else if (f->type == MSG_EGRESS_REVOKE) {
 		door_revoke(p, f->body);
 	} else if (f->type == MSG_DOOR_OPEN) {
@@ -137,7 +138,6 @@ on_broker_gone(struct peer *peer, const char *why)
 	struct proxy *p = LOOP_OF(peer, struct proxy, broker);
 
 	log_info("broker gone why=\"%s\"", why);
-	ask_fail_all(p);
 	flow_fail_all(p);
 	p->status = 1;
 	loop_stop(p->loop);
@@ -148,7 +148,6 @@ on_round(void *arg)
 {
 	struct proxy *p = arg;
 
-	http_server_reap(&p->http);
 	flow_reap(p);
 }
 
@@ -162,8 +161,8 @@ door_open(struct proxy *p, uint64_t run, const struct frame *f)
 	must(d != NULL);
 	d->run = run;
 	d->proxy = p;
+	d->ca = ca_take(p, run);
 	names_init(&d->names, f->payload);
-	http_listener_adopt(&p->http, &d->listener, RUN_PROXY_PORT);
 	d->port = (struct loop_watch){
 		.fd = f->fds[0],
 		.events = EPOLLIN,
@@ -252,9 +251,48 @@ door_close(struct proxy *p, uint64_t run)
 			flow_reap(p);
 			dns_stub_close(&d->dns);
 			names_fini(&d->names);
-			http_listener_close(&d->listener);
+			tls_ca_free(d->ca);
 			free(d);
 			return;
 		}
 	}
+}
+
+/* Before the sandbox is there: its certificate is put in as it starts. */
+static void
+ca_new(struct proxy *p, uint64_t run)
+{
+	const struct msg_door m = { .run = run };
+	own_buf struct buf pem = {};
+	struct proxy_ca *c = calloc(1, sizeof(*c));
+	struct err e = {};
+
+	must(c != NULL);
+	c->run = run;
+	c->ca = tls_ca_new(&e);
+	c->next = p->cas;
+	p->cas = c;
+	if (c->ca != NULL)
+		tls_ca_pem(c->ca, &pem);
+	else
+		log_error("no CA why=\"%s\"", e.text);
+	(void)peer_send(&p->broker, MSG_CA, &m, buf_str(&pem), NULL,
+	    0); /* a broker that is gone ends us */
+}
+
+/* NULL when none was made, or none could be. */
+static struct tls_ca *
+ca_take(struct proxy *p, uint64_t run)
+{
+	for (struct proxy_ca **at = &p->cas; *at != NULL; at = &(*at)->next) {
+		struct proxy_ca *c = *at;
+		struct tls_ca *ca = c->ca;
+
+		if (c->run == run) {
+			*at = c->next;
+			free(c);
+			return ca;
+		}
+	}
+	return NULL;
 }

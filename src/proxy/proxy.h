@@ -4,28 +4,22 @@
 #ifndef PROXY_PROXY_H
 #define PROXY_PROXY_H
 
-#include "ipc/http_server.h"
+#include "codec/http1.h"
 #include "ipc/msg.h"
 #include "ipc/peer.h"
 #include "proxy/dial.h"
 #include "proxy/dns.h"
 #include "proxy/flow.h"
 #include "proxy/names.h"
-
-enum {
-	PROXY_CLIENTS_MAX = HTTP_MAX_CONNECTIONS + HTTP_SURPLUS_CONNECTIONS,
-};
+#include "proxy/tls.h"
 
 struct proxy {
 	struct loop *loop;
 	struct peer supervisor;
 	struct peer broker;
-	struct http_server http;
 	struct proxy_door *doors;
+	struct proxy_ca *cas;
 	int status; /* of the process, when the loop has stopped */
-	struct proxy_client *clients[PROXY_CLIENTS_MAX]; /* by slot */
-	uint16_t free_slots[PROXY_CLIENTS_MAX];
-	size_t n_free;
 	uint64_t n_asks; /* numbers given out */
 	struct flow *flows[EGRESS_FLOWS_MAX]; /* by slot */
 	uint16_t free_flows[EGRESS_FLOWS_MAX];
@@ -40,7 +34,6 @@ struct proxy {
 
 /* The sockets inside a sandbox: whoever comes by them is of that run. */
 struct proxy_door {
-	struct http_listener listener; /* first; of requests, by adoption */
 	struct proxy_door *next;
 	uint64_t run;
 	struct proxy *proxy;
@@ -50,13 +43,14 @@ struct proxy_door {
 	struct dns_stub dns;
 	struct flow *flows;
 	uint32_t n_flows;
+	struct tls_ca *ca; /* NULL: no rule of the run opens TLS */
 };
 
-struct proxy_client {
-	struct http_conn conn; /* first */
-	struct proxy *proxy;
-	uint16_t slot;
-	uint64_t ask; /* 0: waits for nothing */
+/* A CA that was made for a run whose door is not open yet. */
+struct proxy_ca {
+	struct proxy_ca *next;
+	uint64_t run;
+	struct tls_ca *ca;
 };
 
 /* Where a request wants to go. */
@@ -67,18 +61,10 @@ struct destination {
 };
 
 /* Everything but the links. */
-int proxy_init(
-    struct proxy *p, const struct http_limits *limits, struct err *e);
+int proxy_init(struct proxy *p, struct err *e);
 void proxy_fini(struct proxy *p);
 /* Sends READY and serves until the loop is stopped. */
 int proxy_run(struct proxy *p, struct err *e);
-
-/* ask.c: the ops of its connections, and the broker's answer to one. */
-extern const struct http_ops ask_ops;
-void ask_on_verdict(
-    struct proxy *p, const struct msg_egress_verdict *v, struct str payload);
-/* The broker is gone: all who wait are told. */
-void ask_fail_all(struct proxy *p);
 
 /* destination.c: -1 with what is wrong with the target. */
 int destination_parse(

@@ -16,7 +16,7 @@ proxy_role_main(int supervisor_fd)
 
 	must(p != NULL);
 	log_init("proxy", LOG_WARN);
-	if (proxy_init(p, &http_default_limits, &e) < 0 ||
+	if (tls_init(&e) < 0 || proxy_init(p, &e) < 0 ||
 	    peer_open_take(&p->supervisor, supervisor_fd, &e) < 0 ||
 	    confine_role(CONFINE_PROXY, NULL, &e) < 0 || proxy_run(p, &e) < 0) {
 		log_error("cannot serve why=\"%s\"", e.text);

@@ -1,0 +1,268 @@
+#include "proxy/web.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/must.h"
+#include "codec/json.h"
+#include "proxy/forward.h"
+#include "proxy/proxy.h"
+#include "proxy/tls.h"
+
+struct web {
+	struct flow *flow;
+	enum web_kind kind;
+	struct forward forward;
+	struct dial dial;
+	uint64_t ask; /* of the request under way, or that which stands */
+	bool stands; /* `ask` covers requests that are not asked about */
+	bool waits; /* for its verdict */
+	char addr[ADDR_TEXT_BYTES]; /* of the server */
+};
+
+static void on_ask(struct forward *fw, struct buf *b);
+static void on_dial(struct forward *fw);
+static void on_dialled(struct dial *d, int fd, const char *why);
+static void on_told(struct forward *fw, const struct forward_end *end);
+static void on_closed(struct forward *fw);
+static void take_payload(struct web *w, struct str payload);
+static void end_standing(struct web *w);
+static void put_text(struct buf *b, const char *name, struct str s);
+
+static const struct forward_ops ops = {
+	.ask = on_ask,
+	.dial = on_dial,
+	.told = on_told,
+	.closed = on_closed,
+};
+
+void
+web_start(struct flow *f, enum web_kind kind)
+{
+	struct proxy *p = f->proxy;
+	struct web *w = calloc(1, sizeof(*w));
+	struct forward *fw;
+	struct err e = {};
+	int fd;
+
+	must(w != NULL);
+	fw = &w->forward;
+	w->flow = f;
+	w->kind = kind;
+	w->dial.on_done = on_dialled;
+	w->dial.owner = w;
+	f->web = w;
+	f->state = FLOW_WEB;
+	f->telling = false; /* each request is told of by itself */
+	loop_timer_clear(p->loop, &f->timer);
+	fw->ops = &ops;
+	fw->loop = p->loop;
+	fw->https = kind == WEB_TLS;
+	if (kind != WEB_PROXY) {
+		memcpy(fw->host, f->host, sizeof(fw->host));
+		fw->port = f->port;
+	}
+
+	/* The same socket, watched by who serves it. */
+	fd = loop_remove(p->loop, &f->client.watch);
+	f->client.ops = NULL;
+	fw->client.on_ready =
+	    f->client.on_ready; /* forward_start has its own */
+	if (stream_open_take(&fw->client, p->loop, fd, &e) < 0) {
+		log_warn("connection lost why=\"%s\"", e.text);
+		flow_close(f, true, "no room for another connection");
+		return;
+	}
+	if (kind == WEB_TLS &&
+	    (f->door->ca == NULL ||
+		tls_serve(&fw->client, f->door->ca, f->host, false, STR(""),
+		    &e) < 0)) {
+		flow_close(f, true,
+		    f->door->ca == NULL ? "the run has no CA" : e.text);
+		return;
+	}
+	forward_start(fw, STR(""));
+}
+
+void
+web_on_verdict(
+    struct flow *f, const struct msg_egress_verdict *v, struct str payload)
+{
+	struct web *w = f->web;
+
+	if (!w->waits || v->ask != w->ask)
+		return;
+	w->waits = false;
+	w->stands =
+	    v->verdict == EGRESS_ALLOW && (v->flags & EGRESS_STANDING) != 0;
+	if (v->verdict == EGRESS_ALLOW)
+		take_payload(w, payload);
+	forward_verdict(&w->forward, v, payload);
+}
+
+void
+web_fail(struct flow *f)
+{
+	const struct msg_egress_verdict v = {
+		.verdict = EGRESS_DENY,
+		.status = 503,
+	};
+
+	if (f->web->waits) {
+		f->web->waits = false;
+		forward_verdict(&f->web->forward, &v, STR("{}"));
+	}
+}
+
+void
+web_free(struct web *w, bool hard)
+{
+	if (w == NULL)
+		return;
+	end_standing(w);
+	dial_stop(&w->dial);
+	forward_stop(&w->forward, hard);
+	free(w);
+}
+
+static void
+on_ask(struct forward *fw, struct buf *b)
+{
+	struct web *w = LOOP_OF(fw, struct web, forward);
+	struct flow *f = w->flow;
+	struct msg_egress_ask m = {
+		.run = f->door->run,
+		.kind = EGRESS_REQUEST,
+	};
+
+	end_standing(w);
+	if (f->via == VIA_TRANSPARENT && w->kind != WEB_PROXY) {
+		char to[ADDR_TEXT_BYTES];
+
+		addr_write(&f->to, to);
+		buf_printf(b, ",\"to\":\"%s:%u\"", to, f->to_port);
+	}
+	buf_printf(b, ",\"via\":\"%s\"}",
+	    w->kind == WEB_PROXY ? "absolute" : flow_via_name(f->via));
+	w->ask = m.ask = flow_ask_number(f);
+	w->waits = true;
+	if (b->failed ||
+	    peer_send(
+		&f->proxy->broker, MSG_EGRESS_ASK, &m, buf_str(b), NULL, 0) < 0)
+		web_fail(f);
+}
+
+static void
+on_dial(struct forward *fw)
+{
+	struct web *w = LOOP_OF(fw, struct web, forward);
+
+	w->addr[0] = '\0';
+	dial_start(&w->dial, &w->flow->proxy->dialer, fw->to_host, fw->to_port);
+}
+
+static void
+on_dialled(struct dial *d, int fd, const char *why)
+{
+	struct web *w = d->owner;
+
+	if (fd >= 0)
+		addr_write(&d->to, w->addr);
+	forward_connected(&w->forward, fd, why);
+}
+
+static void
+on_told(struct forward *fw, const struct forward_end *end)
+{
+	struct web *w = LOOP_OF(fw, struct web, forward);
+	struct proxy *p = w->flow->proxy;
+	struct msg_egress_done m = {
+		.run = w->flow->door->run,
+		.ask = w->ask,
+		.sent = end->sent,
+		.received = end->received,
+		.ns = (uint64_t)end->ns,
+		.status = end->status,
+		.flags = end->flags,
+	};
+	struct buf *b = &p->payload;
+
+	if (w->ask == 0)
+		return; /* nothing was asked: it was no request at all */
+	buf_reset(b);
+	buf_add_c(b, "{\"tls\":");
+	json_put_str(b, w->kind == WEB_TLS ? STR("inspect") : STR("none"));
+	if (w->addr[0] != '\0')
+		put_text(b, "addr", str_of(w->addr));
+	if (end->error != NULL)
+		put_text(b, "error", str_of(end->error));
+	if (end->filter != NULL)
+		filter_report(end->filter, b);
+	if ((end->flags & EGRESS_DONE_STANDING) != 0) {
+		put_text(b, "method", end->method);
+		put_text(b, "path", end->path);
+		if (end->query.p != NULL)
+			put_text(b, "query", end->query);
+	}
+	buf_add_byte(b, '}');
+	(void)peer_send(&p->broker, MSG_EGRESS_DONE, &m, buf_str(b), NULL,
+	    0); /* a broker that is gone ends us */
+	if (!w->stands)
+		w->ask = 0;
+}
+
+static void
+on_closed(struct forward *fw)
+{
+	struct web *w = LOOP_OF(fw, struct web, forward);
+
+	flow_close(w->flow, false, NULL);
+}
+
+/* What only the connection needs: where it may be dialled, whom it trusts. */
+static void
+take_payload(struct web *w, struct str payload)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *doc = json_parse(payload, NULL, &a, &e, NULL);
+	const struct json *addrs = json_get(doc, STR("addrs"));
+
+	w->dial.n_pins = 0;
+	for (const struct json *x = json_first(addrs);
+	     x != NULL && w->dial.n_pins < EGRESS_ADDRS_MAX;
+	     x = json_next(addrs, x)) {
+		if (cidr_parse(json_str(x), &w->dial.pins[w->dial.n_pins]) == 0)
+			w->dial.n_pins++;
+	}
+	buf_reset(&w->forward.roots);
+	buf_add_str(&w->forward.roots, json_str(json_get(doc, STR("ca"))));
+}
+
+/* What stood is over: nothing more will be sent under it. */
+static void
+end_standing(struct web *w)
+{
+	struct msg_egress_done m = {
+		.run = w->flow->door->run,
+		.ask = w->ask,
+		.flags = EGRESS_DONE_CLOSED,
+	};
+
+	if (w->ask == 0)
+		return;
+	/* Also one that was asked about, and whose client has gone. */
+	(void)peer_send(&w->flow->proxy->broker, MSG_EGRESS_DONE, &m, STR("{}"),
+	    NULL, 0); /* a broker that is gone ends us */
+	w->ask = 0;
+	w->stands = w->waits = false;
+}
+
+static void
+put_text(struct buf *b, const char *name, struct str s)
+{
+	buf_printf(b, ",\"%s\":", name);
+	json_put_str(b, s);
+}
