@@ -131,6 +131,15 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 	struct egress_open **at, *o;
 	uint64_t *used, covered;
 
+	if (r != NULL && r->state != RUN_CLOSED && m->ask == 0) {
+		char why[ERR_TEXT_BYTES];
+		struct str text = json_str(json_get(told, STR("error")));
+
+		text.n = text.n < sizeof(why) ? text.n : sizeof(why) - 1;
+		if (str_copy(text, why, sizeof(why)) == 0)
+			egress_record_nonsense(r, why);
+		return;
+	}
 	if (r == NULL || r->egress == NULL)
 		return;
 	at = find(r, m->ask);

@@ -541,7 +541,8 @@ enum {
 };
 
 /*
- * What was allowed has ended, or got nowhere. sent and received are bytes
+ * What was allowed has ended, or got nowhere; with ask 0, what was no request
+ * that could be asked about, and was refused: "error" says why. sent and received are bytes
  * since the last message with EGRESS_DONE_MORE, of bodies or of a raw
  * connection. Payload: {"addr":"93.184.216.34","error","hidden","leaks",
  * "method","path","query","secrets","tls"}, each where it applies; method,

@@ -19,6 +19,7 @@ struct web {
 	uint64_t ask; /* of the request under way, or that which stands */
 	bool stands; /* `ask` covers requests that are not asked about */
 	bool waits; /* for its verdict */
+	bool denied; /* `ask` was: its end is nothing to tell */
 	char addr[ADDR_TEXT_BYTES]; /* of the server */
 };
 
@@ -97,7 +98,8 @@ web_on_verdict(
 	w->waits = false;
 	w->stands =
 	    v->verdict == EGRESS_ALLOW && (v->flags & EGRESS_STANDING) != 0;
-	if (v->verdict == EGRESS_ALLOW)
+	w->denied = v->verdict != EGRESS_ALLOW;
+	if (!w->denied)
 		take_payload(w, payload);
 	forward_verdict(&w->forward, v, payload);
 }
@@ -189,8 +191,11 @@ on_told(struct forward *fw, const struct forward_end *end)
 	};
 	struct buf *b = &p->payload;
 
-	if (w->ask == 0)
-		return; /* nothing was asked: it was no request at all */
+	if (w->denied) {
+		w->denied = false;
+		w->ask = 0;
+		return;
+	}
 	buf_reset(b);
 	buf_add_c(b, "{\"tls\":");
 	json_put_str(b, w->kind == WEB_TLS ? STR("inspect") : STR("none"));
@@ -251,7 +256,7 @@ end_standing(struct web *w)
 		.flags = EGRESS_DONE_CLOSED,
 	};
 
-	if (w->ask == 0)
+	if (w->ask == 0 || w->denied)
 		return;
 	/* Also one that was asked about, and whose client has gone. */
 	(void)peer_send(&w->flow->proxy->broker, MSG_EGRESS_DONE, &m, STR("{}"),
