@@ -169,6 +169,8 @@ enum {
 	/* Frames on their way between two roles, each way: some hundred calls
 	 * of common size before one has to wait in a queue. */
 	IPC_RING_BYTES = 128 * 1024,
+	/* A report that nobody waits for is read at the latest after that. */
+	PEER_LAZY_MS = 2,
 	IPC_MAX_FDS = 8, /* descriptors in one message */
 	/* Frames waiting for a role that does not read: past this it is
 	 * broken, and is treated as dead. */

@@ -16,6 +16,8 @@
 #include "ipc/route.h"
 #include "sys/fd.h"
 
+#define NS_PER_MS 1000000LL
+
 enum {
 	MAX_BODY_BYTES = 128, /* larger than any body in msg.h */
 	BURST = 32, /* frames of a ring before other links get a turn */
@@ -34,6 +36,7 @@ static _Alignas(8) char frame_bytes[IPC_MAX_FRAME_BYTES];
 
 static void on_ready(struct loop_watch *w, uint32_t events);
 static void on_bell(struct loop_watch *w, uint32_t events);
+static void on_late(struct loop_timer *t);
 static void ring_bell(int fd);
 static void read_ring(struct peer *p, int most);
 static bool read_frame(struct peer *p);
@@ -58,6 +61,8 @@ peer_init(struct peer *p)
 	p->watch = p->bell = (struct loop_watch){ .fd = -1 };
 	p->ring = (struct ring){};
 	p->other_bell = -1;
+	p->late = (struct loop_timer){ .on_time = on_late };
+	p->lazy = false;
 	p->first = NULL;
 	p->last = &p->first;
 	p->queued_bytes = 0;
@@ -132,6 +137,7 @@ peer_close(struct peer *p)
 		fd_fini(&fd);
 	}
 	fd_fini(&p->other_bell);
+	loop_timer_clear(p->loop, &p->late);
 	ring_close(&p->ring);
 	while (p->first != NULL) {
 		struct peer_frame *f = p->first;
@@ -205,6 +211,18 @@ peer_send(struct peer *p, uint16_t type, const void *body, struct str payload,
 	if (errno != EAGAIN && errno != ENOBUFS)
 		return give_up(p, strerror(errno));
 	return enqueue(p, iov, n_iov, all, n_fds, errno);
+}
+
+int
+peer_send_lazy(
+    struct peer *p, uint16_t type, const void *body, struct str payload)
+{
+	int got;
+
+	p->lazy = true;
+	got = peer_send(p, type, body, payload, NULL, 0);
+	p->lazy = false;
+	return got;
 }
 
 int
@@ -282,6 +300,14 @@ on_bell(struct loop_watch *w, uint32_t events)
 		drain(p); /* it may be room that the bell tells of */
 	if (peer_is_open(p))
 		read_ring(p, BURST);
+}
+
+static void
+on_late(struct loop_timer *t)
+{
+	struct peer *p = LOOP_OF(t, struct peer, late);
+
+	ring_bell(p->other_bell);
 }
 
 /* EAGAIN: it has rung 2^64 times unheard, and will be heard. */
@@ -457,6 +483,13 @@ send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 			return -1;
 		must(ring_put(r, NULL, 0)); /* it fits, and nobody else puts */
 	}
+	if (p->lazy) {
+		if (p->late.at_ns == 0)
+			loop_timer_set(p->loop, &p->late,
+			    loop_now_ns(p->loop) + PEER_LAZY_MS * NS_PER_MS);
+		return 0;
+	}
+	loop_timer_clear(p->loop, &p->late);
 	ring_bell(p->other_bell);
 	return 0;
 }

@@ -41,8 +41,10 @@ struct peer {
 	struct ring ring; /* not open: all goes over the socket */
 	struct loop_watch bell; /* an eventfd: the other end wrote, or read */
 	int other_bell; /* wakes the other end */
+	struct loop_timer late; /* it has frames that it was not woken for */
 	struct peer_frame *first, **last; /* waiting */
 	size_t queued_bytes;
+	bool lazy; /* what is sent now need not wake anybody */
 	void (*on_frame)(struct peer *p, const struct frame *f);
 	/* The link is closed already; why is "end of file" or a violation. */
 	void (*on_gone)(struct peer *p, const char *why);
@@ -71,6 +73,14 @@ bool peer_at_end(const struct peer *p);
  */
 int peer_send(struct peer *p, uint16_t type, const void *body,
     struct str payload, const int *fds, size_t n_fds);
+
+/*
+ * As peer_send, for what nobody waits for: with a ring the other end is not
+ * woken for it alone, but after PEER_LAZY_MS or with the next that is sent. So
+ * reports of many small things cost one wake.
+ */
+int peer_send_lazy(
+    struct peer *p, uint16_t type, const void *body, struct str payload);
 
 /* A connected pair of sockets for two roles, close-on-exec. */
 int peer_pair(int out[static 2], struct err *e);

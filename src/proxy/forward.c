@@ -20,6 +20,8 @@ static bool step(struct forward *f);
 static bool read_client(struct forward *f);
 static bool read_server(struct forward *f);
 static bool write_out(struct forward *f, struct stream *s, struct buf *b);
+static bool may_read_client(struct forward *f);
+static bool may_read_server(struct forward *f);
 static bool read_some(
     struct forward *f, struct stream *s, struct buf *b, bool *ended);
 static bool relay(struct forward *f);
@@ -35,6 +37,7 @@ forward_start(struct forward *f, struct str ahead)
 {
 	must(f->ops != NULL && f->loop != NULL && stream_is_open(&f->client));
 	f->phase = FORWARD_HEAD;
+	f->client_ready = true;
 	f->client.on_ready = on_client;
 	f->server.on_ready = on_server;
 	f->timer.on_time = on_timer;
@@ -168,15 +171,21 @@ answer_as_told(struct forward *f, const struct msg_egress_verdict *v,
 static void
 on_client(struct stream *s, uint32_t events)
 {
+	struct forward *f = LOOP_OF(s, struct forward, client);
+
 	(void)events;
-	pump(LOOP_OF(s, struct forward, client));
+	f->client_ready = true;
+	pump(f);
 }
 
 static void
 on_server(struct stream *s, uint32_t events)
 {
+	struct forward *f = LOOP_OF(s, struct forward, server);
+
 	(void)events;
-	pump(LOOP_OF(s, struct forward, server));
+	f->server_ready = true;
+	pump(f);
 }
 
 static void
@@ -279,17 +288,12 @@ step(struct forward *f)
 	return moved;
 }
 
-/* Nothing is read while a request waits: who sends more waits, too. */
 static bool
 read_client(struct forward *f)
 {
 	bool moved;
 
-	if (f->client_ended || f->phase == FORWARD_ASKED ||
-	    f->phase == FORWARD_DIALS || f->phase == FORWARD_FLUSHES ||
-	    f->phase == FORWARD_CLOSED || is_held(f))
-		return false;
-	if (f->phase != FORWARD_HEAD && f->to_server.n > 0)
+	if (!f->client_ready || !may_read_client(f))
 		return false;
 	moved = read_some(f, &f->client, &f->in, &f->client_ended);
 	if (f->client_ended && f->phase == FORWARD_HEAD && f->in.n == 0)
@@ -297,12 +301,24 @@ read_client(struct forward *f)
 	return moved || f->client_ended;
 }
 
+/* Not while a request waits: who sends more waits, too. */
+static bool
+may_read_client(struct forward *f)
+{
+	if (f->client_ended || is_held(f) || f->in.n >= FORWARD_BUFFER_BYTES)
+		return false;
+	if (f->phase == FORWARD_HEAD)
+		return true;
+	return (f->phase == FORWARD_PASSES || f->phase == FORWARD_RELAYS) &&
+	    f->to_server.n == 0;
+}
+
 static bool
 read_server(struct forward *f)
 {
 	bool moved;
 
-	if (f->server_ended || f->out.n > 0 || is_held(f))
+	if (!f->server_ready || !may_read_server(f))
 		return false;
 	moved = read_some(f, &f->server, &f->from_server, &f->server_ended);
 	if (!f->server_ended)
@@ -312,10 +328,21 @@ read_server(struct forward *f)
 	return true;
 }
 
-/* Up to a buffer's worth. An error is an end that is not orderly. */
+static bool
+may_read_server(struct forward *f)
+{
+	return !f->server_ended && f->out.n == 0 && !is_held(f) &&
+	    f->from_server.n < FORWARD_BUFFER_BYTES;
+}
+
+/*
+ * Up to a buffer's worth, of a stream that is ready. An error is an end that
+ * is not orderly.
+ */
 static bool
 read_some(struct forward *f, struct stream *s, struct buf *b, bool *ended)
 {
+	bool *ready = s == &f->client ? &f->client_ready : &f->server_ready;
 	bool moved = false;
 
 	while (b->n < FORWARD_BUFFER_BYTES) {
@@ -327,18 +354,21 @@ read_some(struct forward *f, struct stream *s, struct buf *b, bool *ended)
 		n = stream_read(s, at, room);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN) {
+			*ready = false;
 			break;
+		}
 		if (n <= 0) {
 			*ended = true;
-			if (n < 0 && s == &f->server)
-				f->server_cut = true; /* it was cut */
+			f->server_cut |= n < 0 && s == &f->server;
 			break;
 		}
 		b->n += (size_t)n;
 		moved = true;
-		if ((size_t)n < room)
-			break; /* most likely all there is */
+		if ((size_t)n < room) {
+			*ready = false; /* if not, the loop will say so */
+			break;
+		}
 	}
 	return moved;
 }
@@ -439,6 +469,7 @@ forward_drop_server(struct forward *f, bool hard)
 	buf_reset(&f->from_server);
 	buf_reset(&f->to_server);
 	f->server_ended = f->server_cut = f->shaking = false;
+	f->server_ready = false;
 	f->server_host[0] = '\0';
 }
 
@@ -451,25 +482,26 @@ forward_close(struct forward *f, bool hard)
 	f->phase = FORWARD_CLOSED;
 }
 
+/*
+ * What is ready and cannot be taken now is not waited for; all else is, so
+ * that in the common case nothing has to be changed between requests.
+ */
 static void
 set_wants(struct forward *f)
 {
-	bool held = is_held(f);
-	bool in = !held && !f->client_ended &&
-	    (f->phase == FORWARD_HEAD ||
-		((f->phase == FORWARD_PASSES || f->phase == FORWARD_RELAYS) &&
-		    f->to_server.n == 0 && f->in.n < FORWARD_BUFFER_BYTES));
+	bool in = !f->client_ended && (!f->client_ready || may_read_client(f));
 
 	stream_want(
 	    &f->client, (in ? EPOLLIN : 0) | (f->out.n > 0 ? EPOLLOUT : 0));
 	if (!stream_is_open(&f->server))
 		return;
-	if (f->shaking)
+	if (f->shaking) {
 		stream_want(&f->server, EPOLLIN | EPOLLOUT);
-	else
-		stream_want(&f->server,
-		    (!held && !f->server_ended && f->out.n == 0 ? EPOLLIN : 0) |
-			(f->to_server.n > 0 ? EPOLLOUT : 0));
+		return;
+	}
+	in = !f->server_ended && (!f->server_ready || may_read_server(f));
+	stream_want(&f->server,
+	    (in ? EPOLLIN : 0) | (f->to_server.n > 0 ? EPOLLOUT : 0));
 }
 
 static void

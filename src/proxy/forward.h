@@ -102,6 +102,7 @@ struct forward {
 	bool unchunk; /* HTTP/1.0 clients know no chunks */
 	bool rechunk; /* a filter gives the answer another length */
 	bool to_head; /* HEAD: the answer has no body */
+	bool client_ready, server_ready; /* there may be something to read */
 	bool client_ended, server_ended;
 	bool client_told; /* the server has been told that the client ended */
 	bool server_cut; /* its end was no orderly one */

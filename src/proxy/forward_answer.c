@@ -53,7 +53,9 @@ answer_pass(struct forward *f)
 		answer_over(f);
 		return true;
 	}
-	if (f->out.n > 0 || (f->from_server.n == 0 && !f->server_ended))
+	/* Behind the head, if that has not gone yet: in one piece with it. */
+	if (f->out.n >= FORWARD_READ_BYTES ||
+	    (f->from_server.n == 0 && !f->server_ended))
 		return false;
 	buf_reset(&f->content);
 	if (f->from_server.n > 0) {

@@ -74,7 +74,7 @@ request_pass(struct forward *f)
 	uint16_t status = 400;
 	ssize_t n;
 
-	if (f->request.done || f->to_server.n > 0)
+	if (f->request.done || f->to_server.n >= FORWARD_READ_BYTES)
 		return false;
 	if (f->in.n == 0) {
 		if (!f->client_ended)

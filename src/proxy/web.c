@@ -212,8 +212,8 @@ on_told(struct forward *fw, const struct forward_end *end)
 			put_text(b, "query", end->query);
 	}
 	buf_add_byte(b, '}');
-	(void)peer_send(&p->broker, MSG_EGRESS_DONE, &m, buf_str(b), NULL,
-	    0); /* a broker that is gone ends us */
+	/* A broker that is gone ends us. */
+	(void)peer_send_lazy(&p->broker, MSG_EGRESS_DONE, &m, buf_str(b));
 	if (!w->stands)
 		w->ask = 0;
 }
