@@ -1,5 +1,5 @@
 /*
- * bench_sandbox PADDOCK NOOP [--runs N] [--held N] [--killed N] [--json]
+ * bench_sandbox PADDOCK NOOP [--runs N] [--held N] [--killed N]
  *
  * Drives the builder of sandboxes directly, as the supervisor does: started
  * cold, taken from a stock of parked ones, many a second, held, and killed all

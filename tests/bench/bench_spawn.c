@@ -18,7 +18,7 @@
 #include "sample.h"
 
 enum {
-	COMMANDS_MAX = 4,
+	COMMANDS_MAX = 8,
 	WARM = 10, /* runs of each that are not counted */
 };
 

@@ -1,6 +1,7 @@
 """Measures what is named, prints it, and puts it into docs/BENCHMARKS.md.
 
-usage: measure.py BUILD [--peers] NAME...      NAME: mcp exec store parse
+usage: measure.py BUILD [--peers] NAME...
+NAME: mcp exec sandbox rpc store parse
 
 scripts/bench builds what this needs and calls it.
 """
@@ -107,7 +108,7 @@ def mcp(build, peers):
     return table(['microseconds', *POINTS, 'added p50', 'added p99'], rows)
 
 
-def bwrap(work):
+def bwrap(work, command):
     """The view that `paddock exec` gives, as far as bwrap has the means."""
     argv = ['bwrap', '--unshare-all', '--die-with-parent', '--ro-bind', '/usr',
             '/usr', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp']
@@ -118,7 +119,40 @@ def bwrap(work):
                  'alternatives', 'ssl', 'localtime'):
         if os.path.exists(f'/etc/{name}'):
             argv += ['--ro-bind', f'/etc/{name}', f'/etc/{name}']
-    return argv + ['--bind', work, work, '--chdir', work, '/bin/true']
+    return argv + ['--bind', work, work, '--chdir', work, command]
+
+
+def oci(runtime, place, work, command):
+    """A bundle for crun or runc with the same view, and limits of memory,
+    processes and CPU; and the command line that runs it."""
+    bundle = place / f'{runtime}-{pathlib.Path(command).name}'
+    for name in ('usr', 'proc', 'dev', 'tmp', work.lstrip('/')):
+        (bundle / 'rootfs' / name).mkdir(parents=True, exist_ok=True)
+    for name in ('bin', 'sbin', 'lib', 'lib64'):
+        if os.path.islink(f'/{name}'):
+            (bundle / 'rootfs' / name).symlink_to(os.readlink(f'/{name}'))
+    output([runtime, 'spec'], cwd=bundle)
+    file = bundle / 'config.json'
+    spec = json.loads(file.read_text())
+    process = spec['process']
+    process |= {'terminal': False, 'args': [command], 'cwd': work,
+                'user': {'uid': 100000, 'gid': 100000}}
+    process['capabilities'] = {k: [] for k in process['capabilities']}
+    spec['mounts'] = [m for m in spec['mounts']
+                      if not m['destination'].startswith('/sys')]
+    spec['mounts'] += [
+        {'destination': '/usr', 'type': 'none', 'source': '/usr',
+         'options': ['rbind', 'ro', 'nosuid', 'nodev']},
+        {'destination': '/tmp', 'type': 'tmpfs', 'source': 'tmpfs',
+         'options': ['nosuid', 'nodev']},
+        {'destination': work, 'type': 'none', 'source': work,
+         'options': ['rbind']}]
+    spec['linux']['resources'] = {'memory': {'limit': 1 << 30},
+                                  'pids': {'limit': 512},
+                                  'cpu': {'shares': 100}}
+    file.write_text(json.dumps(spec))
+    return [runtime, '--root', place / f'{runtime}-state', 'run', '-b', bundle,
+            f'paddock-bench-{os.getpid()}']
 
 
 def starts(build, commands, work):
@@ -126,43 +160,61 @@ def starts(build, commands, work):
     argv = [build / 'tests/bench/bench_spawn', '--runs', STARTS, '--json']
     for c in commands:
         argv += [*([] if c is commands[0] else ['--vs']), *c]
+    if os.path.ismount('/sys/fs/cgroup/unified') and os.geteuid() == 0:
+        # crun 1.8 refuses a machine with both versions of cgroups: for all
+        # that is measured here there is only the first.
+        argv = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c',
+                'umount /sys/fs/cgroup/unified && exec "$@"', 'sh', *argv]
     return json.loads(output(argv, cwd=work))
 
 
-def sandbox(build, peers):
-    """What it takes to start a command in a sandbox, and to clean up."""
-    work = build / 'bench-work'
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    (work / 'file').write_text('seen through the overlay\n')
-    made = {
-        '`paddock exec -- /bin/true`': [
-            build / 'src/paddock', 'exec', '--', '/bin/true'],
-        '`/bin/true` by itself': ['/bin/true'],
-    }
+def start_rows(build, peers, work, command):
+    """A row for each way of starting the command."""
+    name = pathlib.Path(command).name
+    made = {f'`paddock exec`: {name}': [build / 'src/paddock', 'exec', '--',
+                                        command],
+            f'by itself: {name}': [command]}
     if peers:
-        made['`bwrap --unshare-all --die-with-parent`, same mounts'] = bwrap(
-            str(work))
-    rows = []
+        made[f'`bwrap --unshare-all --die-with-parent`: {name}'] = bwrap(
+            str(work), command)
+        for runtime in ('crun', 'runc') if os.geteuid() == 0 else ():
+            made[f'`{runtime} run`, with limits: {name}'] = oci(
+                runtime, build / 'bench-oci', str(work), command)
     for name, got in zip(made, starts(build, list(made.values()), work)):
         took, ratio = got['took'], got['ratio']
-        rows.append([name, *(us(took[p]) for p in POINTS),
-                     f'{ratio["p50"]:.2f} ({ratio["p5"]:.2f} to'
-                     f' {ratio["p95"]:.2f})'])
+        yield [name, *(us(took[p]) for p in POINTS),
+               f'{ratio["p50"]:.2f} ({ratio["p5"]:.2f} to'
+               f' {ratio["p95"]:.2f})']
+
+
+def start(build, peers):
+    """What it takes to start a command in a sandbox, and to clean up."""
+    work = build / 'bench-work'
+    for place in (work, build / 'bench-oci'):
+        shutil.rmtree(place, ignore_errors=True)
+    work.mkdir()
+    (work / 'file').write_text('seen through the overlay\n')
+    static = str(work / 'static')
+    shutil.copy(build / 'tests/bench/bench_noop', static)
+    rows = [*start_rows(build, peers, work, '/bin/true'),
+            *start_rows(build, peers, work, static)]
+    shutil.rmtree(build / 'bench-oci', ignore_errors=True)
     return table(['microseconds', *POINTS, 'to paddock\'s, in pairs'], rows)
 
 
-def plain(program):
-    """A program whose own output is the result."""
+def plain(program, *words):
+    """A program whose own output is the result. Words are in the build."""
     def measured(build, _peers):
-        argv = [build / f'tests/bench/{program}']
-        if program == 'bench_store':
-            argv.append(build)
+        argv = [build / f'tests/bench/{program}', *(build / w for w in words)]
         return f'```\n{output(argv).rstrip()}\n```'
     return measured
 
 
-MEASURES = {'mcp': mcp, 'exec': sandbox, 'store': plain('bench_store'),
+MEASURES = {'mcp': mcp, 'exec': start,
+            'sandbox': plain('bench_sandbox', 'src/paddock',
+                             'tests/bench/bench_noop'),
+            'rpc': plain('bench_rpc', 'src/paddock', 'tests/bench/bench_noop'),
+            'store': plain('bench_store', '.'),
             'parse': plain('bench_parse')}
 
 
