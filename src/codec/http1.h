@@ -81,6 +81,7 @@ struct http1_body {
 	uint8_t state;
 	uint16_t line; /* bytes of the current chunk or trailer line */
 	uint32_t trailer; /* bytes of trailers so far */
+	struct buf *trailers; /* the owner's: their lines, with CRLF, or NULL */
 	bool done;
 };
 

@@ -176,7 +176,7 @@ size_byte(struct http1_body *b, char c, uint16_t *status, struct err *e)
 	return 0;
 }
 
-/* Trailers are checked like fields and forgotten: nobody here reads one. */
+/* Trailers are checked like fields, and forgotten unless somebody asks. */
 static int
 trailer_byte(struct http1_body *b, char c, uint16_t *status, struct err *e)
 {
@@ -185,6 +185,8 @@ trailer_byte(struct http1_body *b, char c, uint16_t *status, struct err *e)
 	if (b->trailer == HTTP_MAX_TRAILER_BYTES)
 		return refuse(status, e, 400, "trailers too long");
 	b->trailer++;
+	if (b->trailers != NULL && (b->state != AT_TRAILER || c != '\r'))
+		buf_add_byte(b->trailers, c);
 	if (b->state == AT_TRAILER_LF) {
 		if (c != '\n')
 			return refuse(status, e, 400, "trailer: CR without LF");

@@ -61,6 +61,7 @@ forward_stop(struct forward *f, bool hard)
 	f->filter = NULL;
 	buf_fini(&f->content);
 	buf_fini(&f->gathered);
+	buf_fini(&f->trailers);
 	buf_fini(&f->head_text);
 	buf_fini(&f->roots);
 	f->phase = FORWARD_CLOSED;
@@ -90,6 +91,13 @@ forward_verdict(
 	}
 	f->max_body = v->max_body;
 	f->bytes_per_s = v->bytes_per_s;
+	if (f->head.body == HTTP1_BODY_LENGTH && f->head.length > f->max_body) {
+		f->last = true;
+		forward_refuse(f, 413, "body_too_large",
+		    "the request's body is over the rule's max_body");
+		pump(f);
+		return;
+	}
 	f->standing[0] = '\0';
 	if ((v->flags & EGRESS_STANDING) != 0 &&
 	    str_copy(f->head.method, f->standing, sizeof(f->standing)) == 0) {
@@ -173,8 +181,14 @@ on_client(struct stream *s, uint32_t events)
 {
 	struct forward *f = LOOP_OF(s, struct forward, client);
 
-	(void)events;
 	f->client_ready = true;
+	/* Both ways are closed: nobody is there for an answer. */
+	if ((events & (EPOLLERR | EPOLLHUP)) != 0 && f->out.n == 0 &&
+	    (f->phase == FORWARD_ASKED || f->phase == FORWARD_DIALS ||
+		f->phase == FORWARD_PASSES || f->phase == FORWARD_RELAYS)) {
+		request_over(f, "the client has gone");
+		forward_close(f, true);
+	}
 	pump(f);
 }
 
@@ -193,7 +207,7 @@ on_timer(struct loop_timer *t)
 {
 	struct forward *f = LOOP_OF(t, struct forward, timer);
 
-	if (is_held(f)) {
+	if (f->holds) {
 		pump(f); /* there may be some allowance again */
 		return;
 	}
@@ -220,7 +234,11 @@ on_timer(struct loop_timer *t)
 		}
 		break;
 	case FORWARD_RELAYS:
+		request_over(f, "no progress for too long");
+		forward_close(f, true);
+		break;
 	case FORWARD_FLUSHES:
+	case FORWARD_LINGERS:
 		forward_close(f, true);
 		break;
 	case FORWARD_CLOSED:
@@ -282,8 +300,21 @@ step(struct forward *f)
 	if (f->phase != FORWARD_CLOSED)
 		moved |= write_out(f, &f->client, &f->out);
 	if (f->phase == FORWARD_FLUSHES && f->out.n == 0) {
-		forward_close(f, false);
+		/* A reset would destroy what has not been read yet. */
+		if (f->client_ended) {
+			forward_close(f, false);
+		} else {
+			stream_end(&f->client);
+			f->phase = FORWARD_LINGERS;
+		}
 		return true;
+	}
+	if (f->phase == FORWARD_LINGERS) {
+		buf_reset(&f->in);
+		if (f->client_ended) {
+			forward_close(f, false);
+			return true;
+		}
 	}
 	return moved;
 }
@@ -307,7 +338,7 @@ may_read_client(struct forward *f)
 {
 	if (f->client_ended || is_held(f) || f->in.n >= FORWARD_BUFFER_BYTES)
 		return false;
-	if (f->phase == FORWARD_HEAD)
+	if (f->phase == FORWARD_HEAD || f->phase == FORWARD_LINGERS)
 		return true;
 	return (f->phase == FORWARD_PASSES || f->phase == FORWARD_RELAYS) &&
 	    f->to_server.n == 0;
@@ -424,9 +455,20 @@ relay(struct forward *f)
 		moved = true;
 	}
 	if (f->from_server.n > 0 && f->out.n == 0) {
+		struct err e = {};
+
 		f->received += f->from_server.n;
 		forward_count(f, f->from_server.n);
-		buf_add_str(&f->out, buf_str(&f->from_server));
+		/* Lengths stay: frames stay what they are. */
+		if (f->filter == NULL) {
+			buf_add_str(&f->out, buf_str(&f->from_server));
+		} else if (filter_answer_body(f->filter,
+			       buf_str(&f->from_server), f->server_ended,
+			       &f->out, &e) < 0) {
+			request_over(f, e.text);
+			forward_close(f, true);
+			return true;
+		}
 		buf_reset(&f->from_server);
 		moved = true;
 	}
@@ -509,7 +551,8 @@ set_timer(struct forward *f)
 {
 	int64_t now = loop_now_ns(f->loop), ms = 0;
 
-	if (is_held(f)) {
+	f->holds = is_held(f);
+	if (f->holds) {
 		/* Until the debt is paid. */
 		ms = (-f->allowance) * 1000 / (int64_t)f->bytes_per_s + 1;
 	} else {
@@ -526,6 +569,12 @@ set_timer(struct forward *f)
 		case FORWARD_RELAYS:
 		case FORWARD_FLUSHES:
 			ms = EGRESS_STALLED_MS;
+			break;
+		case FORWARD_LINGERS:
+			if (f->timer.at_ns != 0 && f->lingers)
+				return; /* however much still comes */
+			f->lingers = true;
+			ms = HTTP_LINGER_MS;
 			break;
 		case FORWARD_CLOSED:
 			return;

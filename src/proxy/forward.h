@@ -62,6 +62,7 @@ enum forward_phase {
 	FORWARD_PASSES, /* request and answer are under way */
 	FORWARD_RELAYS, /* upgraded: bytes both ways */
 	FORWARD_FLUSHES, /* the last answer is written, not yet sent */
+	FORWARD_LINGERS, /* it is sent; what still comes is thrown away */
 	FORWARD_CLOSED,
 };
 
@@ -88,6 +89,7 @@ struct forward {
 
 	struct buf in, to_server, from_server, out;
 	struct buf content; /* of a body, while it is checked */
+	struct buf trailers; /* of an answer that is filtered */
 	struct buf head_text; /* what the views of head point to */
 	struct buf gathered; /* a body that is signed before it is sent */
 	struct http1_head head; /* of the request */
@@ -116,7 +118,8 @@ struct forward {
 	uint16_t standing_port;
 	bool by_standing;
 	struct loop_timer timer;
-	bool pumping, pump_again;
+	bool pumping, pump_again, lingers;
+	bool holds; /* the timer is for its rate */
 };
 
 /*

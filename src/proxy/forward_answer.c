@@ -7,6 +7,7 @@
 static void begin_answer(
     struct forward *f, struct http1_head *h, size_t head_bytes);
 static void pass_content(struct forward *f, size_t n);
+static void put_last_chunk(struct forward *f, struct str bytes);
 static void server_lost(struct forward *f, const char *why);
 static void answer_over(struct forward *f);
 
@@ -137,6 +138,8 @@ begin_answer(struct forward *f, struct http1_head *h, size_t head_bytes)
 	struct err e = {};
 
 	if (h->status < 200 && !change.upgrade) {
+		if (f->filter != NULL)
+			h->n = 0; /* nobody has searched its fields */
 		if (f->head.minor > 0)
 			head_write_answer(h, &change, &f->out);
 		buf_drop(&f->from_server, head_bytes);
@@ -145,6 +148,9 @@ begin_answer(struct forward *f, struct http1_head *h, size_t head_bytes)
 	f->status = h->status;
 	f->server_last = !h->keep_alive || until_close;
 	http1_body_init(&f->answer, h, UINT64_MAX);
+	buf_reset(&f->trailers);
+	if (f->filter != NULL)
+		f->answer.trailers = &f->trailers;
 	if (f->filter != NULL) {
 		if (filter_answer_head(f->filter, h, &e) < 0) {
 			forward_refuse(f, 502, "bad_answer", e.text);
@@ -192,11 +198,46 @@ pass_content(struct forward *f, size_t n)
 		forward_close(f, true);
 		return;
 	}
-	f->out.max += out.n; /* a page's text may come at once, at its end */
-	if (f->rechunk)
+	f->out.max += out.n +
+	    f->trailers.n; /* a page's text may come at once, at its end */
+	if (f->rechunk && f->answer.done && f->trailers.n > 0)
+		put_last_chunk(f, buf_str(&out));
+	else if (f->rechunk)
 		put_chunk(&f->out, buf_str(&out), f->answer.done);
 	else
 		buf_add_str(&f->out, buf_str(&out));
+}
+
+/* With the trailers: gRPC's status is one. */
+static void
+put_last_chunk(struct forward *f, struct str bytes)
+{
+	struct str rest = buf_str(&f->trailers);
+	struct http1_head h = { .body = HTTP1_BODY_NONE };
+	struct err e = {};
+
+	while (rest.n > 0 && h.n < HTTP_MAX_FIELDS) {
+		struct str line = { rest.p, str_find(rest, '\n') };
+		size_t colon = str_find(line, ':');
+
+		rest.p += line.n + 1;
+		rest.n -= line.n + 1;
+		h.field[h.n].name = (struct str){ line.p, colon };
+		h.field[h.n++].value = str_trim(
+		    (struct str){ line.p + colon + 1, line.n - colon - 2 });
+	}
+	put_chunk(&f->out, bytes, false);
+	buf_add_c(&f->out, "0\r\n");
+	/* Without those that cannot be searched. */
+	if (filter_answer_head(f->filter, &h, &e) < 0)
+		h.n = 0;
+	for (uint32_t i = 0; i < h.n; i++) {
+		buf_add_str(&f->out, h.field[i].name);
+		buf_add_c(&f->out, ": ");
+		buf_add_str(&f->out, h.field[i].value);
+		buf_add_c(&f->out, "\r\n");
+	}
+	buf_add_c(&f->out, "\r\n");
 }
 
 /*

@@ -130,6 +130,11 @@ head_write_request(const struct forward *f, struct buf *out)
 	for (uint32_t i = 0; i < h->n; i++) {
 		if (is_hop_field(h, h->field[i].name))
 			continue;
+		/* What is compressed cannot be searched on its way back. */
+		if (f->upgrade && f->filter != NULL &&
+		    str_eq_nocase(
+			h->field[i].name, STR("Sec-WebSocket-Extensions")))
+			continue;
 		buf_add_str(out, h->field[i].name);
 		buf_add_c(out, ": ");
 		buf_add_str(out, h->field[i].value);

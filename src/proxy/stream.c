@@ -57,6 +57,10 @@ plain_want(struct stream *s, uint32_t events)
 {
 	struct err e = {};
 
+	/* EPOLLHUP is told whether wanted or not, and for ever; who waits for
+	 * nothing hears of it once. */
+	if (events == 0)
+		events = EPOLLET;
 	/* Only a descriptor that is not watched can fail here. */
 	must(loop_want(s->loop, &s->watch, events, &e) == 0);
 }
