@@ -6,12 +6,12 @@
 		STR("path"), REST_TEXT \
 	}
 
-#define PORT_HTTP(method)                                                  \
-	{                                                                  \
-		{ STR(method), STR(SANDBOX "/ports/{port}/{path}"),        \
-		    ASK_INSIDE, API_PORT, false, false, REST_BYTES, {},    \
-		    STR("\"do\":\"request\",\"method\":\"" method "\"") }, \
-		    port_http_check, port_http                             \
+#define PORT_HTTP(method)                                                      \
+	{                                                                      \
+		{ STR(method), STR(SANDBOX "/ports/{port}/{path}"),            \
+			ASK_INSIDE, API_PORT, false, false, REST_BYTES, {},    \
+			STR("\"do\":\"request\",\"method\":\"" method "\"") }, \
+		    port_http_check, port_http                                 \
 	}
 
 static const struct inside_route routes[] = {

@@ -542,9 +542,10 @@ enum {
 
 /*
  * What was allowed has ended, or got nowhere; with ask 0, what was no request
- * that could be asked about, and was refused: "error" says why. sent and received are bytes
- * since the last message with EGRESS_DONE_MORE, of bodies or of a raw
- * connection. Payload: {"addr":"93.184.216.34","error","hidden","leaks",
+ * that could be asked about, and was refused: "error" says why. sent and
+ * received are bytes since the last message with EGRESS_DONE_MORE, of bodies or
+ * of a raw connection. Payload:
+ * {"addr":"93.184.216.34","error","hidden","leaks",
  * "method","path","query","secrets","tls"}, each where it applies; method,
  * path and query for EGRESS_DONE_STANDING, tls is "none", "splice" or
  * "inspect".
