@@ -93,6 +93,7 @@ enum {
 	REST_MAX_TOKEN_BYTES = 512, /* a bearer token */
 	REST_STREAM_MS = 250, /* no event yet: the stream begins without */
 	OUTPUT_KEEP_RUNS = 64, /* ended runs whose output is kept */
+	TRUST_MAX_BYTES = 1024 * 1024, /* a machine's roots, as PEM */
 	/* Certificates that a run's CA keeps: the one used longest ago goes. */
 	TLS_LEAVES_MAX = 256,
 	/* Of a request or an answer on its way, each way. */
@@ -202,6 +203,8 @@ enum {
 	EGRESS_HEADERS_MAX = 32, /* of a canned answer */
 	/* Bytes of bodies that a run may send, and of one: a mistyped zero is
 	 * caught. */
+	EGRESS_CA_MAX_BYTES = 32 * 1024, /* a few certificates, as PEM */
+	EGRESS_SPEED_MAX = 1000 * 1000 * 1000, /* bytes a second of a rule */
 	EGRESS_BODY_MAX_BYTES = 1024 * 1024 * 1024,
 	EGRESS_RATE_MAX = 1000 * 1000, /* requests, in one period */
 	POLICY_TEXT_MAX_BYTES = 160, /* a reason: one line of a screen */

@@ -36,6 +36,8 @@ static void refuse_over(struct egress_verdict *v, const char *code,
     const char *where, const char *reason);
 static void answer(struct run *r, const struct egress_ask *ask,
     const struct egress_verdict *v, struct msg_egress_verdict *m);
+static void write_ca(
+    struct buf *out, const struct policy *p, const struct egress_verdict *v);
 static void write_denied(struct buf *out, const struct egress_ask *ask,
     const struct egress_verdict *v);
 static void write_canned(struct buf *out, struct run *r,
@@ -236,7 +238,9 @@ answer(struct run *r, const struct egress_ask *ask,
 			buf_printf(&out, "%s\"%s\"",
 			    i == 0 ? "\"addrs\":[" : ",", text);
 		}
-		buf_add_c(&out, v->n_addrs > 0 ? "]}" : "}");
+		buf_add_c(&out, v->n_addrs > 0 ? "]" : "");
+		write_ca(&out, r->policy, v);
+		buf_add_byte(&out, '}');
 	} else {
 		m->verdict = EGRESS_DENY;
 		m->status = 403;
@@ -249,6 +253,23 @@ answer(struct run *r, const struct egress_ask *ask,
 		: 0);
 	if (stop)
 		run_stop_budget(r, BUDGET_UPLOAD_BYTES);
+}
+
+/* Of every rule that is about it: the last member, behind "addrs". */
+static void
+write_ca(
+    struct buf *out, const struct policy *p, const struct egress_verdict *v)
+{
+	own_buf struct buf pem = {};
+
+	for (uint32_t i = 0; i < p->n_egress; i++) {
+		if ((v->rules[i / 64] >> (i % 64) & 1) != 0)
+			buf_add_str(&pem, p->egress[i].ca);
+	}
+	if (pem.n == 0)
+		return;
+	buf_add_c(out, v->n_addrs > 0 ? ",\"ca\":" : "\"ca\":");
+	json_put_str(out, buf_str(&pem));
 }
 
 static void

@@ -178,21 +178,22 @@ on_frame(struct peer *p, const struct frame *f)
 		on_egress_done(f->body, f->payload);
 		return;
 	case MSG_CA:
-		return; /* no run has asked for one */
+		on_ca(f->body, f->payload);
+		return;
 	case MSG_INSIDE_DONE:
 		on_inside_done(f->body, f->payload);
 		return;
 	case MSG_EXPORT_READ:
 		on_export_read(f->body, f);
 		return;
+	case MSG_SANDBOX_DENIED:
+		on_sandbox_denied(f->body, f->payload);
+		return;
 	case MSG_EXPORT:
 	case MSG_READY:
 	case MSG_LISTEN:
 	case MSG_SANDBOX_START:
 	case MSG_SANDBOX_KILL:
-	case MSG_SANDBOX_DENIED:
-		on_sandbox_denied(f->body, f->payload);
-		return;
 	case MSG_SANDBOX_ASK:
 	case MSG_IMAGE_FIND:
 	case MSG_DOOR_OPEN:
@@ -296,6 +297,8 @@ on_wire(const struct frame *f)
 		run_world_back();
 	else
 		run_doors_again(p);
+	if (p == &broker.proxy)
+		run_proxy_back();
 }
 
 static void

@@ -61,8 +61,9 @@ struct run {
 	bool leased; /* that was lost with its gateway: who waits holds it */
 	struct buf start; /* payload of MSG_SANDBOX_START */
 	struct msg_sandbox_start start_msg;
-	int start_fds[4];
+	int start_fds[5];
 	size_t n_start_fds;
+	bool ca_asked, has_ca; /* of those whose rules look into TLS */
 
 	struct buf request; /* while the image is looked for */
 	struct hash image; /* its digest */
@@ -126,6 +127,9 @@ void run_doors_again(struct peer *to);
 void run_world_lost(void);
 /* There is a world again: what waits for it is opened. */
 void run_world_back(void);
+/* A new proxy: runs that wait for a CA ask it. */
+void run_proxy_back(void);
+void on_ca(const struct msg_door *m, struct str pem);
 
 /*
  * Ends a run: from now on every call is answered with the structured stop;

@@ -18,6 +18,7 @@
 #include "broker/record.h"
 #include "broker/run.h"
 #include "broker/run_int.h"
+#include "core/egress.h"
 #include "image/config.h"
 #include "sys/fd.h"
 
@@ -373,11 +374,52 @@ run_world_back(void)
 	}
 }
 
+void
+run_proxy_back(void)
+{
+	for (struct run *r = broker.runs; r != NULL; r = r->next) {
+		if (r->state == RUN_OPENING && r->ca_asked && !r->has_ca)
+			start_sandbox(r);
+	}
+}
+
+void
+on_ca(const struct msg_door *m, struct str pem)
+{
+	struct run *r = run_find(m->run);
+	struct err e = {};
+	int fd;
+
+	if (r == NULL || r->state != RUN_OPENING || r->has_ca)
+		return;
+	fd = pem.n > 0 ? fd_sealed(pem.p, pem.n, &e) : -1;
+	if (fd < 0) {
+		fail(r, 500, "no_ca",
+		    pem.n > 0 ? e.text : "the proxy could not make a CA",
+		    "Try again, or let no rule look into TLS.");
+		return;
+	}
+	must(r->n_start_fds < sizeof(r->start_fds) / sizeof(r->start_fds[0]));
+	r->start_fds[r->n_start_fds++] = fd;
+	r->start_msg.flags |= START_CA;
+	r->has_ca = true;
+	start_sandbox(r);
+}
+
 static void
 start_sandbox(struct run *r)
 {
 	if (!r->has_sandbox) {
 		opened(r);
+		return;
+	}
+	if (egress_inspects(r->policy) && !r->has_ca) {
+		/* on_ca comes back here. */
+		const struct msg_door m = { .run = r->id };
+
+		r->ca_asked = true;
+		(void)peer_send(&broker.proxy, MSG_CA_NEW, &m, STR(""), NULL,
+		    0); /* a new proxy is asked again */
 		return;
 	}
 	r->sandbox_sent = true;

@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "broker/run_int.h"
+#include "core/egress.h"
 #include "image/config.h"
 
 static int take_argv(struct run *r, const struct json *argv, struct err *e);
@@ -23,6 +24,7 @@ static int add_env(struct run *r, const struct json *env,
     const struct image_config *image, struct err *e);
 static void add_always(
     struct run *r, const struct json *env, const struct image_config *image);
+static void add_trust(struct run *r);
 static void add_pair(struct run *r, const char *pair);
 static bool is_ours(struct str name);
 static bool image_sets(const struct image_config *image, struct str name);
@@ -222,10 +224,26 @@ add_always(
 	(void)snprintf(text, sizeof(text),
 	    "PADDOCK_MCP_URL=http://127.0.0.1:%d/mcp", RUN_DOOR_PORT);
 	add_pair(r, text);
+	if (egress_inspects(r->policy))
+		add_trust(r);
 	for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++) {
 		(void)snprintf(text, sizeof(text), "%s=http://127.0.0.1:%d",
 		    proxies[i], RUN_PROXY_PORT);
 		add_pair(r, text);
+	}
+}
+
+/* The run's own CA, for those who do not read the system's bundle. */
+static void
+add_trust(struct run *r)
+{
+	static const char *const names[] = { "SSL_CERT_FILE",
+		"NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+		"GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "PIP_CERT" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		buf_add_c(&r->start, names[i]);
+		add_pair(r, "=" RUN_TRUST);
 	}
 }
 

@@ -138,6 +138,8 @@ void egress_labels(const struct policy *p, const struct egress_ask *ask,
 void egress_respond_write(struct buf *out, const struct egress_respond *r,
     const struct egress_ask *ask, uint64_t n);
 
+/* True when some rule looks into TLS: the run needs a CA of its own. */
+bool egress_inspects(const struct policy *p);
 /* {"hosts":[...],"inspect":...,"ports":[...]} of MSG_DOOR_OPEN. */
 void egress_door_write(struct buf *out, const struct policy *p);
 

@@ -87,18 +87,29 @@ egress_respond_write(struct buf *out, const struct egress_respond *r,
 	}
 }
 
+bool
+egress_inspects(const struct policy *p)
+{
+	for (uint32_t i = 0; i < p->n_egress; i++) {
+		const struct egress_rule *r = &p->egress[i];
+
+		if (rule_looks(r) ||
+		    (r->tls != TLS_PIN && (p->stage < 5 || p->n_flow > 0)))
+			return true;
+	}
+	return false;
+}
+
 void
 egress_door_write(struct buf *out, const struct policy *p)
 {
-	bool inspect = false, any = false;
+	bool any = false;
 
 	buf_add_c(out, "{\"hosts\":[");
 	for (uint32_t i = 0; i < p->n_egress; i++) {
 		const struct egress_rule *r = &p->egress[i];
 		bool again = false;
 
-		inspect = inspect || rule_looks(r) ||
-		    (r->tls != TLS_PIN && (p->stage < 5 || p->n_flow > 0));
 		for (uint32_t k = 0; k < i && !again; k++)
 			again = str_eq(p->egress[k].host, r->host);
 		if (again)
@@ -107,8 +118,8 @@ egress_door_write(struct buf *out, const struct policy *p)
 		any = true;
 		json_put_str(out, r->host);
 	}
-	buf_printf(
-	    out, "],\"inspect\":%s,\"ports\":[", inspect ? "true" : "false");
+	buf_printf(out, "],\"inspect\":%s,\"ports\":[",
+	    egress_inspects(p) ? "true" : "false");
 	any = false;
 	for (uint32_t port = 1; port <= UINT16_MAX && p->n_egress > 0; port++) {
 		bool named = port == 80 || port == 443;

@@ -137,6 +137,8 @@ struct egress_rule {
 	const struct str *labels_out;
 	const struct cidr *addrs; /* may be dialled; none: what is public */
 	const struct egress_respond *respond; /* NULL: none */
+	struct str ca; /* PEM: whom its servers' certificates are by; "": those
+			* that the machine trusts */
 };
 
 struct policy_sandbox {

@@ -15,6 +15,8 @@ static const char *const none[] = { NULL };
 
 static void parse_rule(
     struct reader *r, const struct spot *s, struct egress_rule *out);
+static void parse_ca(
+    struct reader *r, const struct spot *s, struct egress_rule *out);
 static void parse_host(
     struct reader *r, const struct spot *s, struct egress_rule *out);
 static const char *host_fault(struct str host);
@@ -77,9 +79,8 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	static const char *const known[] = { "host", "port", "ports", "proto",
 		"methods", "paths", "query", "content_types", "uploads",
 		"max_body", "rate", "tls", "mode", "risk", "labels_out",
-		"addrs", "respond", NULL };
-	static const char *const later[] = { "bytes_per_s", "strip_html",
-		"secrets", "record", NULL };
+		"addrs", "respond", "bytes_per_s", "strip_html", "ca", NULL };
+	static const char *const later[] = { "secrets", "record", NULL };
 	static const char *const tls[] = { "auto", "inspect", "pin", NULL };
 	static const char *const modes[] = { "allow", "block", NULL };
 	uint32_t word = 0, risk = 0, mode = 0;
@@ -117,6 +118,10 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	    (struct range){ 0, EGRESS_BODY_MAX_BYTES, "bytes" },
 	    &out->max_body);
 	parse_rate(r, s, out);
+	(void)read_whole(r, s, "bytes_per_s",
+	    (struct range){ 1, EGRESS_SPEED_MAX, "bytes" }, &out->bytes_per_s);
+	(void)read_bool(r, s, "strip_html", &out->strip_html);
+	parse_ca(r, s, out);
 	(void)read_word(r, s, "tls", tls, &word);
 	out->tls = (enum egress_tls)word;
 	(void)read_word(r, s, "mode", modes, &mode);
@@ -127,6 +132,26 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	parse_respond(r, s, out);
 	parse_protos(r, s, out);
 	check_rule(r, s, out);
+}
+
+/* Whether it is one is found out by who verifies with it, and fails closed. */
+static void
+parse_ca(struct reader *r, const struct spot *s, struct egress_rule *out)
+{
+	struct spot ca;
+	struct str pem;
+
+	if (!read_member(s, "ca", &ca))
+		return;
+	pem = json_str(ca.v);
+	if (!json_is(ca.v, JSON_STRING) || pem.n > EGRESS_CA_MAX_BYTES ||
+	    !str_starts(pem, STR("-----BEGIN CERTIFICATE-----\n")))
+		problem(r, &ca,
+		    "must be certificates as PEM text, at most %d bytes: "
+		    "what is in the file of the CA",
+		    EGRESS_CA_MAX_BYTES);
+	else
+		out->ca = pem;
 }
 
 static void

@@ -112,6 +112,9 @@ enum {
 	RUN_PROXY_PORT = 3128, /* 127.0.0.1: what HTTP_PROXY names */
 };
 
+/* Where START_CA's certificates are inside, with those of the machine. */
+#define RUN_TRUST "/run/paddock/trust/ca.pem"
+
 enum {
 	START_WORKSPACE = 1, /* one descriptor more: the work folder */
 	START_WRITE_BACK = 2, /* its changes are written to it at the end */

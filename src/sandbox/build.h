@@ -92,6 +92,16 @@ int image_root(struct build *b, int old, int work, struct err *e);
  */
 int root_add_work(struct build *b, int work, struct err *e);
 
+/* SANDBOX_TRUST, in two parts. */
+#define TRUST_DIR "run/paddock/trust"
+#define TRUST_FILE "ca.pem"
+
+/*
+ * trust.c: puts spec.trust into the sandbox whose root is `root`, if there is
+ * anything in it.
+ */
+int root_add_trust(const struct build *b, const char *root, struct err *e);
+
 /* Below the place of the program itself: what covers secrets. */
 #define GUARD_FILE "none"
 #define GUARD_DIR "nothing"

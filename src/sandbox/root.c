@@ -67,7 +67,8 @@ root_begin(struct build *b, struct err *e)
 	if (put_dir("run/paddock", 0755, e) < 0 ||
 	    put_file(binary_path, "", e) < 0)
 		return -1;
-	if (put_dir("run/paddock/" GUARD_DIR, 0, e) < 0 ||
+	if (put_dir(TRUST_DIR, 0755, e) < 0 ||
+	    put_dir("run/paddock/" GUARD_DIR, 0, e) < 0 ||
 	    put_file("run/paddock/" GUARD_FILE, "", e) < 0)
 		return -1;
 	if (chmod("run/paddock/" GUARD_FILE, 0) < 0)
@@ -93,9 +94,9 @@ root_finish(struct build *b, struct err *e)
 	if (b->spec->image) {
 		if (image_root(b, root, fd_take(&work), e) < 0)
 			return err_add(e, "image");
-		return 0;
+		return root_add_trust(b, "/", e);
 	}
-	if (add_workspace(b, &work, e) < 0)
+	if (add_workspace(b, &work, e) < 0 || root_add_trust(b, ".", e) < 0)
 		return -1;
 	if (mount_restrict(root, ROOT_FLAGS | MOUNT_RDONLY, e) < 0 ||
 	    mount_pivot(e) < 0)

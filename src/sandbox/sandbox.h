@@ -30,6 +30,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "sandbox/protect.h"
 #include "sys/cgroup.h"
 #include "sys/seccomp.h"
@@ -103,6 +104,9 @@ struct sandbox_limits { /* 0 takes the default of sandbox_limits_default */
 	uint64_t output_bytes; /* of both streams together; 0: no limit */
 };
 
+/* Certificates for the programs inside, with those of the machine. */
+#define SANDBOX_TRUST "/run/paddock/trust/ca.pem"
+
 /* Everything is borrowed for the length of sandbox_start. */
 struct sandbox_spec {
 	/* NULL at the end; argv[0] by PATH inside. NULL itself, with rpc: no
@@ -118,6 +122,7 @@ struct sandbox_spec {
 	const char *chdir_path; /* absolute, inside; NULL: the workspace */
 	bool write_back; /* sandbox.upper is kept, for commit_folder */
 	struct protect protect; /* what of the folder is covered */
+	struct str trust; /* PEM: a file SANDBOX_TRUST inside; "": none */
 
 	/*
 	 * The root is this directory, below an overlay that can be written

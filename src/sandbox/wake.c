@@ -24,7 +24,9 @@
 
 static int check(const struct sandbox *sb, const struct sandbox_spec *spec,
     const struct build *b, struct err *e);
-static int add_work(const struct sandbox *sb, struct build *b, struct err *e);
+static int add_mounts(const struct sandbox *sb, struct build *b, struct err *e);
+static int copy_work(
+    const struct sandbox *sb, struct build *b, int *work, struct err *e);
 static int send_wake(
     struct sandbox *sb, const struct sandbox_spec *spec, struct err *e);
 static void add_words(
@@ -55,13 +57,13 @@ sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
 	/* While it gets ready the folder is made. */
 	if (check(sb, &s, &b, e) < 0 || send_wake(sb, &s, e) < 0)
 		return -1;
-	if (s.workspace_fd >= 0) {
-		int r = add_work(sb, &b, e);
+	if (s.workspace_fd >= 0 || s.trust.n > 0) {
+		int r = add_mounts(sb, &b, e);
 
 		sb->park.idmap = b.idmap; /* which it may have closed */
 		sb->upper = b.upper;
 		if (r < 0)
-			return err_add(e, "work folder");
+			return -1;
 	}
 	sb->posture = b.posture;
 	if (sb->limits.cpu_milli == 0)
@@ -99,11 +101,31 @@ check(const struct sandbox *sb, const struct sandbox_spec *s,
 }
 
 static int
-add_work(const struct sandbox *sb, struct build *b, struct err *e)
+add_mounts(const struct sandbox *sb, struct build *b, struct err *e)
 {
+	own_fd int work = -1;
 	mode_t mask;
-	int work, r;
+	int r = 0;
 
+	if (b->spec->workspace_fd >= 0 && copy_work(sb, b, &work, e) < 0)
+		return err_add(e, "work folder");
+	if (setns(sb->mount_ns, CLONE_NEWNS) < 0)
+		return err_sys(e, "enter the mount namespace");
+	mask = umask(0);
+	if (b->spec->workspace_fd >= 0 &&
+	    root_add_work(b, fd_take(&work), e) < 0)
+		r = err_add(e, "work folder");
+	if (r == 0)
+		r = root_add_trust(b, "/", e);
+	(void)umask(mask);
+	/* There is no working on from the wrong place. */
+	must(setns(b->host->mount_ns, CLONE_NEWNS) == 0);
+	return r;
+}
+
+static int
+copy_work(const struct sandbox *sb, struct build *b, int *work, struct err *e)
+{
 	if (fstat(b->spec->workspace_fd, &b->workspace) < 0)
 		return err_sys(e, "fstat");
 	if (!S_ISDIR(b->workspace.st_mode))
@@ -112,19 +134,8 @@ add_work(const struct sandbox *sb, struct build *b, struct err *e)
 	if (b->workspace.st_uid != sb->park.owner ||
 	    b->workspace.st_gid != sb->park.group)
 		return err_set(e, "not the owner that was expected");
-	work = root_copy_work(b, b->spec->workspace_fd, e);
-	if (work < 0)
-		return -1;
-	if (setns(sb->mount_ns, CLONE_NEWNS) < 0) {
-		fd_fini(&work);
-		return err_sys(e, "enter the mount namespace");
-	}
-	mask = umask(0);
-	r = root_add_work(b, work, e);
-	(void)umask(mask);
-	/* There is no working on from the wrong place. */
-	must(setns(b->host->mount_ns, CLONE_NEWNS) == 0);
-	return r;
+	*work = root_copy_work(b, b->spec->workspace_fd, e);
+	return *work < 0 ? -1 : 0;
 }
 
 static int

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -49,6 +50,7 @@ struct cells {
 	struct cell cell[RUNS_MAX];
 };
 
+static int trust_read(int pem, struct buf *out, struct err *e);
 static int image_take(const struct cells *c, const char *const *words,
     struct sandbox_spec *spec, int *lock, struct err *e);
 static int words_take(
@@ -121,6 +123,23 @@ cells_free(struct cells *c)
 	free(c);
 }
 
+/* What the programs of the machine trust, if it says so, and pem. */
+static int
+trust_read(int pem, struct buf *out, struct err *e)
+{
+	static const char *const file = "/etc/ssl/certs/ca-certificates.crt";
+	own_buf struct buf more = {};
+
+	if (access(file, R_OK) == 0 &&
+	    file_read(file, out, TRUST_MAX_BYTES, e) < 0)
+		return -1;
+	if (fd_read_sealed(pem, &more, TRUST_MAX_BYTES, e) < 0)
+		return -1;
+	buf_add_c(out, "\n");
+	buf_add_str(out, buf_str(&more));
+	return out->failed ? err_set(e, "too many certificates") : 0;
+}
+
 int
 cells_start(struct cells *c, const struct frame *f,
     struct msg_sandbox_started *out, int fds[static CELL_FDS], size_t *n_fds,
@@ -130,6 +149,8 @@ cells_start(struct cells *c, const struct frame *f,
 	bool folder = (m->flags & START_WORKSPACE) != 0;
 	bool image = (m->flags & START_IMAGE) != 0;
 	bool chdir = (m->flags & START_CHDIR) != 0;
+	bool trust = (m->flags & START_CA) != 0;
+	own_buf struct buf bundle = {};
 	size_t n_stdio = m->argc > 0 ? 3 : 0;
 	/* Start-up is the only time that uses them, and runs alone. */
 	static const char *words[WORDS_MAX + 8];
@@ -144,8 +165,10 @@ cells_start(struct cells *c, const struct frame *f,
 	if (cell == NULL)
 		return err_set(
 		    e, "%d sandboxes are running; stop one first", RUNS_MAX);
-	if (f->n_fds != n_stdio + folder)
+	if (f->n_fds != n_stdio + folder + trust)
 		return err_set(e, "descriptors do not fit the flags");
+	if (trust && trust_read(f->fds[f->n_fds - 1], &bundle, e) < 0)
+		return err_add(e, "certificates");
 	argv = used;
 	if (words_take(&at, m->argc, words, &used, e) < 0)
 		return -1;
@@ -187,6 +210,7 @@ cells_start(struct cells *c, const struct frame *f,
 	cell->protect = (struct protect){ cell->rules, m->rules,
 		(m->flags & START_FLAG) != 0 };
 	spec.protect = cell->protect;
+	spec.trust = buf_str(&bundle);
 	spec.explain = (m->flags & START_EXPLAIN) != 0;
 	spec.fake_root = (m->flags & START_ROOT) != 0;
 	spec.limits = (struct sandbox_limits){
