@@ -99,6 +99,11 @@ enum {
 	/* Of a request or an answer on its way, each way. */
 	FORWARD_BUFFER_BYTES = 64 * 1024,
 	FORWARD_READ_BYTES = 16 * 1024, /* at once: a record of TLS */
+	/* Requests at once on one connection of HTTP/2: what browsers expect,
+	 * and RFC 9113 section 6.5.2 wants at least. */
+	H2_STREAMS_MAX = 100,
+	H2_WINDOW_BYTES = 256 * 1024, /* of one body, not yet taken */
+	H2_CONNECTION_WINDOW_BYTES = 1024 * 1024, /* of all of them */
 	/* People decide in a minute; without them it takes microseconds. */
 	EGRESS_VERDICT_MS = 60 * 1000,
 	/* Nothing moves: a model may think for minutes before it answers. */

@@ -96,6 +96,9 @@ void http1_body_init(
 ssize_t http1_body_feed(struct http1_body *b, const char *p, size_t n,
     struct buf *out, uint16_t *status, struct err *e);
 
+/* The fields of `trailers` when the body is done, at most HTTP_MAX_FIELDS. */
+void http1_trailers(struct str lines, struct http1_head *h);
+
 /* The reason phrase of a status we send; "Unknown" for others. */
 const char *http1_reason(uint16_t status);
 /* True for a token of RFC 9110 section 5.6.2. */

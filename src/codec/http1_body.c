@@ -70,6 +70,25 @@ http1_body_feed(struct http1_body *b, const char *p, size_t n, struct buf *out,
 	return -1;
 }
 
+void
+http1_trailers(struct str lines, struct http1_head *h)
+{
+	h->n = 0;
+	while (lines.n > 0 && h->n < HTTP_MAX_FIELDS) {
+		struct str line = { lines.p, str_find(lines, '\n') };
+		size_t colon = str_find(line, ':');
+
+		/* trailer_byte has let through NAME ":" VALUE CR LF alone. */
+		must(colon < line.n && line.n < lines.n);
+		lines.p += line.n + 1;
+		lines.n -= line.n + 1;
+		h->field[h->n].name = (struct str){ line.p, colon };
+		h->field[h->n].value = str_trim(
+		    (struct str){ line.p + colon + 1, line.n - colon - 2 });
+		h->n++;
+	}
+}
+
 /* Appends content that is known to be within b->max. Returns n, or -1. */
 static ssize_t
 content_take(struct http1_body *b, const char *p, size_t n, struct buf *out,

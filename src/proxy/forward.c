@@ -7,6 +7,7 @@
 #include "base/must.h"
 #include "codec/json.h"
 #include "proxy/forward_int.h"
+#include "proxy/h2.h"
 #include "proxy/tls.h"
 
 #define NS_PER_MS 1000000
@@ -133,7 +134,7 @@ forward_connected(struct forward *f, int fd, const char *why)
 		f->shaking = f->https;
 		if (!f->https)
 			request_begin(f);
-		else if (tls_dial(&f->server, f->to_host, false,
+		else if (tls_dial(&f->server, f->to_host, f->h2 && !f->upgrade,
 			     buf_str(&f->roots), &e) < 0)
 			forward_refuse(f, 502, "tls_failed", e.text);
 	}
@@ -495,7 +496,10 @@ shake(struct forward *f)
 		return false;
 	case TLS_READY:
 		f->shaking = false;
-		request_begin(f);
+		if (tls_chose_h2(&f->server) && h2_dial(&f->server, &e) < 0)
+			forward_refuse(f, 502, "tls_failed", e.text);
+		else
+			request_begin(f);
 		return true;
 	case TLS_FAILED:
 		forward_refuse(f, 502, "tls_failed", e.text);

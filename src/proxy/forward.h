@@ -73,6 +73,7 @@ struct forward {
 	struct stream client; /* open */
 	char host[FORWARD_HOST_BYTES]; /* "": the proxy port, any */
 	uint16_t port;
+	bool h2; /* HTTP/2 may be spoken to the server: the client does, too */
 	bool https; /* the client speaks TLS to us, and we to the server */
 
 	enum forward_phase phase;

@@ -212,20 +212,10 @@ pass_content(struct forward *f, size_t n)
 static void
 put_last_chunk(struct forward *f, struct str bytes)
 {
-	struct str rest = buf_str(&f->trailers);
 	struct http1_head h = { .body = HTTP1_BODY_NONE };
 	struct err e = {};
 
-	while (rest.n > 0 && h.n < HTTP_MAX_FIELDS) {
-		struct str line = { rest.p, str_find(rest, '\n') };
-		size_t colon = str_find(line, ':');
-
-		rest.p += line.n + 1;
-		rest.n -= line.n + 1;
-		h.field[h.n].name = (struct str){ line.p, colon };
-		h.field[h.n++].value = str_trim(
-		    (struct str){ line.p + colon + 1, line.n - colon - 2 });
-	}
+	http1_trailers(buf_str(&f->trailers), &h);
 	put_chunk(&f->out, bytes, false);
 	buf_add_c(&f->out, "0\r\n");
 	/* Without those that cannot be searched. */

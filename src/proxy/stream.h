@@ -41,6 +41,7 @@ struct stream {
 	 * the socket has: both ways are tried. */
 	void (*on_ready)(struct stream *s, uint32_t events);
 	void *tls; /* for other operations than the plain ones */
+	void *h2; /* likewise; they use those of TLS */
 };
 
 /* Takes a connected, non-blocking socket. -1: it is closed. */
