@@ -215,7 +215,10 @@ def dial_public():
             s.settimeout(DIAL_S)
             s.sendto(DNS_QUESTION, ("1.1.1.1", 53))
             answer = s.recv(512)
+            # Names that no rule covers do not exist; nothing was forwarded.
             outcome = f"REACHED {len(answer)} bytes of DNS"
+            if answer[3] & 15 == 3:
+                outcome = "refused: NXDOMAIN"
     except TimeoutError:
         outcome = "refused: no answer"
     except OSError as e:

@@ -23,6 +23,7 @@ struct session {
 	size_t ahead_at;
 	bool read_wants_out, write_wants_in;
 	bool failed;
+	bool h2; /* offered to the client */
 };
 
 static struct {
@@ -119,7 +120,11 @@ tls_serve(struct stream *s, struct tls_ca *ca, const char *name, bool h2,
 		return -1;
 	}
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
-	SSL_set_app_data(t->ssl, h2 ? alpn_both : alpn_one);
+	if (SSL_set_ex_data(t->ssl, 0, t) != 1) {
+		session_free(t);
+		return err_ssl(e, "SSL_set_ex_data");
+	}
+	t->h2 = h2;
 	SSL_set_accept_state(t->ssl);
 	session_begin(t);
 	return 0;
@@ -404,14 +409,18 @@ static int
 expect_name(SSL *ssl, const char *name, struct err *e)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+	void *text;
 
 	if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1)
 		return 0;
 	ERR_clear_error();
 	X509_VERIFY_PARAM_set_hostflags(
 	    param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	/* SSL_set_tlsext_host_name does not write to the name. */
+	memcpy(&text, &name, sizeof(name));
 	if (SSL_set1_host(ssl, name) != 1 ||
-	    SSL_set_tlsext_host_name(ssl, name) != 1)
+	    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
+		TLSEXT_NAMETYPE_host_name, text) != 1)
 		return err_ssl(e, "the server's name");
 	return 0;
 }
@@ -421,7 +430,8 @@ static int
 choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
     const unsigned char *in, unsigned in_n, void *arg)
 {
-	const unsigned char *ours = SSL_get_app_data(ssl);
+	const struct session *t = SSL_get_ex_data(ssl, 0);
+	const unsigned char *ours = t->h2 ? alpn_both : alpn_one;
 	unsigned char *chosen;
 
 	(void)arg;

@@ -274,7 +274,7 @@ above(const char *pattern, struct str path)
 {
 	char part[PROTECT_PATTERN_BYTES + 1];
 
-	for (size_t i = 1; pattern[i] != '\0' && i < sizeof(part); i++) {
+	for (size_t i = 1; i < sizeof(part) && pattern[i] != '\0'; i++) {
 		if (pattern[i] != '/')
 			continue;
 		memcpy(part, pattern, i);

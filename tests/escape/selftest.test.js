@@ -71,9 +71,11 @@ test('docs/ESCAPES.md names every attempt, and each it names is there', () => {
 		.map((l) => l.split('|').map((c) => c.trim()));
 	const listed = spawnSync(probe, ['--list'], { encoding: 'utf8' }).stdout
 		.trim().split('\n').map((l) => l.split(' '));
-	const tests = fs.readdirSync(__dirname)
+	const tests = [__dirname, path.join(top, 'tests/e2e')]
+		.flatMap((dir) => fs.readdirSync(dir)
+			.map((f) => path.join(dir, f)))
 		.filter((f) => f.endsWith('.test.js'))
-		.map((f) => fs.readFileSync(path.join(__dirname, f), 'utf8')
+		.map((f) => fs.readFileSync(f, 'utf8')
 			.replace(/' \+\s+'/g, ''))
 		.join('').replace(/\\'/g, '\'');
 
