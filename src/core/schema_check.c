@@ -67,7 +67,7 @@ static void path_put(const struct place *p, char *out, size_t cap);
 enum schema_result
 schema_check(struct schema *s, const struct json *v, struct schema_report *out)
 {
-	struct schema_report none;
+	struct schema_report none = {};
 	struct check c = { .s = s, .out = out != NULL ? out : &none };
 	bool ok;
 

@@ -125,8 +125,8 @@ static void
 on_listener(struct loop_watch *w, uint32_t events)
 {
 	struct dns_stub *s = LOOP_OF(w, struct dns_stub, tcp);
-	/* cppcheck-suppress nullPointer ; accept4(2) allows it */
-	own_fd int fd =
+	own_fd int fd = /* accept4(2) allows it: */
+	    /* cppcheck-suppress nullPointer */
 	    accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct dns_client *c;
 	struct err e;

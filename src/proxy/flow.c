@@ -98,7 +98,7 @@ flow_accept_take(
 static bool
 where_from(struct flow *f, int fd)
 {
-	struct sockaddr_in at;
+	struct sockaddr_in at = {};
 	socklen_t n = sizeof(at);
 	const char *name;
 
