@@ -542,7 +542,8 @@ set_wants(struct forward *f)
 	if (!stream_is_open(&f->server))
 		return;
 	if (f->shaking) {
-		stream_want(&f->server, EPOLLIN | EPOLLOUT);
+		/* TLS knows when that means the other way. */
+		stream_want(&f->server, EPOLLIN);
 		return;
 	}
 	in = !f->server_ended && (!f->server_ready || may_read_server(f));

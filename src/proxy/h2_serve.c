@@ -229,6 +229,7 @@ work(struct h2_serve *h)
 		return;
 	}
 	sweep(h);
+	h2_wire_send(&h->wire);
 	for (l = h->lanes; l != NULL; l = l->next)
 		busy |= l->id != 0;
 	if (busy)
@@ -239,14 +240,21 @@ work(struct h2_serve *h)
 	stream_want(s, EPOLLIN | (h->wire.out.n > 0 ? EPOLLOUT : 0));
 }
 
-/* Lanes that nobody uses at either end. */
+/*
+ * Lanes that nobody uses at either end. A client that is answered in full, and
+ * goes on to send, is told to stop. RFC 9113 section 8.1
+ */
 static void
 sweep(struct h2_serve *h)
 {
 	for (struct h2_lane *l = h->lanes, *next; l != NULL; l = next) {
 		next = l->next;
-		if (l->stream == NULL && l->id == 0)
+		if (l->stream != NULL)
+			continue;
+		if (l->id == 0)
 			lane_free(l);
+		else if (l->ended && l->content.n == 0)
+			reset(h, l->id, NGHTTP2_NO_ERROR);
 	}
 }
 

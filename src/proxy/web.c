@@ -2,17 +2,27 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "codec/json.h"
 #include "proxy/forward.h"
+#include "proxy/h2.h"
 #include "proxy/proxy.h"
 #include "proxy/tls.h"
 
+#define NS_PER_MS 1000000LL
+
+/*
+ * A client's connection; behind it in the flow's list are the lanes of one
+ * that speaks HTTP/2: each forwards as a connection of HTTP/1.1 would.
+ */
 struct web {
+	struct web *next;
 	struct flow *flow;
+	struct h2_serve *h2; /* of a connection; its own forward is idle then */
 	enum web_kind kind;
 	struct forward forward;
 	struct dial dial;
@@ -28,6 +38,12 @@ static void on_dial(struct forward *fw);
 static void on_dialled(struct dial *d, int fd, const char *why);
 static void on_told(struct forward *fw, const struct forward_end *end);
 static void on_closed(struct forward *fw);
+static struct web *web_new(struct flow *f, enum web_kind kind);
+static void on_shake(struct stream *s, uint32_t events);
+static void on_lane(void *owner, struct h2_lane *lane);
+static void on_h2_closed(void *owner);
+static bool is_lane(const struct web *w);
+static void lane_free(struct web *w);
 static void take_payload(struct web *w, struct str payload);
 static void end_standing(struct web *w);
 static void put_text(struct buf *b, const char *name, struct str s);
@@ -39,32 +55,24 @@ static const struct forward_ops ops = {
 	.closed = on_closed,
 };
 
+static const struct h2_serve_ops h2_ops = {
+	.lane = on_lane,
+	.closed = on_h2_closed,
+};
+
 void
 web_start(struct flow *f, enum web_kind kind)
 {
 	struct proxy *p = f->proxy;
-	struct web *w = calloc(1, sizeof(*w));
-	struct forward *fw;
+	struct web *w = web_new(f, kind);
+	struct forward *fw = &w->forward;
 	struct err e = {};
 	int fd;
 
-	must(w != NULL);
-	fw = &w->forward;
-	w->flow = f;
-	w->kind = kind;
-	w->dial.on_done = on_dialled;
-	w->dial.owner = w;
 	f->web = w;
 	f->state = FLOW_WEB;
 	f->telling = false; /* each request is told of by itself */
 	loop_timer_clear(p->loop, &f->timer);
-	fw->ops = &ops;
-	fw->loop = p->loop;
-	fw->https = kind == WEB_TLS;
-	if (kind != WEB_PROXY) {
-		memcpy(fw->host, f->host, sizeof(fw->host));
-		fw->port = f->port;
-	}
 
 	/* The same socket, watched by who serves it. */
 	fd = loop_remove(p->loop, &f->client.watch);
@@ -76,15 +84,21 @@ web_start(struct flow *f, enum web_kind kind)
 		flow_close(f, true, "no room for another connection");
 		return;
 	}
-	if (kind == WEB_TLS &&
-	    (f->door->ca == NULL ||
-		tls_serve(&fw->client, f->door->ca, f->host, false, STR(""),
-		    &e) < 0)) {
+	if (kind != WEB_TLS) {
+		forward_start(fw, STR(""));
+		return;
+	}
+	if (f->door->ca == NULL ||
+	    tls_serve(&fw->client, f->door->ca, f->host, true, STR(""), &e) <
+		0) {
 		flow_close(f, true,
 		    f->door->ca == NULL ? "the run has no CA" : e.text);
 		return;
 	}
-	forward_start(fw, STR(""));
+	loop_timer_set(p->loop, &f->timer,
+	    clock_mono_ns() + HTTP_HEAD_TIMEOUT_MS * NS_PER_MS);
+	fw->client.on_ready = on_shake;
+	on_shake(&fw->client, 0);
 }
 
 void
@@ -93,7 +107,9 @@ web_on_verdict(
 {
 	struct web *w = f->web;
 
-	if (!w->waits || v->ask != w->ask)
+	while (w != NULL && (!w->waits || v->ask != w->ask))
+		w = w->next;
+	if (w == NULL)
 		return;
 	w->waits = false;
 	w->stands =
@@ -112,9 +128,17 @@ web_fail(struct flow *f)
 		.status = 503,
 	};
 
-	if (f->web->waits) {
-		f->web->waits = false;
-		forward_verdict(&f->web->forward, &v, STR("{}"));
+	struct web *w = f->web;
+
+	/* One that is told may be gone behind that, and others with it. */
+	while (w != NULL) {
+		if (!w->waits) {
+			w = w->next;
+			continue;
+		}
+		w->waits = false;
+		forward_verdict(&w->forward, &v, STR("{}"));
+		w = f->web;
 	}
 }
 
@@ -123,9 +147,116 @@ web_free(struct web *w, bool hard)
 {
 	if (w == NULL)
 		return;
+	while (w->next != NULL) {
+		forward_stop(&w->next->forward, hard);
+		lane_free(w->next);
+	}
 	end_standing(w);
 	dial_stop(&w->dial);
+	h2_serve_free(w->h2);
 	forward_stop(&w->forward, hard);
+	free(w);
+}
+
+static struct web *
+web_new(struct flow *f, enum web_kind kind)
+{
+	struct web *w = calloc(1, sizeof(*w));
+	struct forward *fw;
+
+	must(w != NULL);
+	fw = &w->forward;
+	w->flow = f;
+	w->kind = kind;
+	w->dial.on_done = on_dialled;
+	w->dial.owner = w;
+	fw->ops = &ops;
+	fw->loop = f->proxy->loop;
+	fw->https = kind == WEB_TLS;
+	if (kind != WEB_PROXY) {
+		memcpy(fw->host, f->host, sizeof(fw->host));
+		fw->port = f->port;
+	}
+	return w;
+}
+
+/* What is spoken within TLS is known when both ends have agreed on it. */
+static void
+on_shake(struct stream *s, uint32_t events)
+{
+	struct web *w =
+	    LOOP_OF(LOOP_OF(s, struct forward, client), struct web, forward);
+	struct flow *f = w->flow;
+	struct err e = {};
+
+	(void)events;
+	switch (tls_handshake(s, &e)) {
+	case TLS_WAITS:
+		stream_want(s, EPOLLIN);
+		return;
+	case TLS_FAILED:
+		log_info("TLS of a client failed run=%llu host=%s why=\"%s\"",
+		    (unsigned long long)f->door->run, f->host, e.text);
+		flow_close(f, true, e.text);
+		return;
+	case TLS_READY:
+		break;
+	}
+	loop_timer_clear(f->proxy->loop, &f->timer);
+	if (!tls_chose_h2(s)) {
+		forward_start(&w->forward, STR(""));
+		return;
+	}
+	w->h2 = h2_serve_new(s, &h2_ops, w, &e);
+	if (w->h2 == NULL)
+		flow_close(f, true, e.text);
+}
+
+/* Counted as a connection: behind each is one to a server. */
+static void
+on_lane(void *owner, struct h2_lane *lane)
+{
+	struct web *first = owner, *w;
+	struct proxy_door *door = first->flow->door;
+
+	if (door->n_flows >= EGRESS_FLOWS_PER_RUN)
+		return;
+	door->n_flows++;
+	w = web_new(first->flow, first->kind);
+	w->next = first->next;
+	first->next = w;
+	w->forward.h2 = true;
+	w->forward.client.on_ready = on_shake; /* forward_start has its own */
+	h2_lane_open(lane, &w->forward.client);
+	forward_start(&w->forward, STR(""));
+}
+
+static void
+on_h2_closed(void *owner)
+{
+	struct web *w = owner;
+
+	flow_close(w->flow, false, NULL);
+}
+
+static bool
+is_lane(const struct web *w)
+{
+	return w != w->flow->web;
+}
+
+/* Its forward has stopped. */
+static void
+lane_free(struct web *w)
+{
+	struct web *before = w->flow->web;
+
+	end_standing(w);
+	dial_stop(&w->dial);
+	while (before->next != w)
+		before = before->next;
+	before->next = w->next;
+	w->flow->door->n_flows--;
 	free(w);
 }
 
@@ -223,7 +354,10 @@ on_closed(struct forward *fw)
 {
 	struct web *w = LOOP_OF(fw, struct web, forward);
 
-	flow_close(w->flow, false, NULL);
+	if (is_lane(w))
+		lane_free(w);
+	else
+		flow_close(w->flow, false, NULL);
 }
 
 /* What only the connection needs: where it may be dialled, whom it trusts. */
