@@ -7,6 +7,7 @@ import crypto from 'node:crypto';
 import dgram from 'node:dgram';
 import fs from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
 import path from 'node:path';
@@ -18,7 +19,7 @@ const place = new Place();
 const work = path.join(place.dir, 'work');
 const seen = []; // what the servers were asked
 const servers = [];
-let dns, plain, tls, ca, repository;
+let dns, plain, tls, two, ca, repository;
 
 // A server that says what it was asked.
 function answer(q, s) {
@@ -93,7 +94,7 @@ function certificates(dir) {
 	run('req', ...key, '-keyout', 's.key', '-out', 's.csr', '-subj',
 		'/CN=api.test');
 	fs.writeFileSync(path.join(dir, 'ext'),
-		'subjectAltName=DNS:api.test,DNS:pin.test,DNS:git.test');
+		'subjectAltName=DNS:api.test,DNS:pin.test,DNS:git.test,DNS:two.test');
 	run('x509', '-req', '-in', 's.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key',
 		'-CAcreateserial', '-out', 's.pem', '-days', '2', '-extfile',
 		'ext');
@@ -140,6 +141,21 @@ before(async () => {
 		else
 			s.writeHead(404).end();
 	}).on('upgrade', upgrade));
+	two = await listen(http2.createSecureServer({
+		key: fs.readFileSync(path.join(dir, 's.key')),
+		cert: fs.readFileSync(path.join(dir, 's.pem')),
+	}).on('stream', (stream, headers) => {
+		let body = '';
+
+		stream.on('wantTrailers', () =>
+			stream.sendTrailers({ 'grpc-status': '0' }));
+		stream.on('data', (d) => { body += d; }).on('end', () => {
+			stream.respond({ ':status': 200,
+				'content-type': 'application/grpc' },
+			{ waitForTrailers: true });
+			stream.end(`${headers[':path']} ${body}`);
+		});
+	}));
 });
 
 after(() => {
@@ -163,6 +179,7 @@ function policy(changes = {}) {
 			{ host: 'pin.test', port: tls, tls: 'pin', ...local },
 			{ host: 'git.test', port: tls, paths: ['/bare.git/**'], ca,
 				...local },
+			{ host: 'two.test', port: two, paths: ['/ok/**'], ca, ...local },
 			{ host: 'sim.test', respond: { status: 201,
 				json: { id: 'sim_1' } } },
 			{ host: 'rebound.test', port: plain, paths: ['/**'] },
@@ -355,6 +372,27 @@ describe('TLS that is opened', () => {
 	test('git clones over it', async () => {
 		await says(`git clone -q https://git.test:${tls}/bare.git c 2>&1; ` +
 			'cat c/file', /^cloned\n$/);
+	});
+
+	test('HTTP/2 passes from end to end, many at once, with trailers', async () => {
+		await says(`node - <<'P'
+const c = require('http2').connect('https://two.test:${two}');
+let open = 20;
+c.on('error', (e) => { console.log(e.message); process.exit(1); });
+for (let i = 0; i < 20; i++) {
+	const q = c.request({ ':method': 'POST', ':path': '/ok/' + i });
+	let body = '', status, trailer;
+	q.on('response', (h) => { status = h[':status']; });
+	q.on('trailers', (t) => { trailer = t['grpc-status']; });
+	q.on('data', (d) => { body += d; }).on('end', () => {
+		if (status !== 200 || trailer !== '0' || body !== '/ok/' + i + ' ping' + i)
+			console.log('wrong', i, status, trailer, body);
+		if (--open === 0) c.request({ ':path': '/no' })
+			.on('response', (h) => { console.log('all', h[':status']); c.close(); });
+	});
+	q.end('ping' + i);
+}
+P`, /^all 403\n$/);
 	});
 
 	test('what is no TLS ends that connection and no other', async () => {
