@@ -23,6 +23,7 @@
 #include "cli/remote.h"
 #include "cli/term.h"
 #include "core/id.h"
+#include "sandbox/protect.h"
 #include "sys/copy_out.h"
 #include "sys/fd.h"
 
@@ -30,6 +31,8 @@ static const char help[] =
     "usage: paddock diff RUN [--dir DIR] [--json]\n"
     "\n"
     "What RUN has added (A), changed (M) and removed (D) in its work folder.\n"
+    "A name that is protected by default is told as such: what other programs\n"
+    "execute by themselves, and secrets, whose content a run does not see.\n"
     "\n"
     "  --dir DIR           the folder to compare with, if it is not the one\n"
     "                      that the run was started with\n"
@@ -64,6 +67,7 @@ static bool is_same(const struct diff *d, const char *name,
 static int look_here(struct diff *d, struct err *e);
 static int look_at(struct diff *d, DIR *dir, struct buf *path, struct err *e);
 static void tell(struct diff *d, char what, const char *name);
+static const char *protected_as(const char *name);
 static int by_name(const void *a, const void *b);
 
 int
@@ -292,6 +296,8 @@ look_at(struct diff *d, DIR *dir, struct buf *path, struct err *e)
 static void
 tell(struct diff *d, char what, const char *name)
 {
+	const char *as = protected_as(name);
+
 	if (d->json) {
 		buf_add_c(&d->out, "{\"change\":\"");
 		buf_add_c(&d->out,
@@ -300,12 +306,33 @@ tell(struct diff *d, char what, const char *name)
 				      : "removed");
 		buf_add_c(&d->out, "\",\"name\":");
 		json_put_str(&d->out, str_of(name));
+		if (as != NULL)
+			buf_printf(&d->out, ",\"protected\":\"%s\"", as);
 		buf_add_c(&d->out, "}\n");
 		return;
 	}
 	buf_printf(&d->out, "%c ", what);
 	term_text(&d->out, str_of(name));
+	if (as != NULL)
+		buf_printf(&d->out, "  (protected: %s)", as);
 	buf_add_byte(&d->out, '\n');
+}
+
+/* By the built-in names: a run's own rules are not known to its reader. */
+static const char *
+protected_as(const char *name)
+{
+	const struct protect rules = {};
+
+	switch (protect_path(&rules, str_of(name))) {
+	case PROTECT_FREE:
+		return NULL;
+	case PROTECT_SECRET:
+		return "secret";
+	case PROTECT_RUN_BY_OTHERS:
+		return "run by others";
+	}
+	return NULL;
 }
 
 static int

@@ -409,6 +409,30 @@ test('files go in and out, and lead nowhere else', async (t) => {
 			['change', 'keep', 'sub']);
 	});
 
+	await t.test('diff flags names that are secret or run by others',
+		async () => {
+			await sh('mkdir -p new/.git/hooks; touch .env .npmrc ' +
+				'.env.example new/.git/hooks/post-merge');
+			const json = await cli(d, ['diff', s.run, '--json']);
+			const as = Object.fromEntries(json.out.trim().split('\n')
+				.map((l) => JSON.parse(l))
+				.map((c) => [c.name, c.protected]));
+
+			assert.strictEqual(as['.env'], 'secret');
+			assert.strictEqual(as['.npmrc'], 'run by others');
+			assert.strictEqual(as['new/.git/hooks/post-merge'],
+				'run by others');
+			for (const free of ['.env.example', 'new', 'other']) {
+				assert.ok(free in as, free);
+				assert.strictEqual(as[free], undefined, free);
+			}
+			const text = await cli(d, ['diff', s.run]);
+
+			assert.match(text.out, /^A \.env {2}\(protected: secret\)$/m);
+			assert.match(text.out, /^A \.env\.example$/m);
+			await sh('rm -rf new .env .npmrc .env.example');
+		});
+
 	await t.test('a tree comes out without links, bits and holes',
 		async () => {
 			const out = path.join(scratch, 'out');
