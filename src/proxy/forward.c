@@ -455,7 +455,8 @@ relay(struct forward *f)
 		buf_reset(&f->in);
 		moved = true;
 	}
-	if (f->from_server.n > 0 && f->out.n == 0) {
+	if (f->out.n == 0 &&
+	    (f->from_server.n > 0 || (f->server_ended && f->holds_back))) {
 		struct err e = {};
 
 		f->received += f->from_server.n;
@@ -471,6 +472,8 @@ relay(struct forward *f)
 			return true;
 		}
 		buf_reset(&f->from_server);
+		/* What may be the beginning of a secret waits for more. */
+		f->holds_back = f->filter != NULL && !f->server_ended;
 		moved = true;
 	}
 	if (f->client_ended && f->in.n == 0 && f->to_server.n == 0 &&

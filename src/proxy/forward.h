@@ -120,6 +120,7 @@ struct forward {
 	bool by_standing;
 	struct loop_timer timer;
 	bool pumping, pump_again, lingers;
+	bool holds_back; /* the filter may, of a relayed stream */
 	bool holds; /* the timer is for its rate */
 };
 

@@ -492,6 +492,17 @@ a_continue_of_the_server_reaches_the_client(void **state)
 	assert_int_equal(told(1)->sent, 3);
 }
 
+static void
+secret_payload_write(struct buf *b)
+{
+	buf_add_c(b,
+	    "{\"secrets\":[{\"name\":\"KEY\",\"placeholder\":"
+	    "\"pdk_12345678_abcdefg\",\"header\":\"authorization\","
+	    "\"format\":\"Bearer {}\",\"value\":\"");
+	base64_encode(b, STR("sk-live-000000000000"), BASE64_STANDARD);
+	buf_add_c(b, "\"}]}");
+}
+
 #define WS_GET                                            \
 	"GET /chat HTTP/1.1\r\nHost: api.example.com\r\n" \
 	"Sec-WebSocket-Version: 13\r\n"                   \
@@ -518,6 +529,29 @@ a_websocket_is_asked_about_and_then_relayed(void **state)
 	assert_int_equal(told(1)->sent, 3);
 	assert_int_equal(told(1)->received, 9);
 	wait_for(is_closed);
+}
+
+static void
+a_websocket_brings_no_secret_back(void **state)
+{
+	own_buf struct buf b = {};
+
+	(void)state;
+	secret_payload_write(&b);
+	rig.payload = buf_c(&b);
+	say(&rig.client, WS_GET);
+	server_hears("GET /chat HTTP/1.1\r\nHost: api.example.com\r\n"
+		     "Sec-WebSocket-Version: 13\r\n"
+		     "authorization: Bearer sk-live-000000000000\r\n"
+		     "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	say(server(), WS_OK "a sk-live-000000000000 b");
+	hears(&rig.client, WS_OK "a pdk_12345678_abcdefg b");
+	/* The beginning of one waits for the rest, and passes at the end. */
+	say(server(), "x sk-live-0");
+	hears(&rig.client, "x ");
+	end_close(server());
+	hears(&rig.client, "sk-live-0");
+	wait_for(client_ended);
 }
 
 static void
@@ -933,22 +967,14 @@ a_proxys_port_takes_whole_urls(void **state)
 	hears(&rig.client, OK5);
 }
 
-static char secret_payload[512];
-
 static void
 a_secret_is_put_in_for_the_server_and_never_comes_back(void **state)
 {
 	own_buf struct buf b = {};
 
 	(void)state;
-	buf_add_c(&b,
-	    "{\"secrets\":[{\"name\":\"KEY\",\"placeholder\":"
-	    "\"pdk_12345678_abcdefg\",\"header\":\"authorization\","
-	    "\"format\":\"Bearer {}\",\"value\":\"");
-	base64_encode(&b, STR("sk-live-000000000000"), BASE64_STANDARD);
-	buf_add_c(&b, "\"}]}");
-	(void)str_copy(buf_str(&b), secret_payload, sizeof(secret_payload));
-	rig.payload = secret_payload;
+	secret_payload_write(&b);
+	rig.payload = buf_c(&b);
 	say(&rig.client,
 	    "GET /a HTTP/1.1\r\nHost: api.example.com\r\n"
 	    "Authorization: Bearer pdk_12345678_abcdefg\r\n\r\n");
@@ -993,6 +1019,7 @@ main(void)
 		TEST(chunks_pass_as_they_are_both_ways_at_once),
 		TEST(a_continue_of_the_server_reaches_the_client),
 		TEST(a_websocket_is_asked_about_and_then_relayed),
+		TEST(a_websocket_brings_no_secret_back),
 		TEST(a_server_that_switches_unasked_is_cut_off),
 		TEST(shapes_that_smuggle_reach_no_server),
 		TEST(a_bad_chunk_cuts_the_server_off_before_the_client),
