@@ -118,6 +118,13 @@ int guard_work(const struct build *b, int work, const char *own, struct err *e);
  */
 int build_check_stream(int i, int fd, const struct build *b, struct err *e);
 
+/* Of a spec whose defaults are filled in. */
+int build_check_spec(const struct sandbox_spec *s, struct err *e);
+
+/* Fills in what is 0. Files live in memory: they get less than all of it, so
+ * that a full disk is an error to the program, and not its end. */
+int build_check_limits(struct sandbox_limits *l, struct err *e);
+
 /* An error where a wall that is required does not stand. */
 int sandbox_check_posture(
     const struct sandbox *sb, uint32_t required, struct err *e);

@@ -5,15 +5,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
-#include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -23,7 +18,6 @@
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/ns.h"
-#include "sys/tree.h"
 
 enum {
 	NEWTIME = 0x80, /* CLONE_NEWTIME, by clone3 only */
@@ -31,45 +25,8 @@ enum {
 	 * nor the sub-id files of a distribution reach. */
 	UID_FIRST = 0x70000000,
 	UID_OWNERS = 1 << 17,
-	/* What a process needs besides the files that it keeps in memory. */
-	MEMORY_BESIDE_DISK = 4 * 1024 * 1024,
 };
-#define MIB ((uint64_t)1024 * 1024)
 
-static const struct {
-	uint32_t wall;
-	const char *name;
-} walls[] = {
-	{ WALL_MOUNT_NS, "mount_ns" },
-	{ WALL_PID_NS, "pid_ns" },
-	{ WALL_NET_NS, "net_ns" },
-	{ WALL_IPC_NS, "ipc_ns" },
-	{ WALL_UTS_NS, "uts_ns" },
-	{ WALL_CGROUP_NS, "cgroup_ns" },
-	{ WALL_TIME_NS, "time_ns" },
-	{ WALL_PRIVATE_UID, "private_uid" },
-	{ WALL_USER_NS, "user_ns" },
-	{ WALL_CAPS, "caps" },
-	{ WALL_NO_NEW_PRIVS, "no_new_privs" },
-	{ WALL_SECCOMP, "seccomp" },
-	{ WALL_LANDLOCK_FS, "landlock_fs" },
-	{ WALL_LANDLOCK_SCOPE, "landlock_scope" },
-	{ WALL_KEYRING, "keyring" },
-	{ WALL_MEMORY, "memory" },
-	{ WALL_PIDS, "pids" },
-	{ WALL_CPU, "cpu" },
-	{ WALL_RLIMITS, "rlimits" },
-	{ WALL_DISK, "disk" },
-	{ WALL_OVERLAY, "overlay" },
-	{ WALL_IDMAP, "idmap" },
-	{ WALL_PROC_FULL, "proc_full" },
-};
-_Static_assert(sizeof(walls) / sizeof(walls[0]) == WALL_COUNT, "a name each");
-
-static void measure(const struct sandbox *sb, struct sandbox_usage *out);
-static bool path_is_free(const char *path);
-static int check_spec(const struct sandbox_spec *spec, struct err *e);
-static int check_limits(struct sandbox_limits *l, struct err *e);
 static int holds_all_ids(bool *all, struct err *e);
 static int prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
     struct sandbox *sb, struct build *b, struct ns_helper *helper,
@@ -89,7 +46,6 @@ static int hear_built(
     struct sandbox *sb, const struct sandbox_spec *s, struct err *e);
 static int take_fds(struct sandbox *sb, struct msghdr *m,
     const struct sandbox_spec *s, struct err *e);
-static bool hear_end(struct sandbox *sb, struct sandbox_end *end);
 
 int
 sandbox_host_init(struct sandbox_host *h, int binary_fd, struct err *e)
@@ -140,26 +96,6 @@ sandbox_host_fini(struct sandbox_host *h)
 	*h = (struct sandbox_host){ .binary_fd = -1, .mount_ns = -1 };
 }
 
-struct sandbox_limits
-sandbox_limits_default(void)
-{
-	struct sandbox_limits l = {
-		.memory_bytes = 2048 * MIB,
-		.pids_max = 512,
-		.nofile = 1024,
-	};
-	struct sysinfo machine;
-
-	if (sysinfo(&machine) == 0) {
-		uint64_t half =
-		    (uint64_t)machine.totalram * machine.mem_unit / 2;
-
-		if (half < l.memory_bytes)
-			l.memory_bytes = half;
-	}
-	return l;
-}
-
 int
 sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
     struct sandbox *out, struct err *e)
@@ -206,9 +142,9 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 	if (s.chdir_path == NULL)
 		s.chdir_path = s.workspace_path;
 	out->limits = s.limits;
-	r = check_spec(&s, e);
+	r = build_check_spec(&s, e);
 	if (r == 0)
-		r = check_limits(&out->limits, e);
+		r = build_check_limits(&out->limits, e);
 	if (r == 0)
 		r = prepare(h, &s, out, &b, &helper, &image_helper, e);
 	if (r == 0)
@@ -237,347 +173,10 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 	return r;
 }
 
-int
-sandbox_signal(const struct sandbox *sb, int signo, struct err *e)
-{
-	const struct control_request r = { .signo = (uint32_t)signo };
-
-	if (send(sb->control, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return err_sys(e, "pass on signal %d", signo);
-	return 0;
-}
-
-int
-sandbox_rpc_renew(struct sandbox *sb, struct err *e)
-{
-	struct control_request r = {};
-	union {
-		struct cmsghdr head;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {};
-	struct iovec part = { .iov_base = &r, .iov_len = sizeof(r) };
-	struct msghdr m = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	own_fd int outer = -1, inner = -1;
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(e, "socketpair");
-	outer = pair[0];
-	inner = pair[1];
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	control.head.cmsg_len = CMSG_LEN(sizeof(inner));
-	memcpy(CMSG_DATA(&control.head), &inner, sizeof(inner));
-	if (sendmsg(sb->control, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return err_sys(e, "give the sandbox an rpc socket");
-	fd_fini(&sb->rpc);
-	sb->rpc = fd_take(&outer);
-	return 0;
-}
-
-void
-sandbox_kill(struct sandbox *sb, enum sandbox_limit why)
-{
-	if (sb->killed_for == LIMIT_NONE)
-		sb->killed_for = why;
-	/* PID 1 of a pid namespace takes everything in it along. */
-	if (sb->pidfd >= 0)
-		(void)syscall(
-		    SYS_pidfd_send_signal, sb->pidfd, SIGKILL, NULL, 0);
-	/* In v1 a frozen process dies when it is thawed, and not before. */
-	if (sb->frozen)
-		cgroup_thaw_killed(&sb->cgroup);
-}
-
-void
-sandbox_stat(const struct sandbox *sb, struct sandbox_usage *out)
-{
-	measure(sb, out);
-	if (out->group.cpu_ns == 0 && sb->pid > 0)
-		out->group.cpu_ns = tree_cpu_ns(sb->pid);
-	cgroup_pressure_read(&sb->cgroup, &out->pressure);
-}
-
-static void
-measure(const struct sandbox *sb, struct sandbox_usage *out)
-{
-	struct statfs fs;
-
-	*out = (struct sandbox_usage){ .frozen = sb->frozen };
-	cgroup_usage_read(&sb->cgroup, &out->group);
-	if (sb->disk < 0 || fstatfs(sb->disk, &fs) < 0)
-		return;
-	out->disk_bytes =
-	    (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
-	out->inodes = fs.f_files - fs.f_ffree;
-	out->disk_full = fs.f_bfree == 0 || fs.f_ffree == 0;
-}
-
-int
-sandbox_io_limit(const struct sandbox *sb, int workspace_fd, struct err *e)
-{
-	struct stat st;
-
-	if (fstat(workspace_fd, &st) < 0)
-		return err_sys(e, "work folder");
-	return cgroup_io_limit(
-	    &sb->cgroup, st.st_dev, sb->limits.io_bytes_per_s, e);
-}
-
-int
-sandbox_freeze(struct sandbox *sb, bool frozen, struct err *e)
-{
-	if (sb->frozen == frozen)
-		return 0;
-	if (cgroup_freeze(&sb->cgroup, frozen, e) < 0)
-		return -1;
-	sb->frozen = frozen;
-	return 0;
-}
-
-void
-sandbox_settle(struct sandbox *sb)
-{
-	measure(sb, &sb->used);
-	cgroup_pressure_read(&sb->cgroup, &sb->used.pressure);
-	sb->settled = true;
-}
-
-int
-sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
-{
-	const struct sandbox_usage *used = &sb->used;
-	struct rusage times;
-	bool heard, served;
-	int status;
-
-	*end = (struct sandbox_end){};
-	while (wait4(sb->pid, &status, 0, &times) < 0) {
-		if (errno != EINTR)
-			return err_sys(e, "wait for the sandbox");
-	}
-	end->wall_ns = (uint64_t)(clock_mono_ns() - sb->started_ns);
-	/* PID 1 has waited for all others: their times are in its own. */
-	end->cpu_ns = ((uint64_t)times.ru_utime.tv_sec +
-			  (uint64_t)times.ru_stime.tv_sec) *
-		1000000000 +
-	    ((uint64_t)times.ru_utime.tv_usec +
-		(uint64_t)times.ru_stime.tv_usec) *
-		1000;
-	sb->pid = 0;
-	fd_fini(&sb->pidfd);
-
-	/* Without a report PID 1 itself was killed, or had nothing to say: it
-	 * served (spec.rpc), and its caller went away. */
-	served = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	end->kind = served ? END_EXIT : END_SIGNAL;
-	end->code = served ? 0 : SIGKILL;
-	heard = hear_end(sb, end);
-	if (!sb->settled)
-		sandbox_settle(sb);
-	if (!heard && !served && sb->killed_for == LIMIT_NONE &&
-	    used->group.oom_kills == 0)
-		end->kind = END_LOST;
-	/* What ended with PID 1 was waited for by nobody. */
-	if (used->group.cpu_ns > end->cpu_ns)
-		end->cpu_ns = used->group.cpu_ns;
-	end->memory_max_bytes = used->group.memory_max_bytes;
-	end->oom_kills = used->group.oom_kills;
-	end->pids_refused = used->group.pids_refused;
-	end->throttled_ns = used->group.throttled_ns;
-	end->disk_bytes = used->disk_bytes;
-	end->inodes = used->inodes;
-	end->disk_full = used->disk_full;
-	end->pressure = used->pressure;
-	if (sb->killed_for != LIMIT_NONE)
-		end->limit = sb->killed_for;
-	if (end->limit == LIMIT_NONE && end->oom_kills > 0)
-		end->limit = LIMIT_MEMORY;
-	if (end->limit == LIMIT_NONE && end->pids_refused > 0)
-		end->limit = LIMIT_PIDS;
-	return 0;
-}
-
-void
-sandbox_fini(struct sandbox *sb)
-{
-	if (!sb->open)
-		return;
-	if (sb->pid > 0) {
-		sandbox_kill(sb, LIMIT_STOPPED);
-		while (waitpid(sb->pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
-	fd_fini(&sb->pidfd);
-	fd_fini(&sb->control);
-	fd_fini(&sb->rpc);
-	fd_fini(&sb->disk);
-	fd_fini(&sb->upper);
-	fd_fini(&sb->notify);
-	fd_fini(&sb->mount_ns);
-	fd_fini(&sb->park.scratch);
-	fd_fini(&sb->park.idmap);
-	for (unsigned i = 0; i < SANDBOX_LISTENERS_MAX; i++)
-		fd_fini(&sb->listener[i]);
-	cgroup_remove(&sb->cgroup);
-	*sb = (struct sandbox){
-		.notify = -1,
-		.pidfd = -1,
-		.control = -1,
-		.rpc = -1,
-		.disk = -1,
-		.upper = -1,
-		.mount_ns = -1,
-		.park = { -1, -1, 0, 0 },
-	};
-}
-
 unsigned
 sandbox_sweep(const struct sandbox_host *h)
 {
 	return cgroup_sweep(&h->cgroups);
-}
-
-const char *
-sandbox_path_for(const char *host_path)
-{
-	return path_is_free(host_path) ? host_path : "/workspace";
-}
-
-const char *
-sandbox_wall_name(uint32_t wall)
-{
-	for (size_t i = 0; i < sizeof(walls) / sizeof(walls[0]); i++) {
-		if (walls[i].wall == wall)
-			return walls[i].name;
-	}
-	return NULL;
-}
-
-const char *
-sandbox_limit_name(enum sandbox_limit limit)
-{
-	switch (limit) {
-	case LIMIT_NONE:
-		return "none";
-	case LIMIT_WALL:
-		return "wall_time_exceeded";
-	case LIMIT_MEMORY:
-		return "memory_exceeded";
-	case LIMIT_PIDS:
-		return "pids_exceeded";
-	case LIMIT_OUTPUT:
-		return "output_limit";
-	case LIMIT_STOPPED:
-		return "stopped";
-	case LIMIT_COUNT:
-		break;
-	}
-	return "unknown";
-}
-
-/* Absolute, plain (a ".." would lead out while the root is built), and not
- * where the sandbox has something of its own. */
-static bool
-path_is_free(const char *path)
-{
-	static const char *const taken[] = { "/usr", "/etc", "/dev", "/proc",
-		"/sys", "/run", "/bin", "/sbin", "/lib", "/lib32", "/lib64",
-		"/libx32", "/var/tmp" };
-
-	if (path[0] != '/' || path[1] == '\0' || strcmp(path, "/tmp") == 0 ||
-	    strcmp(path, "/var") == 0)
-		return false;
-	for (const char *p = path; *p != '\0'; p++) {
-		const char *part = p + 1;
-		size_t n = strcspn(part, "/");
-
-		if (*p == '/' &&
-		    (n == 0 || (n == 1 && part[0] == '.') ||
-			(n == 2 && part[0] == '.' && part[1] == '.')))
-			return false;
-	}
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
-		size_t n = strlen(taken[i]);
-
-		if (strncmp(path, taken[i], n) == 0 &&
-		    (path[n] == '/' || path[n] == '\0'))
-			return false;
-	}
-	return true;
-}
-
-static int
-check_spec(const struct sandbox_spec *s, struct err *e)
-{
-	bool none =
-	    s->argv == NULL || s->argv[0] == NULL || s->argv[0][0] == '\0';
-
-	if (s->park ? false : none && (!s->rpc || s->argv != NULL))
-		return err_set(e, "no command");
-	if (!path_is_free(s->workspace_path))
-		return err_set(e,
-		    "work folder inside: %s is taken, or no absolute path",
-		    s->workspace_path);
-	if (s->park && (s->init != NULL || s->workspace_fd >= 0))
-		return err_set(e, "a parked sandbox has no run yet");
-	for (int i = 0; i < 3; i++) {
-		int fd = s->stdio[i];
-
-		if (fd >= 0 && fd < 3 && fd != i)
-			return err_set(e,
-			    "standard stream %d: descriptor %d is another's "
-			    "place",
-			    i, fd);
-	}
-	if (s->slot >= SANDBOX_SLOTS)
-		return err_set(
-		    e, "slot %u is over %d", s->slot, SANDBOX_SLOTS - 1);
-	if (s->n_listen > SANDBOX_PORTS_MAX)
-		return err_set(e, "over %d listeners", SANDBOX_PORTS_MAX);
-	if (strlen(s->hostname) >= SANDBOX_HOST_NAME_MAX)
-		return err_set(e, "host name over %d characters",
-		    SANDBOX_HOST_NAME_MAX - 1);
-	return 0;
-}
-
-/* Fills in what is 0. Files live in memory: they get less than all of it, so
- * that a full disk is an error to the program, and not its end. */
-static int
-check_limits(struct sandbox_limits *l, struct err *e)
-{
-	const struct sandbox_limits usual = sandbox_limits_default();
-
-	if (l->memory_bytes == 0)
-		l->memory_bytes = usual.memory_bytes;
-	if (l->pids_max == 0)
-		l->pids_max = usual.pids_max;
-	if (l->nofile == 0)
-		l->nofile = usual.nofile;
-	if (l->disk_bytes == 0)
-		l->disk_bytes = l->memory_bytes / 2;
-	/* A file costs the kernel about a KiB beside its pages. */
-	if (l->inodes == 0)
-		l->inodes = l->memory_bytes / (16 * 1024);
-	if (l->memory_bytes < 2 * MEMORY_BESIDE_DISK)
-		return err_set(e,
-		    "memory limit of %llu bytes: at least %d are needed",
-		    (unsigned long long)l->memory_bytes,
-		    2 * MEMORY_BESIDE_DISK);
-	if (l->disk_bytes > l->memory_bytes - MEMORY_BESIDE_DISK)
-		return err_set(e,
-		    "disk limit of %llu bytes: the memory limit has to be at "
-		    "least 4 MiB above it",
-		    (unsigned long long)l->disk_bytes);
-	if (l->pids_max < 2)
-		return err_set(e, "pids limit of %llu: at least 2 are needed",
-		    (unsigned long long)l->pids_max);
-	return 0;
 }
 
 /* Whether this user namespace holds all ids that sandboxes may get. */
@@ -886,53 +485,4 @@ take_fds(struct sandbox *sb, struct msghdr *m, const struct sandbox_spec *s,
 	sb->n_listen = n;
 	memcpy(sb->listener, fds, n * sizeof(int));
 	return 0;
-}
-
-int
-sandbox_check_posture(
-    const struct sandbox *sb, uint32_t required, struct err *e)
-{
-	for (unsigned i = 0; i < sizeof(walls) / sizeof(walls[0]); i++) {
-		uint32_t wall = walls[i].wall;
-
-		if ((required & wall) == 0 || (sb->posture & wall) != 0)
-			continue;
-		return err_set(e,
-		    "the run requires the wall %s, which this machine does "
-		    "not give: see paddock doctor",
-		    walls[i].name);
-	}
-	return 0;
-}
-
-/* The last report, which lies in the socket since before the end. False when
- * there is none. */
-static bool
-hear_end(struct sandbox *sb, struct sandbox_end *end)
-{
-	struct control_report r;
-	bool heard = false;
-
-	while (recv(sb->control, &r, sizeof(r), MSG_DONTWAIT) ==
-	    (ssize_t)sizeof(r)) {
-		int status = (int)r.value;
-
-		heard |= r.kind != CONTROL_BUILT;
-		if (r.kind == CONTROL_NOT_STARTED || r.kind == CONTROL_FAILED) {
-			end->kind = END_NOT_STARTED;
-			end->code = status;
-		} else if (r.kind == CONTROL_OUTPUT) {
-			end->kind = END_SIGNAL;
-			end->code = SIGKILL;
-			end->limit = LIMIT_OUTPUT;
-			end->output_bytes = sb->limits.output_bytes;
-		} else if (r.kind == CONTROL_ENDED && WIFSIGNALED(status)) {
-			end->kind = END_SIGNAL;
-			end->code = WTERMSIG(status);
-		} else if (r.kind == CONTROL_ENDED) {
-			end->kind = END_EXIT;
-			end->code = WEXITSTATUS(status);
-		}
-	}
-	return heard;
 }
