@@ -97,6 +97,8 @@ build(struct build *b, struct err *e)
 		return err_add(e, "root file system");
 	if (ns_keyring_cut(e) == 0)
 		b->posture |= WALL_KEYRING;
+	if (ns_own_core(e) == 0)
+		b->posture |= WALL_CORE;
 	if (ns_drop_bounding(e) < 0)
 		return -1;
 	if (h->n_filter == 0 || spec->explain || spec->fake_root)

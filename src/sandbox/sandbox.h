@@ -72,12 +72,13 @@ enum sandbox_wall {
 	WALL_IDMAP = 1 << 21, /* as root: the folder's owner is the agent */
 	WALL_PROC_FULL =
 	    1 << 22, /* /proc with system files, read-only, masked */
+	WALL_CORE = 1 << 23, /* no stranger on the same core meanwhile */
 
 	/* Where one of these is missing there is no sandbox at all. */
 	WALLS_ALWAYS = WALL_MOUNT_NS | WALL_PID_NS | WALL_NET_NS | WALL_IPC_NS |
 	    WALL_UTS_NS | WALL_CAPS | WALL_NO_NEW_PRIVS | WALL_SECCOMP |
 	    WALL_RLIMITS | WALL_DISK,
-	WALL_COUNT = 23,
+	WALL_COUNT = 24,
 };
 
 /* What ended or hindered a run; the stop reason that users and traces see. */

@@ -33,6 +33,7 @@ static const struct {
 	{ WALL_OVERLAY, "overlay" },
 	{ WALL_IDMAP, "idmap" },
 	{ WALL_PROC_FULL, "proc_full" },
+	{ WALL_CORE, "core" },
 };
 _Static_assert(sizeof(walls) / sizeof(walls[0]) == WALL_COUNT, "a name each");
 

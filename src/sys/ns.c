@@ -308,6 +308,17 @@ ns_keyring_cut(struct err *e)
 	return 0;
 }
 
+int
+ns_own_core(struct err *e)
+{
+	/* PR_SCHED_CORE of linux/prctl.h, which not every libc has. */
+	enum { SCHED_CORE = 62, CREATE = 1, THE_CALLER = 0 };
+
+	if (prctl(SCHED_CORE, CREATE, 0, THE_CALLER, 0) < 0)
+		return err_sys(e, "core scheduling");
+	return 0;
+}
+
 /*
  * A child that ended on this stack never returned from its functions: what a
  * sanitizer marked there would stay, and be taken for an error of ours.

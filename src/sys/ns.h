@@ -95,4 +95,12 @@ int ns_loopback_up(struct err *e);
 /* A new, empty session keyring instead of the caller's. */
 int ns_keyring_cut(struct err *e);
 
+/*
+ * From now on the caller and those it starts share a processor core, at any
+ * one time, with each other only: the other thread of it runs one of them, or
+ * rests. -1 with e where the kernel cannot, or knows of no second thread,
+ * which under a hypervisor does not say that there is none.
+ */
+int ns_own_core(struct err *e);
+
 #endif

@@ -24,6 +24,7 @@
 #include "fail_calls.h"
 #include "sandbox/sandbox.h"
 #include "sys/fd.h"
+#include "sys/ns.h"
 
 static struct sandbox_host host;
 static int binary = -1, folder = -1;
@@ -347,6 +348,34 @@ a_work_folder_hides_nothing_and_leads_nowhere(void **state)
 }
 
 static void
+a_core_of_its_own_is_a_wall_where_the_kernel_gives_one(void **state)
+{
+	static const char *const argv[] = { "/bin/true", NULL };
+	struct sandbox_spec spec = spec_of(argv);
+	struct sandbox_end end;
+	struct sandbox sb;
+	struct err e = {};
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(ns_own_core(&e) == 0 ? 0 : 1);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	spec.required = WALL_CORE;
+	if (WEXITSTATUS(status) != 0) {
+		assert_int_equal(sandbox_start(&host, &spec, &sb, &e), -1);
+		assert_non_null(strstr(e.text, "the wall core"));
+		return;
+	}
+	assert_int_equal(sandbox_start(&host, &spec, &sb, &e), 0);
+	assert_true((sb.posture & WALL_CORE) != 0);
+	assert_int_equal(sandbox_reap(&sb, &end, &e), 0);
+	sandbox_fini(&sb);
+}
+
+static void
 every_wall_and_limit_has_a_name(void **state)
 {
 	(void)state;
@@ -372,6 +401,8 @@ main(void)
 		cmocka_unit_test(
 		    a_wall_that_is_required_and_missing_refuses_the_run),
 		cmocka_unit_test(a_work_folder_hides_nothing_and_leads_nowhere),
+		cmocka_unit_test(
+		    a_core_of_its_own_is_a_wall_where_the_kernel_gives_one),
 		cmocka_unit_test(every_wall_and_limit_has_a_name),
 	};
 	const char *program = getenv("PADDOCK");
