@@ -66,6 +66,8 @@ enum {
 	/* What goes into a body must not change its length, and a placeholder
 	 * has no fewer bytes than this: "pdk_", eight of the run's, more. */
 	SECRET_MIN_BODY_BYTES = 16,
+	SECRET_NAME_BYTES = 64, /* of a file's name, with its NUL */
+	SECRET_FILE_MAX_BYTES = 16 * 1024, /* over any key; then SCAN_MAX_* */
 	SECRETS_PER_RUN_MAX = 32, /* a page of locked memory each */
 	/* Fields and a target with secrets in them, beside the originals. */
 	FILTER_HEAD_BYTES = 2 * HTTP_MAX_HEAD_BYTES,

@@ -14,6 +14,7 @@
 #include "base/must.h"
 #include "broker/egress_int.h"
 #include "broker/record.h"
+#include "broker/secret.h"
 #include "codec/json.h"
 
 /* A verdict that waits for its record. */
@@ -38,6 +39,11 @@ static void answer(struct run *r, const struct egress_ask *ask,
     const struct egress_verdict *v, struct msg_egress_verdict *m);
 static void write_ca(
     struct buf *out, const struct policy *p, const struct egress_verdict *v);
+static void write_secrets(struct buf *out, struct run *r,
+    const struct egress_ask *ask, const struct egress_verdict *v);
+static bool may_have(
+    const struct policy *p, const struct egress_verdict *v, struct str name);
+static void wipe(struct buf *payload);
 static void write_denied(struct buf *out, const struct egress_ask *ask,
     const struct egress_verdict *v);
 static void write_canned(struct buf *out, struct run *r,
@@ -102,7 +108,7 @@ egress_proxy_lost(void)
 		struct waiting *w = first;
 
 		first = w->next;
-		buf_fini(&w->payload);
+		wipe(&w->payload);
 		free(w);
 	}
 	last = &first;
@@ -240,6 +246,7 @@ answer(struct run *r, const struct egress_ask *ask,
 		}
 		buf_add_c(&out, v->n_addrs > 0 ? "]" : "");
 		write_ca(&out, r->policy, v);
+		write_secrets(&out, r, ask, v);
 		buf_add_byte(&out, '}');
 	} else {
 		m->verdict = EGRESS_DENY;
@@ -270,6 +277,65 @@ write_ca(
 		return;
 	buf_add_c(out, v->n_addrs > 0 ? ",\"ca\":" : "\"ca\":");
 	json_put_str(out, buf_str(&pem));
+}
+
+/* For this one request, over TLS, of the rules that are about it. */
+static void
+write_secrets(struct buf *out, struct run *r, const struct egress_ask *ask,
+    const struct egress_verdict *v)
+{
+	bool any = false;
+
+	if (r->secrets == NULL || ask->level != LEVEL_REQUEST ||
+	    (ask->proto != PROTO_HTTPS && ask->proto != PROTO_WSS))
+		return;
+	if (buf_reserve(out, secrets_grant_bytes(r->secrets) + 32) == NULL)
+		return; /* without them the placeholders go out */
+	for (uint32_t i = 0; i < r->policy->n_secrets; i++) {
+		struct str name = r->policy->secrets[i].name;
+		size_t before = out->n;
+
+		if (!may_have(r->policy, v, name))
+			continue;
+		if (any)
+			buf_add_byte(out, ',');
+		else
+			buf_add_c(out,
+			    out->n > 1 ? ",\"secrets\":[" : "\"secrets\":[");
+		if (secrets_grant(r->secrets, name, clock_mono_ns(), out) ==
+		    SECRET_READY)
+			any = true;
+		else
+			out->n = before;
+	}
+	if (any)
+		buf_add_byte(out, ']');
+}
+
+static bool
+may_have(
+    const struct policy *p, const struct egress_verdict *v, struct str name)
+{
+	for (uint32_t i = 0; i < p->n_egress; i++) {
+		const struct egress_rule *rule = &p->egress[i];
+
+		if ((v->rules[i / 64] >> (i % 64) & 1) == 0)
+			continue;
+		for (uint32_t k = 0; k < rule->n_secrets; k++) {
+			if (str_eq(rule->secrets[k], name))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* It may hold secrets. */
+static void
+wipe(struct buf *payload)
+{
+	if (payload->p != NULL)
+		explicit_bzero(payload->p, payload->n);
+	buf_fini(payload);
 }
 
 static void
@@ -362,7 +428,7 @@ send(const struct msg_egress_verdict *m, struct buf *payload, uint64_t wait_seq)
 		(void)peer_send(&broker.proxy, MSG_EGRESS_VERDICT, m,
 		    buf_str(payload), NULL,
 		    0); /* a proxy that is gone has hung up on the agent */
-		buf_fini(payload);
+		wipe(payload);
 		return;
 	}
 	w = calloc(1, sizeof(*w));

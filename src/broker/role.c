@@ -149,6 +149,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_IMAGE_FOUND:
 		on_image_found(f->body, f);
 		return;
+	case MSG_SECRET_FOUND:
+		on_secret_found(f->body, f);
+		return;
 	case MSG_TOOL_CALL:
 		on_tool_call(f->body, f->payload);
 		return;
@@ -196,6 +199,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_KILL:
 	case MSG_SANDBOX_ASK:
 	case MSG_IMAGE_FIND:
+	case MSG_SECRET_FIND:
 	case MSG_DOOR_OPEN:
 	case MSG_DOOR_CLOSE:
 	case MSG_CA_NEW:

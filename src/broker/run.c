@@ -16,6 +16,7 @@
 #include "broker/inside.h"
 #include "broker/record.h"
 #include "broker/run_int.h"
+#include "broker/secret.h"
 #include "core/egress.h"
 #include "sys/fd.h"
 
@@ -442,6 +443,7 @@ free_run(struct run *r)
 	buf_fini(&r->request);
 	inside_free_run(r);
 	egress_free_run(r);
+	secrets_free(r->secrets);
 	buf_fini(&r->workspace);
 	free(r->tools);
 	buf_fini(&r->world);

@@ -104,6 +104,8 @@ struct run {
 	struct tool_use *uses;
 	uint32_t n_uses;
 	struct box box;
+	struct secrets *secrets; /* NULL: it has none */
+	uint32_t secrets_left; /* that the supervisor still reads */
 	struct egress *egress; /* NULL: nothing was asked for yet */
 };
 
@@ -118,6 +120,7 @@ void run_open(const struct caller *who, uint64_t call, const struct json *args,
 void on_world_opened(const struct msg_world_opened *m, struct str payload);
 void on_sandbox_started(
     const struct msg_sandbox_started *m, const struct frame *f);
+void on_secret_found(const struct msg_secret_found *m, const struct frame *f);
 void on_image_found(const struct msg_image_found *m, const struct frame *f);
 void on_sandbox_exited(const struct msg_sandbox_exited *m);
 void on_sandbox_denied(const struct msg_sandbox_denied *m, struct str payload);

@@ -74,6 +74,18 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 		run_refuse(r, 400, "bad_request", e.text, see_members);
 		return;
 	}
+	if (r->policy->n_secrets > 0 &&
+	    (r->stays || json_get(args, STR("argv")) != NULL)) {
+		json_write(&r->request, args);
+		run_secrets_ask(r);
+		return;
+	}
+	run_open_image(r, args);
+}
+
+void
+run_open_image(struct run *r, const struct json *args)
+{
 	if (!str_eq(r->policy->sandbox.image, STR("host")) &&
 	    (r->stays || json_get(args, STR("argv")) != NULL)) {
 		/* What came lies in the frame's memory, and is needed when

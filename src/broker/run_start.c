@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "broker/run_int.h"
+#include "broker/secret.h"
 #include "core/egress.h"
 #include "image/config.h"
 
@@ -25,6 +26,7 @@ static int add_env(struct run *r, const struct json *env,
 static void add_always(
     struct run *r, const struct json *env, const struct image_config *image);
 static void add_trust(struct run *r);
+static void add_placeholders(struct run *r);
 static void add_pair(struct run *r, const char *pair);
 static bool is_ours(struct str name);
 static bool image_sets(const struct image_config *image, struct str name);
@@ -158,6 +160,7 @@ add_env(struct run *r, const struct json *env, const struct image_config *image,
 	if (env != NULL && !json_is(env, JSON_OBJECT))
 		return err_set(e, "`env` is not an object");
 	add_always(r, env, image);
+	add_placeholders(r);
 	for (size_t i = 0; image != NULL && image->env[i] != NULL; i++) {
 		struct str name = name_of(image->env[i]);
 
@@ -244,6 +247,23 @@ add_trust(struct run *r)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		buf_add_c(&r->start, names[i]);
 		add_pair(r, "=" RUN_TRUST);
+	}
+}
+
+/* What stands for the secrets; the values stay here. */
+static void
+add_placeholders(struct run *r)
+{
+	for (uint32_t i = 0; r->secrets != NULL && i < r->policy->n_secrets;
+	     i++) {
+		const struct policy_secret *p = &r->policy->secrets[i];
+
+		if (p->env.n == 0)
+			continue;
+		buf_add_str(&r->start, p->env);
+		buf_add_byte(&r->start, '=');
+		add_word(&r->start, secrets_placeholder(r->secrets, p->name));
+		r->start_msg.envc++;
 	}
 }
 

@@ -218,7 +218,7 @@ is_plain(const struct egress_rule *r)
 {
 	return r->n_methods == 0 && r->n_paths == 0 && !r->query_listed &&
 	    r->n_types == 0 && !r->no_uploads && !r->strip_html &&
-	    r->respond == NULL && r->tls != TLS_INSPECT &&
+	    r->n_secrets == 0 && r->respond == NULL && r->tls != TLS_INSPECT &&
 	    (r->protos & (1U << PROTO_HTTPS | 1U << PROTO_TCP)) != 0;
 }
 
@@ -521,7 +521,8 @@ may_stand(const struct policy *p, const struct egress_ask *ask,
 			continue;
 		if (r->n_paths > 0 || r->query_listed || r->n_types > 0 ||
 		    r->no_uploads || r->max_body != UINT64_MAX ||
-		    r->rate_ms > 0 || r->mode != VERDICT_ALLOW)
+		    r->rate_ms > 0 || r->n_secrets > 0 ||
+		    r->mode != VERDICT_ALLOW)
 			return false;
 	}
 	return true;

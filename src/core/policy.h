@@ -112,6 +112,23 @@ enum egress_tls {
 	TLS_PIN, /* never opened */
 };
 
+/* Where the bytes of a secret are read when a run opens. */
+enum secret_from {
+	SECRET_FILE, /* secrets/NAME of the state directory */
+	SECRET_SYSTEMD, /* NAME of $CREDENTIALS_DIRECTORY */
+};
+
+/* One member of "secrets". Texts with n 0 are not there. */
+struct policy_secret {
+	struct str name;
+	enum secret_from from;
+	struct str at; /* the file's name */
+	struct str header, format, query, access_key; /* see proxy/filter.h */
+	bool body;
+	struct str env; /* the variable inside that holds the placeholder */
+	uint64_t ttl_s; /* 0: as long as the run */
+};
+
 /* One rule of "egress": core/egress.h says what it means. */
 struct egress_rule {
 	struct str host; /* "api.example.com", "*.example.com", an address */
@@ -135,6 +152,8 @@ struct egress_rule {
 	enum risk risk;
 	bool strip_html;
 	const struct str *labels_out;
+	const struct str *secrets; /* names: may go out with its requests */
+	uint32_t n_secrets;
 	const struct cidr *addrs; /* may be dialled; none: what is public */
 	const struct egress_respond *respond; /* NULL: none */
 	struct str ca; /* PEM: whom its servers' certificates are by; "": those
@@ -171,7 +190,8 @@ struct policy {
 	enum verdict_kind by_risk[RISKS];
 	struct budget budgets; /* limits only */
 	struct policy_sandbox sandbox;
-	uint32_t n_tools, n_flow, n_approvals, n_egress;
+	uint32_t n_tools, n_flow, n_approvals, n_egress, n_secrets;
+	const struct policy_secret *secrets;
 	const struct policy_tool *tools;
 	const struct policy_flow *flow;
 	const struct policy_approval *approvals;

@@ -79,8 +79,9 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	static const char *const known[] = { "host", "port", "ports", "proto",
 		"methods", "paths", "query", "content_types", "uploads",
 		"max_body", "rate", "tls", "mode", "risk", "labels_out",
-		"addrs", "respond", "bytes_per_s", "strip_html", "ca", NULL };
-	static const char *const later[] = { "secrets", "record", NULL };
+		"addrs", "respond", "bytes_per_s", "strip_html", "ca",
+		"secrets", NULL };
+	static const char *const later[] = { "record", NULL };
 	static const char *const tls[] = { "auto", "inspect", "pin", NULL };
 	static const char *const modes[] = { "allow", "block", NULL };
 	uint32_t word = 0, risk = 0, mode = 0;
@@ -111,6 +112,8 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 		out->labels_out = list.p;
 		out->n_labels_out = list.n;
 	}
+	if (read_list(r, s, "secrets", ENTRY_NAME, SECRETS_PER_RUN_MAX, &list))
+		policy_rule_secrets(r, s, &list, out);
 	parse_query(r, s, out);
 	(void)read_bool(r, s, "uploads", &uploads);
 	out->no_uploads = !uploads;
@@ -532,6 +535,12 @@ check_rule(struct reader *r, const struct spot *s, const struct egress_rule *e)
 		    "nobody reads raw TCP: methods, paths, query, "
 		    "content_types, uploads, respond and tls need a proto of "
 		    "the web");
+	if (e->n_secrets > 0 &&
+	    (e->protos & (1U << PROTO_HTTP | 1U << PROTO_WS)) != 0 &&
+	    read_member(s, "secrets", &at))
+		problem(r, &at,
+		    "a secret goes out over TLS only: write `proto` "
+		    "\"https\"");
 	if (e->tls == TLS_PIN && (sees(e) || e->respond != NULL) &&
 	    read_member(s, "tls", &at))
 		problem(r, &at,
@@ -551,5 +560,5 @@ sees(const struct egress_rule *e)
 {
 	return e->n_methods > 0 || e->n_paths > 0 || e->query_listed ||
 	    e->n_types > 0 || e->no_uploads || e->strip_html ||
-	    e->tls == TLS_INSPECT;
+	    e->n_secrets > 0 || e->tls == TLS_INSPECT;
 }

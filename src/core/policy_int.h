@@ -140,6 +140,10 @@ void policy_parse_short(struct reader *r, const struct spot *root);
 /* policy_limits.c: "budgets" and "sandbox" of the full form. */
 void policy_parse_budgets(struct reader *r, const struct spot *root);
 void policy_parse_sandbox(struct reader *r, const struct spot *root);
+/* policy_secrets.c: "secrets", and a rule's names of them. */
+void policy_parse_secrets(struct reader *r, const struct spot *root);
+void policy_rule_secrets(struct reader *r, const struct spot *rule,
+    const struct list *names, struct egress_rule *out);
 /* policy_egress.c: "egress". */
 void policy_parse_egress(struct reader *r, const struct spot *root);
 /* policy_tools.c: "approvals", "tools" and "flow", in this order. */

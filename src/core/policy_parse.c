@@ -57,9 +57,9 @@ parse_full(struct reader *r, const struct spot *root)
 	static const char *const known[] = { "policy", "workflow", "version",
 		"tenant", "actor", "roles", "scopes", "stage", "mode",
 		"defaults", "tools", "flow", "budgets", "sandbox", "egress",
-		"approvals", NULL };
-	static const char *const later[] = { "extends", "secrets", "models",
-		"faults", "data", "shadow", NULL };
+		"approvals", "secrets", NULL };
+	static const char *const later[] = { "extends", "models", "faults",
+		"data", "shadow", NULL };
 	static const char *const modes[] = { "enforce", "shadow", "record",
 		NULL };
 	struct policy *p = r->p;
@@ -76,7 +76,8 @@ parse_full(struct reader *r, const struct spot *root)
 	p->mode = (enum policy_mode)mode;
 	parse_identity(r, root);
 	parse_defaults(r, root);
-	policy_parse_egress(r, root);
+	policy_parse_secrets(r, root);
+	policy_parse_egress(r, root); /* which names them */
 	policy_parse_budgets(r, root);
 	policy_parse_sandbox(r, root);
 	policy_parse_approvals(r, root);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/hash.h"
+#include "base/limits.h"
 
 enum role {
 	ROLE_SUPERVISOR,
@@ -37,6 +38,8 @@ enum msg_type {
 	MSG_SANDBOX_TOLD, /* supervisor -> broker: the answer */
 	MSG_IMAGE_FIND, /* broker -> supervisor: open what an image is by */
 	MSG_IMAGE_FOUND, /* supervisor -> broker, fd: the answer */
+	MSG_SECRET_FIND, /* broker -> supervisor: read a secret */
+	MSG_SECRET_FOUND, /* supervisor -> broker, fd: its bytes */
 	MSG_SANDBOX_DENIED, /* supervisor -> broker: what a wall refused */
 
 	MSG_DOOR_OPEN, /* broker -> gateway or proxy, fd: a run's listener */
@@ -288,6 +291,24 @@ struct msg_image_found {
 	struct hash digest; /* of the image */
 };
 _Static_assert(sizeof(struct msg_image_found) == 48, "no padding");
+
+/* A file's name alone; systemd 1: in $CREDENTIALS_DIRECTORY, else in secrets/
+ * of the state directory. */
+struct msg_secret_find {
+	uint64_t run;
+	uint32_t index; /* of the policy's secrets; echoed */
+	uint32_t systemd;
+	char name[SECRET_NAME_BYTES]; /* NUL-terminated */
+};
+_Static_assert(sizeof(struct msg_secret_find) == 80, "no padding");
+
+/* Descriptor when ok: a sealed memfd. Payload when not ok: why, as text. */
+struct msg_secret_found {
+	uint64_t run;
+	uint32_t index;
+	uint32_t ok;
+};
+_Static_assert(sizeof(struct msg_secret_found) == 16, "no padding");
 
 enum denied_wall {
 	DENIED_CALL, /* seccomp: the call is not on the list */

@@ -21,6 +21,7 @@
 #include "core/id.h"
 #include "supervisor/cells.h"
 #include "supervisor/child.h"
+#include "supervisor/keyfile.h"
 #include "supervisor/rootfs.h"
 #include "supervisor/state.h"
 #include "sys/confine.h"
@@ -69,6 +70,7 @@ static void on_cell_denied(
 static void on_sandbox_start(const struct frame *f);
 static void on_sandbox_ask(const struct msg_sandbox_ask *m);
 static void on_image_find(const struct msg_image_find *m);
+static void on_secret_find(const struct msg_secret_find *m);
 static void on_signal(struct loop_watch *w, uint32_t events);
 static void on_life(struct loop_watch *w, uint32_t events);
 static void on_kill_socket(struct loop_watch *w, uint32_t events);
@@ -357,6 +359,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_ASK:
 		on_sandbox_ask(f->body);
 		return;
+	case MSG_SECRET_FIND:
+		on_secret_find(f->body);
+		return;
 	case MSG_IMAGE_FIND:
 		on_image_find(f->body);
 		return;
@@ -385,6 +390,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_WORLD_CALL:
 	case MSG_WORLD_RESULT:
 	case MSG_WORLD_CLOSE:
+	case MSG_SECRET_FOUND:
 	case MSG_EGRESS_ASK:
 	case MSG_EGRESS_VERDICT:
 	case MSG_EGRESS_DONE:
@@ -443,6 +449,23 @@ on_image_find(const struct msg_image_find *m)
 
 	out.ok = fd >= 0;
 	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_IMAGE_FOUND, &out,
+	    str_of(e.text), &fd,
+	    out.ok); /* a broker that is gone asks no more */
+}
+
+static void
+on_secret_find(const struct msg_secret_find *m)
+{
+	struct msg_secret_found out = { .run = m->run, .index = m->index };
+	struct err e = {};
+	own_fd int fd = -1;
+
+	if (memchr(m->name, '\0', sizeof(m->name)) == NULL)
+		(void)err_set(&e, "a wrong name");
+	else
+		fd = keyfile_read(sup.state.dir, m->systemd != 0, m->name, &e);
+	out.ok = fd >= 0;
+	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_SECRET_FOUND, &out,
 	    str_of(e.text), &fd,
 	    out.ok); /* a broker that is gone asks no more */
 }

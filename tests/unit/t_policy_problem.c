@@ -111,16 +111,14 @@ each_problem_is_told_at_its_place(void **state)
 		    "2:3: whatever: unknown member \"whatever\"; known are "
 		    "policy, workflow, version, tenant, actor, roles, scopes, "
 		    "stage, mode, defaults, tools, flow, budgets, sandbox, "
-		    "egress, approvals\n" },
+		    "egress, approvals, secrets\n" },
 		{ "not enforced", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
-		    "  'extends': ['base@3'], 'secrets': {}, 'models': {},\n"
+		    "  'extends': ['base@3'], 'models': {},\n"
 		    "  'faults': {}, 'data': {}, 'shadow': {} }",
 		    "2:3: extends: `extends` is not enforced by this version: "
 		    "remove it\n"
-		    "2:26: secrets: `secrets` is not enforced by this version: "
-		    "remove it\n"
-		    "2:41: models: `models` is not enforced by this version: "
+		    "2:26: models: `models` is not enforced by this version: "
 		    "remove it\n"
 		    "3:3: faults: `faults` is not enforced by this version: "
 		    "remove it\n"

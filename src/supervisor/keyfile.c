@@ -1,0 +1,70 @@
+#include "supervisor/keyfile.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "sys/fd.h"
+
+static int open_folder(const char *state, bool systemd, struct err *e);
+
+int
+keyfile_read(const char *state, bool systemd, const char *name, struct err *e)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+	own_fd int folder = open_folder(state, systemd, e), fd = -1;
+	char bytes[SECRET_FILE_MAX_BYTES + 1];
+	struct stat st;
+	size_t n = 0;
+	ssize_t got;
+	int out;
+
+	if (folder < 0)
+		return -1;
+	fd = (int)syscall(SYS_openat2, folder, name, &how, sizeof(how));
+	if (fd < 0)
+		return err_sys(e, "open %s", name);
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, "fstat %s", name);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, "%s is not a regular file", name);
+	/* systemd gives its group a way in, and the owner of none to others. */
+	if ((st.st_mode & (systemd ? 0007 : 0077)) != 0)
+		return err_set(
+		    e, "%s can be read by others: chmod 600 it", name);
+	while (n < sizeof(bytes) &&
+	    (got = read(fd, bytes + n, sizeof(bytes) - n)) > 0)
+		n += (size_t)got;
+	out = n < sizeof(bytes)
+	    ? fd_sealed(bytes, n, e)
+	    : err_set(e, "%s is over %d bytes", name, SECRET_FILE_MAX_BYTES);
+	explicit_bzero(bytes, sizeof(bytes));
+	return out;
+}
+
+static int
+open_folder(const char *state, bool systemd, struct err *e)
+{
+	const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+	const char *path = systemd ? getenv("CREDENTIALS_DIRECTORY") : state;
+	own_fd int at = -1;
+	int fd;
+
+	if (path == NULL)
+		return err_set(e, "the daemon has no $CREDENTIALS_DIRECTORY");
+	at = open(path, flags);
+	if (at < 0)
+		return err_sys(e, "open %s", path);
+	if (systemd)
+		return fd_take(&at);
+	fd = openat(at, "secrets", flags | O_NOFOLLOW);
+	return fd >= 0 ? fd : err_sys(e, "open %s/secrets", path);
+}
