@@ -406,3 +406,65 @@ P
 curl https://api.test:${tls}/ok/after`, /^(reset|b'')\nGET \/ok\/after 0 /);
 	});
 });
+
+describe('secrets', () => {
+	const value = 'tk_live_0123456789abcdef';
+	const file = path.join(place.state, 'secrets', 'tickets.key');
+
+	function withSecret() {
+		const document = policy({ secrets: { TICKETS: {
+			from: 'file:tickets.key', env: 'TICKETS_TOKEN',
+			inject: { header: 'authorization', format: 'Bearer {}' },
+		} } });
+
+		document.egress.rules.push({ host: 'api.test', port: tls,
+			proto: 'https', methods: ['GET'], paths: ['/ok/tickets/**'],
+			ca, addrs: ['127.0.0.1/32'], secrets: ['TICKETS'] });
+		return document;
+	}
+
+	before(() => {
+		fs.mkdirSync(path.dirname(file), { recursive: true });
+		fs.writeFileSync(file, `${value}\n`, { mode: 0o600 });
+	});
+
+	test('the server sees the secret, the sandbox what stands for it',
+		async () => {
+			seen.length = 0;
+			const r = await says('env | grep ^TICKETS_TOKEN=; curl -H ' +
+				'"Authorization: Bearer $TICKETS_TOKEN" ' +
+				`https://api.test:${tls}/ok/tickets/1`,
+			/^TICKETS_TOKEN=pdk_\w+\nGET \/ok\/tickets\/1 0 /, withSecret());
+
+			assert.strictEqual(seen[0].headers.authorization,
+				`Bearer ${value}`);
+			assert.ok(!(r.out + r.err).includes(value));
+			const log = await place.cli(['trace', 'show',
+				r.err.match(/run (r-\w+)/)[1], '--json']);
+
+			assert.ok(log.out.includes('TICKETS'), log.out);
+			assert.ok(!log.out.includes(value));
+		});
+
+	test('a request that its rule is not about keeps the placeholder',
+		async () => {
+			seen.length = 0;
+			await says('curl -H "Authorization: Bearer $TICKETS_TOKEN" ' +
+				`https://api.test:${tls}/ok/elsewhere`,
+			/^GET \/ok\/elsewhere 0 /, withSecret());
+			assert.match(seen[0].headers.authorization, /^Bearer pdk_/);
+		});
+
+	test('one that others can read, or that is not there, opens no run',
+		async () => {
+			fs.chmodSync(file, 0o644);
+			let r = await inside('echo ran', withSecret());
+
+			assert.match(r.err, /secrets\.TICKETS: .*chmod 600/);
+			assert.strictEqual(r.out, '');
+			fs.rmSync(file);
+			r = await inside('echo ran', withSecret());
+			assert.match(r.err, /secrets\.TICKETS: open tickets\.key: No such/);
+			assert.strictEqual(r.out, '');
+		});
+});
