@@ -126,6 +126,28 @@ each_problem_is_told_at_its_place(void **state)
 		    "remove it\n"
 		    "3:29: shadow: `shadow` is not enforced by this version: "
 		    "remove it\n" },
+		{ "secrets", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w', 'tools': {}, 'secrets': {"
+		    "\n'A': { 'from': 'file:../x', 'inject': {} },"
+		    "\n'B': { 'from': 'env:X', 'env': 'PATH',"
+		    "\n 'inject': { 'query': 'key' } } },"
+		    "\n'egress': { 'rules': [ { 'host': 'a.example',"
+		    "\n 'secrets': ['C'] } ] } }",
+		    "2:16: secrets.A.from: must be \"file:NAME\", a file in "
+		    "secrets/ of the state directory, or \"systemd:NAME\", a "
+		    "credential of the daemon\n"
+		    "2:39: secrets.A.inject: names no place: header, query, "
+		    "body or sigv4\n"
+		    "3:16: secrets.B.from: must be \"file:NAME\", a file in "
+		    "secrets/ of the state directory, or \"systemd:NAME\", a "
+		    "credential of the daemon\n"
+		    "3:32: secrets.B.env: must be a variable's name in "
+		    "capitals, such as \"TICKETS_TOKEN\", that is not set "
+		    "already\n"
+		    "6:13: egress.rules[0].secrets: \"C\" is none of the "
+		    "policy's `secrets`\n"
+		    "6:13: egress.rules[0].secrets: a secret goes out over TLS "
+		    "only: write `proto` \"https\"\n" },
 		{ "the short form is short", POLICY_JSON,
 		    "{ 'workflow': 'w', 'tools': {},\n"
 		    "  'stage': 2, 'tennant_id': 'a' }",
