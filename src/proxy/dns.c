@@ -62,12 +62,15 @@ dns_stub_open_take(struct dns_stub *s, struct loop *loop, struct names *names,
 void
 dns_stub_close(struct dns_stub *s)
 {
+	struct dns_client *next;
 	int udp, tcp;
 
 	if (s->loop == NULL)
 		return;
-	while (s->clients != NULL)
-		client_close(s->clients);
+	for (struct dns_client *c = s->clients; c != NULL; c = next) {
+		next = c->after;
+		client_close(c);
+	}
 	udp = loop_remove(s->loop, &s->udp);
 	tcp = loop_remove(s->loop, &s->tcp);
 	fd_fini(&udp);

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -212,6 +213,7 @@ dial(const char *address, const char *port, struct err *e)
 {
 	const struct addrinfo hints = { .ai_family = AF_INET,
 		.ai_socktype = SOCK_STREAM };
+	const struct timeval most = { .tv_sec = 10 };
 	struct addrinfo *found = NULL;
 	own_fd int fd = -1;
 	const int on = 1;
@@ -225,6 +227,7 @@ dial(const char *address, const char *port, struct err *e)
 	if (rc < 0)
 		return err_sys(e, "connect to %s:%s", address, port);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
 	return fd_take(&fd);
 }
 

@@ -1,7 +1,7 @@
 """Measures what is named, prints it, and puts it into docs/BENCHMARKS.md.
 
 usage: measure.py BUILD [--peers] NAME...
-NAME: mcp exec sandbox rpc store parse
+NAME: mcp web exec sandbox rpc store parse
 
 scripts/bench builds what this needs and calls it.
 """
@@ -14,6 +14,7 @@ import sys
 
 from machine import (EXAMPLE, Failed, Paddock, TOP, free_port, listens, output,
                      publish, running, table, until, us)
+from web import web
 
 PEER = TOP / 'tests/bench/peer'
 TOOL = 'customer.find'
@@ -210,7 +211,7 @@ def plain(program, *words):
     return measured
 
 
-MEASURES = {'mcp': mcp, 'exec': start,
+MEASURES = {'mcp': mcp, 'exec': start, 'web': web,
             'sandbox': plain('bench_sandbox', 'src/paddock',
                              'tests/bench/bench_noop'),
             'rpc': plain('bench_rpc', 'src/paddock', 'tests/bench/bench_noop'),

@@ -417,8 +417,8 @@ bytes_that_are_no_http2_end_the_connection(void **state)
 	static const char *const said[] = {
 		"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff"
-		"\xff\xff\xff\xff\xff\xff",
+		("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff"
+		 "\xff\xff\xff\xff\xff\xff"),
 	};
 
 	(void)state;
