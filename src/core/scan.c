@@ -68,6 +68,7 @@ static void url_out(
     struct scan *s, uint8_t c, uint64_t from, const struct scan_sink *sink);
 static void step_json(struct scan *s, uint8_t c, const struct scan_sink *sink);
 static int digit(uint8_t c);
+static unsigned nibble(uint8_t c);
 
 static const enum scan_form forms[] = { SCAN_PLAIN, SCAN_REVERSED, SCAN_URL,
 	SCAN_JSON, SCAN_HEX, SCAN_BASE64 };
@@ -472,7 +473,7 @@ step_url(struct scan *s, uint8_t c, const struct scan_sink *sink)
 		if (x->n == 3) {
 			x->n = 0;
 			url_out(s,
-			    (uint8_t)(digit(x->p[1]) << 4 | digit(x->p[2])),
+			    (uint8_t)(nibble(x->p[1]) << 4 | nibble(x->p[2])),
 			    x->from, sink);
 		}
 		return;
@@ -535,13 +536,13 @@ step_json(struct scan *s, uint8_t c, const struct scan_sink *sink)
 		return;
 	}
 	if (x->n >= 2 && digit(c) >= 0) {
-		int v;
+		unsigned v;
 
 		x->p[x->n++] = c;
 		if (x->n < 6)
 			return;
-		v = digit(x->p[2]) << 12 | digit(x->p[3]) << 8 |
-		    digit(x->p[4]) << 4 | digit(x->p[5]);
+		v = nibble(x->p[2]) << 12 | nibble(x->p[3]) << 8 |
+		    nibble(x->p[4]) << 4 | nibble(x->p[5]);
 		x->n = 0;
 		/* Words are ASCII: 0xff is in none. */
 		step(s, READ_JSON, v < 0x80 ? (uint8_t)v : 0xff, x->from, sink);
@@ -572,4 +573,11 @@ digit(uint8_t c)
 	if (c >= 'A' && c <= 'F')
 		return c - 'A' + 10;
 	return -1;
+}
+
+/* Of what is a digit. */
+static unsigned
+nibble(uint8_t c)
+{
+	return (unsigned)digit(c) & 15;
 }
