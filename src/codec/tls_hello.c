@@ -22,8 +22,8 @@ struct cursor {
 	bool bad;
 };
 
-static enum tls_hello_result join_records(
-    struct str bytes, unsigned char *out, size_t *n, const char **why);
+static enum tls_hello_result join_records(struct str bytes, unsigned char *out,
+    size_t *n, size_t *promised, const char **why);
 static bool is_whole(const unsigned char *message, size_t n);
 static const char *read_hello(struct cursor *c, struct tls_hello *out);
 static const char *read_extension(
@@ -41,10 +41,11 @@ tls_hello_parse(struct str bytes, struct tls_hello *out, const char **why)
 	struct cursor c = { .p = message };
 	enum tls_hello_result got;
 	uint32_t length;
+	size_t promised;
 
 	*out = (struct tls_hello){};
 	*why = NULL;
-	got = join_records(bytes, message, &c.n, why);
+	got = join_records(bytes, message, &c.n, &promised, why);
 	if (got == TLS_HELLO_BAD)
 		return got;
 	if (c.n >= 1 && message[0] != CLIENT_HELLO) {
@@ -59,12 +60,13 @@ tls_hello_parse(struct str bytes, struct tls_hello *out, const char **why)
 		*why = "the client hello is too long";
 		return TLS_HELLO_BAD;
 	}
-	if (c.n < length)
-		return TLS_HELLO_MORE;
-	if (c.n > length) {
+	/* Known before it comes, so that what is done stays done. */
+	if (promised > MESSAGE_HEAD + length) {
 		*why = "something follows the client hello in its record";
 		return TLS_HELLO_BAD;
 	}
+	if (c.n < length)
+		return TLS_HELLO_MORE;
 	*why = read_hello(&c, out);
 	if (*why == NULL)
 		return TLS_HELLO_DONE;
@@ -74,15 +76,17 @@ tls_hello_parse(struct str bytes, struct tls_hello *out, const char **why)
 
 /*
  * A message may be cut into records at any byte (RFC 8446 section 5.1). What
- * comes behind the hello, early data for one, is not looked at.
+ * comes behind the hello, early data for one, is not looked at. promised is
+ * what the records hold by their heads, n what of it is there.
  */
 static enum tls_hello_result
-join_records(struct str bytes, unsigned char *out, size_t *n, const char **why)
+join_records(struct str bytes, unsigned char *out, size_t *n, size_t *promised,
+    const char **why)
 {
 	struct cursor in = { .p = (const unsigned char *)bytes.p,
 		.n = bytes.n };
 
-	*n = 0;
+	*n = *promised = 0;
 	while (in.n > 0 && !is_whole(out, *n)) {
 		uint32_t version, length;
 		size_t there;
@@ -106,6 +110,7 @@ join_records(struct str bytes, unsigned char *out, size_t *n, const char **why)
 			return TLS_HELLO_BAD;
 		}
 		there = in.n < length ? in.n : length;
+		*promised += length;
 		if (there > TLS_HELLO_MAX_BYTES - *n) {
 			*why = "the client hello is too long";
 			return TLS_HELLO_BAD;
