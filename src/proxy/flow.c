@@ -14,12 +14,14 @@
 #include "codec/json.h"
 #include "codec/socks5.h"
 #include "codec/tls_hello.h"
+#include "proxy/authority.h"
 #include "proxy/proxy.h"
 #include "proxy/web.h"
 #include "sys/fd.h"
 
 #define NS_PER_MS 1000000LL
 
+_Static_assert((int)HOST_BYTES == (int)AUTHORITY_BYTES, "a host is one");
 enum { FLOW_SLOTS = 1 << 16 }; /* a question names its flow by the rest */
 _Static_assert(
     (int)EGRESS_FLOWS_MAX <= (int)FLOW_SLOTS, "a slot fits in a number");
@@ -402,8 +404,6 @@ static void
 on_connect(struct flow *f, size_t n, bool ended)
 {
 	static struct http1_head head;
-	struct destination d;
-	const char *why;
 	uint16_t status;
 	struct err e = {};
 	ssize_t used = http1_request((const char *)seen, n, &head, &status, &e);
@@ -417,12 +417,10 @@ on_connect(struct flow *f, size_t n, bool ended)
 		refuse_now(f, 400, e.text);
 		return;
 	}
-	if (destination_parse(&head, &d, &why) < 0 || d.host.n >= HOST_BYTES) {
+	if (!authority_parse(head.target, 0, f->host, &f->port)) {
 		refuse_now(f, 400, "the target has no valid host and port");
 		return;
 	}
-	host_set(f, d.host);
-	f->port = d.port;
 	take(f, (size_t)used);
 	ask(f, EGRESS_CONNECT);
 }

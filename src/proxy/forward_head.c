@@ -3,10 +3,9 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "codec/json.h"
+#include "proxy/authority.h"
 #include "proxy/forward_int.h"
 
-static bool authority(
-    struct str s, uint16_t port, char host[], uint16_t *out_port);
 static bool is_hop_field(const struct http1_head *h, struct str name);
 static bool lists(struct str value, struct str token);
 static void put_default_host(const struct forward *f, struct buf *out);
@@ -39,8 +38,8 @@ head_route(struct forward *f, const char **why)
 		     end++)
 			;
 		*why = "the target has no valid host and port";
-		if (!authority((struct str){ target.p, end }, 80, f->to_host,
-			&f->to_port))
+		if (!authority_parse((struct str){ target.p, end }, 80,
+			f->to_host, &f->to_port))
 			return 400;
 		target = (struct str){ target.p + end, target.n - end };
 	} else if (target.n == 0 ||
@@ -53,7 +52,7 @@ head_route(struct forward *f, const char **why)
 	/* Whoever is asked for is who was dialled, on every request. */
 	*why = "the Host is not the one that this connection leads to";
 	if (named != NULL &&
-	    (!authority(*named, usual, host, &port) ||
+	    (!authority_parse(*named, usual, host, &port) ||
 		strcmp(host, f->to_host) != 0 || port != f->to_port))
 		return 421;
 	return 0;
@@ -192,53 +191,6 @@ head_write_own(uint16_t status, struct str fields, struct str type,
 	buf_add_c(out, "\r\n");
 	if (!no_body && status != 204 && status != 304)
 		buf_add_str(out, body);
-}
-
-/*
- * HOST[:PORT] in lower case, without the dot of an absolute name and without
- * brackets: one spelling, whatever the client wrote. What is no such thing is
- * refused, "user@host" and a space among it.
- */
-static bool
-authority(struct str s, uint16_t port, char host[], uint16_t *out_port)
-{
-	uint64_t number = port;
-	size_t n = s.n;
-	bool six = s.n > 0 && s.p[0] == '[';
-
-	for (size_t i = s.n; i > 0 && s.p[i - 1] != ']'; i--) {
-		if (s.p[i - 1] != ':')
-			continue;
-		n = i - 1;
-		if (str_to_u64((struct str){ s.p + i, s.n - i }, &number) < 0)
-			return false;
-		break;
-	}
-	if (number == 0 || number > UINT16_MAX)
-		return false;
-	if (six) {
-		if (n < 4 || s.p[n - 1] != ']')
-			return false;
-		s.p++;
-		n -= 2;
-	} else if (n > 1 && s.p[n - 1] == '.') {
-		n--;
-	}
-	if (n == 0 || n >= FORWARD_HOST_BYTES)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		char c = s.p[i];
-
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c + 32);
-		if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' &&
-		    c != '.' && c != '_' && !(six && c == ':'))
-			return false;
-		host[i] = c;
-	}
-	memset(host + n, 0, FORWARD_HOST_BYTES - n);
-	*out_port = (uint16_t)number;
-	return true;
 }
 
 /* What is between two neighbours only, and what such a field names. */

@@ -4,7 +4,6 @@
 #ifndef PROXY_PROXY_H
 #define PROXY_PROXY_H
 
-#include "codec/http1.h"
 #include "ipc/msg.h"
 #include "ipc/peer.h"
 #include "proxy/dial.h"
@@ -53,21 +52,10 @@ struct proxy_ca {
 	struct tls_ca *ca;
 };
 
-/* Where a request wants to go. */
-struct destination {
-	struct str host;
-	uint16_t port;
-	struct str path; /* without the query; "" for CONNECT */
-};
-
 /* Everything but the links. */
 int proxy_init(struct proxy *p, struct err *e);
 void proxy_fini(struct proxy *p);
 /* Sends READY and serves until the loop is stopped. */
 int proxy_run(struct proxy *p, struct err *e);
-
-/* destination.c: -1 with what is wrong with the target. */
-int destination_parse(
-    const struct http1_head *h, struct destination *out, const char **why);
 
 #endif
