@@ -69,16 +69,13 @@ forward_stop(struct forward *f, bool hard)
 }
 
 void
-forward_verdict(
-    struct forward *f, const struct msg_egress_verdict *v, struct str payload)
+forward_verdict(struct forward *f, const struct msg_egress_verdict *v,
+    const struct json *doc)
 {
-	own_arena struct arena a = {};
 	struct err e = {};
-	const struct json *doc;
 
 	if (f->phase != FORWARD_ASKED)
 		return; /* the client has hung up, or waited too long */
-	doc = json_parse(payload, NULL, &a, &e, NULL);
 	if (v->verdict != EGRESS_ALLOW) {
 		answer_as_told(f, v, json_get(doc, STR("answer")));
 		pump(f);

@@ -19,10 +19,12 @@
 #include "base/buf.h"
 #include "codec/http1.h"
 #include "ipc/msg.h"
+#include "proxy/authority.h"
 #include "proxy/filter.h"
 #include "proxy/stream.h"
 
 struct forward;
+struct json;
 
 /* How one request ended, for MSG_EGRESS_DONE. */
 struct forward_end {
@@ -53,7 +55,7 @@ struct forward_ops {
 	void (*closed)(struct forward *f);
 };
 
-enum { FORWARD_HOST_BYTES = 256 };
+enum { FORWARD_HOST_BYTES = AUTHORITY_BYTES };
 
 enum forward_phase {
 	FORWARD_HEAD, /* waits for a request, or for the rest of its head */
@@ -133,11 +135,11 @@ void forward_start(struct forward *f, struct str ahead);
 void forward_stop(struct forward *f, bool hard);
 
 /*
- * The broker's answer to `ask`. payload is that of MSG_EGRESS_VERDICT: its
- * member "answer" is used here, the rest is the owner's.
+ * The broker's answer to `ask`. doc is the payload of MSG_EGRESS_VERDICT, or
+ * NULL: its member "answer" and what a filter needs are used here.
  */
-void forward_verdict(
-    struct forward *f, const struct msg_egress_verdict *v, struct str payload);
+void forward_verdict(struct forward *f, const struct msg_egress_verdict *v,
+    const struct json *doc);
 /*
  * The end of `dial`: fd is taken over, or -1 and why. A server that is reached
  * is spoken to by TLS if the client speaks TLS to us.

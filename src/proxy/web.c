@@ -44,7 +44,7 @@ static void on_lane(void *owner, struct h2_lane *lane);
 static void on_h2_closed(void *owner);
 static bool is_lane(const struct web *w);
 static void lane_free(struct web *w);
-static void take_payload(struct web *w, struct str payload);
+static void take_payload(struct web *w, const struct json *doc);
 static void end_standing(struct web *w);
 static void put_text(struct buf *b, const char *name, struct str s);
 
@@ -58,6 +58,11 @@ static const struct forward_ops ops = {
 static const struct h2_serve_ops h2_ops = {
 	.lane = on_lane,
 	.closed = on_h2_closed,
+};
+
+static const struct msg_egress_verdict not_judged = {
+	.verdict = EGRESS_DENY,
+	.status = 503,
 };
 
 void
@@ -105,29 +110,32 @@ void
 web_on_verdict(
     struct flow *f, const struct msg_egress_verdict *v, struct str payload)
 {
+	own_arena struct arena a = {};
+	const struct json *doc;
 	struct web *w = f->web;
+	struct err e = {};
 
 	while (w != NULL && (!w->waits || v->ask != w->ask))
 		w = w->next;
 	if (w == NULL)
 		return;
 	w->waits = false;
+	doc = json_parse(payload, NULL, &a, &e, NULL);
+	if (doc == NULL) { /* it may have held pins and secrets */
+		forward_verdict(&w->forward, &not_judged, NULL);
+		return;
+	}
 	w->stands =
 	    v->verdict == EGRESS_ALLOW && (v->flags & EGRESS_STANDING) != 0;
 	w->denied = v->verdict != EGRESS_ALLOW;
 	if (!w->denied)
-		take_payload(w, payload);
-	forward_verdict(&w->forward, v, payload);
+		take_payload(w, doc);
+	forward_verdict(&w->forward, v, doc);
 }
 
 void
 web_fail(struct flow *f)
 {
-	const struct msg_egress_verdict v = {
-		.verdict = EGRESS_DENY,
-		.status = 503,
-	};
-
 	struct web *w = f->web;
 
 	/* One that is told may be gone behind that, and others with it. */
@@ -137,7 +145,7 @@ web_fail(struct flow *f)
 			continue;
 		}
 		w->waits = false;
-		forward_verdict(&w->forward, &v, STR("{}"));
+		forward_verdict(&w->forward, &not_judged, NULL);
 		w = f->web;
 	}
 }
@@ -362,11 +370,8 @@ on_closed(struct forward *fw)
 
 /* What only the connection needs: where it may be dialled, whom it trusts. */
 static void
-take_payload(struct web *w, struct str payload)
+take_payload(struct web *w, const struct json *doc)
 {
-	own_arena struct arena a = {};
-	struct err e = {};
-	const struct json *doc = json_parse(payload, NULL, &a, &e, NULL);
 	const struct json *addrs = json_get(doc, STR("addrs"));
 
 	w->dial.n_pins = 0;

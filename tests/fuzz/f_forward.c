@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 
 #include "base/must.h"
+#include "codec/json.h"
 #include "proxy/forward.h"
 #include "proxy/h2.h"
 #include "proxy/tls.h"
@@ -244,6 +245,8 @@ static void
 owner_acts(void)
 {
 	if (rig.asked) {
+		own_arena struct arena a = {};
+		struct err e = {};
 		const struct msg_egress_verdict v = {
 			.verdict = rig.no ? EGRESS_DENY : EGRESS_ALLOW,
 			.flags = rig.flags,
@@ -261,7 +264,9 @@ owner_acts(void)
 			buf_add_byte(&rig.asks, '\n');
 		}
 		forward_verdict(&f, &v,
-		    STR("{\"answer\":{\"body\":\"no\",\"status\":403}}"));
+		    json_parse(STR("{\"answer\":{\"body\":\"no\","
+				   "\"status\":403}}"),
+			NULL, &a, &e, NULL));
 	} else if (rig.dials) {
 		rig.dials = false;
 		forward_connected(&f, 0, NULL);

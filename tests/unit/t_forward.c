@@ -114,8 +114,12 @@ end_close(struct end *x)
 static void
 verdict_give(void)
 {
+	own_arena struct arena a = {};
+	struct err e = {};
+
 	rig.asked = false;
-	forward_verdict(&rig.f, &rig.verdict, str_of(rig.payload));
+	forward_verdict(&rig.f, &rig.verdict,
+	    json_parse(str_of(rig.payload), NULL, &a, &e, NULL));
 }
 
 static void
