@@ -113,6 +113,9 @@ enum {
 	/* A request that the broker is asked about: a request line whose
 	 * every byte is escaped, and a few names beside it. */
 	EGRESS_MAX_ASK_BYTES = 2 * HTTP_MAX_LINE_BYTES + 4096,
+	/* Between a sandbox's end and that of its run, at most: what it has
+	 * sent last is told of within PEER_LAZY_MS. */
+	EGRESS_SETTLE_MS = 50,
 	EGRESS_ASK_REST_BYTES = 512, /* of it: what only the connection knows */
 	/* Its answer: a body of EGRESS_MAX_RESPOND_BYTES that is escaped, and
 	 * the secrets of one request. */
@@ -123,7 +126,12 @@ enum {
 /* connections out of sandboxes (proxy) */
 enum {
 	EGRESS_FLOWS_MAX = 12 * 1024, /* of all runs; 10,000 with some room */
-	EGRESS_FLOWS_PER_RUN = EGRESS_FLOWS_MAX, /* its descriptors end first */
+	EGRESS_FLOWS_KEPT = 1024, /* of those, for runs that have few */
+	EGRESS_FLOWS_FEW = 32, /* what a run can always have */
+	/* Of one run whose policy does not say: more than any build or browser
+	 * opens, and new ones in one second. */
+	EGRESS_CONNECTIONS = 1024,
+	EGRESS_CONNECTIONS_PER_S = 1000,
 	EGRESS_NAMES_MAX = 1024, /* that one run may ask for; each is kept */
 	EGRESS_NAMES_BYTES = 1024 * 1024, /* of those, and of the patterns */
 	EGRESS_DNS_TCP_MAX = 16, /* of one run: a stub asks one at a time */
@@ -206,7 +214,7 @@ enum {
 	POLICY_FLOW_MAX = 64, /* flow rules: each is tried at every call */
 	POLICY_APPROVALS_MAX = 64, /* kinds of approval in one policy */
 	EGRESS_RULES_MAX = 256, /* every one is tried: a bit each, in a mask */
-	EGRESS_OPEN_MAX = 16 * 1024, /* asks of a run under way at once */
+	EGRESS_OPEN_MAX = 32 * 1024, /* asks of a run under way at once */
 	EGRESS_HEADERS_MAX = 32, /* of a canned answer */
 	/* Bytes of bodies that a run may send, and of one: a mistyped zero is
 	 * caught. */

@@ -6,8 +6,11 @@
 #ifndef BROKER_EGRESS_H
 #define BROKER_EGRESS_H
 
+#include <stdbool.h>
+
 #include "base/str.h"
 #include "ipc/msg.h"
+#include "sys/loop.h"
 
 struct run;
 
@@ -17,6 +20,11 @@ void on_egress_done(const struct msg_egress_done *m, struct str payload);
 void egress_durable(uint64_t seq);
 /* The proxy is gone: what it was doing has no known end. */
 void egress_proxy_lost(void);
+/*
+ * The sandbox has ended. True when something of it is still under way: t goes
+ * off when that has ended, or after EGRESS_SETTLE_MS.
+ */
+bool egress_settle(struct run *r, struct loop_timer *t);
 /* The run has closed: what was under way ends on the record. */
 void egress_end_run(struct run *r);
 void egress_free_run(struct run *r);

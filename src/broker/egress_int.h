@@ -14,6 +14,7 @@ struct egress_open {
 	uint64_t ask;
 	uint32_t step;
 	bool standing;
+	bool told; /* of a first request of one that stands */
 	uint64_t taken; /* of the upload budget */
 	enum egress_proto proto;
 	uint16_t port;
@@ -28,6 +29,7 @@ struct egress {
 	uint64_t n_canned;
 	uint64_t taking; /* of the budget, by the ask that is being judged */
 	uint32_t n_open;
+	struct loop_timer *settles; /* goes off when n_open is 0 */
 	struct egress_open *open;
 	struct egress_rate rates[EGRESS_RULES_MAX];
 };

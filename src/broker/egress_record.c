@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/limits.h"
 #include "base/must.h"
 #include "broker/egress_int.h"
 #include "broker/record.h"
@@ -14,6 +16,9 @@ enum { NS_PER_MS = 1000 * 1000 };
 
 static void put_labels_added(
     struct buf *out, const struct labels *before, const struct labels *after);
+static void record_refused(struct run *r, const struct json *told);
+static void record_not_judged(
+    struct run *r, struct str code, struct str why, struct str body);
 static const char *tls_word(
     const struct egress_ask *ask, const struct egress_verdict *v);
 static void keep_open(struct run *r, uint64_t number,
@@ -101,7 +106,7 @@ egress_record(struct run *r, uint64_t number, const struct egress_ask *ask,
 	ev.reason = str_of(v->reason);
 	ev.body = buf_str(&body);
 	seq = body.failed ? 0 : record_add(&ev);
-	if (seq != 0 && v->kind == VERDICT_ALLOW && !v->inspect)
+	if (seq != 0 && v->kind == VERDICT_ALLOW)
 		keep_open(r, number, ask, v);
 	r->egress->taking = 0;
 	return seq;
@@ -110,15 +115,7 @@ egress_record(struct run *r, uint64_t number, const struct egress_ask *ask,
 void
 egress_record_nonsense(struct run *r, const char *why)
 {
-	struct event ev = record_of(r, EVENT_EGRESS_DECISION);
-
-	ev.step = ++r->steps;
-	ev.verdict = STR("block");
-	ev.action = STR("blocked");
-	ev.rule = STR("egress");
-	ev.code = STR("not_judged");
-	ev.reason = str_of(why);
-	(void)record_add(&ev); /* the answer is no either way */
+	record_not_judged(r, STR("not_judged"), str_of(why), STR(""));
 }
 
 void
@@ -131,13 +128,9 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 	struct egress_open **at, *o;
 	uint64_t *used, covered;
 
-	if (r != NULL && r->state != RUN_CLOSED && m->ask == 0) {
-		char why[ERR_TEXT_BYTES];
-		struct str text = json_str(json_get(told, STR("error")));
-
-		text.n = text.n < sizeof(why) ? text.n : sizeof(why) - 1;
-		if (str_copy(text, why, sizeof(why)) == 0)
-			egress_record_nonsense(r, why);
+	if (r != NULL && r->state != RUN_CLOSED &&
+	    (m->ask == 0 || (m->flags & EGRESS_DONE_REFUSED) != 0)) {
+		record_refused(r, told);
 		return;
 	}
 	if (r == NULL || r->egress == NULL)
@@ -153,8 +146,10 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 	    ? UINT64_MAX
 	    : *used + (m->sent - covered);
 	if ((m->flags & (EGRESS_DONE_MORE | EGRESS_DONE_CLOSED)) !=
-	    EGRESS_DONE_CLOSED)
+	    EGRESS_DONE_CLOSED) {
 		record_done(r, o, m, told, NULL);
+		o->told = o->standing;
+	}
 	if ((m->flags & EGRESS_DONE_MORE) == 0 &&
 	    (!o->standing || (m->flags & EGRESS_DONE_CLOSED) != 0))
 		end_one(r, at);
@@ -170,10 +165,21 @@ egress_end_asks(struct run *r, const char *error)
 	while (r->egress != NULL && r->egress->open != NULL) {
 		struct egress_open *o = r->egress->open;
 
-		if (!o->standing)
+		if (!o->told)
 			record_done(r, o, &nothing, NULL, error);
 		end_one(r, &r->egress->open);
 	}
+}
+
+bool
+egress_settle(struct run *r, struct loop_timer *t)
+{
+	if (r->egress == NULL || r->egress->n_open == 0)
+		return false;
+	r->egress->settles = t;
+	loop_timer_set(broker.loop, t,
+	    clock_mono_ns() + (int64_t)EGRESS_SETTLE_MS * NS_PER_MS);
+	return true;
 }
 
 void
@@ -189,6 +195,40 @@ egress_free_run(struct run *r)
 		end_one(r, &r->egress->open);
 	free(r->egress);
 	r->egress = NULL;
+}
+
+/* What the proxy refused by itself, in the words of its report. */
+static void
+record_refused(struct run *r, const struct json *told)
+{
+	static const char *const kept[] = { "host", "port", "refused", "sni",
+		"via" };
+	struct str code = json_str(json_get(told, STR("code")));
+	own_buf struct buf body = {};
+	bool any = false;
+
+	buf_add_byte(&body, '{');
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		put_copy(&body, kept[i], json_get(told, str_of(kept[i])), &any);
+	buf_add_byte(&body, '}');
+	record_not_judged(r, code.n > 0 ? code : STR("not_judged"),
+	    json_str(json_get(told, STR("error"))), buf_str(&body));
+}
+
+static void
+record_not_judged(
+    struct run *r, struct str code, struct str why, struct str body)
+{
+	struct event ev = record_of(r, EVENT_EGRESS_DECISION);
+
+	ev.step = ++r->steps;
+	ev.verdict = STR("block");
+	ev.action = STR("blocked");
+	ev.rule = STR("egress");
+	ev.code = code;
+	ev.reason = why;
+	ev.body = body;
+	(void)record_add(&ev); /* the answer is no either way */
 }
 
 static void
@@ -273,6 +313,11 @@ end_one(struct run *r, struct egress_open **at)
 	*used -= o->taken < *used ? o->taken : *used;
 	*at = o->next;
 	r->egress->n_open--;
+	if (r->egress->n_open == 0 && r->egress->settles != NULL) {
+		loop_timer_set(
+		    broker.loop, r->egress->settles, clock_mono_ns());
+		r->egress->settles = NULL;
+	}
 	buf_fini(&o->url);
 	free(o);
 }
@@ -297,6 +342,7 @@ record_done(struct run *r, const struct egress_open *o,
 		put_copy(&body, "error", why, &any);
 	}
 	put_copy(&body, "hidden", json_get(told, STR("hidden")), &any);
+	put_copy(&body, "hint", json_get(told, STR("hint")), &any);
 	put_copy(&body, "leaks", json_get(told, STR("leaks")), &any);
 	buf_add_c(&body, any ? ",\"method\":" : "\"method\":");
 	json_put_str(&body, method.n > 0 ? method : str_of(o->method));

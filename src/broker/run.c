@@ -72,7 +72,9 @@ on_sandbox_exited(const struct msg_sandbox_exited *m)
 		    cause_reason(r));
 	if (r->stop_json.n == 0)
 		write_limit_stop(r);
-	run_close(r);
+	/* What it has sent has ended, and is about to be told of. */
+	if (!egress_settle(r, &r->grace))
+		run_close(r);
 }
 
 /* Texts that whoever is inside has chosen. */

@@ -429,6 +429,22 @@ decide_tls(const struct policy *p, const struct egress_ask *ask,
 		    "Ask the operator to decide for one of the two.");
 		return;
 	}
+	/*
+	 * Some clients send the extension with nothing in it (GREASE, RFC 9849
+	 * section 6.2), and nobody but the server can tell: so it is opened,
+	 * where a name that it may hide is never seen by any server.
+	 */
+	if (ask->ech && !only_tcp && !see) {
+		see = !v->pin && egress_inspects(p);
+		if (!see) {
+			block(v, "ech", "egress.rules",
+			    "the TLS client may hide which host it wants "
+			    "(Encrypted Client Hello)",
+			    "Turn Encrypted Client Hello off, or ask the "
+			    "operator for \"tls\": \"inspect\" in the rule.");
+			return;
+		}
+	}
 	if (see) {
 		v->inspect = true;
 		v->max_body = UINT64_MAX; /* of each request, then */

@@ -60,6 +60,7 @@ struct egress_ask {
 	struct addr addr; /* of the host, when it is one */
 	char host[HOST_BYTES];
 	struct str sni; /* p is NULL when the hello has none */
+	bool ech; /* the hello may hide another name than sni */
 	struct str method, path, query; /* query without '?'; p NULL: none */
 	struct str content_type, content_encoding;
 	uint64_t content_length; /* UINT64_MAX: not known */
@@ -68,10 +69,10 @@ struct egress_ask {
 
 /*
  * Reads the payload of MSG_EGRESS_ASK:
- * {"content_encoding"?,"content_length"?,"content_type"?,"host","method"?,
- *  "path"?,"port","proto","query"?,"sni"?,"to"?,"via"?}. proto is "tcp",
- * "tls", "http", "https", "ws" or "wss". -1 when it is no question. The texts
- * point into v.
+ * {"content_encoding"?,"content_length"?,"content_type"?,"ech"?,"host",
+ *  "method"?,"path"?,"port","proto","query"?,"sni"?,"to"?,"via"?}. proto is
+ * "tcp", "tls", "http", "https", "ws" or "wss". -1 when it is no question. The
+ * texts point into v.
  */
 int egress_ask_parse(const struct json *v, enum egress_level level,
     struct egress_ask *out, struct err *e);
@@ -140,7 +141,7 @@ void egress_respond_write(struct buf *out, const struct egress_respond *r,
 
 /* True when some rule looks into TLS: the run needs a CA of its own. */
 bool egress_inspects(const struct policy *p);
-/* {"hosts":[...],"inspect":...,"ports":[...]} of MSG_DOOR_OPEN. */
+/* The payload of MSG_DOOR_OPEN to the proxy. */
 void egress_door_write(struct buf *out, const struct policy *p);
 
 /*

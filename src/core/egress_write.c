@@ -105,7 +105,9 @@ egress_door_write(struct buf *out, const struct policy *p)
 {
 	bool any = false;
 
-	buf_add_c(out, "{\"hosts\":[");
+	buf_printf(out,
+	    "{\"connections\":%u,\"connections_per_s\":%u,\"hosts\":[",
+	    p->egress_connections, p->egress_connections_per_s);
 	for (uint32_t i = 0; i < p->n_egress; i++) {
 		const struct egress_rule *r = &p->egress[i];
 		bool again = false;

@@ -190,6 +190,8 @@ struct policy {
 	enum verdict_kind by_risk[RISKS];
 	struct budget budgets; /* limits only */
 	struct policy_sandbox sandbox;
+	uint32_t egress_connections; /* out of a run, at once */
+	uint32_t egress_connections_per_s; /* new ones */
 	uint32_t n_tools, n_flow, n_approvals, n_egress, n_secrets;
 	const struct policy_secret *secrets;
 	const struct policy_tool *tools;

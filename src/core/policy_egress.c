@@ -42,17 +42,27 @@ static bool sees(const struct egress_rule *e);
 void
 policy_parse_egress(struct reader *r, const struct spot *root)
 {
-	static const char *const known[] = { "default", "private_ranges",
-		"rules", NULL };
+	static const char *const known[] = { "default", "max_connections",
+		"max_connections_per_s", "private_ranges", "rules", NULL };
+	uint64_t most = EGRESS_CONNECTIONS, per_s = EGRESS_CONNECTIONS_PER_S;
 	struct egress_rule *rows;
 	struct spot egress, rules;
 	uint32_t n = 0;
 
+	r->p->egress_connections = EGRESS_CONNECTIONS;
+	r->p->egress_connections_per_s = EGRESS_CONNECTIONS_PER_S;
 	if (!read_member(root, "egress", &egress) || !read_object(r, &egress))
 		return;
 	read_known(r, &egress, known, none, NOT_YET);
 	read_only(r, &egress, "default", "deny");
 	read_only(r, &egress, "private_ranges", "deny");
+	(void)read_whole(r, &egress, "max_connections",
+	    (struct range){ 1, EGRESS_FLOWS_MAX - EGRESS_FLOWS_KEPT, "" },
+	    &most);
+	(void)read_whole(r, &egress, "max_connections_per_s",
+	    (struct range){ 1, EGRESS_FLOWS_MAX, "" }, &per_s);
+	r->p->egress_connections = (uint32_t)most;
+	r->p->egress_connections_per_s = (uint32_t)per_s;
 	if (!read_member(&egress, "rules", &rules) || !read_array(r, &rules))
 		return;
 	if (rules.v->n > EGRESS_RULES_MAX) {

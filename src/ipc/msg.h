@@ -342,9 +342,10 @@ _Static_assert(sizeof(struct msg_sandbox_denied) == 24, "no padding");
  *
  * To the proxy: the proxy port's listener and, as far as there are any, the
  * listener for any address, the DNS socket (UDP) and the DNS listener (TCP).
- * Payload: {"hosts":[...],"inspect":...,"ports":[...]}: patterns of hosts
- * (core/egress.h) that rules name, for the DNS stub; whether any rule may
- * inspect; the ports that rules name.
+ * Payload: {"connections":n,"connections_per_s":n,"hosts":[...],"inspect":...,
+ * "ports":[...]}: how many connections the run may have at once and open in a
+ * second; patterns of hosts (core/egress.h) that rules name, for the DNS stub;
+ * whether any rule may inspect; the ports that rules name.
  *
  * MSG_CA_NEW has no payload; MSG_CA's is the PEM certificate of the run's CA.
  */
@@ -505,8 +506,8 @@ enum egress_kind {
 
 /*
  * Payload: canonical JSON of what is known (core/egress.h has each member):
- * {"content_encoding","content_length","content_type","host","method","path",
- *  "port","proto","query","sni","to","via"}.
+ * {"content_encoding","content_length","content_type","ech","host","method",
+ *  "path","port","proto","query","sni","to","via"}.
  */
 struct msg_egress_ask {
 	uint64_t run;
@@ -562,17 +563,21 @@ enum {
 	EGRESS_DONE_MORE = 2, /* a count so far: the same ask goes on */
 	EGRESS_DONE_STANDING = 4, /* a request that was not asked about */
 	EGRESS_DONE_CLOSED = 8, /* a standing ask is over; nothing was sent */
+	/* The proxy has refused what was allowed so far, before it could be
+	 * asked about in full. */
+	EGRESS_DONE_REFUSED = 16,
 };
 
 /*
- * What was allowed has ended, or got nowhere; with ask 0, what was no request
- * that could be asked about, and was refused: "error" says why. sent and
+ * What was allowed has ended, or got nowhere: once for each ask whose verdict
+ * was EGRESS_ALLOW. With EGRESS_DONE_REFUSED, and with ask 0: what was nothing
+ * that could be asked about, and was refused; "error" says why. sent and
  * received are bytes since the last message with EGRESS_DONE_MORE, of bodies or
  * of a raw connection. Payload:
- * {"addr":"93.184.216.34","error","hidden","leaks",
- * "method","path","query","secrets","tls"}, each where it applies; method,
- * path and query for EGRESS_DONE_STANDING, tls is "none", "splice" or
- * "inspect".
+ * {"addr":"93.184.216.34","error","hidden","hint","host","leaks",
+ * "method","path","port","query","secrets","sni","tls","via"}, each where it
+ * applies; method, path and query for EGRESS_DONE_STANDING, host, port, sni
+ * and via for what was refused, tls is "none", "splice" or "inspect".
  */
 struct msg_egress_done {
 	uint64_t run;

@@ -55,12 +55,14 @@ void
 flow_accept_take(
     struct proxy *p, struct proxy_door *door, int fd, bool transparent)
 {
+	static const struct linger reset = { .l_onoff = 1 };
 	own_fd int mine = fd;
 	struct flow *f;
 	struct err e;
 
-	if (p->n_free_flows == 0 || door->n_flows >= EGRESS_FLOWS_PER_RUN)
-		return;
+	const char *full = admit_one(
+	    &door->admit, door->n_flows, p->n_free_flows, clock_mono_ns());
+
 	f = calloc(1, sizeof(*f));
 	must(f != NULL);
 	f->proxy = p;
@@ -71,6 +73,14 @@ flow_accept_take(
 	f->client.on_ready = on_client;
 	f->timer.on_time = on_late;
 	if (transparent && !where_from(f, mine)) {
+		free(f);
+		return;
+	}
+	if (full != NULL) {
+		/* A reset, at once: a close would look like an empty answer. */
+		(void)setsockopt(
+		    mine, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		flow_tell_full(f, full);
 		free(f);
 		return;
 	}
@@ -150,33 +160,7 @@ flow_close(struct flow *f, bool hard, const char *why)
 	if (f->dead)
 		return;
 	f->dead = true;
-	if (f->telling) {
-		struct msg_egress_done m = {
-			.run = f->door->run,
-			.ask = f->ask,
-			.sent = f->sent,
-			.received = f->received,
-			.ns = (uint64_t)(clock_mono_ns() - f->asked_ns),
-		};
-		char text[ADDR_TEXT_BYTES] = "";
-
-		if (f->verdict.max_body != UINT64_MAX &&
-		    f->sent >= f->verdict.max_body && why != NULL)
-			m.flags = EGRESS_DONE_OVER;
-		if (stream_is_open(&f->server) && f->dial != NULL)
-			addr_write(&f->dial->to, text);
-		buf_reset(&p->payload);
-		buf_add_c(&p->payload, "{\"addr\":");
-		json_put_str(&p->payload, str_of(text));
-		if (why != NULL) {
-			buf_add_c(&p->payload, ",\"error\":");
-			json_put_str(&p->payload, str_of(why));
-		}
-		buf_add_c(&p->payload,
-		    f->tls ? ",\"tls\":\"splice\"}" : ",\"tls\":\"none\"}");
-		(void)peer_send(&p->broker, MSG_EGRESS_DONE, &m,
-		    buf_str(&p->payload), NULL, 0); /* its loss ends us */
-	}
+	flow_tell_end(f, why);
 	if (f->dial != NULL)
 		dial_stop(f->dial);
 	free(f->dial);
@@ -294,8 +278,8 @@ peek(struct flow *f, bool *ended)
 	if (n < 0 && errno == EAGAIN)
 		return -1;
 	if (n <= 0) {
-		flow_close(
-		    f, n < 0 || f->state == FLOW_REFUSED, "said nothing");
+		flow_close(f, n < 0 || f->state == FLOW_REFUSED,
+		    n < 0 ? "the client has reset it" : NULL);
 		return -1;
 	}
 	/* Woken again without a byte more: there will be none. */
@@ -453,6 +437,7 @@ on_first(struct flow *f, size_t n, bool ended)
 		return;
 	}
 	f->tls = true;
+	f->ech = hello.hides_name;
 	memcpy(f->sni, hello.name, sizeof(f->sni));
 	take(f, 0);
 	ask(f, EGRESS_TLS);
@@ -470,10 +455,10 @@ ask(struct flow *f, enum egress_kind kind)
 	f->state = kind == EGRESS_TLS ? FLOW_ASKED_TLS : FLOW_ASKED;
 	loop_timer_clear(p->loop, &f->timer);
 	stream_want(&f->client, 0);
+	flow_tell_next(f);
 	ask_write(&p->payload, f);
 	f->ask = m.ask = flow_ask_number(f);
 	f->waits = true;
-	f->telling = false;
 	f->asked_ns = clock_mono_ns();
 	if (p->payload.failed ||
 	    peer_send(&p->broker, MSG_EGRESS_ASK, &m, buf_str(&p->payload),
@@ -488,7 +473,7 @@ ask_write(struct buf *b, const struct flow *f)
 	char to[ADDR_TEXT_BYTES] = "";
 
 	buf_reset(b);
-	buf_add_c(b, "{\"host\":");
+	buf_add_c(b, f->ech ? "{\"ech\":true,\"host\":" : "{\"host\":");
 	json_put_str(b, str_of(f->host));
 	buf_printf(b, ",\"port\":%u,\"proto\":\"%s\"", f->port,
 	    f->tls ? "tls" : "tcp");

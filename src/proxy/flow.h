@@ -59,6 +59,7 @@ struct flow {
 	bool telling; /* MSG_EGRESS_DONE is due at its end */
 	bool dead;
 	bool tls;
+	bool ech; /* its hello may hide another name than sni */
 	char host[HOST_BYTES]; /* lower case; a name, or an address */
 	char sni[HOST_BYTES];
 	struct addr to; /* where it went before it came here */
@@ -70,6 +71,7 @@ struct flow {
 	uint64_t ask; /* the last one */
 	bool waits; /* for its verdict */
 	int64_t asked_ns;
+	const char *hint; /* what can be done about its end, or NULL */
 	struct msg_egress_verdict verdict;
 	struct dial *dial; /* while dialling */
 	struct cidr *pins; /* of the verdict; freed when dialled */
@@ -97,6 +99,15 @@ const char *flow_via_name(enum flow_via via); /* "transparent" */
 uint64_t flow_ask_number(struct flow *f);
 /* Frees what was closed; after each round of events. */
 void flow_reap(struct proxy *p);
+
+/*
+ * flow_tell.c. MSG_EGRESS_DONE of the question that stands, once: at the end
+ * of the flow, why being NULL when that is as it should be; or because
+ * another question follows. And of a connection that was not taken.
+ */
+void flow_tell_end(struct flow *f, const char *why);
+void flow_tell_next(struct flow *f);
+void flow_tell_full(struct flow *f, const char *why);
 
 /* relay.c: both ends are there; moves bytes until both have ended. */
 void relay_start(struct flow *f);

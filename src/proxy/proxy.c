@@ -163,6 +163,7 @@ door_open(struct proxy *p, uint64_t run, const struct frame *f)
 	d->proxy = p;
 	d->ca = ca_take(p, run);
 	names_init(&d->names, f->payload);
+	admit_init(&d->admit, f->payload);
 	d->port = (struct loop_watch){
 		.fd = f->fds[0],
 		.events = EPOLLIN,

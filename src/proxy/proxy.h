@@ -6,6 +6,7 @@
 
 #include "ipc/msg.h"
 #include "ipc/peer.h"
+#include "proxy/admit.h"
 #include "proxy/dial.h"
 #include "proxy/dns.h"
 #include "proxy/flow.h"
@@ -42,6 +43,7 @@ struct proxy_door {
 	struct dns_stub dns;
 	struct flow *flows;
 	uint32_t n_flows;
+	struct admit admit;
 	struct tls_ca *ca; /* NULL: no rule of the run opens TLS */
 };
 

@@ -60,6 +60,16 @@ static const struct h2_serve_ops h2_ops = {
 	.closed = on_h2_closed,
 };
 
+/* What a program says that does not trust us differs too much to be told from
+ * other failures: it is what nearly all of them are. */
+static const char hint_ca[] =
+    "The program seems not to trust the CA of the run. Give it " RUN_TRUST
+    " (SSL_CERT_FILE and others name that file), or pass the host on unread "
+    "with \"tls\": \"pin\" in its rule.";
+static const char hint_ech[] =
+    "The program offers Encrypted Client Hello, which is not answered here: "
+    "turn it off if it insists.";
+
 static const struct msg_egress_verdict not_judged = {
 	.verdict = EGRESS_DENY,
 	.status = 503,
@@ -76,7 +86,9 @@ web_start(struct flow *f, enum web_kind kind)
 
 	f->web = w;
 	f->state = FLOW_WEB;
-	f->telling = false; /* each request is told of by itself */
+	/* Each request is told of by itself; TLS also, at its end. */
+	if (kind != WEB_TLS)
+		flow_tell_next(f);
 	loop_timer_clear(p->loop, &f->timer);
 
 	/* The same socket, watched by who serves it. */
@@ -203,8 +215,7 @@ on_shake(struct stream *s, uint32_t events)
 		stream_want(s, EPOLLIN);
 		return;
 	case TLS_FAILED:
-		log_info("TLS of a client failed run=%llu host=%s why=\"%s\"",
-		    (unsigned long long)f->door->run, f->host, e.text);
+		f->hint = f->ech ? hint_ech : hint_ca;
 		flow_close(f, true, e.text);
 		return;
 	case TLS_READY:
@@ -227,8 +238,13 @@ on_lane(void *owner, struct h2_lane *lane)
 	struct web *first = owner, *w;
 	struct proxy_door *door = first->flow->door;
 
-	if (door->n_flows >= EGRESS_FLOWS_PER_RUN)
+	const char *full = admit_one(&door->admit, door->n_flows,
+	    first->flow->proxy->n_free_flows, clock_mono_ns());
+
+	if (full != NULL) {
+		flow_tell_full(first->flow, full);
 		return;
+	}
 	door->n_flows++;
 	w = web_new(first->flow, first->kind);
 	w->next = first->next;
@@ -344,6 +360,8 @@ on_told(struct forward *fw, const struct forward_end *end)
 		put_text(b, "error", str_of(end->error));
 	if (end->filter != NULL)
 		filter_report(end->filter, b);
+	if (w->ask == 0 && w->kind != WEB_PROXY)
+		put_text(b, "host", str_of(w->flow->host));
 	if ((end->flags & EGRESS_DONE_STANDING) != 0) {
 		put_text(b, "method", end->method);
 		put_text(b, "path", end->path);

@@ -4,21 +4,19 @@
 import assert from 'node:assert';
 import { execFileSync } from 'node:child_process';
 import crypto from 'node:crypto';
-import dgram from 'node:dgram';
 import fs from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
-import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
+import { certificates, closeAll, listen, resolver } from './lib/outside.js';
 import { Place } from './lib/paddock.js';
 
 const place = new Place();
 const work = path.join(place.dir, 'work');
 const seen = []; // what the servers were asked
-const servers = [];
 let dns, plain, tls, two, ca, repository;
 
 // A server that says what it was asked.
@@ -53,54 +51,6 @@ function upgrade(q, socket, head) {
 	socket.pipe(socket);
 }
 
-async function listen(s) {
-	servers.push(s);
-	await new Promise((done) => s.listen(0, '127.0.0.1', done));
-	return s.address().port;
-}
-
-// Any name is 127.0.0.1.
-async function resolver() {
-	const s = dgram.createSocket('udp4');
-
-	s.on('message', (q, from) => {
-		let at = 12;
-
-		while (q[at] !== 0)
-			at += q[at] + 1;
-		const is4 = q.readUInt16BE(at + 1) === 1;
-		const head = Buffer.from([...q.subarray(0, 2), 0x81, 0x80,
-			...q.subarray(4, 6), 0, is4 ? 1 : 0, 0, 0, 0, 0]);
-
-		s.send(Buffer.concat([head, q.subarray(12, at + 5), is4
-			? Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4,
-				127, 0, 0, 1]) : Buffer.alloc(0)]),
-		from.port, from.address);
-	});
-	await new Promise((done) => s.bind(0, '127.0.0.1', done));
-	servers.push(s);
-	return s.address().port;
-}
-
-function certificates(dir) {
-	const run = (...args) => execFileSync('openssl', args,
-		{ cwd: dir, stdio: 'pipe' });
-	const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
-		'-nodes'];
-
-	run('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem',
-		'-days', '2', '-subj', '/CN=a test', '-addext',
-		'basicConstraints=critical,CA:TRUE');
-	run('req', ...key, '-keyout', 's.key', '-out', 's.csr', '-subj',
-		'/CN=api.test');
-	fs.writeFileSync(path.join(dir, 'ext'),
-		'subjectAltName=DNS:api.test,DNS:pin.test,DNS:git.test,DNS:two.test');
-	run('x509', '-req', '-in', 's.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key',
-		'-CAcreateserial', '-out', 's.pem', '-days', '2', '-extfile',
-		'ext');
-	return fs.readFileSync(path.join(dir, 'ca.pem'), 'utf8');
-}
-
 // A repository that any web server can give out.
 function gitRepository(dir) {
 	const git = (...args) => execFileSync('git', ['-c', 'user.name=a', '-c',
@@ -123,7 +73,7 @@ before(async () => {
 	fs.mkdirSync(dir);
 	fs.mkdirSync(work);
 	fs.chmodSync(work, 0o777);
-	ca = certificates(dir);
+	ca = certificates(dir, ['api.test', 'pin.test', 'git.test', 'two.test']);
 	dns = await resolver();
 	plain = await listen(http.createServer(answer).on('upgrade', upgrade));
 	repository = gitRepository(path.join(place.dir, 'repository'));
@@ -158,10 +108,7 @@ before(async () => {
 	}));
 });
 
-after(() => {
-	for (const s of servers)
-		s.close();
-});
+after(closeAll);
 
 function policy(changes = {}) {
 	const local = { addrs: ['127.0.0.1/32'] };

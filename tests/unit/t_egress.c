@@ -182,6 +182,49 @@ tls_is_opened_only_when_a_rule_must_see_the_request(void **state)
 }
 
 static void
+a_hello_that_may_hide_its_name_is_never_passed_on_unread(void **state)
+{
+	static const char rules[] = RULES(
+	    "{\"host\":\"plain.example.com\"},"
+	    "{\"host\":\"seen.example.com\",\"methods\":[\"GET\"]},"
+	    "{\"host\":\"pin.example.com\",\"tls\":\"pin\"},"
+	    "{\"host\":\"raw.example.com\",\"port\":443,\"proto\":\"tcp\"}");
+	static const char no_ca[] = RULES("{\"host\":\"plain.example.com\"}");
+	static const struct {
+		const char *why, *rules, *host, *code;
+		bool splice, inspect;
+	} rows[] = {
+		{ "it can be opened", rules, "plain.example.com", "", false,
+		    true },
+		{ "it is opened anyway", rules, "seen.example.com", "", false,
+		    true },
+		{ "it must not be opened", rules, "pin.example.com", "ech",
+		    false, false },
+		{ "nobody judges it by its name", rules, "raw.example.com",
+		    "allowed", true, false },
+		{ "the run has no CA", no_ca, "plain.example.com", "ech", false,
+		    false },
+	};
+	struct egress_verdict v;
+	char ask[256];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct policy *p = policy_of(rows[i].rules);
+
+		(void)snprintf(ask, sizeof(ask),
+		    "{\"ech\":true,\"host\":\"%s\",\"port\":443,\"proto\":"
+		    "\"tls\",\"sni\":\"%s\"}",
+		    rows[i].host, rows[i].host);
+		decide(p, ask, &v);
+		assert_string_equal(v.code, rows[i].code);
+		assert_int_equal(v.splice, rows[i].splice);
+		assert_int_equal(v.inspect, rows[i].inspect);
+		policy_free(p);
+	}
+}
+
+static void
 stage_and_flow_hold_what_goes_out(void **state)
 {
 	static const char stage1[] =
@@ -527,6 +570,8 @@ main(void)
 		cmocka_unit_test(what_no_rule_names_does_not_go_out),
 		cmocka_unit_test(
 		    tls_is_opened_only_when_a_rule_must_see_the_request),
+		cmocka_unit_test(
+		    a_hello_that_may_hide_its_name_is_never_passed_on_unread),
 		cmocka_unit_test(stage_and_flow_hold_what_goes_out),
 		cmocka_unit_test(limits_of_all_rules_hold_together),
 		cmocka_unit_test(
