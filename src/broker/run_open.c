@@ -428,10 +428,12 @@ start_sandbox(struct run *r)
 	if (egress_inspects(r->policy) && !r->has_ca) {
 		/* on_ca comes back here. */
 		const struct msg_door m = { .run = r->id };
+		own_buf struct buf hosts = {};
 
+		egress_ca_write(&hosts, r->policy);
 		r->ca_asked = true;
-		(void)peer_send(&broker.proxy, MSG_CA_NEW, &m, STR(""), NULL,
-		    0); /* a new proxy is asked again */
+		(void)peer_send(&broker.proxy, MSG_CA_NEW, &m, buf_str(&hosts),
+		    NULL, 0); /* a new proxy is asked again */
 		return;
 	}
 	r->sandbox_sent = true;

@@ -141,6 +141,8 @@ void egress_respond_write(struct buf *out, const struct egress_respond *r,
 
 /* True when some rule looks into TLS: the run needs a CA of its own. */
 bool egress_inspects(const struct policy *p);
+/* ["*.example.com",...]: hosts whose TLS may be opened. */
+void egress_ca_write(struct buf *out, const struct policy *p);
 /* The payload of MSG_DOOR_OPEN to the proxy. */
 void egress_door_write(struct buf *out, const struct policy *p);
 

@@ -101,6 +101,30 @@ egress_inspects(const struct policy *p)
 }
 
 void
+egress_ca_write(struct buf *out, const struct policy *p)
+{
+	const uint32_t tls = 1U << PROTO_HTTPS | 1U << PROTO_WSS;
+	bool any = false;
+
+	buf_add_byte(out, '[');
+	for (uint32_t i = 0; i < p->n_egress; i++) {
+		const struct egress_rule *r = &p->egress[i];
+		bool again = r->tls == TLS_PIN || (r->protos & tls) == 0;
+
+		for (uint32_t k = 0; k < i && !again; k++)
+			again = p->egress[k].tls != TLS_PIN &&
+			    (p->egress[k].protos & tls) != 0 &&
+			    str_eq(p->egress[k].host, r->host);
+		if (again)
+			continue;
+		buf_add_c(out, any ? "," : "");
+		any = true;
+		json_put_str(out, r->host);
+	}
+	buf_add_byte(out, ']');
+}
+
+void
 egress_door_write(struct buf *out, const struct policy *p)
 {
 	bool any = false;

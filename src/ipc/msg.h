@@ -347,7 +347,8 @@ _Static_assert(sizeof(struct msg_sandbox_denied) == 24, "no padding");
  * second; patterns of hosts (core/egress.h) that rules name, for the DNS stub;
  * whether any rule may inspect; the ports that rules name.
  *
- * MSG_CA_NEW has no payload; MSG_CA's is the PEM certificate of the run's CA.
+ * MSG_CA_NEW's payload: ["*.example.com",...], the hosts that the CA may be
+ * for; MSG_CA's is the PEM certificate of the run's CA.
  */
 struct msg_door {
 	uint64_t run;

@@ -16,7 +16,7 @@ static void on_supervisor_gone(struct peer *peer, const char *why);
 static void on_broker(struct peer *peer, const struct frame *f);
 static void on_broker_gone(struct peer *peer, const char *why);
 static void on_round(void *arg);
-static void ca_new(struct proxy *p, uint64_t run);
+static void ca_new(struct proxy *p, uint64_t run, struct str hosts);
 static struct tls_ca *ca_take(struct proxy *p, uint64_t run);
 static void door_open(struct proxy *p, uint64_t run, const struct frame *f);
 static void on_port(struct loop_watch *w, uint32_t events);
@@ -117,7 +117,7 @@ on_broker(struct peer *peer, const struct frame *f)
 	} else if (f->type == MSG_CA_NEW) {
 		const struct msg_door *m = f->body;
 
-		ca_new(p, m->run);
+		ca_new(p, m->run, f->payload);
 	} else if (f->type == MSG_EGRESS_REVOKE) {
 		door_revoke(p, f->body);
 	} else if (f->type == MSG_DOOR_OPEN) {
@@ -261,7 +261,7 @@ door_close(struct proxy *p, uint64_t run)
 
 /* Before the sandbox is there: its certificate is put in as it starts. */
 static void
-ca_new(struct proxy *p, uint64_t run)
+ca_new(struct proxy *p, uint64_t run, struct str hosts)
 {
 	const struct msg_door m = { .run = run };
 	own_buf struct buf pem = {};
@@ -270,7 +270,7 @@ ca_new(struct proxy *p, uint64_t run)
 
 	must(c != NULL);
 	c->run = run;
-	c->ca = tls_ca_new(&e);
+	c->ca = tls_ca_new(hosts, &e);
 	c->next = p->cas;
 	p->cas = c;
 	if (c->ca != NULL)

@@ -28,7 +28,12 @@ void tls_fini(void);
 /* The CA of a run, and the certificates that it has signed. */
 struct tls_ca;
 
-struct tls_ca *tls_ca_new(struct err *e);
+/*
+ * hosts: ["*.example.com","192.0.2.7",...]. It can vouch for these names and
+ * addresses alone (RFC 5280 section 4.2.1.10), but for names below them, too:
+ * that is the nearest that can be said there.
+ */
+struct tls_ca *tls_ca_new(struct str hosts, struct err *e);
 void tls_ca_free(struct tls_ca *ca); /* may be NULL */
 /* Appends its certificate as PEM. */
 void tls_ca_pem(const struct tls_ca *ca, struct buf *out);

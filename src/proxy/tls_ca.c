@@ -11,6 +11,8 @@
 
 #include "base/limits.h"
 #include "base/must.h"
+#include "codec/json.h"
+#include "core/addr.h"
 
 enum {
 	SERIAL_BYTES = 16,
@@ -34,19 +36,22 @@ struct tls_ca {
 	uint32_t n_leaves;
 };
 
-static X509 *certificate(const char *name, X509 *issuer, EVP_PKEY *key,
-    EVP_PKEY *signer, struct err *e);
+static int put_limits(struct buf *out, struct str hosts, struct err *e);
+static X509 *certificate(const char *name, X509 *issuer, const char *limits,
+    EVP_PKEY *key, EVP_PKEY *signer, struct err *e);
 static int set_subject(X509 *cert, const char *name);
-static int set_extensions(X509 *cert, X509 *issuer, const char *name);
+static int set_extensions(
+    X509 *cert, X509 *issuer, const char *name, const char *limits);
 static int add_extension(
     X509 *cert, X509V3_CTX *ctx, int nid, const char *text);
 static bool is_addr(const char *name);
 static int err_ssl(struct err *e, const char *what);
 
 struct tls_ca *
-tls_ca_new(struct err *e)
+tls_ca_new(struct str hosts, struct err *e)
 {
 	struct tls_ca *ca = calloc(1, sizeof(*ca));
+	own_buf struct buf limits = {};
 
 	must(ca != NULL);
 	ca->ctx = tls_server_context(e);
@@ -61,7 +66,9 @@ tls_ca_new(struct err *e)
 		tls_ca_free(ca);
 		return NULL;
 	}
-	ca->cert = certificate(NULL, NULL, ca->key, ca->key, e);
+	if (put_limits(&limits, hosts, e) == 0)
+		ca->cert = certificate(
+		    NULL, NULL, buf_c(&limits), ca->key, ca->key, e);
 	if (ca->cert == NULL) {
 		tls_ca_free(ca);
 		return NULL;
@@ -129,7 +136,8 @@ tls_ca_use(struct tls_ca *ca, SSL *ssl, const char *name, struct err *e)
 	if (strcmp(l->name, name) != 0 || l->cert == NULL) {
 		X509_free(l->cert);
 		(void)snprintf(l->name, sizeof(l->name), "%s", name);
-		l->cert = certificate(name, ca->cert, ca->leaf_key, ca->key, e);
+		l->cert =
+		    certificate(name, ca->cert, NULL, ca->leaf_key, ca->key, e);
 	}
 	l->next = ca->leaves;
 	ca->leaves = l;
@@ -141,10 +149,49 @@ tls_ca_use(struct tls_ca *ca, SSL *ssl, const char *name, struct err *e)
 	return 0;
 }
 
-/* For the CA itself name and issuer are NULL. */
+/*
+ * As OpenSSL reads it. A kind of name of which none is permitted is excluded
+ * as a whole: nothing said would mean that all are fine.
+ */
+static int
+put_limits(struct buf *out, struct str hosts, struct err *e)
+{
+	own_arena struct arena a = {};
+	const struct json *list = json_parse(hosts, NULL, &a, e, NULL);
+	bool names = false, addrs = false;
+
+	if (!json_is(list, JSON_ARRAY))
+		return err_set(e, "the hosts of a CA are no list");
+	buf_add_c(out, "critical");
+	for (const struct json *x = json_first(list); x != NULL;
+	     x = json_next(list, x)) {
+		struct str host = json_str(x);
+		struct addr addr;
+
+		if (addr_parse(host, &addr) == 0) {
+			addrs = true;
+			buf_printf(out, ",permitted;IP:%.*s/%s", STR_FMT(host),
+			    addr.v6 ? "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+				    : "255.255.255.255");
+			continue;
+		}
+		if (str_starts(host, STR("*.")))
+			host = (struct str){ host.p + 2, host.n - 2 };
+		names = true;
+		buf_printf(out, ",permitted;DNS:%.*s", STR_FMT(host));
+	}
+	if (!names) /* a name that nobody can have: RFC 2606 section 2 */
+		buf_add_c(out, ",permitted;DNS:none.invalid");
+	if (!addrs)
+		buf_add_c(
+		    out, ",excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:::/::");
+	return out->failed ? err_set(e, "the hosts of a CA are too many") : 0;
+}
+
+/* For the CA itself name and issuer are NULL, and limits is not. */
 static X509 *
-certificate(const char *name, X509 *issuer, EVP_PKEY *key, EVP_PKEY *signer,
-    struct err *e)
+certificate(const char *name, X509 *issuer, const char *limits, EVP_PKEY *key,
+    EVP_PKEY *signer, struct err *e)
 {
 	unsigned char serial[SERIAL_BYTES];
 	X509 *cert = X509_new();
@@ -162,7 +209,8 @@ certificate(const char *name, X509 *issuer, EVP_PKEY *key, EVP_PKEY *signer,
 	    X509_set_pubkey(cert, key) == 1 && set_subject(cert, name) == 0 &&
 	    X509_set_issuer_name(cert,
 		X509_get_subject_name(issuer != NULL ? issuer : cert)) == 1 &&
-	    set_extensions(cert, issuer != NULL ? issuer : cert, name) == 0 &&
+	    set_extensions(
+		cert, issuer != NULL ? issuer : cert, name, limits) == 0 &&
 	    X509_sign(cert, signer, EVP_sha256()) > 0;
 	BN_free(number);
 	if (ok)
@@ -172,11 +220,16 @@ certificate(const char *name, X509 *issuer, EVP_PKEY *key, EVP_PKEY *signer,
 	return NULL;
 }
 
-/* A common name has 64 characters at most; clients read the extension. */
+/*
+ * A common name has 64 characters at most; clients read the extension. Some
+ * hold it against the limits on DNS names, if it looks like one: an address
+ * does.
+ */
 static int
 set_subject(X509 *cert, const char *name)
 {
 	const char *text = name == NULL ? "paddock: this run only"
+	    : is_addr(name)		? "a host that is an address"
 	    : strlen(name) <= 64	? name
 					: "a host with a long name";
 
@@ -187,7 +240,7 @@ set_subject(X509 *cert, const char *name)
 }
 
 static int
-set_extensions(X509 *cert, X509 *issuer, const char *name)
+set_extensions(X509 *cert, X509 *issuer, const char *name, const char *limits)
 {
 	char alt[300];
 	X509V3_CTX ctx;
@@ -200,7 +253,9 @@ set_extensions(X509 *cert, X509 *issuer, const char *name)
 		return add_extension(cert, &ctx, NID_basic_constraints,
 			   "critical,CA:TRUE,pathlen:0") == 0 &&
 			add_extension(cert, &ctx, NID_key_usage,
-			    "critical,keyCertSign") == 0
+			    "critical,keyCertSign") == 0 &&
+			add_extension(
+			    cert, &ctx, NID_name_constraints, limits) == 0
 		    ? 0
 		    : -1;
 	/* The name has been checked: no comma can end it. */

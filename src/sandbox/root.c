@@ -162,7 +162,8 @@ static int
 make_etc(const struct build *b, struct err *e)
 {
 	static const char *const of_host[] = { "/etc/ld.so.cache",
-		"/etc/alternatives", "/etc/ssl", "/etc/localtime" };
+		"/etc/alternatives", "/etc/ssl", "/etc/localtime",
+		"/etc/java-17-openjdk" /* Debian's Java reads it first */ };
 	char text[512];
 
 	if (put_dir("etc", 0755, e) < 0)

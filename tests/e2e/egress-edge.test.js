@@ -254,3 +254,52 @@ P`, policy(rules(), { max_connections_per_s: 20 }));
 		assert.match(told[0].dec.reason, /a second/);
 	});
 });
+
+describe('the CA of a run', () => {
+	const rules = () => [
+		{ host: 'api.test', port: tls, paths: ['/**'], ca, ...local },
+		{ host: '*.wild.test', port: tls, paths: ['/**'], ca, ...local },
+		{ host: '192.0.2.9', port: tls, paths: ['/**'], ca },
+		{ host: 'pin.test', port: tls, tls: 'pin', ...local },
+	];
+
+	test('is limited to the hosts whose TLS may be opened', async () => {
+		const r = await run('awk "/BEGIN/{t=\\"\\"}{t=t \\$0 \\"\\n\\"}END{printf \\"%s\\", t}" ' +
+			'/run/paddock/trust/ca.pem > one.pem; ' +
+			'openssl x509 -in one.pem -noout -subject -ext nameConstraints',
+		policy(rules()));
+
+		assert.match(r.out, /paddock: this run only/, r.err);
+		assert.match(r.out, /X509v3 Name Constraints: critical/);
+		assert.match(r.out, /DNS:api\.test\n *DNS:wild\.test\n/);
+		assert.match(r.out, /IP:192\.0\.2\.9\/255\.255\.255\.255/);
+		assert.match(r.out, /Excluded:\n *IP:0:0:0:0:0:0:0:0\/|IP:192/);
+		assert.ok(!r.out.includes('pin.test'));
+	});
+
+	test('is accepted so by curl, openssl, Python, node, git and Java',
+		async () => {
+			const at = `https://api.test:${tls}`;
+			const r = await run(`
+curl -sS --noproxy '*' ${at}/curl; echo
+echo | openssl s_client -connect api.test:${tls} -servername api.test -brief 2>&1 | grep Verification:
+python3 -c "import urllib.request as u; print(u.urlopen('${at}/python').read().decode())"
+node -e "fetch('${at}/node').then(async (r) => console.log(await r.text()))"
+git ls-remote ${at}/git 2>&1 | grep -c -i certificate
+awk '/BEGIN/{t=""}{t=t $0 "\\n"}END{printf "%s", t}' /run/paddock/trust/ca.pem > one.pem
+keytool -importcert -noprompt -file one.pem -keystore trust -storepass changeit 2>/dev/null
+cat > Get.java <<'J'
+public class Get {
+	public static void main(String[] a) throws Exception {
+		System.out.write(new java.net.URL(a[0]).openStream().readAllBytes());
+		System.out.println();
+	}
+}
+J
+java -Xmx128m -Djavax.net.ssl.trustStore=trust -Djavax.net.ssl.trustStorePassword=changeit Get.java ${at}/java
+`, { ...policy(rules()), sandbox: { memory_mb: 1024, pids: 256 } });
+
+			assert.strictEqual(r.out, 'GET /curl\nVerification: OK\n' +
+				'GET /python\nGET /node\n0\nGET /java\n', r.err);
+		});
+});

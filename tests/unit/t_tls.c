@@ -18,6 +18,8 @@
 #include "proxy/tls.h"
 #include "sys/fd.h"
 
+#define HOSTS "[\"*.example.com\",\"a.example\",\"192.0.2.7\",\"2001:db8::7\"]"
+
 enum { LIMIT_MS = 5000, LARGE = 3 * 1024 * 1024 };
 
 /* A server's end and a client's, and what each has heard. */
@@ -117,7 +119,7 @@ start(void **state)
 	    stream_open_take(&rig.server, rig.loop, pair[0], &e), 0);
 	assert_int_equal(
 	    stream_open_take(&rig.client, rig.loop, pair[1], &e), 0);
-	rig.ca = tls_ca_new(&e);
+	rig.ca = tls_ca_new(STR(HOSTS), &e);
 	assert_non_null(rig.ca);
 	tls_ca_pem(rig.ca, &rig.pem);
 	return 0;
@@ -181,6 +183,52 @@ an_address_is_a_name_too(void **state)
 }
 
 static void
+a_ca_vouches_for_the_hosts_of_its_rules_alone(void **state)
+{
+	static const struct {
+		const char *hosts, *name;
+		bool good;
+	} rows[] = {
+		{ HOSTS, "api.example.com", true },
+		{ HOSTS, "a.b.example.com", true },
+		{ HOSTS, "192.0.2.7", true },
+		{ HOSTS, "2001:db8::7", true },
+		{ HOSTS, "api.example.org", false },
+		{ HOSTS, "notexample.com", false },
+		{ HOSTS, "192.0.2.8", false },
+		{ HOSTS, "2001:db8::8", false },
+		{ "[\"a.example\"]", "a.example", true },
+		{ "[\"a.example\"]", "b.example", false },
+		{ "[\"a.example\"]", "192.0.2.7", false },
+		{ "[\"a.example\"]", "2001:db8::7", false },
+		{ "[\"192.0.2.7\"]", "192.0.2.7", true },
+		{ "[\"192.0.2.7\"]", "a.example", false },
+		{ "[\"192.0.2.7\"]", "2001:db8::7", false },
+		{ "[]", "a.example", false },
+		{ "[]", "192.0.2.7", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct err e = {};
+
+		stop(state);
+		start(state);
+		tls_ca_free(rig.ca);
+		rig.ca = tls_ca_new(str_of(rows[i].hosts), &e);
+		assert_non_null(rig.ca);
+		buf_reset(&rig.pem);
+		tls_ca_pem(rig.ca, &rig.pem);
+		begin(rows[i].name, rows[i].name, buf_str(&rig.pem));
+		run();
+		assert_int_equal(
+		    rig.client_is, rows[i].good ? TLS_READY : TLS_FAILED);
+		if (!rows[i].good)
+			assert_non_null(
+			    strstr(rig.client_why.text, "subtree violation"));
+	}
+}
+
+static void
 another_name_is_refused_with_the_reason(void **state)
 {
 	(void)state;
@@ -196,7 +244,7 @@ another_runs_ca_is_refused(void **state)
 {
 	own_buf struct buf pem = {};
 	struct err e = {};
-	struct tls_ca *other = tls_ca_new(&e);
+	struct tls_ca *other = tls_ca_new(STR(HOSTS), &e);
 
 	(void)state;
 	tls_ca_pem(other, &pem);
@@ -289,7 +337,7 @@ a_ca_keeps_the_certificates_of_so_many_names_and_no_more(void **state)
 		int pair[2];
 		struct stream s = { .on_ready = on_server };
 
-		(void)snprintf(name, sizeof(name), "h%d.example", i);
+		(void)snprintf(name, sizeof(name), "h%d.example.com", i);
 		assert_int_equal(
 		    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
 		    0);
@@ -300,7 +348,8 @@ a_ca_keeps_the_certificates_of_so_many_names_and_no_more(void **state)
 		stream_close(&s, true);
 		fd_fini(&pair[1]);
 	}
-	begin("h0.example", "h0.example", buf_str(&rig.pem));
+	/* The first has been dropped, and is made anew. */
+	begin("h0.example.com", "h0.example.com", buf_str(&rig.pem));
 	run();
 	assert_int_equal(rig.end, 0);
 }
@@ -327,6 +376,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_run_trusts_the_certificates_of_its_own_ca),
 		TEST(an_address_is_a_name_too),
+		TEST(a_ca_vouches_for_the_hosts_of_its_rules_alone),
 		TEST(another_name_is_refused_with_the_reason),
 		TEST(another_runs_ca_is_refused),
 		TEST(the_machines_roots_do_not_know_a_runs_ca),
