@@ -70,8 +70,11 @@ egress_record(struct run *r, uint64_t number, const struct egress_ask *ask,
 		json_put_str(&body, ask->method);
 	}
 	if (ask->path.n > 0) {
+		own_buf struct buf path = {};
+
+		egress_path_write(&path, r->policy, ask, &r->egress->salt);
 		buf_add_c(&body, ",\"path\":");
-		json_put_str(&body, ask->path);
+		json_put_str(&body, buf_str(&path));
 	}
 	buf_printf(&body, ",\"port\":%u,\"proto\":\"%s\"", ask->port,
 	    egress_proto_name(ask->proto));
@@ -86,7 +89,7 @@ egress_record(struct run *r, uint64_t number, const struct egress_ask *ask,
 	{
 		own_buf struct buf url = {};
 
-		egress_url_write(&url, ask, &r->egress->salt);
+		egress_url_write(&url, r->policy, ask, &r->egress->salt);
 		json_put_str(&body, buf_str(&url));
 	}
 	if (ask->via.n > 0) {
@@ -286,7 +289,7 @@ keep_open(struct run *r, uint64_t number, const struct egress_ask *ask,
 	memcpy(o->host, ask->host, sizeof(o->host));
 	(void)str_copy(ask->method, o->method,
 	    sizeof(o->method)); /* a longer one is in the decision */
-	egress_url_write(&o->url, ask, &g->salt);
+	egress_url_write(&o->url, r->policy, ask, &g->salt);
 	o->next = g->open;
 	g->open = o;
 	g->n_open++;
@@ -391,7 +394,7 @@ write_url(struct buf *out, const struct run *r, const struct egress_open *o,
 		return;
 	}
 	memcpy(ask.host, o->host, sizeof(ask.host));
-	egress_url_write(out, &ask, &r->egress->salt);
+	egress_url_write(out, r->policy, &ask, &r->egress->salt);
 }
 
 static void

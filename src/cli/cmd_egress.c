@@ -6,6 +6,7 @@
 #include "cli/out.h"
 #include "cli/state.h"
 #include "codec/json.h"
+#include "core/egress.h"
 #include "core/id.h"
 #include "store/store.h"
 
@@ -58,6 +59,7 @@ static int read_run(struct egress_reading *r, const char *state,
 static bool on_run(void *arg, const struct store_run *row);
 static bool on_log(void *arg, const struct store_row *row);
 static bool on_refused(void *arg, const struct store_row *row);
+static void put_path(struct buf *out, struct str path);
 static void add_part(
     char *parts, size_t bytes, uint32_t *n, struct str part, bool *more);
 static void put_rules(struct egress_reading *r);
@@ -246,10 +248,31 @@ on_refused(void *arg, const struct store_row *row)
 	}
 	add_part(w->methods[0], sizeof(w->methods[0]), &w->n_methods,
 	    json_str(json_get(body, STR("method"))), &w->more);
-	add_part(w->paths[0], sizeof(w->paths[0]), &w->n_paths,
-	    json_str(json_get(body, STR("path"))), &w->more);
+	{
+		own_buf struct buf path = {};
+
+		put_path(&path, json_str(json_get(body, STR("path"))));
+		add_part(w->paths[0], sizeof(w->paths[0]), &w->n_paths,
+		    buf_str(&path), &w->more);
+	}
 	r->more = r->more || w->more;
 	return true;
+}
+
+/* A part that is on the record as a digest may be any. */
+static void
+put_path(struct buf *out, struct str path)
+{
+	while (path.n > 0) {
+		size_t end = str_find(path, '/');
+		struct str part = { path.p, end };
+
+		buf_add_str(out, egress_is_digest(part) ? STR("*") : part);
+		if (end == path.n)
+			return;
+		buf_add_byte(out, '/');
+		path = (struct str){ path.p + end + 1, path.n - end - 1 };
+	}
 }
 
 static void

@@ -147,11 +147,16 @@ void egress_ca_write(struct buf *out, const struct policy *p);
 void egress_door_write(struct buf *out, const struct policy *p);
 
 /*
- * A URL for the record: the values of its query are digests, so that equal
- * ones can be seen to be equal and none can be read. salt is the run's.
+ * egress_url.c. A URL for the record: the values of its query are digests, and
+ * where a rule for the host says redact.path, also the parts of its path that
+ * the rule's patterns do not spell out. salt is the run's.
  */
-void egress_url_write(
-    struct buf *out, const struct egress_ask *ask, const struct hash *salt);
+void egress_url_write(struct buf *out, const struct policy *p,
+    const struct egress_ask *ask, const struct hash *salt);
+void egress_path_write(struct buf *out, const struct policy *p,
+    const struct egress_ask *ask, const struct hash *salt);
+/* True for what stands for a part of a path there. */
+bool egress_is_digest(struct str part);
 
 const char *egress_proto_name(enum egress_proto p); /* "https" */
 

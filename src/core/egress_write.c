@@ -3,15 +3,11 @@
 #include "base/limits.h"
 #include "core/egress.h"
 
-enum { DIGEST_CHARS = 12 }; /* of a value: enough to tell equal from not */
-
 static bool about(const struct egress_verdict *v, uint32_t i);
 static struct str place_value(const struct egress_ask *ask, struct str name);
 static struct str segment(struct str path, uint64_t n);
 static struct str parameter(struct str query, struct str name);
 static void put_in_json(struct buf *out, struct str s);
-static void put_digest(
-    struct buf *out, struct str value, const struct hash *salt);
 static bool rule_looks(const struct egress_rule *r);
 
 void
@@ -164,41 +160,6 @@ egress_door_write(struct buf *out, const struct policy *p)
 	buf_add_c(out, "]}");
 }
 
-void
-egress_url_write(
-    struct buf *out, const struct egress_ask *ask, const struct hash *salt)
-{
-	bool v6 = ask->host_is_addr && ask->addr.v6;
-	struct str rest = ask->query;
-
-	buf_printf(out, "%s://%s%s%s", egress_proto_name(ask->proto),
-	    v6 ? "[" : "", ask->host, v6 ? "]" : "");
-	if ((ask->port != 443 ||
-		(ask->proto != PROTO_HTTPS && ask->proto != PROTO_WSS)) &&
-	    (ask->port != 80 ||
-		(ask->proto != PROTO_HTTP && ask->proto != PROTO_WS)))
-		buf_printf(out, ":%u", ask->port);
-	buf_add_str(out, ask->path);
-	for (const char *sep = "?"; rest.n > 0; sep = "&") {
-		size_t end = str_find(rest, '&');
-		struct str one = { rest.p, end };
-		size_t eq = str_find(one, '=');
-
-		buf_add_c(out, sep);
-		/* A lone word is a value as likely as it is a name. */
-		if (eq == one.n) {
-			put_digest(out, one, salt);
-		} else {
-			buf_add(out, one.p, eq + 1);
-			put_digest(out,
-			    (struct str){ one.p + eq + 1, one.n - eq - 1 },
-			    salt);
-		}
-		rest.p += end + (end < rest.n);
-		rest.n -= end + (end < rest.n);
-	}
-}
-
 static bool
 about(const struct egress_verdict *v, uint32_t i)
 {
@@ -271,24 +232,6 @@ put_in_json(struct buf *out, struct str s)
 		out->failed = true;
 	else
 		buf_add(out, quoted.p + 1, quoted.n - 2);
-}
-
-static void
-put_digest(struct buf *out, struct str value, const struct hash *salt)
-{
-	const struct str pieces[] = {
-		{ (const char *)salt->b, sizeof(salt->b) },
-		value,
-	};
-	char hex[HASH_HEX_BYTES];
-	struct hash h;
-
-	if (value.n == 0)
-		return;
-	h = hash_of_pieces(pieces, 2);
-	hash_hex(&h, hex);
-	buf_add_c(out, "~");
-	buf_add(out, hex, DIGEST_CHARS);
 }
 
 /* True when the rule wants to see requests. */

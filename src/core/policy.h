@@ -151,6 +151,7 @@ struct egress_rule {
 	bool risk_written;
 	enum risk risk;
 	bool strip_html;
+	bool redact_path; /* the path is digested where it is not spelled out */
 	const struct str *labels_out;
 	const struct str *secrets; /* names: may go out with its requests */
 	uint32_t n_secrets;

@@ -15,6 +15,8 @@ static const char *const none[] = { NULL };
 
 static void parse_rule(
     struct reader *r, const struct spot *s, struct egress_rule *out);
+static void parse_redact(
+    struct reader *r, const struct spot *s, struct egress_rule *out);
 static void parse_ca(
     struct reader *r, const struct spot *s, struct egress_rule *out);
 static void parse_host(
@@ -89,7 +91,7 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	static const char *const known[] = { "host", "port", "ports", "proto",
 		"methods", "paths", "query", "content_types", "uploads",
 		"max_body", "rate", "tls", "mode", "risk", "labels_out",
-		"addrs", "respond", "bytes_per_s", "strip_html", "ca",
+		"addrs", "respond", "bytes_per_s", "strip_html", "ca", "redact",
 		"secrets", NULL };
 	static const char *const later[] = { "record", NULL };
 	static const char *const tls[] = { "auto", "inspect", "pin", NULL };
@@ -134,6 +136,7 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	(void)read_whole(r, s, "bytes_per_s",
 	    (struct range){ 1, EGRESS_SPEED_MAX, "bytes" }, &out->bytes_per_s);
 	(void)read_bool(r, s, "strip_html", &out->strip_html);
+	parse_redact(r, s, out);
 	parse_ca(r, s, out);
 	(void)read_word(r, s, "tls", tls, &word);
 	out->tls = (enum egress_tls)word;
@@ -145,6 +148,18 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	parse_respond(r, s, out);
 	parse_protos(r, s, out);
 	check_rule(r, s, out);
+}
+
+static void
+parse_redact(struct reader *r, const struct spot *s, struct egress_rule *out)
+{
+	static const char *const known[] = { "path", NULL };
+	struct spot redact;
+
+	if (!read_member(s, "redact", &redact) || !read_object(r, &redact))
+		return;
+	read_known(r, &redact, known, none, NOT_YET);
+	(void)read_bool(r, &redact, "path", &out->redact_path);
 }
 
 /* Whether it is one is found out by who verifies with it, and fails closed. */

@@ -442,10 +442,12 @@ url_in_the_record_shows_no_value(void **state)
 		.query = { "token=s3cret&q=s3cret&lone", 26 } };
 	const struct hash salt = { { 1 } };
 	own_buf struct buf out = {};
+	struct policy *p = policy_of(RULES("{\"host\":\"a.example.com\"}"));
 	const char *first, *second;
 
 	(void)state;
-	egress_url_write(&out, &ask, &salt);
+	egress_url_write(&out, p, &ask, &salt);
+	policy_free(p);
 	assert_null(strstr(buf_c(&out), "s3cret"));
 	assert_null(strstr(buf_c(&out), "lone"));
 	first = strstr(buf_c(&out), "token=~");
@@ -455,6 +457,64 @@ url_in_the_record_shows_no_value(void **state)
 	assert_memory_equal(first + 7, second + 3, 12);
 	assert_memory_equal(
 	    buf_c(&out), "https://a.example.com:8443/x?token=~", 36);
+}
+
+/* "~" stands for a digest. */
+static void
+path_in_the_record_shows_what_patterns_spell_out(void **state)
+{
+	static const struct {
+		const char *rules, *path, *shown;
+	} rows[] = {
+		{ RULES(
+		      "{\"host\":\"a.b.example.com\",\"paths\":[\"/u/*/x\"]}"),
+		    "/u/1/x", "/u/1/x" },
+		{ RULES("{\"host\":\"a.b.example.com\",\"redact\":{\"path\":"
+			"true}}"),
+		    "/u/1/", "/~/~/" },
+		{ RULES("{\"host\":\"a.b.example.com\",\"paths\":[\"/u/*/"
+			"x\",\"/v/**\"],"
+			"\"redact\":{\"path\":true}}"),
+		    "/u/1/x", "/u/~/x" },
+		{ RULES("{\"host\":\"a.b.example.com\",\"paths\":[\"/v/**/x\"],"
+			"\"redact\":{\"path\":true}}"),
+		    "/v/1/x", "/v/~/~" },
+		{ RULES("{\"host\":\"*.b.example.com\",\"paths\":[\"/v/*\"],"
+			"\"redact\":{\"path\":true}},{\"host\":\"a.b.example."
+			"com\"}"),
+		    "/v/v", "/v/~" },
+		{ RULES("{\"host\":\"c.b\",\"redact\":{\"path\":true}}"),
+		    "/v/1", "/v/1" },
+		{ RULES("{\"host\":\"a.b.example.com\",\"paths\":[\"/v/*\"],"
+			"\"redact\":{\"path\":true}}"),
+		    "/v/*", "/v/~" },
+	};
+	const struct hash salt = { { 1 } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct policy *p = policy_of(rows[i].rules);
+		struct egress_ask ask = { .host = "a.b.example.com",
+			.path = str_of(rows[i].path) };
+		own_buf struct buf out = {}, shown = {};
+		struct str rest;
+
+		egress_path_write(&out, p, &ask, &salt);
+		for (rest = buf_str(&out); rest.n > 0;) {
+			size_t end = str_find(rest, '/');
+			struct str part = { rest.p, end };
+
+			if (egress_is_digest(part))
+				part.n = 1;
+			buf_add_str(&shown, part);
+			if (end < rest.n)
+				buf_add_byte(&shown, '/');
+			rest.p += end + (end < rest.n);
+			rest.n -= end + (end < rest.n);
+		}
+		assert_string_equal(buf_c(&shown), rows[i].shown);
+		policy_free(p);
+	}
 }
 
 static void
@@ -580,6 +640,8 @@ main(void)
 		cmocka_unit_test(paths_match_as_people_read_them),
 		cmocka_unit_test(canned_answer_has_its_places_filled_in),
 		cmocka_unit_test(url_in_the_record_shows_no_value),
+		cmocka_unit_test(
+		    path_in_the_record_shows_what_patterns_spell_out),
 		cmocka_unit_test(rules_that_cannot_be_meant_are_refused),
 		cmocka_unit_test(
 		    addresses_that_are_not_public_are_denied_in_every_spelling),
