@@ -30,6 +30,7 @@ static void find_cgroup(const struct machine *m, struct doctor_finding *f);
 static void find_overlay(const struct machine *m, struct doctor_finding *f);
 static void find_idmap(const struct machine *m, struct doctor_finding *f);
 static void find_nftables(const struct machine *m, struct doctor_finding *f);
+static void find_core(const struct machine *m, struct doctor_finding *f);
 static void find_terminal(const struct machine *m, struct doctor_finding *f);
 static void list_ns(
     const struct machine *m, bool there, unsigned which, char *out, size_t cap);
@@ -56,6 +57,7 @@ doctor_findings(
 		{ "overlay", find_overlay },
 		{ "idmapped mounts", find_idmap },
 		{ "nftables", find_nftables },
+		{ "core scheduling", find_core },
 		{ "typed input", find_terminal },
 	};
 	const size_t n = sizeof(rows) / sizeof(rows[0]);
@@ -88,7 +90,12 @@ doctor_admits(const struct machine *m, const struct policy *p, struct err *e)
 		    e, "no sandbox can be made here without seccomp");
 	if (!p->sandbox.limits_required)
 		return 0;
-	list_cgroup(m, false, groups, sizeof(groups));
+	/* The number of processes is kept by rlimits as well. */
+	if (!m->cgroup_writable[CGROUP_MEMORY] && !m->memory_watch)
+		add(groups, sizeof(groups), controllers[CGROUP_MEMORY]);
+	/* Whole processors can be had by staying on them. */
+	if (!m->cgroup_writable[CGROUP_CPU] && p->sandbox.cpu_milli % 1000 != 0)
+		add(groups, sizeof(groups), controllers[CGROUP_CPU]);
 	if (groups[0] != '\0')
 		return err_set(e,
 		    "the policy requires limits kept by a cgroup, and none "
@@ -281,9 +288,14 @@ find_cgroup(const struct machine *m, struct doctor_finding *f)
 	if (missing[0] == '\0')
 		return;
 	f->state = DOCTOR_WEAKER;
-	f->effect = "these limits hold per process (rlimits), not for a run "
-		    "as a whole; policies with \"limits\": \"required\" are "
-		    "refused";
+	f->effect = m->memory_watch || m->cgroup_writable[CGROUP_MEMORY]
+	    ? "memory is counted by PID 1 instead, which takes away memory "
+	      "shared without a file; processes are bounded by rlimits; cpu "
+	      "in whole processors, and policies that require less than "
+	      "one are refused"
+	    : "memory is counted by PID 1 without what TCP holds, cpu in "
+	      "whole processors; policies with \"limits\": \"required\" "
+	      "are refused";
 	f->remedy = "run as root, or by systemd-run --user --scope -p "
 		    "Delegate=yes paddock ..., or as a service with "
 		    "Delegate=yes";
@@ -338,6 +350,23 @@ find_nftables(const struct machine *m, struct doctor_finding *f)
 	f->state = DOCTOR_INFO;
 	f->effect = "not used by this version: a sandbox has no way out to "
 		    "filter";
+}
+
+static void
+find_core(const struct machine *m, struct doctor_finding *f)
+{
+	if (m->core) {
+		(void)snprintf(f->found, sizeof(f->found),
+		    "the threads of a core are not shared with strangers");
+		return;
+	}
+	(void)snprintf(f->found, sizeof(f->found),
+	    "not in this kernel, or no cores with several threads");
+	f->state = DOCTOR_INFO;
+	f->effect = "who runs beside a sandbox on the same core, if the "
+		    "hardware has such threads, can time what it does";
+	f->remedy = "Linux 5.14 or newer with CONFIG_SCHED_CORE on a machine "
+		    "that shows its threads; else threads switched off (nosmt)";
 }
 
 static void

@@ -15,11 +15,13 @@
 #include "base/str.h"
 #include "init/relay.h"
 #include "init/serve.h"
+#include "init/watch.h"
 #include "sandbox/control.h"
 #include "sandbox/rpc.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
 
+static int next_number(struct str *s, uint64_t *out);
 static void become_command(char **argv, char **envp, volatile int *failed);
 static int run(char **argv, char **envp, struct relay *relay, int sigchld_fd);
 static bool pass_signal(pid_t command);
@@ -33,16 +35,15 @@ init_main(char **argv, char **envp)
 	bool serves =
 	    str_eq_c(mode, CONTROL_SERVE) || str_eq_c(mode, CONTROL_KEEP);
 	struct relay relay;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, memory = 0;
 	struct err e = {};
 	sigset_t all;
 	int child;
 
 	limit = (struct str){ mode.p + mode.n, word.n - mode.n };
 	if ((!serves && !str_eq_c(mode, CONTROL_RUN)) ||
-	    (limit.n > 0 &&
-		str_to_u64((struct str){ limit.p + 1, limit.n - 1 }, &bytes) <
-		    0) ||
+	    next_number(&limit, &bytes) < 0 ||
+	    next_number(&limit, &memory) < 0 || limit.n > 0 ||
 	    (!serves && argv[2] == NULL) || getpid() != 1 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    fd_cloexec(CONTROL_FD, true, &e) < 0)
@@ -57,6 +58,9 @@ init_main(char **argv, char **envp)
 		return 2;
 	if (relay_start(&relay, bytes) < 0)
 		return 2;
+	/* Behind the relay's fork: what it begins is PID 1's alone. */
+	if (memory > 0 && watch_start(memory) < 0)
+		return 2;
 	(void)sigemptyset(&all);
 	(void)sigaddset(&all, SIGCHLD);
 	child = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -66,6 +70,22 @@ init_main(char **argv, char **envp)
 		return serve_main(argv + 2, envp, str_eq_c(mode, CONTROL_KEEP),
 		    &relay, child);
 	return run(argv + 2, envp, &relay, child);
+}
+
+/* ":N" at the beginning, if there is anything. */
+static int
+next_number(struct str *s, uint64_t *out)
+{
+	struct str word;
+
+	if (s->n == 0)
+		return 0;
+	if (s->p[0] != ':')
+		return -1;
+	*s = (struct str){ s->p + 1, s->n - 1 };
+	word = (struct str){ s->p, str_find(*s, ':') };
+	*s = (struct str){ s->p + word.n, s->n - word.n };
+	return str_to_u64(word, out);
 }
 
 /* One command, and nothing beside it. */

@@ -5,7 +5,8 @@
  * the end, and ends itself, with which the kernel ends all that is left. If
  * asked to, it serves a gateway beside (init/serve.h). It holds nothing but its
  * sockets, trusts no one but the other end of the control socket, and takes no
- * memory. The command cannot trace it (it is not dumpable),
+ * memory but to count that of others. The command cannot trace it (it is not
+ * dumpable),
  * signal it (a Landlock scope; and all signals but SIGCHLD are ignored), or
  * outlive it.
  */

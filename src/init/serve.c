@@ -33,6 +33,7 @@ enum {
 
 static struct serve serve;
 
+static void *shared_room(size_t n);
 static void *serving_thread(void *arg);
 static void fork_workers(struct serve *s) __attribute__((noreturn));
 static int enter_domain(struct err *e);
@@ -64,14 +65,27 @@ serve_main(
 	exec_table_init(&s->execs);
 	s->ask = eventfd(0, EFD_CLOEXEC);
 	s->done = eventfd(0, EFD_CLOEXEC);
-	shared = mmap(NULL, sizeof(*s->results) * RPC_MAX_WORKERS,
-	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = shared_room(sizeof(*s->results) * RPC_MAX_WORKERS);
 	if (s->ask < 0 || s->done < 0 || shared == MAP_FAILED)
 		return 2;
 	s->results = shared;
 	if (pthread_create(&thread, NULL, serving_thread, s) != 0)
 		return 2;
 	fork_workers(s);
+}
+
+/* Of a file without a name: where memory is counted (FILTER_COUNTED) there is
+ * no other that two processes can share. */
+static void *
+shared_room(size_t n)
+{
+	own_fd int fd =
+	    open("/tmp", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+
+	/* All of it now: later there may be no room. */
+	if (fd < 0 || fallocate(fd, 0, 0, (off_t)n) < 0)
+		return MAP_FAILED;
+	return mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 }
 
 /* One at a time: who asks waits for the answer. */

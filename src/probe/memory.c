@@ -25,6 +25,7 @@
 enum {
 	MIB = 1024 * 1024,
 	TRIED_MIB = 300, /* the tests' limit is 64 */
+	HELD_MIB = 20, /* by one of many processes */
 	SMALL_MAPS = 200000, /* the kernel's own limit is 65530 */
 	SPARSE_GIB = 128, /* a page table page for each 2 MiB */
 	CHILDREN = 600, /* the tests' limit is 64, the usual one 512 */
@@ -63,6 +64,81 @@ shared_memory(const char *argument)
 		return held("%d MiB shared", TRIED_MIB);
 	memset(p, 1, (size_t)TRIED_MIB * MIB);
 	return open_("%d MiB shared", TRIED_MIB);
+}
+
+static void *
+hold(void *ready)
+{
+	char *p = mmap(NULL, (size_t)HELD_MIB * MIB, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		_exit(1);
+	memset(p, 1, (size_t)HELD_MIB * MIB);
+	if (write(*(int *)ready, "", 1) != 1)
+		_exit(1);
+	for (;;)
+		(void)pause();
+	return NULL;
+}
+
+static void
+hold_in_a_thread(int ready)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, hold, &ready) != 0)
+		_exit(1);
+	for (;;)
+		(void)syscall(SYS_exit, 0);
+}
+
+/* The other way to shared memory without a file of one's own. */
+static int
+shared_zero(const char *argument)
+{
+	int fd = open("/dev/zero", O_RDWR);
+	char *p;
+
+	(void)argument;
+	if (fd < 0)
+		return held("open /dev/zero");
+	p = mmap(NULL, (size_t)TRIED_MIB * MIB, PROT_READ | PROT_WRITE,
+	    MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return held("%d MiB shared", TRIED_MIB);
+	memset(p, 1, (size_t)TRIED_MIB * MIB);
+	return open_("%d MiB shared", TRIED_MIB);
+}
+
+/* Many processes, each of which holds less than the limit. The first thread
+ * of each ends, and the memory is held by another. */
+static int
+many_holders(const char *argument)
+{
+	pid_t children[TRIED_MIB / HELD_MIB];
+	int n = 0, alive = 0, ready[2];
+	char byte;
+
+	(void)argument;
+	if (pipe(ready) < 0)
+		return not_here("no pipe");
+	for (; n < TRIED_MIB / HELD_MIB; n++) {
+		children[n] = fork();
+		if (children[n] == 0)
+			hold_in_a_thread(ready[1]);
+		if (children[n] < 0 || read(ready[0], &byte, 1) != 1)
+			break;
+	}
+	/* Those that were killed meanwhile hold nothing. */
+	for (int i = 0; i < n; i++) {
+		alive += waitpid(children[i], NULL, WNOHANG) == 0;
+		(void)kill(children[i], SIGKILL);
+		(void)waitpid(children[i], NULL, 0);
+	}
+	if (alive == TRIED_MIB / HELD_MIB)
+		return open_("%d MiB in %d processes", n * HELD_MIB, n);
+	return held("%d MiB in %d processes", alive * HELD_MIB, alive);
 }
 
 static int
@@ -318,6 +394,8 @@ const struct probe probes_memory[] = {
 	{ 22, "used_memory", used_memory, PROBE_PLAIN },
 	{ 58, "memory_file", memory_file, 0 },
 	{ 58, "shared_memory", shared_memory, 0 },
+	{ 58, "shared_zero", shared_zero, 0 },
+	{ 58, "many_holders", many_holders, 0 },
 	{ 58, "small_maps", small_maps, 0 },
 	{ 58, "page_tables", page_tables, 0 },
 	{ 58, "pipe_buffers", pipe_buffers, 0 },

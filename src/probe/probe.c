@@ -68,6 +68,26 @@ probe_outcome_name(enum probe_outcome o)
 	return "unknown";
 }
 
+/* Not a pipe: what a probe finds open is to be the sandbox's doing. Where
+ * memory is not shared without a file, it is of a file. */
+static void *
+shared_room(void)
+{
+	void *room = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int fd;
+
+	if (room != MAP_FAILED)
+		return room;
+	fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, sizeof(*result)) < 0)
+		return MAP_FAILED;
+	room = mmap(
+	    NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	(void)close(fd);
+	return room;
+}
+
 void
 probe_run(const struct probe *p, const char *argument, struct probe_result *out)
 {
@@ -75,9 +95,7 @@ probe_run(const struct probe *p, const char *argument, struct probe_result *out)
 	pid_t pid;
 
 	*out = (struct probe_result){ .outcome = PROBE_OPEN };
-	/* Not a pipe: what a probe finds open is to be the sandbox's doing. */
-	result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	result = shared_room();
 	if (result == MAP_FAILED) {
 		(void)snprintf(out->detail, sizeof(out->detail), "no memory");
 		return;

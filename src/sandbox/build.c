@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,6 +33,7 @@ static int build(struct build *b, struct err *e);
 static int close_others(const struct build *b, struct err *e);
 static int enter_group(const struct cgroup *g, struct build *b, struct err *e);
 static int join_caller(struct build *b, struct err *e);
+static int without_group(struct build *b, struct err *e);
 static int take_stdio(struct build *b, struct err *e);
 static int make_rules(struct build *b, struct err *e);
 static int out_of_the_way(int *fd, struct err *e);
@@ -70,8 +72,9 @@ build(struct build *b, struct err *e)
 	const struct sandbox_host *h = b->host;
 	int listeners[SANDBOX_LISTENERS_MAX];
 	struct sock_filter filter[SECCOMP_PROGRAM_MAX];
+	const unsigned kind = spec->fake_root ? FILTER_FAKE_ROOT : 0;
 	own_fd int self = -1;
-	int n_filter = 0, r;
+	int n_filter = 0, late, r;
 	sigset_t none;
 
 	(void)umask(0);
@@ -101,9 +104,18 @@ build(struct build *b, struct err *e)
 		b->posture |= WALL_CORE;
 	if (ns_drop_bounding(e) < 0)
 		return -1;
+	/* Compiled while the caller makes the group, in the hope of one. */
 	if (h->n_filter == 0 || spec->explain || spec->fake_root)
-		n_filter = sandbox_filter_compile(spec->fake_root, filter, e);
+		n_filter = sandbox_filter_compile(kind, filter, e);
 	if (n_filter < 0 || (b->beside && join_caller(b, e) < 0))
+		return -1;
+	late = without_group(b, e);
+	if (late < 0)
+		return -1;
+	if (late > 0)
+		n_filter =
+		    sandbox_filter_compile(kind | (unsigned)late, filter, e);
+	if (n_filter < 0)
 		return -1;
 	if (make_listeners(b, listeners, e) < 0)
 		return err_add(e, "listener inside");
@@ -255,6 +267,38 @@ join_caller(struct build *b, struct err *e)
 			group.fd[i] = gift[GIFT_GROUP + i];
 	}
 	return enter_group(&group, b, e);
+}
+
+/*
+ * What keeps the limits that no group keeps. Returns what the filter has to do
+ * for it.
+ */
+static int
+without_group(struct build *b, struct err *e)
+{
+	const uint64_t cpu = b->limits->cpu_milli;
+	struct err weaker;
+	int filter = 0;
+
+	/* Half a processor is one, and says so. */
+	if ((b->posture & WALL_CPU) == 0 && cpu > 0 &&
+	    ns_pin((unsigned)((cpu + 999) / 1000), &weaker) == 0) {
+		filter |= FILTER_PINNED;
+		b->posture |= cpu % 1000 == 0 ? WALL_CPU_SET : 0;
+	}
+	if ((b->posture & WALL_MEMORY) != 0)
+		return filter;
+	if (root_no_zero(e) < 0)
+		return -1;
+	/* For what nobody counts: locks, for one. */
+	(void)ns_first_to_go(&weaker);
+	/* Without it each socket counts as full. */
+	b->diag =
+	    socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	/* Else the watch stands, and a socket may hold more. */
+	if (ns_tcp_buffers(COUNTED_TCP_BYTES, &weaker) == 0)
+		b->posture |= WALL_MEMORY_WATCH;
+	return filter | FILTER_COUNTED;
 }
 
 /*
@@ -484,7 +528,8 @@ become_init(struct build *b, struct err *e)
 	enum { ARGS_MAX = 4096, FIXED = 3 };
 	const struct sandbox_spec *spec = b->spec;
 	const char *argv[ARGS_MAX + FIXED + 1] = { CONTROL_INIT_NAME };
-	char mode[32];
+	const bool watched = (b->posture & WALL_MEMORY) == 0;
+	char mode[64];
 	int last = CONTROL_FD;
 	size_t n = 1;
 
@@ -494,9 +539,12 @@ become_init(struct build *b, struct err *e)
 	    !spec->rpc	     ? CONTROL_RUN
 		: spec->keep ? CONTROL_KEEP
 			     : CONTROL_SERVE);
-	if (b->limits->output_bytes > 0)
+	if (b->limits->output_bytes > 0 || watched)
 		(void)snprintf(mode + strlen(mode), sizeof(mode) - strlen(mode),
 		    ":%llu", (unsigned long long)b->limits->output_bytes);
+	if (watched)
+		(void)snprintf(mode + strlen(mode), sizeof(mode) - strlen(mode),
+		    ":%llu", (unsigned long long)b->limits->memory_bytes);
 	argv[n++] = mode;
 	for (size_t i = 0; spec->argv != NULL && spec->argv[i] != NULL; i++) {
 		if (i == ARGS_MAX)
@@ -506,7 +554,8 @@ become_init(struct build *b, struct err *e)
 	argv[n] = NULL;
 
 	if (out_of_the_way(&b->control, e) < 0 ||
-	    out_of_the_way(&b->rpc, e) < 0 || out_of_the_way(&b->rules, e) < 0)
+	    out_of_the_way(&b->rpc, e) < 0 ||
+	    out_of_the_way(&b->rules, e) < 0 || out_of_the_way(&b->diag, e) < 0)
 		return -1;
 	if (put_at(b->control, CONTROL_FD, e) < 0)
 		return -1;
@@ -523,6 +572,13 @@ become_init(struct build *b, struct err *e)
 		if (put_at(b->rules, CONTROL_RULES_FD, e) < 0)
 			return -1;
 	}
+	if (b->diag >= 0) {
+		if (put_at(b->diag, CONTROL_DIAG_FD, e) < 0 ||
+		    syscall(SYS_close_range, last + 1, CONTROL_DIAG_FD - 1, 0) <
+			0)
+			return err_sys(e, "close_range");
+		last = CONTROL_DIAG_FD;
+	}
 	if (fd_close_from(last + 1, e) < 0)
 		return -1;
 	if (b->beside && b->host->root)
@@ -535,9 +591,9 @@ become_init(struct build *b, struct err *e)
 static int
 out_of_the_way(int *fd, struct err *e)
 {
-	if (*fd < 0 || *fd > CONTROL_RULES_FD)
+	if (*fd < 0 || *fd > CONTROL_DIAG_FD)
 		return 0;
-	*fd = fcntl(*fd, F_DUPFD_CLOEXEC, CONTROL_RULES_FD + 1);
+	*fd = fcntl(*fd, F_DUPFD_CLOEXEC, CONTROL_DIAG_FD + 1);
 	if (*fd < 0)
 		return err_sys(e, "dup a descriptor of PID 1");
 	return 0;

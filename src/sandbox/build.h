@@ -37,6 +37,7 @@ struct build {
 	int scratch; /* what lies below /tmp; of a parked one only, or -1 */
 	int mount_ns; /* its own, for a caller that is not beside it; or -1 */
 	unsigned n_listeners; /* of spec.listen_port and of net.h */
+	int diag; /* what sockets hold, for PID 1 to ask; or -1, likewise */
 	int rules; /* Landlock's, not in force yet; likewise */
 };
 
@@ -60,6 +61,12 @@ int root_begin(struct build *b, struct err *e);
  * is left. Both add the walls they put up to the posture.
  */
 int root_finish(struct build *b, struct err *e);
+
+/*
+ * Between the two: /dev/zero cannot be mapped any more, since that, shared,
+ * is memory that nobody counts. It is read as before.
+ */
+int root_no_zero(struct err *e);
 
 /* A detached mount of the folder behind this descriptor, which belongs to the
  * caller's mount namespace; as root with its owner shifted, where it can be. */

@@ -17,6 +17,7 @@
 enum {
 	CONTROL_FD = 3, /* where PID 1 finds it; sandbox/rpc.h has the next */
 	CONTROL_RULES_FD = 5, /* a parked one's Landlock rules, if there are */
+	CONTROL_DIAG_FD = 6, /* with ":N:M": sock_diag(7), for init/watch.h */
 	CONTROL_WAKE_BYTES =
 	    64 * 1024, /* a longer command is not for the pool */
 };
@@ -26,7 +27,8 @@ enum {
 #define CONTROL_INIT_NAME "paddock-init"
 
 /* Its first argument; the command, if there is one, comes behind it. With
- * ":N" at the end the command may print N bytes (init/relay.h). */
+ * ":N" at the end the command may print N bytes (init/relay.h; 0: any number),
+ * with ":N:M" all together may hold M bytes of memory (init/watch.h). */
 #define CONTROL_PARK "park" /* waits for struct control_wake; then the next */
 #define CONTROL_RUN "run" /* the command */
 #define CONTROL_SERVE "serve" /* sandbox/rpc.h, up to the command's end */
@@ -38,6 +40,7 @@ enum control_kind {
 	CONTROL_NOT_STARTED, /* value: errno of execve */
 	CONTROL_ENDED, /* value: wait status of the command */
 	CONTROL_OUTPUT, /* it printed more than it may: all is over */
+	CONTROL_MEMORY, /* it holds more than it may, value MiB: likewise */
 };
 
 struct control_report {

@@ -509,11 +509,12 @@ tell_weaker(const struct options *o, const struct sandbox *sb)
 		uint32_t wall;
 		const char *option, *instead;
 	} rows[] = {
-		{ o->limits.memory_bytes, WALL_MEMORY, "--memory",
-		    "bounds each process, not all together" },
+		{ o->limits.memory_bytes, WALL_MEMORY | WALL_MEMORY_WATCH,
+		    "--memory", "does not count what sockets hold" },
 		{ o->limits.pids_max, WALL_PIDS, "--pids",
-		    "bounds by user id, and is not counted" },
-		{ o->limits.cpu_milli, WALL_CPU, "--cpu", "has no effect" },
+		    "bounds, and what it refuses is not counted" },
+		{ o->limits.cpu_milli, WALL_CPU | WALL_CPU_SET, "--cpu",
+		    "counts in whole processors" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -646,6 +647,15 @@ tell_end(const struct options *o, const struct sandbox *sb,
 		    sandbox_limit_name(end->limit), (double)l->wall_ms / 1000);
 		break;
 	case LIMIT_MEMORY:
+		if (end->watched_bytes > 0) {
+			(void)fprintf(stderr,
+			    "paddock: stopped: %s (limit %llu MiB, %llu MiB "
+			    "held)\n",
+			    sandbox_limit_name(end->limit),
+			    (unsigned long long)(l->memory_bytes / MIB),
+			    (unsigned long long)(end->watched_bytes / MIB));
+			break;
+		}
 		(void)fprintf(stderr,
 		    "paddock: stopped: %s (limit %llu MiB, %llu killed)\n",
 		    sandbox_limit_name(end->limit),

@@ -113,7 +113,9 @@ explain_init(struct explain *x, bool json, struct err *e)
 	int n;
 
 	*x = (struct explain){ .json = json };
-	n = seccomp_compile(&sandbox_filter, x->filter, SECCOMP_PROGRAM_MAX, e);
+	/* The one that refuses most: what comes here was refused by one. */
+	n = sandbox_filter_compile(
+	    FILTER_COUNTED | FILTER_PINNED, x->filter, e);
 	if (n < 0)
 		return -1;
 	x->n = (size_t)n;

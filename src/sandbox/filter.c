@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -447,6 +448,40 @@ static const struct seccomp_rule rules[] = {
 	ABSENT(openat2),
 };
 
+/*
+ * Instead of those above with FILTER_COUNTED. memfd_create, System V's objects
+ * and anonymous shared mappings (the test sees MAP_SHARED_VALIDATE, too) live
+ * on a file system of the kernel's own that has no size; /dev/zero, mapped,
+ * would be one more (root_no_zero). A thread with descriptors of its own would
+ * hide them; pages given to a pipe would belong to nobody.
+ */
+static const struct seccomp_test counted_mmap[] = {
+	{ 3, SECCOMP_EQ, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED | MAP_ANONYMOUS,
+	    SECCOMP_ERRNO(EPERM) },
+};
+static const struct seccomp_test counted_clone[] = {
+	{ 0, SECCOMP_EQ, CLONE_THREAD | CLONE_FILES, CLONE_THREAD,
+	    SECCOMP_ERRNO(EPERM) },
+	{ 0, SECCOMP_EQ, NEW_NAMESPACES, 0, SECCOMP_ALLOW },
+};
+/* Larger buffers are a wish: who asks for them is told that they are there. */
+static const struct seccomp_test counted_setsockopt[] = {
+	{ 1, SECCOMP_NE, UINT32_MAX, SOL_SOCKET, SECCOMP_ALLOW },
+	{ 2, SECCOMP_EQ, UINT32_MAX, SO_SNDBUF, SECCOMP_ERRNO(0) },
+	{ 2, SECCOMP_EQ, UINT32_MAX, SO_RCVBUF, SECCOMP_ERRNO(0) },
+};
+
+static const struct seccomp_rule counted[] = {
+	ALLOW_UNLESS(mmap, counted_mmap),
+	ALLOW_UNLESS(setsockopt, counted_setsockopt),
+	DENY_UNLESS(clone, counted_clone),
+	{ .nr = SYS_vmsplice, .action = SECCOMP_ERRNO(EPERM) },
+	ABSENT(memfd_create),
+	ABSENT(shmget),
+	ABSENT(semget),
+	ABSENT(msgget),
+};
+
 const struct seccomp_policy sandbox_filter = {
 	.rules = rules,
 	.n_rules = COUNT(rules),
@@ -454,7 +489,7 @@ const struct seccomp_policy sandbox_filter = {
 };
 
 int
-sandbox_filter_compile(bool fake_root,
+sandbox_filter_compile(unsigned kind,
     struct sock_filter out[static SECCOMP_PROGRAM_MAX], struct err *e)
 {
 	struct seccomp_rule changed[COUNT(rules)];
@@ -464,16 +499,21 @@ sandbox_filter_compile(bool fake_root,
 		.otherwise = sandbox_filter.otherwise,
 	};
 
-	if (!fake_root)
-		return seccomp_compile(
-		    &sandbox_filter, out, SECCOMP_PROGRAM_MAX, e);
 	for (size_t i = 0; i < COUNT(rules); i++) {
 		uint32_t nr = rules[i].nr;
 
 		changed[i] = rules[i];
-		if (nr == SYS_chown || nr == SYS_lchown || nr == SYS_fchown ||
-		    nr == SYS_fchownat)
+		if ((kind & FILTER_FAKE_ROOT) != 0 &&
+		    (nr == SYS_chown || nr == SYS_lchown || nr == SYS_fchown ||
+			nr == SYS_fchownat))
 			changed[i].action = SECCOMP_ERRNO(0);
+		if ((kind & FILTER_PINNED) != 0 && nr == SYS_sched_setaffinity)
+			changed[i].action = SECCOMP_ERRNO(EPERM);
+		for (size_t k = 0;
+		     (kind & FILTER_COUNTED) != 0 && k < COUNT(counted); k++) {
+			if (counted[k].nr == nr)
+				changed[i] = counted[k];
+		}
 	}
 	return seccomp_compile(&policy, out, SECCOMP_PROGRAM_MAX, e);
 }

@@ -10,12 +10,21 @@
 
 extern const struct seccomp_policy sandbox_filter;
 
-/*
- * Compiles it, for user 0 of a user namespace with one id if fake_root: a file
- * cannot get another owner there, and who unpacks an archive is told that it
- * has. As seccomp_compile.
- */
-int sandbox_filter_compile(bool fake_root,
+enum filter_kind {
+	/* For user 0 of a user namespace with one id: a file cannot get another
+	 * owner there, and who unpacks an archive is told that it has. */
+	FILTER_FAKE_ROOT = 1 << 0,
+	/* Where no group of processes counts memory: none that could not be
+	 * counted otherwise (init/watch.h). Shared memory comes from the
+	 * sandbox's own files, whose size is bounded, or not at all; a socket
+	 * holds what sockets hold by default; pages stay with who has them. */
+	FILTER_COUNTED = 1 << 1,
+	/* It stays on the processors that it was put on. */
+	FILTER_PINNED = 1 << 2,
+};
+
+/* Compiles it, with these changes. As seccomp_compile. */
+int sandbox_filter_compile(unsigned kind,
     struct sock_filter out[static SECCOMP_PROGRAM_MAX], struct err *e);
 
 #endif

@@ -170,7 +170,9 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 	/* What ended with PID 1 was waited for by nobody. */
 	if (used->group.cpu_ns > end->cpu_ns)
 		end->cpu_ns = used->group.cpu_ns;
-	end->memory_max_bytes = used->group.memory_max_bytes;
+	end->memory_max_bytes = end->watched_bytes > 0
+	    ? end->watched_bytes
+	    : used->group.memory_max_bytes;
 	end->oom_kills = used->group.oom_kills;
 	end->pids_refused = used->group.pids_refused;
 	end->throttled_ns = used->group.throttled_ns;
@@ -242,6 +244,11 @@ hear_end(struct sandbox *sb, struct sandbox_end *end)
 			end->code = SIGKILL;
 			end->limit = LIMIT_OUTPUT;
 			end->output_bytes = sb->limits.output_bytes;
+		} else if (r.kind == CONTROL_MEMORY) {
+			end->kind = END_SIGNAL;
+			end->code = SIGKILL;
+			end->limit = LIMIT_MEMORY;
+			end->watched_bytes = (uint64_t)r.value << 20;
 		} else if (r.kind == CONTROL_ENDED && WIFSIGNALED(status)) {
 			end->kind = END_SIGNAL;
 			end->code = WTERMSIG(status);

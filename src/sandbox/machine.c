@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/sandbox.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/mount.h"
@@ -33,6 +34,7 @@ static bool works(uint64_t flags, int (*what)(struct err *e));
 static int attempt(uint64_t flags, int (*what)(struct err *e), struct err *e);
 static int try_overlay(struct err *e);
 static int try_nftables(struct err *e);
+static int try_watch(struct err *e);
 static bool has_idmap(const char *folder);
 static bool has_action(uint32_t action);
 
@@ -75,6 +77,8 @@ machine_probe(struct machine *m, const char *folder, struct err *e)
 	m->overlay = works(CLONE_NEWNS | user, try_overlay);
 	m->overlay_in_userns = works(CLONE_NEWNS | CLONE_NEWUSER, try_overlay);
 	m->nftables = works(CLONE_NEWNET | user, try_nftables);
+	m->core = works(0, ns_own_core);
+	m->memory_watch = works(CLONE_NEWNET | user, try_watch);
 	m->idmapped_mounts =
 	    m->root && has_idmap(folder != NULL ? folder : ".");
 
@@ -135,7 +139,7 @@ attempt(uint64_t flags, int (*what)(struct err *e), struct err *e)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0))
 		return err_sys(e, "become nobody");
 	uid = geteuid();
-	if (syscall(SYS_unshare, flags) < 0)
+	if (flags != 0 && syscall(SYS_unshare, flags) < 0)
 		return err_sys(e, "unshare");
 	if (user && ns_map_self(uid, getegid(), e) < 0)
 		return -1;
@@ -198,6 +202,13 @@ try_nftables(struct err *e)
 	if (answer.head.nlmsg_type == NLMSG_ERROR)
 		return err_set(e, "no nftables");
 	return 0;
+}
+
+/* What WALL_MEMORY_WATCH hangs on. */
+static int
+try_watch(struct err *e)
+{
+	return ns_tcp_buffers(COUNTED_TCP_BYTES, e);
 }
 
 /* Shifts the folder's owner to somebody else, on a copy that is dropped. */

@@ -270,6 +270,13 @@ make_dev(const struct build *b, struct err *e)
 	return 0;
 }
 
+/* /dev/full reads like it, and has no memory to map. */
+int
+root_no_zero(struct err *e)
+{
+	return put_copy("/dev/full", "dev/zero", ROOT_FLAGS, e);
+}
+
 /*
  * Read-only, so that no sysctl and no other file of the kernel can be
  * written, whoever its owner is. What says more about the machine than a

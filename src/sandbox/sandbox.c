@@ -115,6 +115,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.scratch = -1,
 		.mount_ns = -1,
 		.rules = -1,
+		.diag = -1,
 		.beside = s.init != NULL,
 	};
 	struct ns_helper helper, image_helper;

@@ -39,6 +39,9 @@ enum {
 	SANDBOX_PORTS_MAX = 4, /* the MCP door, the proxy, and some to come */
 	SANDBOX_LISTENERS_MAX = 7, /* those, then NET_SOCKETS */
 	SANDBOX_SLOTS = 2048, /* of one process at once: RUNS_MAX, and parked */
+	/* Of TCP, each way, where sockets are counted: as much as others hold
+	 * by default. */
+	COUNTED_TCP_BYTES = 212992,
 	SANDBOX_HOST_NAME_MAX = 64, /* utsname, with the NUL */
 };
 
@@ -73,12 +76,16 @@ enum sandbox_wall {
 	WALL_PROC_FULL =
 	    1 << 22, /* /proc with system files, read-only, masked */
 	WALL_CORE = 1 << 23, /* no stranger on the same core meanwhile */
+	WALL_MEMORY_WATCH = 1
+	    << 24, /* instead of WALL_MEMORY: PID 1 counts, init/watch.h */
+	WALL_CPU_SET = 1 << 25, /* instead of WALL_CPU, of whole processors:
+				 * it runs on so many, and no others */
 
 	/* Where one of these is missing there is no sandbox at all. */
 	WALLS_ALWAYS = WALL_MOUNT_NS | WALL_PID_NS | WALL_NET_NS | WALL_IPC_NS |
 	    WALL_UTS_NS | WALL_CAPS | WALL_NO_NEW_PRIVS | WALL_SECCOMP |
 	    WALL_RLIMITS | WALL_DISK,
-	WALL_COUNT = 24,
+	WALL_COUNT = 26,
 };
 
 /* What ended or hindered a run; the stop reason that users and traces see. */
@@ -252,6 +259,7 @@ struct sandbox_end {
 	uint64_t wall_ns;
 	uint64_t cpu_ns; /* user and system, all processes */
 	uint64_t memory_max_bytes; /* 0: not known without a cgroup */
+	uint64_t watched_bytes; /* that PID 1 ended it for, or 0 */
 	uint64_t oom_kills;
 	uint64_t pids_refused; /* forks that the pids limit refused */
 	uint64_t throttled_ns; /* held back by the CPU limit */

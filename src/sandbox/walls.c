@@ -34,8 +34,22 @@ static const struct {
 	{ WALL_IDMAP, "idmap" },
 	{ WALL_PROC_FULL, "proc_full" },
 	{ WALL_CORE, "core" },
+	{ WALL_MEMORY_WATCH, "memory_watch" },
+	{ WALL_CPU_SET, "cpu_set" },
 };
 _Static_assert(sizeof(walls) / sizeof(walls[0]) == WALL_COUNT, "a name each");
+
+/* Another wall that keeps the same limit. The number of processes is kept by
+ * RLIMIT_NPROC, of a uid or user namespace that is this sandbox's alone. */
+static uint32_t
+instead_of(uint32_t wall)
+{
+	if (wall == WALL_MEMORY)
+		return WALL_MEMORY_WATCH;
+	if (wall == WALL_CPU)
+		return WALL_CPU_SET;
+	return wall == WALL_PIDS ? WALL_RLIMITS : 0;
+}
 
 int
 sandbox_check_posture(
@@ -44,7 +58,8 @@ sandbox_check_posture(
 	for (unsigned i = 0; i < sizeof(walls) / sizeof(walls[0]); i++) {
 		uint32_t wall = walls[i].wall;
 
-		if ((required & wall) == 0 || (sb->posture & wall) != 0)
+		if ((required & wall) == 0 || (sb->posture & wall) != 0 ||
+		    (sb->posture & instead_of(wall)) != 0)
 			continue;
 		return err_set(e,
 		    "the run requires the wall %s, which this machine does "

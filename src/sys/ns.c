@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -283,6 +284,60 @@ ns_fake_root(int self, bool change_id, uid_t uid, gid_t gid, struct err *e)
 	data[1] = (struct __user_cap_data_struct){};
 	if (syscall(SYS_capset, &head, data) < 0)
 		return err_sys(e, "capset");
+	return 0;
+}
+
+int
+ns_pin(unsigned n, struct err *e)
+{
+	enum { CPUS_MAX = 8192 }; /* NR_CPUS of the largest kernels */
+	uint8_t mask[CPUS_MAX / 8] = {}, kept[CPUS_MAX / 8] = {};
+	long bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
+	uint16_t random = 0;
+
+	if (bytes <= 0)
+		return err_sys(e, "sched_getaffinity");
+	/* Not the same ones for all: any serve, so no answer is no matter. */
+	(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
+	for (unsigned i = 0; i < (unsigned)bytes * 8 && n > 0; i++) {
+		unsigned cpu = (i + random) % ((unsigned)bytes * 8);
+
+		if ((mask[cpu / 8] & 1U << cpu % 8) == 0)
+			continue;
+		kept[cpu / 8] |= (uint8_t)(1U << cpu % 8);
+		n--;
+	}
+	if (syscall(SYS_sched_setaffinity, 0, (size_t)bytes, kept) < 0)
+		return err_sys(e, "sched_setaffinity");
+	return 0;
+}
+
+int
+ns_first_to_go(struct err *e)
+{
+	own_fd int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "1000", 4) != 4)
+		return err_sys(e, "write /proc/self/oom_score_adj");
+	return 0;
+}
+
+int
+ns_tcp_buffers(unsigned bytes, struct err *e)
+{
+	static const char *const files[] = { "/proc/sys/net/ipv4/tcp_rmem",
+		"/proc/sys/net/ipv4/tcp_wmem" };
+	char text[64];
+	int n;
+
+	/* Least, at first, most: tcp(7). */
+	n = snprintf(text, sizeof(text), "4096 16384 %u", bytes);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		own_fd int fd = open(files[i], O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0 || write(fd, text, (size_t)n) != n)
+			return err_sys(e, "write %s", files[i]);
+	}
 	return 0;
 }
 

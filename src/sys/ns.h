@@ -92,6 +92,16 @@ enum { NS_ROOT_CAPS = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 };
 /* The loopback interface of this network namespace, up. */
 int ns_loopback_up(struct err *e);
 
+/* From now on this process and its children run on n processors, any of those
+ * that it has now. They can change that, where no filter hinders them. */
+int ns_pin(unsigned n, struct err *e);
+
+/* When the machine has no memory left, this one and its children go first. */
+int ns_first_to_go(struct err *e);
+
+/* Bounds what a TCP connection of this network namespace may hold, each way. */
+int ns_tcp_buffers(unsigned bytes, struct err *e);
+
 /* A new, empty session keyring instead of the caller's. */
 int ns_keyring_cut(struct err *e);
 

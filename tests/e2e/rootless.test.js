@@ -85,6 +85,116 @@ describe('as an ordinary user', { skip }, () => {
 		await place.nothingLeft([]);
 	});
 
+	test('programs that share memory run where it is only counted',
+		async () => {
+			const place = home();
+
+			fs.writeFileSync(path.join(place.dir, 'work.sh'), `set -e
+python3 - <<'P'
+import multiprocessing as m
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import shared_memory
+def f(x): return x * x
+with m.Pool(3) as p: assert sum(p.map(f, range(10))) == 285
+v = m.Value('i', 5); a = m.Array('d', 10); q = m.Queue()
+q.put(v.value); assert q.get() == 5
+s = shared_memory.SharedMemory(create=True, size=1 << 20)
+s.close(); s.unlink()
+with ProcessPoolExecutor() as x: assert list(x.map(f, [1, 2])) == [1, 4]
+P
+node -e 'const { Worker } = require("worker_threads");
+new Worker("new SharedArrayBuffer(1 << 20)", { eval: true });
+require("child_process").execSync("true")'
+git init -q g; cd g; git config user.email a@example.com
+git config user.name n; echo 'int main(void) { return 0; }' >a.c
+git add .; git commit -qm x; git gc -q
+printf 'all: a b\na b: a.c\n\tgcc -O2 -o $@ a.c\n' >Makefile
+make -s -j4; ./a; test "$(head -c 9 /dev/zero | wc -c)" = 9; echo well
+`);
+			const r = await place.command(['exec', '--memory', '512',
+				'--', '/bin/sh', 'work.sh'], options(place)).end(60000);
+
+			assert.strictEqual(r.status, 0, r.out + r.err);
+			assert.match(r.out, /well/);
+			await place.nothingLeft([]);
+		});
+
+	test('what is shared, or borrowed for a moment, counts once',
+		async () => {
+			const place = home();
+
+			// 200 MiB of 512, in nine processes.
+			fs.writeFileSync(path.join(place.dir, 'fork.py'), `
+import os, time
+x = bytearray(200 << 20)
+for i in range(0, len(x), 4096): x[i] = 1
+k = []
+for i in range(8):
+    p = os.fork()
+    if p == 0:
+        time.sleep(1)
+        os._exit(0)
+    k.append(p)
+for p in k: os.waitpid(p, 0)
+print('well')
+`);
+			// 300 MiB, with copies that are about to execute.
+			fs.writeFileSync(path.join(place.dir, 'spawn.py'), `
+import subprocess
+x = bytearray(300 << 20)
+for i in range(0, len(x), 4096): x[i] = 1
+for i in range(100): subprocess.run(['/bin/true'])
+for i in range(20): subprocess.run(['/bin/true'], preexec_fn=lambda: None)
+print('well')
+`);
+			for (const name of ['fork.py', 'spawn.py']) {
+				const r = await place.command(['exec', '--memory', '512',
+					'--disk', '64', '--', '/usr/bin/python3', name],
+				options(place)).end(60000);
+
+				assert.strictEqual(r.status, 0, name + r.err);
+				assert.match(r.out, /well/);
+			}
+			await place.nothingLeft([]);
+		});
+
+	test('limits that are required are kept, or there is no run',
+		async () => {
+			const place = home();
+			const policy = (sandbox) => {
+				fs.writeFileSync(path.join(place.dir, 'p.json'),
+					JSON.stringify({ policy: 1, workflow: 'w',
+						stage: 1, tools: {}, sandbox: {
+							limits: 'required', memory_mb: 64,
+							disk_mb: 16, ...sandbox } }));
+				return ['run', 'p.json', '--state', place.state, '--env',
+					place.mark, '--'];
+			};
+			// Eight of them hold 30 MiB each.
+			const bomb = ['/bin/sh', '-c', 'for i in 1 2 3 4 5 6 7 8; do ' +
+				'python3 -c "import time; x = bytearray(30 << 20); ' +
+				'x[::4096] = b\'1\' * len(x[::4096]); ' +
+				'time.sleep(20)" & done; wait'];
+			const from = Date.now();
+			const r = await place.command([...policy({}), ...bomb],
+				options(place)).end(60000);
+
+			assert.notStrictEqual(r.status, 0, r.out);
+			assert.match(r.err, /memory_exceeded/);
+			assert.ok(Date.now() - from < 15000);
+			const info = JSON.parse((await place.cli(['exec', '--json',
+				'--', 'true'], options(place))).err.trim());
+
+			if (info.walls.includes('cpu'))
+				return;
+			const no = await place.command([...policy({ cpu: 0.5 }),
+				'/bin/true'], options(place)).end();
+
+			assert.strictEqual(no.status, 1);
+			assert.match(no.err, /requires the wall cpu/);
+			await place.nothingLeft([]);
+		});
+
 	test('a daemon serves, and a killed role leaves nothing', async () => {
 		const place = home();
 		const serve = place.command(['serve', '--state', place.state],

@@ -213,6 +213,23 @@ for (const user of users) {
 			assert.ok(end.cpu_us < 300000, `${end.cpu_us} us`);
 		});
 
+		test('one processor is all it gets, and it stays there', () => {
+			const r = exec(user, dir, ['--cpu', '1', '--wall', '1',
+				'--json'], ['sh', '-c',
+				'for i in 1 2 3 4; do while :; do :; done & done; ' +
+				'python3 -c "import os; ' +
+				'os.sched_setaffinity(0, range(os.cpu_count()))"; ' +
+				'wait']);
+			const end = JSON.parse(r.stderr.trim().split('\n').pop());
+
+			assert.equal(end.limit, 'wall_time_exceeded');
+			assert.ok(end.walls.includes('cpu') ||
+				end.walls.includes('cpu_set'));
+			assert.ok(end.cpu_us < 1250000, `${end.cpu_us} us`);
+			if (!end.walls.includes('cpu'))
+				assert.match(r.stderr, /PermissionError/);
+		});
+
 		// 67
 		test('a flood on standard output does not grow paddock',
 			async () => {

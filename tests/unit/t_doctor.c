@@ -24,6 +24,8 @@ good(bool root)
 		.overlay_in_userns = true,
 		.idmapped_mounts = root,
 		.nftables = true,
+		.core = true,
+		.memory_watch = true,
 		.kernel = "6.1.0",
 	};
 
@@ -109,6 +111,23 @@ no_nftables(struct machine *m)
 	m->nftables = false;
 }
 static void
+no_core(struct machine *m)
+{
+	m->core = false;
+}
+static void
+no_memory_group(struct machine *m)
+{
+	m->cgroup_writable[CGROUP_MEMORY] = false;
+	m->cgroup_writable[CGROUP_PIDS] = false;
+}
+static void
+no_memory_at_all(struct machine *m)
+{
+	no_memory_group(m);
+	m->memory_watch = false;
+}
+static void
 typed_input(struct machine *m)
 {
 	m->tiocsti = true;
@@ -153,6 +172,7 @@ what_is_missing_is_told_with_its_weight(void **state)
 		{ "idmapped mounts", no_idmap, true, DOCTOR_WEAKER, true },
 		{ "idmapped mounts", no_idmap, false, DOCTOR_INFO, false },
 		{ "nftables", no_nftables, true, DOCTOR_INFO, false },
+		{ "core scheduling", no_core, true, DOCTOR_INFO, true },
 		{ "typed input", typed_input, true, DOCTOR_INFO, true },
 	};
 
@@ -194,20 +214,29 @@ a_policy_is_refused_for_what_it_requires_and_only_that(void **state)
 	static const struct {
 		void (*change)(struct machine *m);
 		bool limits_required;
+		uint32_t cpu_milli;
 		const char *refusal; /* NULL: admitted */
 	} rows[] = {
-		{ NULL, true, NULL },
-		{ no_landlock, true, NULL }, /* weaker, and recorded */
-		{ no_cpu_group, false, NULL }, /* rlimits will do */
-		{ no_cpu_group, true, "limits kept by a cgroup" },
-		{ no_net, false, "namespaces: net" },
-		{ no_seccomp, false, "seccomp" },
+		{ NULL, true, 500, NULL },
+		{ no_landlock, true, 500, NULL }, /* weaker, and recorded */
+		{ no_cpu_group, false, 500, NULL }, /* none will do */
+		{ no_cpu_group, true, 500, "and none can be had for: cpu" },
+		{ no_cpu_group, true, 2000, NULL }, /* whole processors */
+		{ no_cpu_group, true, 0, NULL }, /* no limit to keep */
+		/* Counted by PID 1, and by the kernel for each user id. */
+		{ no_memory_group, true, 0, NULL },
+		{ no_memory_at_all, true, 0, "can be had for: memory" },
+		{ no_memory_at_all, false, 0, NULL },
+		{ no_net, false, 0, "namespaces: net" },
+		{ no_seccomp, false, 0, "seccomp" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct policy p = { .sandbox.limits_required =
-					      rows[i].limits_required };
+		const struct policy p = {
+			.sandbox.limits_required = rows[i].limits_required,
+			.sandbox.cpu_milli = rows[i].cpu_milli,
+		};
 		struct machine m = good(true);
 		struct err e = {};
 		int got;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -241,6 +242,71 @@ what_must_not_pass_does_not(void **state)
 }
 
 static void
+where_memory_is_counted_none_is_out_of_sight(void **state)
+{
+	static const struct {
+		long nr;
+		uint64_t a[4];
+		uint32_t action;
+	} rows[] = {
+		{ SYS_mmap, { 0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS },
+		    SECCOMP_ALLOW },
+		{ SYS_mmap, { 0, 4096, 3, MAP_SHARED }, SECCOMP_ALLOW },
+		{ SYS_mmap, { 0, 4096, 3, MAP_SHARED | MAP_ANONYMOUS },
+		    SECCOMP_ERRNO(EPERM) },
+		{ SYS_mmap, { 0, 4096, 3, MAP_SHARED_VALIDATE | MAP_ANONYMOUS },
+		    SECCOMP_ERRNO(EPERM) },
+		{ SYS_mmap,
+		    { 0, 4096, 3, 1ULL << 40 | MAP_SHARED | MAP_ANONYMOUS },
+		    SECCOMP_ERRNO(EPERM) },
+		{ SYS_memfd_create, {}, SECCOMP_ERRNO(ENOSYS) },
+		{ SYS_shmget, {}, SECCOMP_ERRNO(ENOSYS) },
+		{ SYS_vmsplice, {}, SECCOMP_ERRNO(EPERM) },
+		{ SYS_setsockopt, { 0, SOL_SOCKET, SO_SNDBUF },
+		    SECCOMP_ERRNO(0) },
+		{ SYS_setsockopt, { 0, SOL_SOCKET, SO_RCVBUF },
+		    SECCOMP_ERRNO(0) },
+		{ SYS_setsockopt, { 0, SOL_SOCKET, SO_REUSEADDR },
+		    SECCOMP_ALLOW },
+		{ SYS_setsockopt, { 0, 6, SO_SNDBUF }, SECCOMP_ALLOW },
+		{ SYS_clone, { CLONE_VM | CLONE_FILES | CLONE_THREAD },
+		    SECCOMP_ALLOW },
+		{ SYS_clone, { CLONE_VM | CLONE_THREAD },
+		    SECCOMP_ERRNO(EPERM) },
+		{ SYS_clone, { CLONE_NEWUSER }, SECCOMP_ERRNO(EPERM) },
+		{ SYS_clone, { SIGCHLD }, SECCOMP_ALLOW },
+		{ SYS_chown, {}, SECCOMP_ALLOW },
+	};
+	static struct sock_filter out[SECCOMP_PROGRAM_MAX];
+	struct err e = {};
+	int n = sandbox_filter_compile(FILTER_COUNTED, out, &e);
+
+	(void)state;
+	assert_true(n > 0);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct seccomp_data d = {
+			.nr = (int)rows[i].nr,
+			.arch = ARCH,
+		};
+
+		memcpy(d.args, rows[i].a, sizeof(rows[i].a));
+		if (interpret(out, (size_t)n, &d) != rows[i].action)
+			fail_msg("row %zu, call %ld", i, rows[i].nr);
+	}
+	/* It refuses more than the ordinary one, and nothing less. */
+	for (int nr = 0; nr < CALLS; nr++) {
+		static struct sock_filter usual[SECCOMP_PROGRAM_MAX];
+		struct seccomp_data d = { .nr = nr, .arch = ARCH };
+		int k = seccomp_compile(
+		    &sandbox_filter, usual, SECCOMP_PROGRAM_MAX, &e);
+
+		if (interpret(out, (size_t)n, &d) == SECCOMP_ALLOW)
+			assert_int_equal(
+			    interpret(usual, (size_t)k, &d), SECCOMP_ALLOW);
+	}
+}
+
+static void
 a_wrong_table_is_refused(void **state)
 {
 	const struct seccomp_rule twice[] = {
@@ -304,6 +370,7 @@ main(void)
 		cmocka_unit_test(the_tree_decides_as_the_table_does),
 		cmocka_unit_test(the_sandbox_filter_is_small_and_right),
 		cmocka_unit_test(what_must_not_pass_does_not),
+		cmocka_unit_test(where_memory_is_counted_none_is_out_of_sight),
 		cmocka_unit_test(a_wrong_table_is_refused),
 		cmocka_unit_test(a_filter_that_asks_allows_nothing_more),
 	};
