@@ -30,25 +30,30 @@ static bool reap(pid_t command, struct relay *relay);
 int
 init_main(char **argv, char **envp)
 {
-	struct str word = str_of(argv[1]), limit;
-	struct str mode = { word.p, str_find(word, ':') };
-	bool serves =
-	    str_eq_c(mode, CONTROL_SERVE) || str_eq_c(mode, CONTROL_KEEP);
-	struct relay relay;
-	uint64_t bytes = 0, memory = 0;
+	struct init init;
+	int r = init_prepare(argv[1], &init);
+
+	return r != 0 ? r : init_run(&init, argv + 2, envp);
+}
+
+int
+init_prepare(const char *mode, struct init *init)
+{
+	struct str word = str_of(mode), limit;
+	struct str name = { word.p, str_find(word, ':') };
 	struct err e = {};
 	sigset_t all;
-	int child;
 
-	limit = (struct str){ mode.p + mode.n, word.n - mode.n };
-	if ((!serves && !str_eq_c(mode, CONTROL_RUN)) ||
-	    next_number(&limit, &bytes) < 0 ||
-	    next_number(&limit, &memory) < 0 || limit.n > 0 ||
-	    (!serves && argv[2] == NULL) || getpid() != 1 ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	*init = (struct init){ .keep = str_eq_c(name, CONTROL_KEEP) };
+	init->serves = init->keep || str_eq_c(name, CONTROL_SERVE);
+	limit = (struct str){ name.p + name.n, word.n - name.n };
+	if ((!init->serves && !str_eq_c(name, CONTROL_RUN)) ||
+	    next_number(&limit, &init->output_bytes) < 0 ||
+	    next_number(&limit, &init->memory_bytes) < 0 || limit.n > 0 ||
+	    getpid() != 1 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    fd_cloexec(CONTROL_FD, true, &e) < 0)
 		return 2;
-	if (serves && fd_cloexec(RPC_FD, true, &e) < 0)
+	if (init->serves && fd_cloexec(RPC_FD, true, &e) < 0)
 		return 2;
 	/* What the caller ignores is its own affair. */
 	for (int signo = 1; signo < NSIG; signo++)
@@ -56,20 +61,28 @@ init_main(char **argv, char **envp)
 	(void)sigfillset(&all);
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return 2;
-	if (relay_start(&relay, bytes) < 0)
-		return 2;
-	/* Behind the relay's fork: what it begins is PID 1's alone. */
-	if (memory > 0 && watch_start(memory) < 0)
-		return 2;
 	(void)sigemptyset(&all);
 	(void)sigaddset(&all, SIGCHLD);
-	child = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (child < 0)
+	init->sigchld_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	return init->sigchld_fd < 0 ? 2 : 0;
+}
+
+int
+init_run(const struct init *init, char **command, char **envp)
+{
+	struct relay relay;
+
+	if (!init->serves && command[0] == NULL)
 		return 2;
-	if (serves)
-		return serve_main(argv + 2, envp, str_eq_c(mode, CONTROL_KEEP),
-		    &relay, child);
-	return run(argv + 2, envp, &relay, child);
+	if (relay_start(&relay, init->output_bytes) < 0)
+		return 2;
+	/* Behind the relay's fork: what it begins is PID 1's alone. */
+	if (init->memory_bytes > 0 && watch_start(init->memory_bytes) < 0)
+		return 2;
+	if (init->serves)
+		return serve_main(
+		    command, envp, init->keep, &relay, init->sigchld_fd);
+	return run(command, envp, &relay, init->sigchld_fd);
 }
 
 /* ":N" at the beginning, if there is anything. */

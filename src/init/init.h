@@ -13,10 +13,27 @@
 #ifndef INIT_INIT_H
 #define INIT_INIT_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "sandbox/control.h"
+
+/* What it has before there is a command. */
+struct init {
+	bool serves;
+	bool keep;
+	uint64_t output_bytes; /* 0: no limit */
+	uint64_t memory_bytes; /* that init/watch.h keeps; 0: none */
+	int sigchld_fd;
+};
 
 /* argv is as sandbox/control.h says. The exit status says nothing. */
 int init_main(char **argv, char **envp);
+
+/* Its two parts: what needs the word of the mode alone, 0 or an exit status;
+ * and the rest, of argv what is behind that word. */
+int init_prepare(const char *mode, struct init *init);
+int init_run(const struct init *init, char **command, char **envp);
 
 /* Says it to the caller of sandbox_start. */
 void init_report(enum control_kind kind, int value);

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,8 +26,8 @@ static char *list[WORDS_MAX + 8];
 
 static ssize_t hear(int stdio[static 3]);
 static char *next_word(struct words *w);
-static int get_ready(
-    const char *work, const char *start, int stdio[static 3], struct err *e);
+static int get_ready(bool rules, const char *work, const char *start,
+    int stdio[static 3], struct err *e);
 static int confine(const char *work, struct err *e);
 static int fail(const struct err *e);
 static void show_mode(char **argv);
@@ -39,11 +38,15 @@ park_main(char **argv)
 	const struct control_wake *wake = (const void *)message;
 	struct err e = {};
 	struct words w;
-	char **argv_out = list, **at = list, **envp, *work, *start;
+	char **at = list, **envp, *work, *start;
 	int stdio[3] = { -1, -1, -1 };
+	/* First, since other files take the numbers that are free. Not there
+	 * on a kernel without Landlock, or when they are in force already. */
+	bool rules = fcntl(CONTROL_RULES_FD, F_GETFD) >= 0;
+	struct init init;
 	ssize_t n;
 
-	if (argv[2] == NULL || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	if (argv[2] == NULL || init_prepare(argv[2], &init) != 0)
 		return 2;
 	n = hear(stdio);
 	if (n <= 0)
@@ -57,8 +60,6 @@ park_main(char **argv)
 		return fail(&e);
 	}
 	show_mode(argv);
-	*at++ = argv[0];
-	*at++ = argv[1];
 	for (uint32_t i = 0; i < wake->argc; i++)
 		*at++ = next_word(&w);
 	*at++ = NULL;
@@ -70,9 +71,9 @@ park_main(char **argv)
 		(void)err_set(&e, "a wrong message to a parked sandbox");
 		return fail(&e);
 	}
-	if (get_ready(work, start, stdio, &e) < 0)
+	if (get_ready(rules, work, start, stdio, &e) < 0)
 		return fail(&e);
-	return init_main(argv_out, envp);
+	return init_run(&init, list, envp);
 }
 
 /*
@@ -140,8 +141,8 @@ next_word(struct words *w)
 }
 
 static int
-get_ready(
-    const char *work, const char *start, int stdio[static 3], struct err *e)
+get_ready(bool rules, const char *work, const char *start, int stdio[static 3],
+    struct err *e)
 {
 	struct control_request go;
 
@@ -154,7 +155,7 @@ get_ready(
 	}
 	if (recv(CONTROL_FD, &go, sizeof(go), 0) != (ssize_t)sizeof(go))
 		return err_set(e, "the caller is gone");
-	if (confine(work, e) < 0)
+	if (rules && confine(work, e) < 0)
 		return -1;
 	if (chdir(start) < 0)
 		return err_sys(e, "chdir %s", start);
@@ -167,11 +168,6 @@ confine(const char *work, struct err *e)
 {
 	own_fd int rules = CONTROL_RULES_FD;
 
-	if (fcntl(rules, F_GETFD) < 0) {
-		/* A kernel without Landlock: the number is nobody's. */
-		(void)fd_take(&rules);
-		return 0;
-	}
 	if (landlock_allow(
 		rules, landlock_abi(), AT_FDCWD, work, LANDLOCK_WRITE, e) < 0)
 		return -1;

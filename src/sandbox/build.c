@@ -447,8 +447,8 @@ set_landlock(struct build *b, struct err *e)
 	if (make_rules(b, e) < 0)
 		return -1;
 	b->posture |= WALL_LANDLOCK_FS | (abi >= 6 ? WALL_LANDLOCK_SCOPE : 0);
-	if (b->spec->park)
-		return 0; /* PID 1 adds the work folder, and enforces them */
+	if (build_folder_comes(b->spec))
+		return 0; /* PID 1 adds it, and enforces them */
 	if (landlock_enforce(b->rules, e) < 0)
 		return -1;
 	fd_fini(&b->rules);
@@ -470,7 +470,8 @@ make_rules(struct build *b, struct err *e)
 		{ "/tmp", LANDLOCK_WRITE },
 		{ b->workspace_path, LANDLOCK_WRITE },
 	};
-	const size_t n = sizeof(rows) / sizeof(rows[0]) - b->spec->park;
+	const size_t n =
+	    sizeof(rows) / sizeof(rows[0]) - build_folder_comes(b->spec);
 	own_fd int rules = -1;
 
 	rules = landlock_new(abi, LANDLOCK_SCOPES, e);

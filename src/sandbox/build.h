@@ -35,6 +35,7 @@ struct build {
 	int disk; /* /tmp there, likewise */
 	int upper; /* of the overlay over the folder, likewise; or -1 */
 	int scratch; /* what lies below /tmp; of a parked one only, or -1 */
+	bool layered; /* what the overlay over the folder needs is there */
 	int mount_ns; /* its own, for a caller that is not beside it; or -1 */
 	unsigned n_listeners; /* of spec.listen_port and of net.h */
 	int diag; /* what sockets hold, for PID 1 to ask; or -1, likewise */
@@ -98,6 +99,16 @@ int image_root(struct build *b, int old, int work, struct err *e);
  * is from root_copy_work, and is taken over.
  */
 int root_add_work(struct build *b, int work, struct err *e);
+
+/* Likewise, where it was parked over its folder. */
+int root_guard_work(struct build *b, struct err *e);
+
+/* Parked, and the folder is not known yet. */
+static inline bool
+build_folder_comes(const struct sandbox_spec *s)
+{
+	return s->park && s->folder && s->workspace_fd < 0;
+}
 
 /* SANDBOX_TRUST, in two parts. */
 #define TRUST_DIR "run/paddock/trust"

@@ -91,7 +91,7 @@ image_root(struct build *b, int old, int work_taken, struct err *e)
 	if (work >= 0 &&
 	    mount_attach(work, AT_FDCWD, b->workspace_path + 1, e) < 0)
 		return -1;
-	if (b->spec->workspace_fd >= 0 &&
+	if (b->spec->workspace_fd >= 0 && !b->spec->park &&
 	    guard_work(b, work, "run/paddock", e) < 0)
 		return err_add(e, "work folder");
 	/* The host's root, then what lies around this one: in one step the

@@ -219,7 +219,7 @@ sandbox_fini(struct sandbox *sb)
 		.disk = -1,
 		.upper = -1,
 		.mount_ns = -1,
-		.park = { -1, -1, 0, 0 },
+		.park = { -1, -1, 0, 0, false, 0, 0, 0 },
 	};
 }
 

@@ -1,9 +1,14 @@
 #include "sandbox/pool.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/stat.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "sys/fd.h"
@@ -19,7 +24,7 @@ enum {
 	KEY_ROOT = 1 << 7,
 	KEY_NET = 1 << 8,
 };
-enum { PLACE, ACCOUNT, HOME, IMAGE_WORDS };
+enum { PLACE, ACCOUNT, HOME, WORDS };
 #define MS ((int64_t)1000 * 1000)
 
 static bool key_of(
@@ -28,12 +33,21 @@ static struct pool_shape *shape_find(struct pool *p, const struct pool_key *key,
     const struct sandbox_spec *spec);
 static struct pool_shape *shape_new(struct pool *p, const struct pool_key *key,
     const struct sandbox_spec *spec);
-static void image_words(
-    const struct sandbox_spec *s, const char *word[static IMAGE_WORDS]);
-static bool image_same(
+static void key_over(const struct sandbox_spec *s, const struct pool_key *any,
+    struct pool_key *over);
+static bool start_shape(struct pool *p, const struct pool_key *key,
+    const struct sandbox_spec *spec, int64_t now_ns,
+    const struct pool_folder *folder, struct sandbox *out);
+static bool is_again(struct pool *p, const struct pool_key *over,
+    const struct sandbox_spec *spec);
+static bool is_plain(const struct pool_key *key);
+static void words_of(
+    const struct sandbox_spec *s, const char *word[static WORDS]);
+static bool words_same(
     const struct pool_shape *shape, const struct sandbox_spec *spec);
-static int image_take(
-    struct pool_shape *shape, const struct sandbox_spec *spec);
+static int shape_fill(struct pool_shape *shape, const struct pool_key *key,
+    const struct sandbox_spec *spec);
+static int open_folder(const struct pool_key *key, const char *path);
 static void shape_empty(struct pool *p, struct pool_shape *shape);
 static bool take(struct pool *p, struct pool_shape *shape,
     const struct sandbox_spec *spec, struct sandbox *out);
@@ -59,25 +73,15 @@ pool_start(struct pool *p, uint64_t tenant, const struct sandbox_spec *spec,
     int64_t now_ns, struct sandbox *out, struct err *e)
 {
 	struct sandbox_spec s = *spec;
-	struct pool_shape *shape = NULL;
-	struct pool_key key;
+	struct pool_key key, over;
 
 	if (p->host->root && key_of(spec, tenant, &key)) {
-		shape = shape_find(p, &key, spec);
-		if (shape == NULL)
-			shape = shape_new(p, &key, spec);
-	}
-	if (shape != NULL) {
-		bool first = shape->asked_ns == 0;
-
-		shape->asked_ns = now_ns;
-		if (take(p, shape, spec, out)) {
-			p->hits++;
+		key_over(spec, &key, &over);
+		if (over.folder.ino != 0 &&
+		    start_shape(p, &over, spec, now_ns, &over.folder, out))
 			return 0;
-		}
-		/* More of what was asked for faster than it was made. */
-		if (!first && shape->want < POOL_SHAPE_MAX)
-			shape->want *= 2;
+		if (start_shape(p, &key, spec, now_ns, &over.folder, out))
+			return 0;
 	}
 	p->misses++;
 	if (!take_slot(p, &s.slot))
@@ -87,6 +91,49 @@ pool_start(struct pool *p, uint64_t tenant, const struct sandbox_spec *spec,
 		return -1;
 	}
 	return 0;
+}
+
+/*
+ * From the stock of that shape; false when there is none now. One that is not
+ * known becomes known: over a folder, when that is asked for again.
+ */
+static bool
+start_shape(struct pool *p, const struct pool_key *key,
+    const struct sandbox_spec *spec, int64_t now_ns,
+    const struct pool_folder *folder, struct sandbox *out)
+{
+	struct pool_shape *shape = shape_find(p, key, spec);
+	bool first;
+
+	if (shape == NULL && (key->folder.ino == 0 || is_again(p, key, spec)))
+		shape = shape_new(p, key, spec);
+	if (shape == NULL)
+		return false;
+	first = shape->asked_ns == 0;
+	shape->asked_ns = now_ns;
+	shape->last = *folder;
+	if (take(p, shape, spec, out)) {
+		p->hits++;
+		return true;
+	}
+	/* More of what was asked for faster than it was made. */
+	if (!first && shape->want < POOL_SHAPE_MAX)
+		shape->want *= 2;
+	return false;
+}
+
+/* Whether the last one for any folder was for this. */
+static bool
+is_again(struct pool *p, const struct pool_key *over,
+    const struct sandbox_spec *spec)
+{
+	struct pool_key any = *over;
+	const struct pool_shape *shape;
+
+	any.folder = (struct pool_folder){};
+	shape = shape_find(p, &any, spec);
+	return shape != NULL &&
+	    memcmp(&shape->last, &over->folder, sizeof(shape->last)) == 0;
 }
 
 void
@@ -113,9 +160,12 @@ pool_tend(struct pool *p, int64_t now_ns)
 		}
 		if (next == 0 || s->asked_ns + keep_ns < next)
 			next = s->asked_ns + keep_ns;
-		/* The one asked for last is the likeliest. */
+		/* The one asked for last is the likeliest; of two that the
+		 * same run asked for, that over its folder. */
 		if (s->have < s->want &&
-		    (missing == NULL || s->asked_ns > missing->asked_ns))
+		    (missing == NULL || s->asked_ns > missing->asked_ns ||
+			(s->asked_ns == missing->asked_ns &&
+			    s->key.folder.ino != 0)))
 			missing = s;
 	}
 	if (missing == NULL || pool_count(p) == POOL_PARKED_MAX)
@@ -167,6 +217,43 @@ key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
 	return true;
 }
 
+/* The key of those that are parked over this run's folder; where it has none,
+ * or the kernel does not tell, the same key. */
+static void
+key_over(const struct sandbox_spec *s, const struct pool_key *any,
+    struct pool_key *over)
+{
+	struct statx st;
+
+	*over = *any;
+	if (s->workspace_fd < 0 ||
+	    syscall(SYS_statx, s->workspace_fd, "", AT_EMPTY_PATH,
+		STATX_INO | STATX_MNT_ID, &st) < 0 ||
+	    (st.stx_mask & STATX_MNT_ID) == 0)
+		return;
+	over->folder = (struct pool_folder){
+		.dev = (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor,
+		.ino = st.stx_ino,
+		.mount = st.stx_mnt_id,
+	};
+}
+
+/* By its path, but only if it is that very one still; or -1. */
+static int
+open_folder(const struct pool_key *key, const char *path)
+{
+	own_fd int fd =
+	    open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const struct sandbox_spec s = { .workspace_fd = fd };
+	struct pool_key now;
+
+	key_over(&s, key, &now);
+	if (fd < 0 ||
+	    memcmp(&now.folder, &key->folder, sizeof(now.folder)) != 0)
+		return -1;
+	return fd_take(&fd);
+}
+
 static struct pool_shape *
 shape_find(
     struct pool *p, const struct pool_key *key, const struct sandbox_spec *spec)
@@ -176,7 +263,7 @@ shape_find(
 
 		if (s->asked_ns != 0 &&
 		    memcmp(&s->key, key, sizeof(*key)) == 0 &&
-		    image_same(s, spec))
+		    words_same(s, spec))
 			return s;
 	}
 	return NULL;
@@ -194,31 +281,37 @@ shape_new(
 			s = &p->shape[i];
 	}
 	shape_empty(p, s);
-	if (spec->image && image_take(s, spec) < 0)
+	if (shape_fill(s, key, spec) < 0)
 		return NULL; /* a cold start is all it loses */
 	s->key = *key;
 	s->want = POOL_SHAPE_FIRST;
 	return s;
 }
 
+static bool
+is_plain(const struct pool_key *key)
+{
+	return (key->flags & KEY_IMAGE) == 0 && key->folder.ino == 0;
+}
+
 static void
-image_words(const struct sandbox_spec *s, const char *word[static IMAGE_WORDS])
+words_of(const struct sandbox_spec *s, const char *word[static WORDS])
 {
 	word[PLACE] =
 	    s->workspace_path != NULL ? s->workspace_path : "/workspace";
-	word[ACCOUNT] = s->account != NULL ? s->account : "";
-	word[HOME] = s->home != NULL ? s->home : "";
+	word[ACCOUNT] = s->image && s->account != NULL ? s->account : "";
+	word[HOME] = s->image && s->home != NULL ? s->home : "";
 }
 
 static bool
-image_same(const struct pool_shape *shape, const struct sandbox_spec *spec)
+words_same(const struct pool_shape *shape, const struct sandbox_spec *spec)
 {
-	const char *word[IMAGE_WORDS], *at = shape->image_text;
+	const char *word[WORDS], *at = shape->text;
 
-	if (!spec->image)
-		return true; /* the key has said so of both */
-	image_words(spec, word);
-	for (size_t i = 0; i < IMAGE_WORDS; i++) {
+	if (is_plain(&shape->key))
+		return true;
+	words_of(spec, word);
+	for (size_t i = 0; i < WORDS; i++) {
 		if (strcmp(word[i], at) != 0)
 			return false;
 		at += strlen(at) + 1;
@@ -226,24 +319,40 @@ image_same(const struct pool_shape *shape, const struct sandbox_spec *spec)
 	return true;
 }
 
+/* What the shape is built with, besides its key. */
 static int
-image_take(struct pool_shape *shape, const struct sandbox_spec *spec)
+shape_fill(struct pool_shape *shape, const struct pool_key *key,
+    const struct sandbox_spec *spec)
 {
-	const char *word[IMAGE_WORDS];
-	own_fd int image = fcntl(spec->image_fd, F_DUPFD_CLOEXEC, 3);
+	char link[64], path[PATH_MAX] = "";
+	const char *word[WORDS];
+	own_fd int image = -1;
 	struct buf text = {};
 
-	if (image < 0)
-		return -1;
-	image_words(spec, word);
-	for (size_t i = 0; i < IMAGE_WORDS; i++)
+	shape->image_fd = -1;
+	if (is_plain(key))
+		return 0;
+	if (spec->image) {
+		image = fcntl(spec->image_fd, F_DUPFD_CLOEXEC, 3);
+		if (image < 0)
+			return -1;
+	}
+	if (key->folder.ino != 0) {
+		(void)snprintf(
+		    link, sizeof(link), "/proc/self/fd/%d", spec->workspace_fd);
+		if (readlink(link, path, sizeof(path) - 1) < 0)
+			return -1;
+	}
+	words_of(spec, word);
+	for (size_t i = 0; i < WORDS; i++)
 		buf_add(&text, word[i], strlen(word[i]) + 1);
+	buf_add(&text, path, strlen(path) + 1);
 	if (text.failed) {
 		buf_fini(&text);
 		return -1;
 	}
 	shape->image_fd = fd_take(&image);
-	shape->image_text = text.p;
+	shape->text = text.p;
 	return 0;
 }
 
@@ -267,10 +376,8 @@ shape_empty(struct pool *p, struct pool_shape *shape)
 		pool_give_slot(p, slot);
 		parked->shape = NULL;
 	}
-	if ((shape->key.flags & KEY_IMAGE) != 0) {
-		fd_fini(&shape->image_fd);
-		free(shape->image_text);
-	}
+	fd_fini(&shape->image_fd);
+	free(shape->text);
 	memset(shape, 0, sizeof(*shape));
 }
 
@@ -301,6 +408,8 @@ take(struct pool *p, struct pool_shape *shape, const struct sandbox_spec *spec,
 	return false;
 }
 
+/* False where it cannot be done now. A folder that is gone takes its shape
+ * along, which is fine. */
 static bool
 park(struct pool *p, struct pool_shape *shape)
 {
@@ -324,20 +433,30 @@ park(struct pool *p, struct pool_shape *shape)
 		.image_fd = shape->image_fd,
 		.fake_root = (key->flags & KEY_ROOT) != 0,
 	};
-	const char *text = shape->image_text;
+	own_fd int folder = -1;
+	const char *at;
 	size_t i = 0;
 	struct err ignored;
 
+	if (!is_plain(key)) {
+		s.workspace_path = shape->text;
+		s.account = s.workspace_path + strlen(s.workspace_path) + 1;
+		s.home = s.account + strlen(s.account) + 1;
+		at = s.home + strlen(s.home) + 1;
+		if (key->folder.ino != 0) {
+			folder = open_folder(key, at);
+			if (folder < 0) {
+				shape_empty(p, shape);
+				return true;
+			}
+			s.workspace_fd = folder;
+		}
+	}
 	while (i < POOL_PARKED_MAX && p->parked[i].shape != NULL)
 		i++;
 	if (i == POOL_PARKED_MAX || !take_slot(p, &s.slot))
 		return false;
 	memcpy(s.listen_port, key->port, sizeof(key->port));
-	if (s.image) {
-		s.workspace_path = text;
-		s.account = s.workspace_path + strlen(s.workspace_path) + 1;
-		s.home = s.account + strlen(s.account) + 1;
-	}
 	if (sandbox_start(p->host, &s, &p->parked[i].sb, &ignored) < 0) {
 		pool_give_slot(p, s.slot);
 		return false;

@@ -7,6 +7,10 @@
  * run, and never goes back; what one tenant has caused to be parked, no other
  * takes. So the pool changes when a sandbox is built, and nothing else.
  *
+ * A folder that is asked for twice in a row gets stock of its own, parked over
+ * it: for those a run brings no mount. What is in the folder is looked at when
+ * the run comes, as it is for all others.
+ *
  * It learns from what is asked: a shape that was started lately is kept in
  * stock, more of it when the stock was found empty, and nothing of it a while
  * after the last. pool_tend does this, a little at a time, when its owner has
@@ -24,6 +28,11 @@
 #include "base/limits.h"
 #include "sandbox/sandbox.h"
 
+/* The mount is the one by which the run has it. */
+struct pool_folder {
+	uint64_t dev, ino, mount;
+};
+
 /* Compared as bytes: no padding. */
 struct pool_key {
 	uint64_t tenant;
@@ -31,21 +40,27 @@ struct pool_key {
 	uint32_t owner; /* of the work folder */
 	uint32_t group;
 	uint64_t image_dev, image_ino; /* of its root directory; 0: none */
+	struct pool_folder folder; /* that it is parked over; 0: any */
 	uint16_t port[SANDBOX_PORTS_MAX];
 	uint32_t n_listen;
 	uint32_t flags;
 };
 _Static_assert(sizeof(struct pool_key) ==
-	sizeof(struct sandbox_limits) + 40 + 2 * SANDBOX_PORTS_MAX,
+	sizeof(struct sandbox_limits) + 64 + 2 * SANDBOX_PORTS_MAX,
     "padding");
 
 struct pool_shape {
 	struct pool_key key;
 	int64_t asked_ns; /* last; 0: free */
-	/* With an image: its root directory, which keeps its number from
-	 * being another's, and what a sandbox in it is built with. */
+	/* The image's root directory, which keeps its number from being
+	 * another's; or -1. */
 	int image_fd; /* own */
-	char *image_text; /* own: place, account and home, a NUL behind each */
+	/* With an image or over a folder, what one is built with: own; the
+	 * place inside, account, home, the folder's path on the host, a NUL
+	 * behind each. No file of it is held open: the folder's disk can be
+	 * taken away at any time. */
+	char *text;
+	struct pool_folder last; /* that was asked for */
 	unsigned want;
 	unsigned have;
 };

@@ -44,6 +44,8 @@ static int make_proc(struct build *b, struct err *e);
 static int make_scratch(struct build *b, struct err *e);
 static int make_work(struct build *b, int *work, struct err *e);
 static int add_workspace(struct build *b, int *work, struct err *e);
+static int make_layers(const struct build *b, const char *at, struct err *e);
+static int give_upper(const struct build *b, const char *path, struct err *e);
 static int put_overlay(
     struct build *b, const char *at, int *mount, struct err *e);
 static int put_file(const char *path, const char *text, struct err *e);
@@ -379,7 +381,9 @@ make_work(struct build *b, int *work, struct err *e)
 			return err_sys(e, "chown the work folder");
 		*work = mount_copy(AT_FDCWD, "tmp/work", false, 0, -1, e);
 	}
-	if (*work < 0 && !spec->folder)
+	if (build_folder_comes(spec))
+		return make_layers(b, "tmp/", e);
+	if (*work < 0)
 		return err_add(e, "work folder %s", b->workspace_path);
 	return 0;
 }
@@ -397,7 +401,8 @@ add_workspace(struct build *b, int *work, struct err *e)
 	if (put_path(b->workspace_path + 1, e) < 0 ||
 	    put_mount(*work, b->workspace_path + 1, e) < 0)
 		return -1;
-	if (b->spec->workspace_fd >= 0 &&
+	/* Of a parked one what is there when the run comes. */
+	if (b->spec->workspace_fd >= 0 && !b->spec->park &&
 	    guard_work(b, *work, "run/paddock", e) < 0)
 		return err_add(e, "work folder %s", b->workspace_path);
 	return 0;
@@ -441,29 +446,59 @@ root_add_work(struct build *b, int work_taken, struct err *e)
 	return guard_work(b, work, "/run/paddock", e);
 }
 
-/* Makes a hidden place below `at`, where the scratch is, and puts the overlay
- * over the folder there. */
+int
+root_guard_work(struct build *b, struct err *e)
+{
+	own_fd int work = open(
+	    b->workspace_path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (work < 0)
+		return err_sys(e, "open %s", b->workspace_path);
+	return guard_work(b, work, "/run/paddock", e);
+}
+
+/* A hidden place below `at`, where the scratch is. */
 static int
-put_overlay(struct build *b, const char *at, int *mount, struct err *e)
+make_layers(const struct build *b, const char *at, struct err *e)
 {
 	static const char *const names[] = { "lower", "inner", "upper" };
-	const mode_t mode = b->workspace.st_mode & 0777;
-	uid_t uid = b->workspace.st_uid;
-	gid_t gid = b->workspace.st_gid;
 	char path[16];
 
 	for (size_t i = 0; i < COUNT(names); i++) {
 		(void)snprintf(path, sizeof(path), "%s%s", at, names[i]);
-		if (put_dir(path, i == COUNT(names) - 1 ? mode : 0755, e) < 0)
+		if (put_dir(path, 0755, e) < 0)
 			return -1;
 	}
-	/* The folder itself is the upper one: give it the same owner. */
-	if (b->idmap >= 0) {
-		uid = b->uid;
-		gid = b->gid;
-	}
-	if (b->host->root && chown(path, uid, gid) < 0)
+	return give_upper(b, path, e);
+}
+
+/* The folder itself is the upper one: give it the same owner. */
+static int
+give_upper(const struct build *b, const char *path, struct err *e)
+{
+	bool shifted = b->idmap >= 0;
+
+	if (b->host->root &&
+	    chown(path, shifted ? b->uid : b->workspace.st_uid,
+		shifted ? b->gid : b->workspace.st_gid) < 0)
 		return err_sys(e, "chown the overlay");
+	return 0;
+}
+
+/* Puts the overlay over the folder at the hidden place below `at`. */
+static int
+put_overlay(struct build *b, const char *at, int *mount, struct err *e)
+{
+	char path[16];
+
+	(void)snprintf(path, sizeof(path), "%supper", at);
+	if (!b->layered && make_layers(b, at, e) < 0)
+		return -1;
+	/* It was made for an owner that turned out not to be shifted. */
+	if (b->layered && b->idmap < 0 && give_upper(b, path, e) < 0)
+		return -1;
+	if (chmod(path, b->workspace.st_mode & 0777) < 0)
+		return err_sys(e, "chmod the overlay");
 	if (root_overlay(b, at, mount, e) < 0)
 		return -1;
 	if (b->spec->write_back) {

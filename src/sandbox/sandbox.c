@@ -130,7 +130,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.disk = -1,
 		.upper = -1,
 		.mount_ns = -1,
-		.park = { -1, -1, s.owner, s.group },
+		.park = { -1, -1, s.owner, s.group, false, 0, 0, 0 },
 		.slot = s.slot,
 		.open = true,
 	};
@@ -154,7 +154,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 	fd_fini(&b.rpc);
 	if (r == 0 && b.beside)
 		r = work_beside(out, &b, &helper, &image_helper, e);
-	if (s.park)
+	if (s.park && !out->park.placed)
 		out->park.idmap = fd_take(&b.idmap);
 	fd_fini(&b.idmap);
 	fd_fini(&b.image_idmap);
@@ -240,7 +240,15 @@ prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
 		return err_sys(e, "work folder");
 	if (s->workspace_fd >= 0 && !S_ISDIR(b->workspace.st_mode))
 		return err_set(e, "work folder is not a directory");
-	if (s->park) {
+	if (s->park && s->workspace_fd >= 0) {
+		if (b->workspace.st_uid != s->owner ||
+		    b->workspace.st_gid != s->group)
+			return err_set(e, "work folder of another owner");
+		sb->park.placed = true;
+		sb->park.dev = b->workspace.st_dev;
+		sb->park.ino = b->workspace.st_ino;
+		sb->park.mode = b->workspace.st_mode;
+	} else if (s->park) {
 		b->workspace.st_uid = s->owner;
 		b->workspace.st_gid = s->group;
 	}

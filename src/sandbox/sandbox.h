@@ -169,13 +169,15 @@ struct sandbox_spec {
 
 	/*
 	 * Build all but what is different for each run, and wait: sandbox_wake
-	 * goes on. argv, envp, stdio and workspace_fd are of no account then,
-	 * nor is workspace_path without an image: in one the place is made
-	 * before there is an overlay, so the run has to have the same. As root
-	 * only.
+	 * goes on. argv, envp and stdio are of no account then. With
+	 * workspace_fd it is parked over that folder, for runs in it at
+	 * workspace_path. Else workspace_path is of no account, but in an
+	 * image: there the place is made before there is an overlay, so the
+	 * run has to have the same. As root only.
 	 */
 	bool park;
-	bool folder; /* parked: a work folder will come, of this owner */
+	bool folder; /* parked: a work folder will come, or is there, of
+		      * this owner */
 	uid_t owner;
 	gid_t group;
 
@@ -237,6 +239,10 @@ struct sandbox {
 		int idmap; /* user namespace for the folder's owner, or -1 */
 		uid_t owner;
 		gid_t group;
+		bool placed; /* over its folder already */
+		dev_t dev; /* that one */
+		ino_t ino;
+		mode_t mode;
 	} park;
 	uint32_t slot;
 	struct sandbox_usage used; /* when settled */

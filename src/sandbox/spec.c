@@ -55,7 +55,7 @@ build_check_spec(const struct sandbox_spec *s, struct err *e)
 		return err_set(e,
 		    "work folder inside: %s is taken, or no absolute path",
 		    s->workspace_path);
-	if (s->park && (s->init != NULL || s->workspace_fd >= 0))
+	if (s->park && s->init != NULL)
 		return err_set(e, "a parked sandbox has no run yet");
 	for (int i = 0; i < 3; i++) {
 		int fd = s->stdio[i];

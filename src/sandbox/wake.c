@@ -25,8 +25,9 @@
 static int check(const struct sandbox *sb, const struct sandbox_spec *spec,
     const struct build *b, struct err *e);
 static int add_mounts(const struct sandbox *sb, struct build *b, struct err *e);
-static int copy_work(
-    const struct sandbox *sb, struct build *b, int *work, struct err *e);
+static int check_folder(
+    const struct sandbox *sb, struct build *b, struct err *e);
+static int copy_work(struct build *b, int *work, struct err *e);
 static int send_wake(
     struct sandbox *sb, const struct sandbox_spec *spec, struct err *e);
 static void add_words(
@@ -44,8 +45,9 @@ sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
 		.uid = sb->uid,
 		.gid = sb->uid,
 		.idmap = sb->park.idmap,
-		.upper = -1,
+		.upper = sb->upper,
 		.scratch = sb->park.scratch,
+		.layered = true,
 		.posture = sb->posture,
 	};
 
@@ -57,7 +59,7 @@ sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
 	/* While it gets ready the folder is made. */
 	if (check(sb, &s, &b, e) < 0 || send_wake(sb, &s, e) < 0)
 		return -1;
-	if (s.workspace_fd >= 0 || s.trust.n > 0) {
+	if (s.workspace_fd >= 0 || sb->park.placed || s.trust.n > 0) {
 		int r = add_mounts(sb, &b, e);
 
 		sb->park.idmap = b.idmap; /* which it may have closed */
@@ -103,18 +105,25 @@ check(const struct sandbox *sb, const struct sandbox_spec *s,
 static int
 add_mounts(const struct sandbox *sb, struct build *b, struct err *e)
 {
+	const bool folder = b->spec->workspace_fd >= 0;
 	own_fd int work = -1;
 	mode_t mask;
 	int r = 0;
 
-	if (b->spec->workspace_fd >= 0 && copy_work(sb, b, &work, e) < 0)
+	if (sb->park.placed && !folder)
+		return err_set(e, "parked over a folder that is not used");
+	if (folder &&
+	    (check_folder(sb, b, e) < 0 ||
+		(!sb->park.placed && copy_work(b, &work, e) < 0)))
 		return err_add(e, "work folder");
 	if (setns(sb->mount_ns, CLONE_NEWNS) < 0)
 		return err_sys(e, "enter the mount namespace");
 	mask = umask(0);
-	if (b->spec->workspace_fd >= 0 &&
-	    root_add_work(b, fd_take(&work), e) < 0)
-		r = err_add(e, "work folder");
+	if (folder)
+		r = sb->park.placed ? root_guard_work(b, e)
+				    : root_add_work(b, fd_take(&work), e);
+	if (r < 0)
+		(void)err_add(e, "work folder");
 	if (r == 0)
 		r = root_add_trust(b, "/", e);
 	(void)umask(mask);
@@ -124,7 +133,7 @@ add_mounts(const struct sandbox *sb, struct build *b, struct err *e)
 }
 
 static int
-copy_work(const struct sandbox *sb, struct build *b, int *work, struct err *e)
+check_folder(const struct sandbox *sb, struct build *b, struct err *e)
 {
 	if (fstat(b->spec->workspace_fd, &b->workspace) < 0)
 		return err_sys(e, "fstat");
@@ -134,6 +143,17 @@ copy_work(const struct sandbox *sb, struct build *b, int *work, struct err *e)
 	if (b->workspace.st_uid != sb->park.owner ||
 	    b->workspace.st_gid != sb->park.group)
 		return err_set(e, "not the owner that was expected");
+	if (sb->park.placed &&
+	    (b->workspace.st_dev != sb->park.dev ||
+		b->workspace.st_ino != sb->park.ino ||
+		b->workspace.st_mode != sb->park.mode))
+		return err_set(e, "not the folder that was expected");
+	return 0;
+}
+
+static int
+copy_work(struct build *b, int *work, struct err *e)
+{
 	*work = root_copy_work(b, b->spec->workspace_fd, e);
 	return *work < 0 ? -1 : 0;
 }

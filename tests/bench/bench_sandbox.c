@@ -29,7 +29,8 @@
 enum {
 	HELD_MAX = SANDBOX_SLOTS,
 	WARM = 10,
-	BATCH = 16, /* parked at once while they are measured */
+	BATCH = 16, /* of each kind, parked while they are measured */
+	COLD = 2 * BATCH, /* slot of one that is not parked */
 	WORKERS = 2,
 };
 
@@ -47,7 +48,9 @@ static int set_up(const char *paddock, struct err *e);
 static struct sandbox_spec spec_of(const char *const *argv, uint32_t slot);
 static int start(
     uint32_t slot, const char *const *argv, struct sandbox *sb, struct err *e);
-static int park(uint32_t slot, struct sandbox *sb, struct err *e);
+static int park(uint32_t slot, bool placed, struct sandbox *sb, struct err *e);
+static int wake_timed(
+    struct sandbox *sb, int64_t *ended, int64_t *all, struct err *e);
 static int wake(struct sandbox *sb, const char *const *argv, struct err *e);
 static int finish(struct sandbox *sb, struct err *e);
 static int bare(int64_t *ns, struct err *e);
@@ -183,13 +186,14 @@ start(uint32_t slot, const char *const *argv, struct sandbox *sb, struct err *e)
 	return sandbox_start(&bench.host, &s, sb, e);
 }
 
+/* placed: over its folder, or for any of this owner. */
 static int
-park(uint32_t slot, struct sandbox *sb, struct err *e)
+park(uint32_t slot, bool placed, struct sandbox *sb, struct err *e)
 {
 	struct sandbox_spec s = spec_of(NULL, slot);
 
 	s.required = 0;
-	s.workspace_fd = -1;
+	s.workspace_fd = placed ? bench.folder : -1;
 	s.park = true;
 	s.folder = true;
 	return sandbox_start(&bench.host, &s, sb, e);
@@ -240,57 +244,75 @@ bare(int64_t *ns, struct err *e)
 /* Up to the command's report, which is what a caller waits for, and up to the
  * end of everything. */
 static int
+wake_timed(struct sandbox *sb, int64_t *ended, int64_t *all, struct err *e)
+{
+	int64_t began = clock_mono_ns();
+	struct pollfd wait = { .events = POLLIN };
+
+	if (wake(sb, noop_argv, e) < 0)
+		return err_add(e, "wake");
+	wait.fd = sb->control;
+	(void)poll(&wait, 1, -1);
+	*ended = clock_mono_ns() - began;
+	if (finish(sb, e) < 0)
+		return err_add(e, "parked");
+	*all = clock_mono_ns() - began;
+	return 0;
+}
+
+static int
 latency(struct err *e)
 {
-	own_sample struct sample spawn = {}, cold = {}, cold_all = {};
-	own_sample struct sample fill = {}, warm = {}, warm_all = {}, over = {};
+	own_sample struct sample spawn = {}, cold = {}, cold_all = {},
+				 fill = {};
+	own_sample struct sample warm = {}, warm_all = {}, over = {};
+	own_sample struct sample placed = {}, placed_over = {};
 
 	for (uint64_t i = 0; i < bench.runs + WARM; i++) {
-		struct sandbox *sb = &bench.sb[i % BATCH];
+		struct sandbox *sb = &bench.sb[i % BATCH],
+			       *all = &bench.sb[COLD];
 		struct pollfd wait = { .events = POLLIN };
-		int64_t t[5], plain = 0;
+		int64_t t[3], plain, in[2], any[2];
 
-		for (uint32_t k = 0; i % BATCH == 0 && k < BATCH; k++) {
+		for (uint32_t k = 0; i % BATCH == 0 && k < 2 * BATCH; k++) {
 			t[0] = clock_mono_ns();
-			if (park(k, &bench.sb[k], e) < 0)
+			if (park(k, k >= BATCH, &bench.sb[k], e) < 0)
 				return err_add(e, "park");
 			sample_add(&fill, clock_mono_ns() - t[0]);
 		}
-		if (bare(&plain, e) < 0)
+		if (bare(&plain, e) < 0 ||
+		    wake_timed(sb, &any[0], &any[1], e) < 0 ||
+		    wake_timed(sb + BATCH, &in[0], &in[1], e) < 0)
 			return -1;
 		t[0] = clock_mono_ns();
-		if (wake(sb, noop_argv, e) < 0)
-			return err_add(e, "wake");
-		wait.fd = sb->control;
+		if (start(COLD, noop_argv, all, e) < 0)
+			return err_add(e, "start");
+		wait.fd = all->control;
 		(void)poll(&wait, 1, -1);
 		t[1] = clock_mono_ns();
-		if (finish(sb, e) < 0)
-			return err_add(e, "parked");
-		t[2] = clock_mono_ns();
-		if (start(BATCH, noop_argv, &bench.sb[BATCH], e) < 0)
-			return err_add(e, "start");
-		wait.fd = bench.sb[BATCH].control;
-		(void)poll(&wait, 1, -1);
-		t[3] = clock_mono_ns();
-		if (finish(&bench.sb[BATCH], e) < 0)
+		if (finish(all, e) < 0)
 			return err_add(e, "cold");
-		t[4] = clock_mono_ns();
+		t[2] = clock_mono_ns();
 		if (i < WARM)
 			continue;
 		sample_add(&spawn, plain);
-		sample_add(&warm, t[1] - t[0]);
-		sample_add(&warm_all, t[2] - t[0]);
-		sample_add(&cold, t[3] - t[2]);
-		sample_add(&cold_all, t[4] - t[2]);
-		sample_add(&over, t[1] - t[0] - plain);
+		sample_add(&placed, in[0]);
+		sample_add(&placed_over, in[0] - plain);
+		sample_add(&warm, any[0]);
+		sample_add(&warm_all, any[1]);
+		sample_add(&over, any[0] - plain);
+		sample_add(&cold, t[1] - t[0]);
+		sample_add(&cold_all, t[2] - t[0]);
 	}
-	for (uint32_t k = 0; k < BATCH; k++)
+	for (uint32_t k = 0; k < 2 * BATCH; k++)
 		sandbox_fini(&bench.sb[k]);
 	sample_head();
 	sample_row(&spawn, "bare spawn");
-	sample_row(&warm, "parked, to the command's end");
+	sample_row(&placed, "parked over its folder");
+	sample_row(&placed_over, "  the same, over a bare spawn");
+	sample_row(&warm, "parked for any folder");
 	sample_row(&over, "  the same, over a bare spawn");
-	sample_row(&warm_all, "parked, to the end of all");
+	sample_row(&warm_all, "  the same, to the end of all");
 	sample_row(&cold, "cold, to the command's end");
 	sample_row(&cold_all, "cold, to the end of all");
 	sample_row(&fill, "parking one");
@@ -318,7 +340,7 @@ throughput(bool parked, struct err *e)
 			int r;
 
 			if (parked)
-				r = park(slot, sb, e) == 0
+				r = park(slot, true, sb, e) == 0
 				    ? wake(sb, noop_argv, e)
 				    : -1;
 			else
@@ -352,7 +374,7 @@ held(struct err *e)
 	int64_t ns;
 
 	for (uint32_t i = 0; i < bench.held; i++) {
-		if (park(i, &bench.sb[i], e) < 0)
+		if (park(i, true, &bench.sb[i], e) < 0)
 			return err_add(e, "park number %u", i);
 	}
 	after = meminfo_kib("MemAvailable:");
@@ -380,7 +402,7 @@ killed(struct err *e)
 	int64_t t[3];
 
 	for (uint32_t i = 0; i < bench.killed; i++) {
-		if (park(i, &bench.sb[i], e) < 0 ||
+		if (park(i, true, &bench.sb[i], e) < 0 ||
 		    wake(&bench.sb[i], sleep_argv, e) < 0)
 			return err_add(e, "number %u", i);
 	}

@@ -288,6 +288,7 @@ function isHeld(t, p, user, dir, options) {
 		['./probe', nameOf(p, p.args?.())]);
 	const got = outcome(r);
 
+	assert.doesNotMatch(r.stderr, /escape-parked:/);
 	if (got === undefined) {
 		assert.equal(r.status, 137, r.stderr);
 		assert.match(r.stderr, /paddock: stopped: memory_exceeded \(limit 64 MiB/);

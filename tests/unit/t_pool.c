@@ -114,7 +114,8 @@ a_parked_one_does_what_a_cold_one_does(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct sandbox_spec spec = spec_of(rows[i].argv);
 
-		for (uint64_t hits = pool.hits; pool.hits == hits;) {
+		/* For any folder, and then twice over this one. */
+		for (uint64_t hits = pool.hits; pool.hits < hits + 3;) {
 			struct sandbox_end end = run(1, &spec);
 
 			assert_int_equal(end.kind, rows[i].kind);
@@ -157,6 +158,111 @@ what_was_parked_for_one_serves_no_other(void **state)
 	(void)run(1, &mine);
 	assert_int_equal(pool.hits, 1);
 	pool_fini(&pool);
+}
+
+/* A stock of those that are parked over the folder. */
+static void
+park_over_folder(const struct sandbox_spec *spec)
+{
+	pool_init(&pool, &host);
+	(void)run(1, spec);
+	(void)run(1, spec);
+	fill();
+	for (size_t i = 0; i < POOL_PARKED_MAX; i++) {
+		if (pool.parked[i].shape != NULL &&
+		    pool.parked[i].sb.park.placed)
+			return;
+	}
+	fail_msg("none is parked over the folder");
+}
+
+static void
+one_over_its_folder_sees_what_is_there_when_the_run_comes(void **state)
+{
+	static const char *const argv[] = { "sh", "-c",
+		"test $(cat new) = now && test ! -e old && test ! -r new.key "
+		"&& "
+		"test -d sub && echo x > new && rm -r sub && echo y > mine",
+		NULL };
+	struct protect_rule secret = { PROTECT_DENY_READ, "new.key" };
+	struct sandbox_spec spec = spec_of(argv);
+	uint64_t hits;
+	int fd;
+
+	(void)state;
+	fd = openat(folder, "old", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	spec.protect = (struct protect){ &secret, 1, false };
+	park_over_folder(&spec);
+	assert_int_equal(unlinkat(folder, "old", 0), 0);
+	fd = openat(folder, "new.key", O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_int_equal(mkdirat(folder, "sub", 0777), 0);
+	fd = openat(folder, "new", O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	assert_int_equal(write(fd, "now\n", 4), 4);
+	(void)close(fd);
+	hits = pool.hits;
+	assert_int_equal(run(1, &spec).code, 0);
+	assert_int_equal(pool.hits, hits + 1);
+	/* And nothing of the first run, nor did anything come out. */
+	assert_int_equal(run(1, &spec).code, 0);
+	assert_int_equal(pool.hits, hits + 2);
+	assert_int_equal(faccessat(folder, "mine", F_OK, 0), -1);
+	assert_int_equal(unlinkat(folder, "new", 0), 0);
+	assert_int_equal(unlinkat(folder, "new.key", 0), 0);
+	assert_int_equal(unlinkat(folder, "sub", AT_REMOVEDIR), 0);
+	pool_fini(&pool);
+}
+
+static void
+one_over_a_folder_serves_no_other_folder_place_or_mode(void **state)
+{
+	static const char *const argv[] = { "sh", "-c", "test ! -e mark",
+		NULL };
+	char path[] = "/tmp/paddock-t-pool2-XXXXXX";
+	struct sandbox_spec mine = spec_of(argv), other;
+	own_fd int second = -1, mark = -1;
+	int before;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	second = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	mark = openat(folder, "mark", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_true(second >= 0 && mark >= 0);
+	before = open_fds();
+	park_over_folder(&mine);
+	other = mine;
+	other.workspace_fd = second;
+	assert_int_equal(run(1, &other).code, 0);
+	assert_int_equal(run(1, &other).code, 0);
+	other = mine;
+	other.workspace_path = "/elsewhere";
+	assert_int_equal(run(1, &other).code, 1);
+	assert_int_equal(run(2, &mine).code, 1);
+	/* Its upper directory has the mode of before. */
+	assert_int_equal(fchmod(folder, 0500), 0);
+	for (int i = 0; i < POOL_SHAPE_FIRST + 1; i++)
+		assert_int_equal(run(1, &mine).code, 1);
+	assert_int_equal(fchmod(folder, 0700), 0);
+	for (size_t i = 0; i < POOL_PARKED_MAX; i++)
+		assert_true(pool.parked[i].shape == NULL ||
+		    !pool.parked[i].sb.park.placed);
+	assert_int_equal(unlinkat(folder, "mark", 0), 0);
+	/* A folder that is gone gives its stock up. */
+	other.workspace_fd = second;
+	other.workspace_path = path;
+	(void)run(1, &other);
+	(void)run(1, &other);
+	assert_int_equal(rmdir(path), 0);
+	fill();
+	for (size_t i = 0; i < POOL_PARKED_MAX; i++)
+		assert_true(pool.parked[i].shape == NULL ||
+		    pool.parked[i].shape->text == NULL ||
+		    strstr(pool.parked[i].shape->text, path) == NULL);
+	pool_fini(&pool);
+	assert_int_equal(open_fds(), before);
 }
 
 static void
@@ -210,10 +316,12 @@ static void
 stock_follows_demand_and_is_given_up_in_the_end(void **state)
 {
 	static const char *const argv[] = { "/bin/true", NULL };
-	const struct sandbox_spec spec = spec_of(argv);
+	struct sandbox_spec spec = spec_of(argv);
 	int64_t again;
 
 	(void)state;
+	spec.workspace_fd = -1;
+	spec.workspace_path = NULL;
 	pool_init(&pool, &host);
 	assert_int_equal(pool_tend(&pool, ++now), 0);
 	(void)run(1, &spec);
@@ -233,14 +341,13 @@ stock_follows_demand_and_is_given_up_in_the_end(void **state)
 }
 
 static void
-each_call_that_fails_ends_in_a_cold_start_or_an_error(void **state)
+fail_each_call(bool over)
 {
 	static const char *const argv[] = { "/bin/true", NULL };
 	const struct sandbox_spec spec = spec_of(argv);
 	int before = open_fds();
 	unsigned cold = 0;
 
-	(void)state;
 	for (fail_at = 1;; fail_at++) {
 		struct pollfd wait = { .events = POLLIN };
 		struct sandbox_end end;
@@ -251,6 +358,8 @@ each_call_that_fails_ends_in_a_cold_start_or_an_error(void **state)
 
 		pool_init(&pool, &host);
 		(void)run(1, &spec);
+		if (over)
+			(void)run(1, &spec);
 		fill();
 		calls = 0;
 		counting = true;
@@ -280,8 +389,16 @@ each_call_that_fails_ends_in_a_cold_start_or_an_error(void **state)
 		if (fail_at > calls)
 			break;
 	}
-	assert_true(fail_at > 20);
+	assert_true(fail_at > (over ? 6 : 20));
 	assert_true(cold == 0 || cold < (unsigned)fail_at);
+}
+
+static void
+each_call_that_fails_ends_in_a_cold_start_or_an_error(void **state)
+{
+	(void)state;
+	fail_each_call(false);
+	fail_each_call(true);
 }
 
 static void
@@ -326,6 +443,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_parked_one_does_what_a_cold_one_does),
 		cmocka_unit_test(what_was_parked_for_one_serves_no_other),
+		cmocka_unit_test(
+		    one_over_its_folder_sees_what_is_there_when_the_run_comes),
+		cmocka_unit_test(
+		    one_over_a_folder_serves_no_other_folder_place_or_mode),
 		cmocka_unit_test(one_in_an_image_is_for_that_image_and_place),
 		cmocka_unit_test(
 		    stock_follows_demand_and_is_given_up_in_the_end),
