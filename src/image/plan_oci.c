@@ -14,7 +14,7 @@ enum { BLOB_PATH_BYTES = sizeof("blobs/sha256/") + HASH_HEX_BYTES };
 #define REF_NAME "org.opencontainers.image.ref.name"
 
 /* A descriptor that is still to be looked at. */
-struct todo {
+struct entry {
 	const struct json *descriptor;
 	int depth; /* indexes above it */
 };
@@ -23,7 +23,7 @@ struct search {
 	struct plan *plan;
 	int dir;
 	const char *name; /* wanted, or NULL */
-	struct todo todo[IMAGE_MAX_DESCRIPTORS];
+	struct entry list[IMAGE_MAX_DESCRIPTORS];
 	size_t n, next;
 	const struct json *found; /* the manifest's descriptor */
 	bool found_named; /* by its tag */
@@ -31,7 +31,7 @@ struct search {
 	char other[64]; /* a platform that it is for, not ours */
 };
 
-static int look(struct search *s, const struct todo *t, struct err *e);
+static int look(struct search *s, const struct entry *t, struct err *e);
 static int look_index(
     struct search *s, const struct json *index, int depth, struct err *e);
 static int look_manifest(struct search *s, const struct json *d, struct err *e);
@@ -67,7 +67,7 @@ plan_read_oci(struct plan *p, int dir, const char *name, struct err *e)
 
 	/* A queue: a list in a list costs no stack, and all ends. */
 	while (s.next < s.n)
-		if (look(&s, &s.todo[s.next++], e) < 0)
+		if (look(&s, &s.list[s.next++], e) < 0)
 			return -1;
 	if (s.found == NULL && s.other[0] != '\0')
 		return err_set(e,
@@ -84,7 +84,7 @@ plan_read_oci(struct plan *p, int dir, const char *name, struct err *e)
 }
 
 static int
-look(struct search *s, const struct todo *t, struct err *e)
+look(struct search *s, const struct entry *t, struct err *e)
 {
 	struct hash digest;
 	const struct json *index;
@@ -112,7 +112,7 @@ look_index(struct search *s, const struct json *index, int depth, struct err *e)
 		if (s->n == IMAGE_MAX_DESCRIPTORS)
 			return err_set(
 			    e, "more than %d manifests", IMAGE_MAX_DESCRIPTORS);
-		s->todo[s->n++] = (struct todo){ d, depth };
+		s->list[s->n++] = (struct entry){ d, depth };
 	}
 	return 0;
 }
