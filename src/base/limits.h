@@ -427,11 +427,21 @@ enum {
 	STORE_MAX_QUEUE_EVENTS = 65536, /* waiting for the disk */
 	/* The same in bytes: what a role may hold while a disk hangs. */
 	STORE_MAX_QUEUE_BYTES = 256 * 1024 * 1024,
+	/* The log is signed after so many records, or so long after the first
+	 * that is not signed, and when a run closes. */
+	STORE_CHECKPOINT_RECORDS = 1024,
+	STORE_CHECKPOINT_MS = 5000,
 	/* Smaller blobs are kept as they are: zstd saves less than its frame
 	 * and the time to read it back. */
 	STORE_PACK_BYTES = 512,
 	/* Hashes of blobs just written: a hit spares the copy and the disk. */
 	STORE_RECENT_BLOBS = 4096,
+	/* What a bundle may hold (store/bundle.h): it is read into memory. */
+	BUNDLE_MAX_RECORDS = 1000 * 1000,
+	BUNDLE_MAX_LINE_BYTES = 16 * 1024 * 1024, /* a blob, in base64 */
+	BUNDLE_MAX_BYTES = 1024 * 1024 * 1024, /* unpacked */
+	BUNDLE_MAX_PROOF = 4 * 1000 * 1000, /* hashes */
+	BUNDLE_WINDOW_LOG = 23, /* of zstd: 8 MiB to unpack it */
 	/* Of arguments and results, in the record: for a person's eye. */
 	EVENT_PREVIEW_BYTES = 256,
 };
