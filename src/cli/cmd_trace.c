@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,20 +8,25 @@
 #include "cli/out.h"
 #include "cli/state.h"
 #include "cli/term.h"
+#include "cli/trace_cmd.h"
 #include "cli/trace_show.h"
 #include "codec/json.h"
 #include "core/id.h"
 #include "core/suggest.h"
 #include "store/store.h"
+#include "sys/fd.h"
 
 static const char trace_help[] =
-    "usage: paddock trace show RUN | verify [RUN] | ls\n"
+    "usage: paddock trace show RUN | verify [RUN] | ls | export RUN |\n"
+    "       checkpoint\n"
     "\n"
     "Shows and verifies what runs did, also while a daemon runs.\n"
     "\n"
     "  show RUN            each step: what was asked, decided and done\n"
     "  verify [RUN]        that no record was changed, dropped or moved\n"
     "  ls                  the runs that have a trace\n"
+    "  export RUN          one run as a file that proves itself\n"
+    "  checkpoint          what was signed last, and the log's key\n"
     "\n"
     "RUN is a run's name or `last`.\n"
     "example: paddock trace show last\n";
@@ -28,7 +34,9 @@ static const char trace_help[] =
 static const char show_help[] =
     "usage: paddock trace show RUN [--from STEP] [--limit N] [--json]\n"
     "\n"
-    "Shows what a run did, step by step. RUN is a run's name or `last`.\n"
+    "Shows what a run did, step by step. RUN is a run's name, `last`, or a "
+    "file\n"
+    "that `trace export` wrote.\n"
     "\n"
     "  --from STEP         from this step on\n"
     "  --limit N           at most N records; 1000 if not given\n"
@@ -36,18 +44,6 @@ static const char show_help[] =
     "  --state DIR         where the daemon keeps its state\n"
     "\n"
     "example: paddock trace show last --from 5\n";
-
-static const char verify_help[] =
-    "usage: paddock trace verify [RUN] [--json]\n"
-    "\n"
-    "Follows the chain of all records from the first to the last, and of all\n"
-    "runs, or of RUN, also the order of its records and what they refer to.\n"
-    "Exit status 0: sound, 1: not sound, or not to be read.\n"
-    "\n"
-    "  --json              as JSON\n"
-    "  --state DIR         where the daemon keeps its state\n"
-    "\n"
-    "example: paddock trace verify\n";
 
 static const char ls_help[] =
     "usage: paddock trace ls [--limit N] [--json]\n"
@@ -70,7 +66,7 @@ static const struct option options[] = {
 	{},
 };
 
-/* verify has neither --from nor --limit, ls no --from. */
+/* ls has no --from. */
 static const struct option *const show_options = options;
 static const struct option ls_options[] = {
 	{ "json", no_argument, NULL, 'j' },
@@ -79,23 +75,7 @@ static const struct option ls_options[] = {
 	ARGS_HELP,
 	{},
 };
-static const struct option verify_options[] = {
-	{ "json", no_argument, NULL, 'j' },
-	{ "state", required_argument, NULL, 'S' },
-	ARGS_HELP,
-	{},
-};
-
 enum { LIMIT_DEFAULT = 1000, WRITE_BYTES = 64 * 1024 };
-
-struct trace {
-	bool json;
-	uint32_t from, limit; /* limit 0: not given */
-	const char *state;
-	struct args args;
-	struct store *store;
-	struct term term;
-};
 
 /* What the rows of a reading are put into. */
 struct reading {
@@ -110,25 +90,12 @@ struct reading {
 };
 
 static int cmd_show(int argc, char **argv);
-static int cmd_verify(int argc, char **argv);
 static int cmd_ls(int argc, char **argv);
-static bool options_of(struct trace *t, int argc, char **argv, const char *help,
-    const struct option *table);
 static int number(struct trace *t, const char *name, uint32_t *out);
-static int open_store(struct trace *t, struct err *e);
-static int finish(struct trace *t, int status, const struct err *e);
-static int find_run(
-    struct trace *t, const char *name, uint64_t *out, struct err *e);
 static bool on_name(void *arg, const struct store_run *r);
 static int show(struct trace *t, const char *name, struct err *e);
 static bool on_head(void *arg, const struct store_run *r);
 static bool on_record(void *arg, const struct store_row *row);
-static int verify(struct trace *t, const char *name, struct err *e);
-static void put_sound(struct buf *out, const struct trace *t, uint64_t run,
-    const struct store_verdict *v);
-static void put_unsound(
-    struct buf *out, const struct trace *t, const struct store_verdict *v);
-static void put_json(struct buf *out, const struct store_verdict *v);
 static int ls(struct trace *t, struct err *e);
 static bool on_run(void *arg, const struct store_run *r);
 static void run_json(struct buf *out, const struct store_run *r);
@@ -142,15 +109,18 @@ cmd_trace(int argc, char **argv)
 		int (*run)(int argc, char **argv);
 	} subcommands[] = {
 		{ "show", cmd_show },
-		{ "verify", cmd_verify },
+		{ "verify", cmd_trace_verify },
 		{ "ls", cmd_ls },
+		{ "export", cmd_trace_export },
+		{ "checkpoint", cmd_trace_checkpoint },
 	};
+	const size_t count = sizeof(subcommands) / sizeof(subcommands[0]);
 	static const struct option none[] = { ARGS_HELP, {} };
 	struct suggest near;
 	struct args a;
 	int c;
 
-	for (size_t i = 0; argc > 1 && i < 3; i++)
+	for (size_t i = 0; argc > 1 && i < count; i++)
 		if (strcmp(argv[1], subcommands[i].name) == 0)
 			return subcommands[i].run(argc - 1, argv + 1);
 	args_init(&a, argc, argv, trace_help, none);
@@ -158,14 +128,17 @@ cmd_trace(int argc, char **argv)
 		if (c == ARGS_STOP)
 			return a.exit;
 	if (args_count(&a) == 0)
-		return args_bad(&a, "show, verify or ls is missing");
+		return args_bad(
+		    &a, "show, verify, ls, export or checkpoint is missing");
 	near = suggest_for(str_of(args_rest(&a)[0]));
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < count; i++)
 		suggest_try(&near, str_of(subcommands[i].name));
 	if (near.best.n > 0)
 		return args_bad(&a, "unknown subcommand %s; did you mean %.*s?",
 		    args_rest(&a)[0], STR_FMT(near.best));
-	return args_bad(&a, "unknown subcommand %s; there are show, verify, ls",
+	return args_bad(&a,
+	    "unknown subcommand %s; there are show, "
+	    "verify, ls, export, checkpoint",
 	    args_rest(&a)[0]);
 }
 
@@ -176,34 +149,14 @@ cmd_show(int argc, char **argv)
 	struct err e;
 	int status;
 
-	if (!options_of(&t, argc, argv, show_help, show_options))
+	if (!trace_options(&t, argc, argv, show_help, show_options))
 		return t.args.exit;
 	status = args_need(&t.args, 1, 1, "RUN");
 	if (status != 0)
 		return status;
-	if (open_store(&t, &e) < 0)
+	if (trace_open(&t, args_rest(&t.args)[0], &e) < 0)
 		return out_fail(&e);
-	return finish(&t, show(&t, args_rest(&t.args)[0], &e), &e);
-}
-
-static int
-cmd_verify(int argc, char **argv)
-{
-	struct trace t = { .args.name = "trace verify" };
-	const char *name = NULL;
-	struct err e;
-	int status;
-
-	if (!options_of(&t, argc, argv, verify_help, verify_options))
-		return t.args.exit;
-	status = args_need(&t.args, 0, 1, "RUN");
-	if (status != 0)
-		return status;
-	if (args_count(&t.args) > 0)
-		name = args_rest(&t.args)[0];
-	if (open_store(&t, &e) < 0)
-		return out_fail(&e);
-	return finish(&t, verify(&t, name, &e), &e);
+	return trace_finish(&t, show(&t, args_rest(&t.args)[0], &e), &e);
 }
 
 static int
@@ -213,26 +166,27 @@ cmd_ls(int argc, char **argv)
 	struct err e;
 	int status;
 
-	if (!options_of(&t, argc, argv, ls_help, ls_options))
+	if (!trace_options(&t, argc, argv, ls_help, ls_options))
 		return t.args.exit;
 	status = args_need(&t.args, 0, 0, "");
 	if (status != 0)
 		return status;
-	if (open_store(&t, &e) < 0)
+	if (trace_open(&t, NULL, &e) < 0)
 		return out_fail(&e);
-	return finish(&t, ls(&t, &e), &e);
+	return trace_finish(&t, ls(&t, &e), &e);
 }
 
 /* False: t->args.exit is the exit status. */
-static bool
-options_of(struct trace *t, int argc, char **argv, const char *help,
+bool
+trace_options(struct trace *t, int argc, char **argv, const char *help,
     const struct option *table)
 {
-	const char *name = t->args.name;
+	const char *name = t->args.name, *shorts = t->args.shorts;
 	int c;
 
 	args_init(&t->args, argc, argv, help, table);
 	t->args.name = name;
+	t->args.shorts = shorts;
 	while ((c = args_next(&t->args)) != ARGS_END) {
 		switch (c) {
 		case ARGS_STOP:
@@ -251,6 +205,15 @@ options_of(struct trace *t, int argc, char **argv, const char *help,
 		case 'S':
 			t->state = optarg;
 			break;
+		case 'k':
+			t->key = optarg;
+			break;
+		case 'o':
+			t->out = optarg;
+			break;
+		case 'w':
+			t->witness = optarg;
+			break;
 		}
 	}
 	return true;
@@ -268,21 +231,36 @@ number(struct trace *t, const char *name, uint32_t *out)
 	return 0;
 }
 
-static int
-open_store(struct trace *t, struct err *e)
+int
+trace_open(struct trace *t, const char *name, struct err *e)
 {
 	own_buf struct buf dir = {};
+	own_fd int fd = -1;
+	struct note_key key;
+	uint64_t id;
 
 	term_init(&t->term, STDOUT_FILENO);
-	if (state_store(t->state, &dir, e) < 0)
+	if (name == NULL || strcmp(name, "last") == 0 ||
+	    id_parse('r', str_of(name), &id) == 0 || access(name, F_OK) < 0) {
+		if (state_store(t->state, &dir, e) < 0)
+			return -1;
+		t->store = store_open_read(buf_c(&dir), e);
+		return t->store != NULL ? 0 : -1;
+	}
+	if (t->key != NULL && trace_key(t->key, &key, e) < 0)
 		return -1;
-	t->store = store_open_read(buf_c(&dir), e);
-	return t->store != NULL ? 0 : -1;
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "open %s", name);
+	t->is_bundle = true;
+	t->store = bundle_open(
+	    fd, t->key != NULL ? &key : NULL, &t->bundle, &t->verdict, e);
+	return t->store != NULL ? 0 : err_add(e, "%s", name);
 }
 
 /* status: an exit status, or -1 with e. */
-static int
-finish(struct trace *t, int status, const struct err *e)
+int
+trace_finish(struct trace *t, int status, const struct err *e)
 {
 	struct err other;
 
@@ -293,18 +271,26 @@ finish(struct trace *t, int status, const struct err *e)
 	return status;
 }
 
-static int
-find_run(struct trace *t, const char *name, uint64_t *out, struct err *e)
+int
+trace_find(struct trace *t, const char *name, uint64_t *out, struct err *e)
 {
 	bool last = strcmp(name, "last") == 0;
 	uint64_t id = 0;
 
-	if (!last && id_parse('r', str_of(name), &id) < 0)
+	if (!last && !t->is_bundle && id_parse('r', str_of(name), &id) < 0)
 		return err_set(e,
 		    "%s is no run's name, such as r-7k3m9q2v5w1x, nor `last`: "
 		    "paddock ps --all lists the runs",
 		    name);
 	*out = 0;
+	if (t->is_bundle) {
+		if (t->verdict.fault != STORE_SOUND)
+			return err_set(e,
+			    "%s is not sound: see paddock trace verify %s",
+			    name, name);
+		*out = t->bundle.run;
+		return 0;
+	}
 	/* 0 is no run: the daemon's own records have that. */
 	if ((last || id != 0) &&
 	    store_runs(t->store, id, false, 1, on_name, out, e) < 0)
@@ -334,7 +320,7 @@ show(struct trace *t, const char *name, struct err *e)
 	int status;
 
 	r.most = t->limit > 0 ? t->limit : t->json ? 0 : LIMIT_DEFAULT;
-	if (find_run(t, name, &run, e) < 0)
+	if (trace_find(t, name, &run, e) < 0)
 		return -1;
 	status = store_runs(t->store, run, false, 1, on_head, &r, e);
 	if (status == 0)
@@ -399,98 +385,6 @@ flush(struct reading *r)
 	}
 	buf_reset(&r->out);
 	return true;
-}
-
-static int
-verify(struct trace *t, const char *name, struct err *e)
-{
-	own_buf struct buf out = {};
-	struct store_verdict v;
-	uint64_t run = 0;
-	int status;
-
-	if (name != NULL && find_run(t, name, &run, e) < 0)
-		return -1;
-	if (store_verify(t->store, run, &v, e) < 0)
-		return -1;
-	if (t->json)
-		put_json(&out, &v);
-	else if (v.fault == STORE_SOUND)
-		put_sound(&out, t, run, &v);
-	else
-		put_unsound(&out, t, &v);
-	status = out_write(&out);
-	return status != EXIT_DONE || v.fault == STORE_SOUND ? status
-							     : EXIT_FAILED;
-}
-
-static void
-put_sound(struct buf *out, const struct trace *t, uint64_t run,
-    const struct store_verdict *v)
-{
-	char id[ID_BYTES], head[HASH_HEX_BYTES];
-
-	hash_hex(&v->head, head);
-	term_put(&t->term, out, TERM_GREEN, STR("trace verified"));
-	buf_printf(out, ": %" PRIu64 " records, ", v->records);
-	if (run != 0) {
-		id_text('r', run, id);
-		buf_printf(out, "run %s whole", id);
-	} else {
-		buf_printf(
-		    out, "%" PRIu64 " run%s", v->runs, v->runs == 1 ? "" : "s");
-	}
-	buf_printf(out, ", head %s\n", head);
-}
-
-static void
-put_unsound(
-    struct buf *out, const struct trace *t, const struct store_verdict *v)
-{
-	char id[ID_BYTES];
-
-	term_put(&t->term, out, TERM_RED, STR("trace is NOT sound"));
-	buf_printf(out, ": record %" PRIu64, v->seq);
-	if (v->run != 0) {
-		id_text('r', v->run, id);
-		buf_printf(out, " (run %s", id);
-		if (v->step != 0)
-			buf_printf(out, ", step %" PRIu32, v->step);
-		buf_add_byte(out, ')');
-	}
-	buf_printf(out, ": %s: ", store_fault_name(v->fault));
-	term_text(out, str_of(v->text));
-	buf_add_byte(out, '\n');
-}
-
-static void
-put_json(struct buf *out, const struct store_verdict *v)
-{
-	char id[ID_BYTES], head[HASH_HEX_BYTES];
-	bool sound = v->fault == STORE_SOUND;
-
-	hash_hex(&v->head, head);
-	buf_add_byte(out, '{');
-	if (!sound)
-		buf_printf(
-		    out, "\"fault\":\"%s\",", store_fault_name(v->fault));
-	buf_printf(
-	    out, "\"head\":\"%s\",\"records\":%" PRIu64 ",", head, v->records);
-	if (v->run != 0) {
-		id_text('r', v->run, id);
-		buf_printf(out, "\"run\":\"%s\",", id);
-	}
-	buf_printf(out, "\"runs\":%" PRIu64, v->runs);
-	if (!sound)
-		buf_printf(out, ",\"seq\":%" PRIu64, v->seq);
-	buf_printf(out, ",\"sound\":%s", sound ? "true" : "false");
-	if (!sound) {
-		if (v->step != 0)
-			buf_printf(out, ",\"step\":%" PRIu32, v->step);
-		buf_add_c(out, ",\"text\":");
-		json_put_str(out, str_of(v->text));
-	}
-	buf_add_c(out, "}\n");
 }
 
 static int

@@ -46,6 +46,7 @@ struct members {
 
 static void put_dec(struct buf *out, const struct event *ev);
 static void put_res(struct buf *out, const struct event *ev);
+static void put_sum(struct buf *out, const struct event *ev);
 static void put_tool(struct buf *out, const struct event *ev);
 static void put_who(struct buf *out, const struct event *ev);
 static void member(struct members *m, struct str key);
@@ -79,6 +80,7 @@ event_write(struct buf *out, const struct event *ev)
 	buf_add_u64(out, ev->seq);
 	buf_add_str(out, STR(",\"step\":"));
 	buf_add_u64(out, ev->step);
+	put_sum(out, ev);
 	buf_add_str(out, STR(",\"t\":"));
 	put_int(out, ev->t_ns / NS_PER_US);
 	put_tool(out, ev);
@@ -139,6 +141,21 @@ put_res(struct buf *out, const struct event *ev)
 	blob(&m, STR("\"out\":"), &ev->out);
 	text(&m, STR("\"status\":"), ev->status);
 	end(&m);
+}
+
+static void
+put_sum(struct buf *out, const struct event *ev)
+{
+	char hex[HASH_HEX_BYTES];
+
+	if (ev->sum_n == 0)
+		return;
+	hash_hex(&ev->sum, hex);
+	buf_add_str(out, STR(",\"sum\":{\"h\":\""));
+	buf_add(out, hex, HASH_HEX_BYTES - 1);
+	buf_add_str(out, STR("\",\"n\":"));
+	buf_add_u64(out, ev->sum_n);
+	buf_add_byte(out, '}');
 }
 
 static void

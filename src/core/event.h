@@ -69,6 +69,11 @@ struct event {
 	struct str effect; /* "none", "overlay", "real" */
 	struct str origin; /* "fake", ... */
 
+	/* Of run.closed: the run's other records, how many and a hash over
+	 * theirs. Set by the store; 0: left out. */
+	uint64_t sum_n;
+	struct hash sum;
+
 	int64_t ms; /* how long it took; < 0: left out */
 	struct str body; /* further members: a canonical JSON object, or "" */
 };

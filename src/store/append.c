@@ -37,11 +37,22 @@ store_append(struct store *s, struct event *ev)
 	struct chain c = {};
 	struct str bytes, pieces[3];
 	struct hash h;
+	struct sum *sum = NULL;
 	struct item *it;
 	char run[ID_BYTES];
 
 	must(s->lock_fd >= 0);
 	ev->seq = s->seq + 1;
+	if (ev->run != 0)
+		sum = ev->kind == EVENT_RUN_OPENED
+		    ? sums_new(&s->sums, ev->run)
+		    : sums_find(&s->sums, ev->run);
+	if (sum == NULL && ev->kind == EVENT_RUN_OPENED)
+		return 0; /* out of memory */
+	if (ev->kind == EVENT_RUN_CLOSED && sum != NULL) {
+		ev->sum_n = sum->n;
+		ev->sum = sum->h;
+	}
 	hash_blob(&ev->args);
 	hash_blob(&ev->out);
 	buf_reset(&s->scratch);
@@ -75,6 +86,11 @@ store_append(struct store *s, struct event *ev)
 	remember(s, &ev->out);
 	s->seq = ev->seq;
 	s->head = h;
+	/* A call that was under way may still end: that is not summed. */
+	if (ev->kind == EVENT_RUN_CLOSED)
+		sums_drop(&s->sums, ev->run);
+	else if (sum != NULL)
+		sum_add(sum, &h);
 	return ev->seq;
 }
 

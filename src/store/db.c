@@ -14,6 +14,13 @@ enum { APPLICATION = 0x7064636b };
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
+/* What format 2 has more. */
+#define MAKE_CHECKPOINTS                                                    \
+	"ALTER TABLE meta ADD COLUMN key BLOB;"                             \
+	"ALTER TABLE meta ADD COLUMN signed INT NOT NULL DEFAULT 0;"        \
+	"CREATE TABLE checkpoint(size INTEGER PRIMARY KEY, t INT NOT NULL," \
+	" note BLOB NOT NULL, parts BLOB NOT NULL);"
+
 /*
  * The event index lets a run be read in the order of its calls without
  * touching the records; SQLite keeps it beside the table in one transaction.
@@ -21,7 +28,7 @@ enum { BUSY_TIMEOUT_MS = 5000 };
 static const char schema[] =
     "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK (one = 1),"
     " format INT NOT NULL, log BLOB NOT NULL, count INT NOT NULL,"
-    " head BLOB NOT NULL);"
+    " head BLOB NOT NULL);" MAKE_CHECKPOINTS
     "CREATE TABLE run(id TEXT PRIMARY KEY, tenant TEXT NOT NULL,"
     " actor TEXT NOT NULL, role TEXT NOT NULL, workflow TEXT NOT NULL,"
     " stage INT NOT NULL, mode TEXT NOT NULL, policy BLOB,"
@@ -59,7 +66,9 @@ static int open_file(const char *path, int flags, sqlite3 **out, struct err *e);
 static int open_unchanging(const char *path, sqlite3 **out, struct err *e);
 static int settle(sqlite3 *db, struct err *e);
 static int make(sqlite3 *db, struct err *e);
+static int renew(sqlite3 *db, struct err *e);
 static int check(sqlite3 *db, const char *path, bool *empty, struct err *e);
+static int format_of(sqlite3 *db, int64_t *out, struct err *e);
 static int number(sqlite3 *db, const char *sql, int64_t *out, struct err *e);
 static int path_of(
     struct buf *path, const char *dir, const char *file, struct err *e);
@@ -102,7 +111,7 @@ db_open_write(const char *dir, sqlite3 **out, struct err *e)
 		return -1;
 	if (check(db, buf_c(&path), &empty, e) < 0)
 		return err_add(e, "open %s", buf_c(&path));
-	if (settle(db, e) < 0 || (empty && make(db, e) < 0))
+	if (settle(db, e) < 0 || (empty ? make(db, e) : renew(db, e)) < 0)
 		return err_add(e, "open %s", buf_c(&path));
 	*out = db_take(&db);
 	return 0;
@@ -155,13 +164,33 @@ db_open_read(const char *dir, sqlite3 **out, struct err *e)
 }
 
 int
+db_open_memory(sqlite3 **out, struct err *e)
+{
+	own_db sqlite3 *db = NULL;
+
+	if (open_file(":memory:",
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY,
+		&db, e) < 0 ||
+	    db_exec(db, schema, e) < 0)
+		return -1;
+	*out = db_take(&db);
+	return 0;
+}
+
+int
 db_meta(sqlite3 *db, struct db_meta *m, struct err *e)
 {
 	own_stmt sqlite3_stmt *st = NULL;
+	int64_t format;
 	int got;
 
 	*m = (struct db_meta){};
-	if (db_prepare(db, "SELECT log, count, head FROM meta", &st, e) < 0)
+	if (format_of(db, &format, e) < 0 ||
+	    db_prepare(db,
+		format == DB_FORMAT_UNSIGNED
+		    ? "SELECT log, count, head, NULL, 0 FROM meta"
+		    : "SELECT log, count, head, key, signed FROM meta",
+		&st, e) < 0)
 		return -1;
 	got = db_step(st, e);
 	if (got < 0)
@@ -170,6 +199,8 @@ db_meta(sqlite3 *db, struct db_meta *m, struct err *e)
 		return err_set(e, "the log's id is gone from the store");
 	m->count = db_u64(st, 1);
 	m->head_lost = db_hash(st, 2, &m->head) < 0;
+	m->has_key = db_hash(st, 3, &m->key) == 0;
+	m->signed_size = db_u64(st, 4);
 	return 0;
 }
 
@@ -325,8 +356,10 @@ make(sqlite3 *db, struct err *e)
 	    DB_FORMAT);
 	if (db_exec(db, "BEGIN IMMEDIATE", e) < 0 ||
 	    db_exec(db, schema, e) < 0 || db_exec(db, pragma, e) < 0 ||
-	    db_prepare(db, "INSERT INTO meta VALUES(1, ?, ?, 0, ?)", &st, e) <
-		0)
+	    db_prepare(db,
+		"INSERT INTO meta(one, format, log, count, head)"
+		" VALUES(1, ?, ?, 0, ?)",
+		&st, e) < 0)
 		return -1;
 	if (sqlite3_bind_int(st, 1, DB_FORMAT) != SQLITE_OK ||
 	    sqlite3_bind_blob(st, 2, log.b, HASH_BYTES, SQLITE_STATIC) !=
@@ -339,6 +372,23 @@ make(sqlite3 *db, struct err *e)
 	return db_exec(db, "COMMIT", e);
 }
 
+/* Brings an older format up to this one. */
+static int
+renew(sqlite3 *db, struct err *e)
+{
+	char pragma[64];
+	int64_t format;
+
+	if (format_of(db, &format, e) < 0 || format == DB_FORMAT)
+		return format == DB_FORMAT ? 0 : -1;
+	(void)sqlite3_snprintf(
+	    sizeof(pragma), pragma, "PRAGMA user_version = %d", DB_FORMAT);
+	if (db_exec(db, "BEGIN IMMEDIATE", e) < 0 ||
+	    db_exec(db, MAKE_CHECKPOINTS, e) < 0 || db_exec(db, pragma, e) < 0)
+		return -1;
+	return db_exec(db, "COMMIT", e);
+}
+
 /* Ours, and of a format we know? An empty database is: *empty is set. */
 static int
 check(sqlite3 *db, const char *path, bool *empty, struct err *e)
@@ -346,7 +396,7 @@ check(sqlite3 *db, const char *path, bool *empty, struct err *e)
 	int64_t application, format, tables;
 
 	if (number(db, "PRAGMA application_id", &application, e) < 0 ||
-	    number(db, "PRAGMA user_version", &format, e) < 0 ||
+	    format_of(db, &format, e) < 0 ||
 	    number(db, "SELECT count(*) FROM sqlite_schema", &tables, e) < 0)
 		return -1;
 	*empty = application == 0 && tables == 0;
@@ -357,12 +407,18 @@ check(sqlite3 *db, const char *path, bool *empty, struct err *e)
 		    "this is another program's database, not paddock's: move "
 		    "%s away or name another directory",
 		    path);
-	if (format != DB_FORMAT)
+	if (format != DB_FORMAT && format != DB_FORMAT_UNSIGNED)
 		return err_set(e,
 		    "its format is %lld and this program knows %d: use the "
 		    "version of paddock that wrote it",
 		    (long long)format, DB_FORMAT);
 	return 0;
+}
+
+static int
+format_of(sqlite3 *db, int64_t *out, struct err *e)
+{
+	return number(db, "PRAGMA user_version", out, e);
 }
 
 static int

@@ -18,7 +18,8 @@
 #define DB_FILE "trace.db"
 #define DB_LOCK_FILE "lock"
 
-enum { DB_FORMAT = 1 };
+/* 1 had no checkpoints; opening such a store for writing makes it 2. */
+enum { DB_FORMAT = 2, DB_FORMAT_UNSIGNED = 1 };
 
 #define own_stmt __attribute__((cleanup(db_stmt_fini)))
 #define own_db __attribute__((cleanup(db_fini)))
@@ -36,12 +37,18 @@ int db_open_write(const char *dir, sqlite3 **out, struct err *e);
 /* For reading; never makes a file that stays. */
 int db_open_read(const char *dir, sqlite3 **out, struct err *e);
 
+/* An empty store in memory. */
+int db_open_memory(sqlite3 **out, struct err *e);
+
 /* The one row of meta. */
 struct db_meta {
 	struct hash log; /* the log's id, 32 random bytes */
 	uint64_t count; /* records, which is the last one's number */
 	struct hash head; /* the last one's hash; h_0 when there is none */
 	bool head_lost; /* head is not 32 bytes long */
+	bool has_key; /* else it was last written in format 1 */
+	struct hash key; /* the log's public key, 32 bytes */
+	uint64_t signed_size; /* of the last checkpoint */
 };
 
 int db_meta(sqlite3 *db, struct db_meta *m, struct err *e);

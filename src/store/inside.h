@@ -16,7 +16,9 @@
 #include <zstd.h>
 
 #include "base/limits.h"
+#include "store/checkpoint.h"
 #include "store/store.h"
+#include "store/sums.h"
 
 enum statement {
 	ST_BEGIN,
@@ -62,6 +64,7 @@ struct store {
 	/* the caller's thread */
 	uint64_t seq;
 	struct hash head;
+	struct sums sums; /* of open runs */
 	struct hash recent[STORE_RECENT_BLOBS]; /* queued, by their hash */
 	struct buf scratch;
 
@@ -80,9 +83,13 @@ struct store {
 	pthread_t thread;
 	sqlite3 *db;
 	sqlite3_stmt *statement[STATEMENTS];
+	struct checkpointer checkpoints;
 	ZSTD_CCtx *packer;
 	struct buf packed;
 };
+
+/* A store for reading, over a database that becomes its own. */
+struct store *store_over_take(sqlite3 *db);
 
 /* Prepares the statements and starts the thread. */
 int writer_start(struct store *s, struct err *e);

@@ -8,6 +8,7 @@
 #include "codec/json.h"
 #include "core/id.h"
 #include "store/db.h"
+#include "store/sums.h"
 
 /* One call, while its records pass by. */
 struct step {
@@ -68,6 +69,46 @@ order_check(sqlite3 *db, uint64_t run, struct store_verdict *v, struct err *e)
 	db_stmt_fini(&o.row);
 	arena_fini(&o.memory);
 	return rc;
+}
+
+int
+order_check_sum(
+    sqlite3 *db, uint64_t run, struct store_verdict *v, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	own_arena struct arena a = {};
+	const struct json *sum;
+	struct order o = { .db = db, .v = v };
+	struct sum own;
+	char id[ID_BYTES], hex[HASH_HEX_BYTES];
+	uint64_t n = 0;
+	int got;
+
+	id_text('r', run, id);
+	if (db_prepare(db,
+		"SELECT seq, body FROM event WHERE run = ? AND kind = ?", &st,
+		e) < 0)
+		return -1;
+	if (sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC) != SQLITE_OK ||
+	    sqlite3_bind_int(st, 2, EVENT_RUN_CLOSED) != SQLITE_OK)
+		return db_err(db, e, "bind");
+	got = db_step(st, e);
+	if (got <= 0)
+		return got;
+	sum =
+	    json_get(json_parse(db_str(st, 1), NULL, &a, e, NULL), STR("sum"));
+	if (sum == NULL)
+		return 0; /* older than sums */
+	if (sum_read(db, run, db_u64(st, 0), &own, e) < 0)
+		return -1;
+	hash_hex(&own.h, hex);
+	if (json_u64(json_get(sum, STR("n")), &n) < 0 || n != own.n ||
+	    !str_eq_c(json_str(json_get(sum, STR("h"))), hex))
+		bad(&o, STORE_TRUNCATED, db_u64(st, 0), run,
+		    "the run had %" PRIu64 " records before it, and has "
+		    "%" PRIu64 ", or others",
+		    n, own.n);
+	return 0;
 }
 
 static int

@@ -47,6 +47,15 @@ store_open_read(const char *dir, struct err *e)
 	return s;
 }
 
+struct store *
+store_over_take(sqlite3 *db)
+{
+	struct store *s = new_store();
+
+	s->reader = db;
+	return s;
+}
+
 int
 store_close(struct store *s, struct err *e)
 {
@@ -95,6 +104,23 @@ store_head(const struct store *s)
 	return s->head;
 }
 
+int
+store_key(struct store *s, struct note_key *out, struct err *e)
+{
+	return log_key_of(s->reader, out, e) ? 0 : -1;
+}
+
+int
+store_checkpoint(
+    struct store *s, uint64_t *size, struct buf *out, struct err *e)
+{
+	struct note_key k;
+
+	return log_key_of(s->reader, &k, e)
+	    ? checkpoint_last(s->reader, size, out, e)
+	    : -1;
+}
+
 const char *
 store_fault_name(enum store_fault f)
 {
@@ -115,6 +141,10 @@ store_fault_name(enum store_fault f)
 		return "BLOB_MISMATCH";
 	case STORE_BAD_RECORD:
 		return "BAD_RECORD";
+	case STORE_SIG_BAD:
+		return "SIG_BAD";
+	case STORE_CHECKPOINT_MISMATCH:
+		return "CHECKPOINT_MISMATCH";
 	}
 	must(false);
 }
@@ -133,6 +163,8 @@ open_for_writing(struct store *s, const char *dir, struct err *e)
 	if (s->event_fd < 0)
 		return err_sys(e, "eventfd");
 	if (db_open_write(dir, &s->db, e) < 0 || resume(s, e) < 0 ||
+	    checkpointer_open(&s->checkpoints, dir, s->db, e) < 0 ||
+	    sums_load(&s->sums, s->db, e) < 0 ||
 	    db_open_read(dir, &s->reader, e) < 0 || writer_start(s, e) < 0)
 		return -1;
 	s->lock_fd = fd_take(&lock_fd);
@@ -222,6 +254,7 @@ new_store(void)
 	must(s != NULL);
 	s->lock_fd = -1;
 	s->event_fd = -1;
+	s->checkpoints.fd = -1;
 	s->scratch.max = STORE_MAX_EVENT_BYTES;
 	s->packed.max = ZSTD_COMPRESSBOUND(STORE_MAX_EVENT_BYTES);
 	return s;
@@ -232,6 +265,8 @@ free_store(struct store *s)
 {
 	for (int i = 0; i < STATEMENTS; i++)
 		db_stmt_fini(&s->statement[i]);
+	sums_fini(&s->sums);
+	checkpointer_fini(&s->checkpoints);
 	/* The reader first: the last one out folds the -wal in. */
 	db_fini(&s->reader);
 	db_fini(&s->db);

@@ -21,6 +21,7 @@
 #include "base/hash.h"
 #include "core/event.h"
 
+struct note_key; /* codec/note.h */
 struct store;
 
 /*
@@ -147,6 +148,8 @@ enum store_fault {
 	STORE_TRUNCATED, /* a run's end, or the last head, is gone */
 	STORE_BLOB_MISMATCH, /* a blob is not what its record names */
 	STORE_BAD_RECORD, /* not a record at all */
+	STORE_SIG_BAD, /* a checkpoint is not signed by the log's key */
+	STORE_CHECKPOINT_MISMATCH, /* what was signed is not what is there */
 };
 
 struct store_verdict {
@@ -156,18 +159,31 @@ struct store_verdict {
 	uint32_t step; /* of that run; 0: none, or not known */
 	uint64_t records; /* looked at */
 	uint64_t runs;
+	uint64_t checkpoints; /* in the store, and of the witness */
+	uint64_t signed_size; /* records that the last of them covers */
 	char text[256]; /* what is wrong with it, for people */
 	struct hash head;
 };
 
+/* What is known from outside the store; NULL and "": nothing. */
+struct store_trust {
+	const struct note_key *key; /* the log's, noted earlier */
+	struct str witness; /* checkpoints that were copied elsewhere */
+};
+
 /*
- * Verifies the whole chain (run 0) or, with the whole chain, one run: that
- * its records are all there, in order, and end where run.closed says. What is
- * written while this runs is left out. 0 with *v filled in, or -1 with e when
- * the store cannot be read.
+ * Verifies the whole chain and its checkpoints (run 0) or, with the whole
+ * chain, one run: that its records are all there, in order, and end where
+ * run.closed says. What is written while this runs is left out. 0 with *v
+ * filled in, or -1 with e when the store cannot be read.
  */
-int store_verify(
-    struct store *s, uint64_t run, struct store_verdict *v, struct err *e);
+int store_verify(struct store *s, uint64_t run, const struct store_trust *trust,
+    struct store_verdict *v, struct err *e);
+/* The log's public key. -1: it has none. */
+int store_key(struct store *s, struct note_key *out, struct err *e);
+/* The last checkpoint and its size; 0 and nothing when there is none. */
+int store_checkpoint(
+    struct store *s, uint64_t *size, struct buf *out, struct err *e);
 const char *store_fault_name(enum store_fault f); /* "HASH_MISMATCH" */
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "codec/json.h"
 #include "core/id.h"
+#include "core/merkle.h"
 #include "store/blob.h"
 #include "store/db.h"
 #include "store/inside.h"
@@ -46,9 +47,24 @@ struct verifier {
 	struct buf blob;
 	struct buf seen; /* SEEN_BLOBS hashes */
 	sqlite3_stmt *find_blob;
+
+	struct note_key key; /* the log's; without a name: it has none */
+	struct merkle tree; /* of the records so far */
+	sqlite3_stmt *checkpoint; /* the next one's row */
+	uint64_t signed_at; /* its size, or 0 */
+	struct str witness; /* what is left of it */
+	struct note copied; /* its next one, when its size is not 0 */
 };
 
-static int verify(struct verifier *w, struct err *e);
+static int verify(
+    struct verifier *w, const struct store_trust *trust, struct err *e);
+static int start_checkpoints(
+    struct verifier *w, const struct store_trust *trust, struct err *e);
+static bool next_checkpoint(struct verifier *w);
+static bool next_seen(struct verifier *w);
+static bool check_signed(struct verifier *w, const struct hash *root);
+static bool check_checkpoints(struct verifier *w);
+static bool check_rest(struct verifier *w);
 static int follow_chain(struct verifier *w, struct err *e);
 static bool check_record(struct verifier *w, const struct stored *row);
 static void find_members(const struct json *record, struct members *m);
@@ -65,8 +81,8 @@ static bool bad(struct verifier *w, enum store_fault fault, uint64_t seq,
     uint64_t run, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 int
-store_verify(
-    struct store *s, uint64_t run, struct store_verdict *v, struct err *e)
+store_verify(struct store *s, uint64_t run, const struct store_trust *trust,
+    struct store_verdict *v, struct err *e)
 {
 	struct verifier w = { .db = s->reader, .only = run, .v = v };
 	struct err end;
@@ -77,8 +93,9 @@ store_verify(
 	/* One snapshot: what a daemon writes meanwhile is left out. */
 	if (db_exec(w.db, "BEGIN", e) < 0)
 		return -1;
-	rc = verify(&w, e);
+	rc = verify(&w, trust, e);
 	db_stmt_fini(&w.find_blob);
+	db_stmt_fini(&w.checkpoint);
 	arena_fini(&w.memory);
 	buf_fini(&w.blob);
 	buf_fini(&w.seen);
@@ -90,7 +107,7 @@ store_verify(
 }
 
 static int
-verify(struct verifier *w, struct err *e)
+verify(struct verifier *w, const struct store_trust *trust, struct err *e)
 {
 	size_t seen = SEEN_BLOBS * sizeof(struct hash);
 	char *zeros = buf_reserve(&w->seen, seen);
@@ -103,11 +120,15 @@ verify(struct verifier *w, struct err *e)
 		return -1;
 	w->prev = db_genesis(&w->meta.log);
 	w->expect = 1;
-	if (follow_chain(w, e) < 0)
+	if (start_checkpoints(w, trust, e) < 0)
+		return -1;
+	if (w->v->fault == STORE_SOUND && follow_chain(w, e) < 0)
 		return -1;
 	w->v->head = w->prev;
 	if (w->v->fault != STORE_SOUND)
 		return locate(w, e);
+	if (w->only != 0 && order_check_sum(w->db, w->only, w->v, e) < 0)
+		return -1;
 	if (order_check(w->db, w->only, w->v, e) < 0) {
 		if (!damaged(w->db))
 			return -1;
@@ -142,6 +163,8 @@ follow_chain(struct verifier *w, struct err *e)
 			return 0;
 		w->v->records++;
 		w->expect++;
+		if (!check_checkpoints(w))
+			return 0;
 	}
 	if (got < 0) {
 		if (!damaged(w->db))
@@ -149,8 +172,137 @@ follow_chain(struct verifier *w, struct err *e)
 		(void)bad(w, STORE_BAD_RECORD, w->expect, 0, "%s", e->text);
 		return 0;
 	}
-	(void)check_end(w);
+	(void)(check_end(w) && check_rest(w));
 	return 0;
+}
+
+/* The log's key, and the first checkpoint of the table and of the witness. */
+static int
+start_checkpoints(
+    struct verifier *w, const struct store_trust *trust, struct err *e)
+{
+	if (trust != NULL)
+		w->witness = trust->witness;
+	if (!w->meta.has_key) {
+		if (trust != NULL &&
+		    (trust->key != NULL || trust->witness.n > 0))
+			return log_key_of(w->db, &w->key, e) ? 0 : -1;
+		return 0;
+	}
+	if (!log_key_of(w->db, &w->key, e) ||
+	    db_prepare(w->db, "SELECT size, note FROM checkpoint ORDER BY size",
+		&w->checkpoint, e) < 0)
+		return -1;
+	if (trust != NULL && trust->key != NULL &&
+	    (strcmp(trust->key->name, w->key.name) != 0 ||
+		memcmp(trust->key->key, w->key.key, SIGN_KEY_BYTES) != 0)) {
+		(void)bad(w, STORE_SIG_BAD, 0, 0,
+		    "the log's key is not the one that was given");
+		return 0;
+	}
+	(void)(next_checkpoint(w) && next_seen(w));
+	return 0;
+}
+
+/* Where the next one of the table is; it is looked at when that is reached. */
+static bool
+next_checkpoint(struct verifier *w)
+{
+	struct err e;
+	int got = db_step(w->checkpoint, &e);
+
+	w->signed_at = got > 0 ? db_u64(w->checkpoint, 0) : 0;
+	if (got < 0 || (got > 0 && w->signed_at == 0))
+		return bad(w, STORE_BAD_RECORD, w->expect, 0,
+		    "the checkpoint after it cannot be read: %s",
+		    got < 0 ? e.text : "its size is 0");
+	return true;
+}
+
+/* The table's checkpoint of what has been read so far, which root is of. */
+static bool
+check_signed(struct verifier *w, const struct hash *root)
+{
+	uint64_t size = w->tree.size;
+	struct note n;
+	struct err e;
+
+	if (note_parse(db_str(w->checkpoint, 1), &w->key, &n, &e) <= 0)
+		return bad(w, STORE_SIG_BAD, size, 0,
+		    "the checkpoint at it is not signed by the log's key");
+	if (n.size != size)
+		return bad(w, STORE_CHECKPOINT_MISMATCH, size, 0,
+		    "the checkpoint at it is of %" PRIu64 " records", n.size);
+	if (!hash_eq(root, &n.root))
+		return bad(w, STORE_CHECKPOINT_MISMATCH, size, 0,
+		    "the records up to it are not those that were signed");
+	w->v->checkpoints++;
+	w->v->signed_size = size;
+	return next_checkpoint(w);
+}
+
+static bool
+next_seen(struct verifier *w)
+{
+	uint64_t last = w->copied.size;
+	struct err e;
+	ssize_t n;
+
+	w->copied = (struct note){};
+	n = note_parse(w->witness, &w->key, &w->copied, &e);
+	if (n < 0)
+		return bad(w, STORE_SIG_BAD, last + 1, 0,
+		    "after the witness's checkpoint of %" PRIu64 " records: %s",
+		    last, e.text);
+	w->witness.p += n;
+	w->witness.n -= (size_t)n;
+	if (n > 0 && w->copied.size <= last)
+		return bad(w, STORE_CHECKPOINT_MISMATCH, w->copied.size, 0,
+		    "the witness saw the log shrink from %" PRIu64
+		    " records to %" PRIu64,
+		    last, w->copied.size);
+	return true;
+}
+
+/* Holds what was signed at this size, here and elsewhere, against the tree. */
+static bool
+check_checkpoints(struct verifier *w)
+{
+	const struct hash leaf = merkle_leaf(&w->prev);
+	uint64_t size;
+	struct hash root;
+
+	merkle_add(&w->tree, &leaf);
+	size = w->tree.size;
+	if (w->signed_at != size && w->copied.size != size)
+		return true;
+	root = merkle_root(&w->tree);
+	if (w->signed_at == size && !check_signed(w, &root))
+		return false;
+	if (w->copied.size != size)
+		return true;
+	if (!hash_eq(&root, &w->copied.root))
+		return bad(w, STORE_CHECKPOINT_MISMATCH, size, 0,
+		    "the records up to it are not those that the witness saw");
+	w->v->checkpoints++;
+	return next_seen(w);
+}
+
+/* What was signed and is not there. */
+static bool
+check_rest(struct verifier *w)
+{
+	uint64_t size = w->signed_at > 0 ? w->signed_at : w->copied.size;
+
+	if (size > 0)
+		return bad(w, STORE_TRUNCATED, w->expect, 0,
+		    "the log had %" PRIu64 " records when it was signed, and "
+		    "has %" PRIu64,
+		    size, w->tree.size);
+	if (w->v->signed_size != w->meta.signed_size)
+		return bad(w, STORE_TRUNCATED, w->meta.signed_size, 0,
+		    "the checkpoint at it is gone");
+	return true;
 }
 
 static bool

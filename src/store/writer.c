@@ -52,10 +52,13 @@ static const char *const sql[STATEMENTS] = {
 _Static_assert(EVENT_RUN_CLOSED == 2, "ST_RUN names the kind");
 
 static void *writer_main(void *arg);
-static struct item *take_group(struct store *s);
+static bool take_group(struct store *s, struct item **out);
 static bool wait_for_group(struct store *s);
-static int write_group(
-    struct store *s, const struct item *first, uint64_t *seq, struct err *e);
+static void wait_until(struct store *s, int64_t ns);
+static void write_and_tell(
+    struct store *s, const struct item *group, bool sign);
+static int write_group(struct store *s, const struct item *first, bool sign,
+    uint64_t *seq, struct err *e);
 static int write_item(struct store *s, const struct item *it, struct err *e);
 static int write_blob(struct store *s, const struct item *it, struct err *e);
 static int write_meta(
@@ -160,39 +163,58 @@ writer_main(void *arg)
 	struct store *s = arg;
 	struct item *group;
 
-	while ((group = take_group(s)) != NULL) {
-		struct err e = {};
-		uint64_t seq = 0;
-
-		if (atomic_load(&s->failed)) {
-			free_items(group);
-			continue;
-		}
-		if (write_group(s, group, &seq, &e) < 0) {
-			fail(s, &e);
-		} else if (seq > 0) {
-			atomic_store(&s->durable, seq);
-			announce(s);
-		}
+	while (take_group(s, &group)) {
+		write_and_tell(s, group, false);
 		free_items(group);
 	}
+	if (checkpoint_due(&s->checkpoints) != INT64_MAX)
+		write_and_tell(s, NULL, true);
 	return NULL;
 }
 
-/* The next group, or NULL when the store closes and all is written. */
-static struct item *
-take_group(struct store *s)
+/* sign: the log, whether that is due or not. */
+static void
+write_and_tell(struct store *s, const struct item *group, bool sign)
 {
-	struct item *first, *last;
+	struct err e = {};
+	uint64_t seq = 0;
+
+	if (atomic_load(&s->failed))
+		return;
+	if (write_group(s, group, sign, &seq, &e) < 0) {
+		fail(s, &e);
+		return;
+	}
+	if (seq > 0) {
+		atomic_store(&s->durable, seq);
+		announce(s);
+	}
+	if (checkpoint_tell(&s->checkpoints, &e) < 0)
+		fail(s, &e);
+}
+
+/*
+ * The next group, which is empty when a checkpoint is due. False when the
+ * store closes and all is written.
+ */
+static bool
+take_group(struct store *s, struct item **out)
+{
+	struct item *last;
 	size_t events = 0;
 
+	*out = NULL;
 	must(pthread_mutex_lock(&s->lock) == 0);
 	if (!wait_for_group(s)) {
 		must(pthread_mutex_unlock(&s->lock) == 0);
-		return NULL;
+		return false;
 	}
-	first = s->first;
-	for (last = first;; last = last->next) {
+	*out = s->first;
+	if (s->first == NULL) {
+		must(pthread_mutex_unlock(&s->lock) == 0);
+		return true;
+	}
+	for (last = s->first;; last = last->next) {
 		s->queued--;
 		s->queued_bytes -= last->bytes;
 		events += last->seq > 0;
@@ -207,38 +229,52 @@ take_group(struct store *s)
 	}
 	last->next = NULL;
 	must(pthread_mutex_unlock(&s->lock) == 0);
-	return first;
+	return true;
 }
 
-/* Waits, with the lock held, until there is a group to write. */
+/* Waits, with the lock held, until there is a group or a log to be signed. */
 static bool
 wait_for_group(struct store *s)
 {
+	const int64_t due = checkpoint_due(&s->checkpoints);
+
 	for (;;) {
 		int64_t until;
-		struct timespec ts;
 
 		if (s->first == NULL) {
 			if (s->closing)
 				return false;
-			must(pthread_cond_wait(&s->wake, &s->lock) == 0);
+			if (due == INT64_MAX || atomic_load(&s->failed)) {
+				must(
+				    pthread_cond_wait(&s->wake, &s->lock) == 0);
+				continue;
+			}
+			if (clock_mono_ns() >= due)
+				return true;
+			wait_until(s, due);
 			continue;
 		}
 		until = s->oldest_ns + STORE_GROUP_MS * NS_PER_MS;
 		if (s->hurry || s->closing || s->queued >= STORE_GROUP_EVENTS ||
 		    clock_mono_ns() >= until)
 			return true;
-		ts.tv_sec = until / NS_PER_S;
-		ts.tv_nsec = until % NS_PER_S;
-		/* ETIMEDOUT or woken: the conditions above say which. */
-		(void)pthread_cond_timedwait(&s->wake, &s->lock, &ts);
+		wait_until(s, until);
 	}
+}
+
+static void
+wait_until(struct store *s, int64_t ns)
+{
+	const struct timespec ts = { ns / NS_PER_S, ns % NS_PER_S };
+
+	/* ETIMEDOUT or woken: the caller's conditions say which. */
+	(void)pthread_cond_timedwait(&s->wake, &s->lock, &ts);
 }
 
 /* *seq becomes the number of the last record in it, or stays. */
 static int
-write_group(
-    struct store *s, const struct item *first, uint64_t *seq, struct err *e)
+write_group(struct store *s, const struct item *first, bool sign, uint64_t *seq,
+    struct err *e)
 {
 	const struct item *last = NULL;
 
@@ -247,13 +283,20 @@ write_group(
 	for (const struct item *it = first; it != NULL; it = it->next) {
 		if (write_item(s, it, e) < 0)
 			return -1;
-		if (it->seq > 0)
+		if (it->seq > 0) {
+			checkpoint_add(&s->checkpoints, &it->hash);
 			last = it;
+		}
+		/* Whoever sees a run closed can show that it is in the log. */
+		sign = sign || it->statement == ST_RUN_HEAD;
 		/* The role's own thread may wait for this processor: a group
 		 * takes longer than all else that a call costs. */
 		(void)sched_yield();
 	}
 	if (last != NULL && write_meta(s, last->seq, &last->hash, e) < 0)
+		return -1;
+	if ((sign || checkpoint_due(&s->checkpoints) <= clock_mono_ns()) &&
+	    checkpoint_write(&s->checkpoints, s->db, e) < 0)
 		return -1;
 	if (run(s, ST_COMMIT, e) < 0)
 		return -1;

@@ -202,7 +202,7 @@ verify(const char *dir)
 	if (s == NULL)
 		stop("open", &e);
 	began = clock_mono_ns();
-	if (store_verify(s, 0, &v, &e) < 0)
+	if (store_verify(s, 0, NULL, &v, &e) < 0)
 		stop("verify", &e);
 	seconds = (double)(clock_mono_ns() - began) / 1e9;
 	if (v.fault != STORE_SOUND) {

@@ -1,5 +1,6 @@
 // The trace: what is in it, in which order, and what is nowhere in the store.
 import assert from 'node:assert';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -152,4 +153,89 @@ test('one changed byte is found, and where', async () => {
 	assert.strictEqual(r.status, 1);
 	assert.strictEqual(v.sound, false);
 	assert.ok(v.seq > 0 && v.text.length > 0, r.out);
+});
+
+test('a run leaves as a file that proves itself, and a log cannot be made anew',
+	async () => {
+	const own = await Daemon.start();
+	const cli = (...args) => own.place.cli(['trace', ...args]);
+	const file = path.join(own.state, 'run.paddock');
+	const ids = [];
+
+	for (const who of ['one', 'two']) {
+		const run = await own.open();
+
+		await own.tcp(run.token).call(run, 'kb.search', { query: who });
+		await close(run, own);
+		ids.push(run.run);
+	}
+	let r = await cli('export', ids[1], '-o', file, '--json');
+
+	assert.strictEqual(r.status, 0, r.err);
+	const made = JSON.parse(r.out);
+
+	assert.strictEqual(made.run, ids[1]);
+	assert.strictEqual(made.open, false);
+	r = await cli('export', ids[1], '-o', file);
+	assert.strictEqual(r.status, 1);
+	assert.match(r.err, /is there already/);
+	r = await cli('export', ids[1], '-o', path.join(own.state, 'no/x'));
+	assert.strictEqual(r.status, 1);
+	const point = JSON.parse((await cli('checkpoint', '--json')).out);
+
+	assert.match(point.checkpoint, /^paddock\/[0-9a-f]{16}\n\d+\n/);
+	await own.stop();
+	const witness = fs.readFileSync(
+		path.join(own.state, 'store/checkpoints.txt'), 'utf8');
+
+	assert.ok(witness.includes(point.checkpoint));
+
+	// Node verifies what OpenSSL signed here.
+	const raw = Buffer.from(point.key.split('+').slice(2).join('+'), 'base64');
+	const key = crypto.createPublicKey({ format: 'jwk', key: { kty: 'OKP',
+		crv: 'Ed25519', x: raw.subarray(1).toString('base64url') } });
+	const [text, signature] = point.checkpoint.split('\n\n\u2014 ');
+
+	assert.ok(crypto.verify(null, `${text}\n`, key,
+		Buffer.from(signature.split(' ')[1], 'base64').subarray(4)));
+
+	// The file alone, where there is no state.
+	const alone = path.join(own.state, 'alone');
+
+	fs.mkdirSync(alone);
+	const moved = path.join(alone, 'run.paddock');
+
+	fs.renameSync(file, moved);
+	r = await cli('verify', moved, '--json', '--key', point.key,
+		'--state', path.join(alone, 'none'));
+	assert.strictEqual(r.status, 0, r.err);
+	assert.strictEqual(JSON.parse(r.out).records, made.records);
+	r = await cli('show', moved, '--json');
+	assert.match(r.out, /"two"|tool\.finished/);
+	assert.ok(!r.out.includes(ids[0]));
+	const bytes = fs.readFileSync(moved);
+
+	bytes[bytes.length >> 1] ^= 4;
+	fs.writeFileSync(moved, bytes);
+	r = await cli('verify', moved);
+	assert.strictEqual(r.status, 1);
+
+	// Somebody else's log in this one's place, sound in itself.
+	const other = await Daemon.start();
+
+	await close(await other.open(), other);
+	await other.stop();
+	fs.rmSync(path.join(own.state, 'store'), { recursive: true });
+	fs.cpSync(path.join(other.state, 'store'),
+		path.join(own.state, 'store'), { recursive: true });
+	const copy = path.join(alone, 'checkpoints.txt');
+
+	fs.writeFileSync(copy, witness);
+	r = await cli('verify');
+	assert.strictEqual(r.status, 0, r.err);
+	for (const trust of [['--key', point.key], ['--witness', copy]]) {
+		r = await cli('verify', '--json', ...trust);
+		assert.strictEqual(r.status, 1, r.out);
+		assert.strictEqual(JSON.parse(r.out).fault, 'SIG_BAD');
+	}
 });

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/checkpoint.h"
 #include "store/db.h"
 #include "store/store.h"
 #include "sys/fd.h"
@@ -36,7 +37,8 @@ static inline void
 dir_clear(const struct store_dir *d)
 {
 	static const char *const names[] = { DB_FILE, DB_FILE "-wal",
-		DB_FILE "-shm", DB_FILE "-journal", DB_LOCK_FILE };
+		DB_FILE "-shm", DB_FILE "-journal", DB_LOCK_FILE,
+		LOG_KEY_FILE, CHECKPOINTS_FILE };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char file[96];
@@ -115,7 +117,7 @@ dir_verify(const struct store_dir *d)
 	struct store *s = store_open_read(d->path, &e);
 	struct store_verdict v = {};
 
-	if (s == NULL || store_verify(s, 0, &v, &e) < 0)
+	if (s == NULL || store_verify(s, 0, NULL, &v, &e) < 0)
 		fail_msg("%s", e.text);
 	dir_close(s);
 	return v;

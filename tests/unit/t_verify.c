@@ -202,6 +202,20 @@ static const struct damage {
 	    "SELECT max(seq) FROM event", 1U << STORE_TRUNCATED },
 	{ "a bit of the log's id", "UPDATE meta SET log = flip(log, :r)",
 	    "SELECT 1", 1U << STORE_HASH_MISMATCH },
+	{ "a bit of a checkpoint",
+	    "UPDATE checkpoint SET note = flip(note, :r)",
+	    "SELECT min(size) FROM checkpoint", 1U << STORE_SIG_BAD },
+	{ "another log's key", "UPDATE meta SET key = flip(key, :r)",
+	    "SELECT min(size) FROM checkpoint", 1U << STORE_SIG_BAD },
+	{ "a checkpoint is moved",
+	    "UPDATE checkpoint SET size = size - 1 WHERE size ="
+	    " (SELECT max(size) FROM checkpoint)",
+	    "SELECT max(size) - 1 FROM checkpoint",
+	    1U << STORE_CHECKPOINT_MISMATCH },
+	{ "the last checkpoint is gone",
+	    "DELETE FROM checkpoint WHERE size ="
+	    " (SELECT max(size) FROM checkpoint)",
+	    "SELECT max(size) FROM checkpoint", 1U << STORE_TRUNCATED },
 	{ "a record is added",
 	    "INSERT INTO event SELECT seq + 1, run, step, t, kind, tool, body,"
 	    " hash FROM event ORDER BY seq DESC LIMIT 1",
@@ -347,11 +361,11 @@ a_whole_store_is_sound_and_counted(void **state)
 	/* Once more where there is a writer, and each run alone. */
 	s = dir_open(&d);
 	for (uint64_t run = 100; run < 100 + RUNS; run++) {
-		assert_int_equal(store_verify(s, run, &v, &e), 0);
+		assert_int_equal(store_verify(s, run, NULL, &v, &e), 0);
 		assert_int_equal(v.fault, STORE_SOUND);
 		assert_int_equal(v.runs, 1);
 	}
-	assert_int_equal(store_verify(s, 5, &v, &e), -1);
+	assert_int_equal(store_verify(s, 5, NULL, &v, &e), -1);
 	assert_non_null(strstr(e.text, "paddock ps --all"));
 	dir_close(s);
 	dir_remove(&d);
@@ -433,6 +447,108 @@ records_of_a_call_out_of_order_are_found(void **state)
 	}
 }
 
+/* Who has the file but not the key; who has both, but not the copies. */
+static void
+a_log_that_is_made_anew_is_seen_from_outside(void **state)
+{
+	own_buf struct buf witness = {};
+	struct store_dir old, new;
+	struct note_key key;
+	struct store_verdict v;
+	struct store_trust trust = {};
+	struct store *s;
+	struct err e = {};
+	char file[96];
+
+	(void)state;
+	dir_make(&old);
+	dir_make(&new);
+	build(&old);
+	build(&new);
+	dir_file(&old, CHECKPOINTS_FILE, file);
+	assert_int_equal(file_read(file, &witness, 1 << 20, &e), 0);
+	s = store_open_read(old.path, &e);
+	assert_non_null(s);
+	assert_int_equal(store_key(s, &key, &e), 0);
+	trust = (struct store_trust){ &key, buf_str(&witness) };
+	assert_int_equal(store_verify(s, 0, &trust, &v, &e), 0);
+	if (v.fault != STORE_SOUND)
+		fail_msg("%" PRIu64 ": %s", v.seq, v.text);
+	assert_int_equal(v.signed_size, v.records);
+	assert_true(v.checkpoints >= 2);
+	dir_close(s);
+
+	/* Another key. */
+	s = store_open_read(new.path, &e);
+	assert_non_null(s);
+	trust.witness = STR("");
+	assert_int_equal(store_verify(s, 0, &trust, &v, &e), 0);
+	assert_int_equal(v.fault, STORE_SIG_BAD);
+	dir_close(s);
+
+	/* The same key, and a log that ends before what was copied. */
+	dir_sql(&old,
+	    "DROP TRIGGER event_delete;"
+	    "DELETE FROM event WHERE seq > 300;"
+	    "DELETE FROM checkpoint WHERE size > 300;"
+	    "UPDATE run SET head = NULL;"
+	    "UPDATE meta SET count = 300, head = (SELECT hash FROM event WHERE"
+	    " seq = 300), signed = (SELECT coalesce(max(size), 0) FROM"
+	    " checkpoint)");
+	v = dir_verify(&old);
+	if (v.fault != STORE_SOUND)
+		fail_msg("%" PRIu64 ": %s", v.seq, v.text);
+	s = store_open_read(old.path, &e);
+	assert_non_null(s);
+	trust.witness = buf_str(&witness);
+	assert_int_equal(store_verify(s, 0, &trust, &v, &e), 0);
+	assert_int_equal(v.fault, STORE_TRUNCATED);
+	assert_int_equal(v.seq, 301);
+	dir_close(s);
+	dir_remove(&old);
+	dir_remove(&new);
+}
+
+/* Signed when it is opened, by a program that knows how. */
+static void
+a_log_of_format_1_is_signed_from_then_on(void **state)
+{
+	struct store_dir d;
+	struct store_verdict v;
+	struct note_key key;
+	struct store *s;
+	struct err e = {};
+	char file[96];
+
+	(void)state;
+	dir_make(&d);
+	build(&d);
+	dir_file(&d, LOG_KEY_FILE, file);
+	assert_int_equal(unlink(file), 0);
+	dir_sql(&d,
+	    "DROP TABLE checkpoint; ALTER TABLE meta DROP COLUMN key;"
+	    "ALTER TABLE meta DROP COLUMN signed; PRAGMA user_version = 1");
+	v = dir_verify(&d);
+	assert_int_equal(v.fault, STORE_SOUND);
+	assert_int_equal(v.checkpoints, 0);
+	s = store_open_read(d.path, &e);
+	assert_int_equal(store_key(s, &key, &e), -1);
+	assert_non_null(strstr(e.text, "start a daemon"));
+	dir_close(s);
+
+	dir_close(dir_open(&d));
+	v = dir_verify(&d);
+	assert_int_equal(v.fault, STORE_SOUND);
+	assert_int_equal(v.checkpoints, 1);
+	assert_int_equal(v.signed_size, v.records);
+
+	/* Without its key no more is added. */
+	assert_int_equal(unlink(file), 0);
+	assert_null(store_open(d.path, &e));
+	assert_non_null(strstr(e.text, "put it back"));
+	dir_remove(&d);
+}
+
 static void
 what_a_daemon_writes_meanwhile_disturbs_nothing(void **state)
 {
@@ -452,7 +568,7 @@ what_a_daemon_writes_meanwhile_disturbs_nothing(void **state)
 			assert_int_equal(wait_durable(y.s, 1, &e), 0);
 		reader = store_open_read(d.path, &e);
 		assert_non_null(reader);
-		assert_int_equal(store_verify(reader, 0, &v, &e), 0);
+		assert_int_equal(store_verify(reader, 0, NULL, &v, &e), 0);
 		if (v.fault != STORE_SOUND)
 			fail_msg("%" PRIu64 ": %s", v.seq, v.text);
 		dir_close(reader);
@@ -469,6 +585,8 @@ main(void)
 		cmocka_unit_test(
 		    each_kind_of_damage_is_found_at_the_first_bad_record),
 		cmocka_unit_test(records_of_a_call_out_of_order_are_found),
+		cmocka_unit_test(a_log_that_is_made_anew_is_seen_from_outside),
+		cmocka_unit_test(a_log_of_format_1_is_signed_from_then_on),
 		cmocka_unit_test(
 		    what_a_daemon_writes_meanwhile_disturbs_nothing),
 	};

@@ -1,0 +1,433 @@
+/*
+ * paddock trace verify, export and checkpoint: what can be proved, and to
+ * whom.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "cli/out.h"
+#include "cli/trace_cmd.h"
+#include "codec/json.h"
+#include "codec/note.h"
+#include "core/id.h"
+#include "sys/fd.h"
+
+static const char verify_help[] =
+    "usage: paddock trace verify [RUN | FILE] [--key KEY] [--witness FILE]\n"
+    "                            [--json]\n"
+    "\n"
+    "Follows the chain of all records from the first to the last, with what "
+    "was\n"
+    "signed of it, and of all runs, or of RUN, also the order of its records "
+    "and\n"
+    "what they refer to. FILE is a run that `trace export` wrote: it needs no\n"
+    "daemon and no state.\n"
+    "Exit status 0: sound, 1: not sound, or not to be read.\n"
+    "\n"
+    "  --key KEY           the log's key as you noted it, or a file that "
+    "holds\n"
+    "                      it: another key is not sound\n"
+    "  --witness FILE      checkpoints that were copied from checkpoints.txt "
+    "to\n"
+    "                      where this machine cannot change them\n"
+    "  --json              as JSON\n"
+    "  --state DIR         where the daemon keeps its state\n"
+    "\n"
+    "example: paddock trace verify --witness /mnt/audit/checkpoints.txt\n";
+
+static const char export_help[] =
+    "usage: paddock trace export RUN -o FILE [--json]\n"
+    "\n"
+    "Writes one run as a file that proves itself: its records, what they "
+    "refer\n"
+    "to, the policy, the log's key and checkpoint, and a proof that the "
+    "records\n"
+    "are in the log that was signed. `paddock trace verify FILE` checks it on\n"
+    "any machine, and `paddock trace show FILE` reads it.\n"
+    "\n"
+    "  -o, --out FILE      where to; it must not be there yet\n"
+    "  --json              say what was written as JSON\n"
+    "  --state DIR         where the daemon keeps its state\n"
+    "\n"
+    "RUN is a run's name or `last`.\n"
+    "example: paddock trace export last -o run.paddock\n";
+
+static const char checkpoint_help[] =
+    "usage: paddock trace checkpoint [--json]\n"
+    "\n"
+    "Prints the log's key and the last checkpoint: a signed note of how many\n"
+    "records there are and of their Merkle root. Keep both where this machine\n"
+    "cannot change them; STATE/store/checkpoints.txt has all of them.\n"
+    "\n"
+    "  --json              as JSON\n"
+    "  --state DIR         where the daemon keeps its state\n"
+    "\n"
+    "example: paddock trace checkpoint\n";
+
+static const struct option verify_options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "key", required_argument, NULL, 'k' },
+	{ "state", required_argument, NULL, 'S' },
+	{ "witness", required_argument, NULL, 'w' },
+	ARGS_HELP,
+	{},
+};
+static const struct option export_options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "out", required_argument, NULL, 'o' },
+	{ "state", required_argument, NULL, 'S' },
+	ARGS_HELP,
+	{},
+};
+static const struct option checkpoint_options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "state", required_argument, NULL, 'S' },
+	ARGS_HELP,
+	{},
+};
+
+/* All witnessed checkpoints of years: one is about 250 bytes. */
+enum { WITNESS_MAX_BYTES = 256 * 1024 * 1024 };
+
+static int verify(struct trace *t, const char *name, struct err *e);
+static int read_trust(struct trace *t, struct note_key *key,
+    struct buf *witness, struct store_trust *out, struct err *e);
+static void put_sound(struct buf *out, const struct trace *t, uint64_t run,
+    const struct store_verdict *v);
+static void put_bundle(struct buf *out, const struct trace *t);
+static void put_unsound(
+    struct buf *out, const struct trace *t, const struct store_verdict *v);
+static void put_json(
+    struct buf *out, const struct trace *t, const struct store_verdict *v);
+static int export_run(struct trace *t, const char *name, struct err *e);
+static int export_to(struct trace *t, uint64_t run, const char *part, int fd,
+    struct bundle_sums *sums, struct err *e);
+static int checkpoint(struct trace *t, struct err *e);
+
+int
+cmd_trace_verify(int argc, char **argv)
+{
+	struct trace t = { .args.name = "trace verify" };
+	const char *name = NULL;
+	struct err e;
+	int status;
+
+	if (!trace_options(&t, argc, argv, verify_help, verify_options))
+		return t.args.exit;
+	status = args_need(&t.args, 0, 1, "RUN or FILE");
+	if (status != 0)
+		return status;
+	if (args_count(&t.args) > 0)
+		name = args_rest(&t.args)[0];
+	if (trace_open(&t, name, &e) < 0)
+		return out_fail(&e);
+	return trace_finish(&t, verify(&t, name, &e), &e);
+}
+
+int
+cmd_trace_export(int argc, char **argv)
+{
+	struct trace t = { .args.name = "trace export", .args.shorts = ":ho:" };
+	struct err e;
+	int status;
+
+	if (!trace_options(&t, argc, argv, export_help, export_options))
+		return t.args.exit;
+	status = args_need(&t.args, 1, 1, "RUN");
+	if (status != 0)
+		return status;
+	if (t.out == NULL)
+		return args_bad(&t.args, "-o FILE is missing");
+	if (trace_open(&t, NULL, &e) < 0)
+		return out_fail(&e);
+	return trace_finish(&t, export_run(&t, args_rest(&t.args)[0], &e), &e);
+}
+
+int
+cmd_trace_checkpoint(int argc, char **argv)
+{
+	struct trace t = { .args.name = "trace checkpoint" };
+	struct err e;
+	int status;
+
+	if (!trace_options(&t, argc, argv, checkpoint_help, checkpoint_options))
+		return t.args.exit;
+	status = args_need(&t.args, 0, 0, "");
+	if (status != 0)
+		return status;
+	if (trace_open(&t, NULL, &e) < 0)
+		return out_fail(&e);
+	return trace_finish(&t, checkpoint(&t, &e), &e);
+}
+
+static int
+verify(struct trace *t, const char *name, struct err *e)
+{
+	own_buf struct buf out = {}, witness = {};
+	struct store_trust trust = {};
+	struct note_key key;
+	struct store_verdict v;
+	uint64_t run = 0;
+	int status;
+
+	if (t->is_bundle) {
+		if (t->witness != NULL)
+			return err_set(e,
+			    "--witness is for a whole log: a file of one run "
+			    "has one checkpoint, which is in it");
+		v = t->verdict;
+	} else {
+		if (read_trust(t, &key, &witness, &trust, e) < 0 ||
+		    (name != NULL && trace_find(t, name, &run, e) < 0) ||
+		    store_verify(t->store, run, &trust, &v, e) < 0)
+			return -1;
+	}
+	if (t->json)
+		put_json(&out, t, &v);
+	else if (v.fault != STORE_SOUND)
+		put_unsound(&out, t, &v);
+	else if (t->is_bundle)
+		put_bundle(&out, t);
+	else
+		put_sound(&out, t, run, &v);
+	status = out_write(&out);
+	return status != EXIT_DONE || v.fault == STORE_SOUND ? status
+							     : EXIT_FAILED;
+}
+
+static int
+read_trust(struct trace *t, struct note_key *key, struct buf *witness,
+    struct store_trust *out, struct err *e)
+{
+	if (t->key != NULL) {
+		if (trace_key(t->key, key, e) < 0)
+			return -1;
+		out->key = key;
+	}
+	if (t->witness == NULL)
+		return 0;
+	witness->max = WITNESS_MAX_BYTES + 1;
+	if (file_read(t->witness, witness, WITNESS_MAX_BYTES, e) < 0)
+		return -1;
+	if (str_trim(buf_str(witness)).n == 0)
+		return err_set(e, "%s holds no checkpoints", t->witness);
+	out->witness = buf_str(witness);
+	return 0;
+}
+
+int
+trace_key(const char *text, struct note_key *out, struct err *e)
+{
+	own_buf struct buf file = {};
+	struct str key = str_of(text);
+
+	if (access(text, F_OK) == 0) {
+		if (file_read(text, &file, NOTE_BYTES, e) < 0)
+			return -1;
+		key = buf_str(&file);
+	}
+	if (note_key_parse(key, out, e) < 0)
+		return err_add(e, "--key %s", text);
+	return 0;
+}
+
+static void
+put_sound(struct buf *out, const struct trace *t, uint64_t run,
+    const struct store_verdict *v)
+{
+	char id[ID_BYTES], head[HASH_HEX_BYTES];
+
+	hash_hex(&v->head, head);
+	term_put(&t->term, out, TERM_GREEN, STR("trace verified"));
+	buf_printf(out, ": %" PRIu64 " records, ", v->records);
+	if (run != 0) {
+		id_text('r', run, id);
+		buf_printf(out, "run %s whole", id);
+	} else {
+		buf_printf(
+		    out, "%" PRIu64 " run%s", v->runs, v->runs == 1 ? "" : "s");
+	}
+	if (v->signed_size < v->records)
+		buf_printf(
+		    out, ", signed up to record %" PRIu64, v->signed_size);
+	else
+		buf_printf(out, ", %" PRIu64 " checkpoint%s", v->checkpoints,
+		    v->checkpoints == 1 ? "" : "s");
+	buf_printf(out, ", head %s\n", head);
+}
+
+static void
+put_bundle(struct buf *out, const struct trace *t)
+{
+	const struct bundle *b = &t->bundle;
+	own_buf struct buf key = {};
+	char id[ID_BYTES];
+
+	id_text('r', b->run, id);
+	note_key_write(&key, &b->key);
+	term_put(&t->term, out, TERM_GREEN, STR("trace verified"));
+	buf_printf(out,
+	    ": run %s %s, %" PRIu64 " records in a log of %" PRIu64
+	    ", signed by\n%s\n",
+	    id, b->sums.open ? "as far as it was signed" : "whole",
+	    b->sums.records, b->size, buf_c(&key));
+	if (b->sums.omitted > 0)
+		buf_printf(out,
+		    "%" PRIu64 " of what its records refer to was no longer "
+		    "there when it was written\n",
+		    b->sums.omitted);
+	if (t->key == NULL)
+		buf_add_c(out,
+		    "compare the key with the one that the log's owner "
+		    "published, or give it with --key\n");
+}
+
+static void
+put_unsound(
+    struct buf *out, const struct trace *t, const struct store_verdict *v)
+{
+	char id[ID_BYTES];
+
+	term_put(&t->term, out, TERM_RED, STR("trace is NOT sound"));
+	buf_printf(out, ": record %" PRIu64, v->seq);
+	if (v->run != 0) {
+		id_text('r', v->run, id);
+		buf_printf(out, " (run %s", id);
+		if (v->step != 0)
+			buf_printf(out, ", step %" PRIu32, v->step);
+		buf_add_byte(out, ')');
+	}
+	buf_printf(out, ": %s: ", store_fault_name(v->fault));
+	term_text(out, str_of(v->text));
+	buf_add_byte(out, '\n');
+}
+
+static void
+put_json(struct buf *out, const struct trace *t, const struct store_verdict *v)
+{
+	char id[ID_BYTES], head[HASH_HEX_BYTES];
+	bool sound = v->fault == STORE_SOUND;
+
+	hash_hex(&v->head, head);
+	buf_printf(out, "{\"checkpoints\":%" PRIu64, v->checkpoints);
+	if (!sound)
+		buf_printf(
+		    out, ",\"fault\":\"%s\"", store_fault_name(v->fault));
+	buf_printf(out, ",\"head\":\"%s\"", head);
+	if (t->is_bundle) {
+		own_buf struct buf key = {};
+
+		note_key_write(&key, &t->bundle.key);
+		buf_add_c(out, ",\"key\":");
+		json_put_str(out, buf_str(&key));
+		buf_printf(out, ",\"omitted\":%" PRIu64 ",\"open\":%s",
+		    t->bundle.sums.omitted,
+		    t->bundle.sums.open ? "true" : "false");
+	}
+	buf_printf(out, ",\"records\":%" PRIu64, v->records);
+	if (v->run != 0) {
+		id_text('r', v->run, id);
+		buf_printf(out, ",\"run\":\"%s\"", id);
+	}
+	buf_printf(out, ",\"runs\":%" PRIu64, v->runs);
+	if (!sound)
+		buf_printf(out, ",\"seq\":%" PRIu64, v->seq);
+	buf_printf(out, ",\"signed\":%" PRIu64 ",\"sound\":%s", v->signed_size,
+	    sound ? "true" : "false");
+	if (!sound) {
+		if (v->step != 0)
+			buf_printf(out, ",\"step\":%" PRIu32, v->step);
+		buf_add_c(out, ",\"text\":");
+		json_put_str(out, str_of(v->text));
+	}
+	buf_add_c(out, "}\n");
+}
+
+static int
+export_run(struct trace *t, const char *name, struct err *e)
+{
+	own_buf struct buf part = {}, out = {};
+	own_fd int fd = -1;
+	struct bundle_sums sums = {};
+	uint64_t run = 0;
+	char id[ID_BYTES];
+
+	if (trace_find(t, name, &run, e) < 0)
+		return -1;
+	if (access(t->out, F_OK) == 0)
+		return err_set(e,
+		    "%s is there already: name another file, or remove it",
+		    t->out);
+	buf_printf(&part, "%s.part", t->out);
+	fd = open(buf_c(&part), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_sys(e, "create %s", buf_c(&part));
+	if (export_to(t, run, buf_c(&part), fd, &sums, e) < 0) {
+		(void)unlink(buf_c(&part)); /* nothing half is left */
+		return -1;
+	}
+	id_text('r', run, id);
+	if (t->json) {
+		buf_add_c(&out, "{\"file\":");
+		json_put_str(&out, str_of(t->out));
+		buf_printf(&out,
+		    ",\"bytes\":%" PRIu64 ",\"blobs\":%" PRIu64
+		    ",\"omitted\":%" PRIu64 ",\"open\":%s,\"records\":%" PRIu64
+		    ",\"run\":\"%s\"}\n",
+		    sums.bytes, sums.blobs, sums.omitted,
+		    sums.open ? "true" : "false", sums.records, id);
+		return out_write(&out);
+	}
+	buf_printf(&out, "%s: run %s, %" PRIu64 " records, %" PRIu64 " bytes\n",
+	    t->out, id, sums.records, sums.bytes);
+	if (sums.open)
+		buf_add_c(&out,
+		    "the run is still open: what comes later is "
+		    "not in it\n");
+	return out_write(&out);
+}
+
+static int
+export_to(struct trace *t, uint64_t run, const char *part, int fd,
+    struct bundle_sums *sums, struct err *e)
+{
+	if (bundle_write(t->store, run, fd, sums, e) < 0)
+		return -1;
+	if (fsync(fd) < 0)
+		return err_sys(e, "write %s", part);
+	/* link(2) does not replace what came to be there meanwhile. */
+	if (link(part, t->out) < 0)
+		return err_sys(e, "create %s", t->out);
+	return unlink(part) < 0 ? err_sys(e, "remove %s", part) : 0;
+}
+
+static int
+checkpoint(struct trace *t, struct err *e)
+{
+	own_buf struct buf out = {}, key = {}, note = {};
+	struct note_key k;
+	uint64_t size = 0;
+
+	if (store_key(t->store, &k, e) < 0 ||
+	    store_checkpoint(t->store, &size, &note, e) < 0)
+		return -1;
+	note_key_write(&key, &k);
+	if (t->json) {
+		buf_add_c(&out, "{\"checkpoint\":");
+		json_put_str(&out, buf_str(&note));
+		buf_add_c(&out, ",\"key\":");
+		json_put_str(&out, buf_str(&key));
+		buf_printf(&out, ",\"size\":%" PRIu64 "}\n", size);
+		return out_write(&out);
+	}
+	buf_printf(&out, "%s\n\n", buf_c(&key));
+	buf_add_str(&out, buf_str(&note));
+	if (size == 0)
+		out_note("nothing was signed yet");
+	return out_write(&out);
+}
