@@ -113,6 +113,11 @@ enum {
 	/* A request that the broker is asked about: a request line whose
 	 * every byte is escaped, and a few names beside it. */
 	EGRESS_MAX_ASK_BYTES = 2 * HTTP_MAX_LINE_BYTES + 4096,
+	/* Requests that wait for a person: of one run, of all, and the body
+	 * of one, which is kept until the answer. */
+	EGRESS_HELD_PER_RUN = 16,
+	EGRESS_HELD_MAX = 128,
+	EGRESS_HELD_BODY_BYTES = 1024 * 1024,
 	/* Between a sandbox's end and that of its run, at most: what it has
 	 * sent last is told of within PEER_LAZY_MS. */
 	EGRESS_SETTLE_MS = 50,

@@ -9,12 +9,13 @@
 #include "base/must.h"
 #include "broker/approval_int.h"
 #include "broker/call.h"
+#include "broker/egress.h"
 #include "broker/export.h"
 #include "broker/record.h"
 
 static struct approval *find_same(const struct run *r, const struct hash *hash);
-static void make_why(
-    struct approval *a, const struct run *r, const struct verdict *v);
+static void make_why(struct buf *out, const struct run *r, uint32_t step,
+    struct str tool, const struct verdict *v);
 static void hold(struct approval *a, uint64_t call);
 static void on_hold_over(struct loop_timer *t);
 static void on_deadline(struct loop_timer *t);
@@ -28,8 +29,7 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
     struct str canonical, const struct hash *hash)
 {
 	struct approval *a = find_same(r, hash);
-	struct event ev = record_of(r, EVENT_APPROVAL_REQUESTED);
-	own_buf struct buf body = {};
+	own_buf struct buf shown = {}, why = {};
 
 	/* Asking again for what is being decided does not make it two. */
 	if (a != NULL) {
@@ -37,21 +37,52 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 		return false;
 	}
 	must(v->tool != NULL);
-	a = calloc(1, sizeof(*a));
+	redact_write(
+	    &shown, args, v->tool->redact_args, v->tool->n_redact_args);
+	make_why(&why, r, step, tool, v);
+	a = approval_open(r,
+	    &(struct approval_about){
+		.step = step,
+		.tool = tool,
+		.risk = v->risk,
+		.simulated = v->approved == VERDICT_SIMULATE,
+		.rule = v->tool->approval,
+		.args = canonical,
+		.args_shown = buf_str(&shown),
+		.hash = *hash,
+		.why = buf_str(&why),
+	    });
+	if (a == NULL) {
+		reply_error(asker, 503, "store_failed",
+		    "The store takes no more records: nothing was done.",
+		    "An operator must look at the disk.");
+		return false;
+	}
+	hold(a, asker);
+	return true;
+}
+
+struct approval *
+approval_open(struct run *r, const struct approval_about *about)
+{
+	struct approval *a = calloc(1, sizeof(*a));
+	struct event ev = record_of(r, EVENT_APPROVAL_REQUESTED);
+	own_buf struct buf body = {};
+
 	must(a != NULL);
 	a->id = random_id();
 	id_text('a', a->id, a->text);
 	a->run = r->id;
-	a->step = step;
-	must(str_copy(tool, a->tool, sizeof(a->tool)) == 0);
-	a->risk = v->risk;
-	a->simulated = v->approved == VERDICT_SIMULATE;
-	a->rule = v->tool->approval;
-	buf_add_str(&a->args, canonical);
-	redact_write(
-	    &a->args_shown, args, v->tool->redact_args, v->tool->n_redact_args);
-	a->hash = a->asked_hash = *hash;
-	make_why(a, r, v);
+	a->step = about->step;
+	a->ask = about->ask;
+	must(str_copy(about->tool, a->tool, sizeof(a->tool)) == 0);
+	a->risk = about->risk;
+	a->simulated = about->simulated;
+	a->rule = about->rule;
+	buf_add_str(&a->args, about->args);
+	buf_add_str(&a->args_shown, about->args_shown);
+	a->hash = a->asked_hash = about->hash;
+	buf_add_str(&a->why, about->why);
 	a->requested_ns = clock_utc_ns();
 	a->deadline_ns =
 	    a->requested_ns + (int64_t)a->rule->deadline_ms * 1000000;
@@ -65,21 +96,29 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 	    "{\"approval\":\"%s\",\"deadline_ms\":%lld,"
 	    "\"quorum\":%u}",
 	    a->text, (long long)(a->deadline_ns / 1000000), a->rule->quorum);
-	ev.step = step;
-	ev.tool = tool;
+	ev.step = a->step;
+	ev.tool = about->tool;
 	ev.tier = str_of(risk_name(a->risk));
 	ev.body = buf_str(&body);
 	if (record_add(&ev) == 0 || approval_store(a) < 0) {
 		a->state = APPROVAL_CANCELLED;
 		loop_timer_clear(broker.loop, &a->deadline);
-		reply_error(asker, 503, "store_failed",
-		    "The store takes no more records: nothing was done.",
-		    "An operator must look at the disk.");
-		return false;
+		return NULL;
 	}
 	run_wait_begin(r);
-	hold(a, asker);
-	return true;
+	return a;
+}
+
+void
+approval_withdraw(struct run *r, uint64_t id, const char *why)
+{
+	struct approval *a = approval_find(id);
+
+	if (a == NULL || a->state != APPROVAL_PENDING)
+		return;
+	(void)str_copy(str_of(why), a->reason, sizeof(a->reason));
+	(void)approval_record(a, r, "paddock", "withdraw", false);
+	approval_end(a, r, APPROVAL_CANCELLED);
 }
 
 void
@@ -185,7 +224,10 @@ approval_end(struct approval *a, struct run *r, enum approval_state state)
 	(void)approval_store(a); /* its records say the same */
 	if (state == APPROVAL_APPROVED)
 		return;
-	export_forget(a->run, a->step);
+	if (a->ask != 0)
+		egress_refused(r, a);
+	else
+		export_forget(a->run, a->step);
 	approval_answer_all(a);
 }
 
@@ -226,21 +268,23 @@ find_same(const struct run *r, const struct hash *hash)
 
 /* What a reviewer needs besides the call itself. */
 static void
-make_why(struct approval *a, const struct run *r, const struct verdict *v)
+make_why(struct buf *out, const struct run *r, uint32_t step, struct str tool,
+    const struct verdict *v)
 {
-	buf_add_c(&a->why, "\"labels\":");
-	labels_write(&a->why, &r->labels);
-	if (export_is(str_of(a->tool))) {
-		buf_add_c(&a->why, ",\"preview\":");
-		export_preview(&a->why, r, a->step);
+	buf_add_c(out, "\"labels\":");
+	labels_write(out, &r->labels);
+	if (export_is(tool)) {
+		buf_add_c(out, ",\"preview\":");
+		export_preview(out, r, step);
 	}
-	buf_printf(&a->why, ",\"quorum\":%u,\"reasons\":[", a->rule->quorum);
+	buf_printf(
+	    out, ",\"quorum\":%u,\"reasons\":[", v->tool->approval->quorum);
 	for (uint32_t i = 0; i < v->n_reasons; i++) {
-		buf_add_c(&a->why, i > 0 ? "," : "");
-		json_put_str(&a->why, str_of(v->reasons[i]));
+		buf_add_c(out, i > 0 ? "," : "");
+		json_put_str(out, str_of(v->reasons[i]));
 	}
-	buf_printf(&a->why, "],\"risk\":\"%s\",\"rule\":", risk_name(v->risk));
-	json_put_str(&a->why, str_of(v->rule));
+	buf_printf(out, "],\"risk\":\"%s\",\"rule\":", risk_name(v->risk));
+	json_put_str(out, str_of(v->rule));
 }
 
 /* Keeps the request open until the decision, or for a while. */

@@ -43,6 +43,7 @@ struct approval {
 	char tool[NAME_MAX_BYTES];
 	enum risk risk;
 	bool simulated; /* a rule says so, whatever a person says */
+	uint64_t ask; /* 0: a tool call; else what wants to leave: egress.h */
 	const struct policy_approval *rule; /* of the run's policy */
 	struct buf args; /* canonical; after an edit, the edited ones */
 	struct buf args_shown; /* redacted as the policy says, for the store */
@@ -58,6 +59,25 @@ struct approval {
 	enum reply_kind kind; /* of the result, once there is one */
 	struct buf result;
 };
+
+/* What a new one is about; the texts are copied. */
+struct approval_about {
+	uint32_t step;
+	uint64_t ask; /* see struct approval */
+	struct str tool;
+	enum risk risk;
+	bool simulated;
+	const struct policy_approval *rule;
+	struct str args, args_shown; /* canonical; and for the store */
+	struct hash hash;
+	struct str why; /* as in struct approval */
+};
+
+/* One more, pending and recorded. NULL: the store takes no more records. */
+struct approval *approval_open(
+    struct run *r, const struct approval_about *about);
+/* A pending one is not needed any more; by and why are for the record. */
+void approval_withdraw(struct run *r, uint64_t id, const char *why);
 
 /*
  * Asks for one, or joins a pending one for the very same call: then false.

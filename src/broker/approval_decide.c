@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "broker/approval_int.h"
 #include "broker/call.h"
+#include "broker/egress.h"
 #include "broker/record.h"
 
 struct decision {
@@ -294,6 +295,12 @@ take_edit(struct decision *d)
 	    policy_tool_find(d->r->policy, str_of(a->tool));
 	char text[200];
 
+	if (a->ask != 0) {
+		reply_error(d->call, 400, "bad_edit",
+		    "What an agent sends out cannot be edited.",
+		    "Approve it as it is, or reject it with a reason.");
+		return false;
+	}
 	if (!json_is(edit, JSON_OBJECT) || was == NULL || row == NULL) {
 		reply_error(d->call, 400, "bad_edit",
 		    "`arguments`, an object, is missing.",
@@ -362,12 +369,15 @@ still_allowed(const struct decision *d, struct str args)
 	};
 	const char *why = NULL;
 
-	policy_decide(d->r->policy, &pc, &v);
+	if (d->a->ask != 0)
+		why = egress_not_now(d->r, d->a);
+	else
+		policy_decide(d->r->policy, &pc, &v);
 	if (d->r->state != RUN_OPEN)
 		why = "The run is not open any more.";
 	else if (clock_utc_ns() > d->a->deadline_ns && !d->a->escalated)
 		why = "Its deadline has passed.";
-	else if (v.kind == VERDICT_BLOCK)
+	else if (d->a->ask == 0 && v.kind == VERDICT_BLOCK)
 		why = "The policy blocks the call as it is now.";
 	if (why == NULL)
 		return true;
@@ -381,7 +391,10 @@ execute(struct decision *d)
 {
 	approval_end(d->a, d->r, APPROVAL_APPROVED);
 	answer(d);
-	call_execute_approved(d->r, d->a);
+	if (d->a->ask != 0)
+		egress_approved(d->r, d->a);
+	else
+		call_execute_approved(d->r, d->a);
 }
 
 static void

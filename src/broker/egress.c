@@ -27,22 +27,14 @@ struct waiting {
 
 static struct waiting *first, **last = &first;
 
-static void judge(struct run *r, const struct egress_ask *ask,
-    struct egress_verdict *v, struct msg_egress_verdict *m);
 static bool take_rate(
     struct run *r, const struct egress_verdict *v, uint32_t *of);
 static void take_budget(
     struct run *r, const struct egress_ask *ask, struct egress_verdict *v);
-static void refuse_over(struct egress_verdict *v, const char *code,
-    const char *where, const char *reason);
-static void answer(struct run *r, const struct egress_ask *ask,
-    const struct egress_verdict *v, struct msg_egress_verdict *m);
 static void write_ca(
     struct buf *out, const struct policy *p, const struct egress_verdict *v);
 static void write_secrets(struct buf *out, struct run *r,
     const struct egress_ask *ask, const struct egress_verdict *v);
-static bool may_have(
-    const struct policy *p, const struct egress_verdict *v, struct str name);
 static void wipe(struct buf *payload);
 static void write_denied(struct buf *out, const struct egress_ask *ask,
     const struct egress_verdict *v);
@@ -83,8 +75,10 @@ on_egress_ask(const struct msg_egress_ask *m, struct str payload)
 	}
 	box_touch(r);
 	egress_state(r);
-	judge(r, &ask, &v, &out);
-	answer(r, &ask, &v, &out);
+	egress_judge(r, &ask, false, &v, &out);
+	if (v.kind != VERDICT_APPROVE || !egress_hold(r, m, payload, &ask, &v))
+		(void)egress_answer(
+		    r, &ask, 0, &v, &out); /* or the proxy is told no */
 }
 
 void
@@ -112,28 +106,34 @@ egress_proxy_lost(void)
 		free(w);
 	}
 	last = &first;
-	for (struct run *r = broker.runs; r != NULL; r = r->next)
+	for (struct run *r = broker.runs; r != NULL; r = r->next) {
+		egress_withdraw_all(r, "the proxy ended; nothing was sent");
 		egress_end_asks(r,
 		    "the proxy ended; it is not known what was "
 		    "sent");
+	}
 }
 
-/* The verdict, and what the broker alone knows: rates and budgets. */
-static void
-judge(struct run *r, const struct egress_ask *ask, struct egress_verdict *v,
-    struct msg_egress_verdict *m)
+void
+egress_judge(struct run *r, const struct egress_ask *ask, bool approved,
+    struct egress_verdict *v, struct msg_egress_verdict *m)
 {
 	bool counts;
 	uint32_t of = UINT32_MAX;
 
 	egress_decide(r->policy, ask, &r->labels, v);
-	if (v->kind == VERDICT_APPROVE)
-		refuse_over(v, "approval_needed", v->where, v->reason);
+	if (v->kind == VERDICT_APPROVE && approved) {
+		v->kind = v->respond != NULL ? VERDICT_SIMULATE : VERDICT_ALLOW;
+		v->splice = ask->level != LEVEL_REQUEST;
+		(void)str_copy(STR("approved"), v->code, sizeof(v->code));
+	} else if (v->kind == VERDICT_APPROVE) {
+		return; /* nothing is taken before a person says yes */
+	}
 	counts = v->kind != VERDICT_BLOCK &&
 	    (ask->level == LEVEL_REQUEST || v->splice);
 	if (counts && !take_rate(r, v, &of)) {
 		v->rule = of;
-		refuse_over(
+		egress_refuse(
 		    v, "rate", "egress.rules", "the rule's rate is used up");
 	}
 	if (counts && v->kind == VERDICT_ALLOW)
@@ -145,7 +145,8 @@ judge(struct run *r, const struct egress_ask *ask, struct egress_verdict *v,
 	    (v->inspect ? EGRESS_INSPECT : 0) | (v->pin ? EGRESS_PIN : 0) |
 	    (v->standing ? EGRESS_STANDING : 0) |
 	    (v->strip_html ? EGRESS_STRIP_HTML : 0) |
-	    (v->n_addrs > 0 ? EGRESS_PRIVATE_OK : 0);
+	    (v->n_addrs > 0 ? EGRESS_PRIVATE_OK : 0) |
+	    (approved ? EGRESS_ONCE : 0);
 }
 
 static bool
@@ -180,7 +181,7 @@ take_budget(
 	    ? ask->content_length
 	    : (left < v->max_body ? left : v->max_body);
 	if (take > left) {
-		refuse_over(v, "upload_budget_exceeded",
+		egress_refuse(v, "upload_budget_exceeded",
 		    "budgets.max_upload_bytes",
 		    "the run may not send so many bytes any more");
 		return;
@@ -195,8 +196,8 @@ take_budget(
 	r->budget.used[BUDGET_UPLOAD_BYTES] += take;
 }
 
-static void
-refuse_over(struct egress_verdict *v, const char *code, const char *where,
+void
+egress_refuse(struct egress_verdict *v, const char *code, const char *where,
     const char *reason)
 {
 	v->kind = VERDICT_BLOCK;
@@ -211,9 +212,9 @@ refuse_over(struct egress_verdict *v, const char *code, const char *where,
 	    v->next_step, sizeof(v->next_step));
 }
 
-/* Records, and tells the proxy: at once or when the record is on disk. */
-static void
-answer(struct run *r, const struct egress_ask *ask,
+/* Tells the proxy at once, or when the record is on disk. */
+bool
+egress_answer(struct run *r, const struct egress_ask *ask, uint32_t step,
     const struct egress_verdict *v, struct msg_egress_verdict *m)
 {
 	bool stop = strcmp(v->code, "upload_budget_exceeded") == 0;
@@ -222,12 +223,12 @@ answer(struct run *r, const struct egress_ask *ask,
 
 	/* What leads to another question has no effect yet. */
 	if (!v->needs_more) {
-		seq = egress_record(r, m->ask, ask, v);
+		seq = egress_record(r, m->ask, step, ask, v);
 		if (seq == 0) {
 			deny_unread(&(struct msg_egress_ask){ .run = m->run,
 					.ask = m->ask },
 			    "the store takes no more records");
-			return;
+			return false;
 		}
 	}
 	if (v->kind == VERDICT_SIMULATE) {
@@ -255,11 +256,12 @@ answer(struct run *r, const struct egress_ask *ask,
 	}
 	send(m, &out,
 	    m->verdict == EGRESS_ALLOW && !v->inspect &&
-		    v->risk >= RISK_INTERNAL_WRITE
+		    (v->risk >= RISK_INTERNAL_WRITE || r->egress->approval != 0)
 		? seq
 		: 0);
 	if (stop)
 		run_stop_budget(r, BUDGET_UPLOAD_BYTES);
+	return true;
 }
 
 /* Of every rule that is about it: the last member, behind "addrs". */
@@ -295,7 +297,7 @@ write_secrets(struct buf *out, struct run *r, const struct egress_ask *ask,
 		struct str name = r->policy->secrets[i].name;
 		size_t before = out->n;
 
-		if (!may_have(r->policy, v, name))
+		if (!egress_may_have(r->policy, v, name))
 			continue;
 		if (any)
 			buf_add_byte(out, ',');
@@ -312,8 +314,8 @@ write_secrets(struct buf *out, struct run *r, const struct egress_ask *ask,
 		buf_add_byte(out, ']');
 }
 
-static bool
-may_have(
+bool
+egress_may_have(
     const struct policy *p, const struct egress_verdict *v, struct str name)
 {
 	for (uint32_t i = 0; i < p->n_egress; i++) {
@@ -413,7 +415,7 @@ deny_unread(const struct msg_egress_ask *m, const char *why)
 	};
 	own_buf struct buf payload = {};
 
-	refuse_over(&v, "not_judged", "egress", why);
+	egress_refuse(&v, "not_judged", "egress", why);
 	write_denied(&payload, &nothing, &v);
 	send(&out, &payload, 0);
 }

@@ -12,10 +12,18 @@
 #include "ipc/msg.h"
 #include "sys/loop.h"
 
+struct approval;
 struct run;
 
 void on_egress_ask(const struct msg_egress_ask *m, struct str payload);
 void on_egress_done(const struct msg_egress_done *m, struct str payload);
+/*
+ * Of an approval whose `ask` is set: why a yes would not count now (NULL: it
+ * would), and what is done about a yes and about anything else.
+ */
+const char *egress_not_now(struct run *r, const struct approval *a);
+void egress_approved(struct run *r, const struct approval *a);
+void egress_refused(struct run *r, const struct approval *a);
 /* The disk has moved: verdicts that waited for it are given. */
 void egress_durable(uint64_t seq);
 /* The proxy is gone: what it was doing has no known end. */

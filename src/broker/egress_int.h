@@ -16,6 +16,7 @@ struct egress_open {
 	bool standing;
 	bool told; /* of a first request of one that stands */
 	uint64_t taken; /* of the upload budget */
+	uint64_t approval; /* 0: none */
 	enum egress_proto proto;
 	uint16_t port;
 	bool v6;
@@ -24,13 +25,26 @@ struct egress_open {
 	struct buf url; /* as on the record */
 };
 
+/* What waits for a person, or for its body so that a person can be asked. */
+struct egress_held {
+	struct egress_held *next;
+	uint64_t ask;
+	enum egress_level level;
+	uint32_t step; /* 0: its body is still being read */
+	uint64_t approval; /* likewise */
+	struct buf payload; /* the question */
+};
+
 struct egress {
 	struct hash salt; /* of the digests in URLs */
 	uint64_t n_canned;
 	uint64_t taking; /* of the budget, by the ask that is being judged */
 	uint32_t n_open;
-	struct loop_timer *settles; /* goes off when n_open is 0 */
+	struct loop_timer *settles; /* goes off when nothing is under way */
 	struct egress_open *open;
+	uint32_t n_held;
+	struct egress_held *held;
+	uint64_t approval; /* of the ask that is being answered; 0: none */
 	struct egress_rate rates[EGRESS_RULES_MAX];
 };
 
@@ -38,12 +52,40 @@ struct egress {
 void egress_state(struct run *r);
 /*
  * Adds the labels, records the decision, keeps what is allowed until its end.
- * The record's number, 0 when the store takes no more.
+ * step: of an earlier decision about the same, or 0. The record's number, 0
+ * when the store takes no more.
  */
-uint64_t egress_record(struct run *r, uint64_t number,
+uint64_t egress_record(struct run *r, uint64_t number, uint32_t step,
     const struct egress_ask *ask, const struct egress_verdict *v);
+/* For who has ended something: it may have been the last. */
+void egress_settled(struct run *r);
 /* A question that was none. */
 void egress_record_nonsense(struct run *r, const char *why);
+/* egress.c: the verdict, rates and budgets taken; and its answer. */
+void egress_judge(struct run *r, const struct egress_ask *ask, bool approved,
+    struct egress_verdict *v, struct msg_egress_verdict *m);
+/* False when it could not be recorded: the proxy has been told no. */
+bool egress_answer(struct run *r, const struct egress_ask *ask, uint32_t step,
+    const struct egress_verdict *v, struct msg_egress_verdict *m);
+void egress_refuse(struct egress_verdict *v, const char *code,
+    const char *where, const char *reason);
+/* True when this rule of a verdict's may have this secret go out. */
+bool egress_may_have(
+    const struct policy *p, const struct egress_verdict *v, struct str name);
+
+/*
+ * egress_held.c. Takes over the answer to an ask whose verdict is approve.
+ * False: v is a refusal now, to be answered.
+ */
+bool egress_hold(struct run *r, const struct msg_egress_ask *m,
+    struct str payload, const struct egress_ask *ask, struct egress_verdict *v);
+/* The proxy does not wait for it any more. False: it never did. */
+bool egress_withdraw(
+    struct run *r, uint64_t ask, const char *code, struct str why);
+/* All of them. tell: the proxy is there to hear of it. */
+void egress_withdraw_all(struct run *r, const char *why);
+void egress_held_free(struct run *r);
+
 /* Everything that is open ends with this error. */
 void egress_end_asks(struct run *r, const char *error);
 

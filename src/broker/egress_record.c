@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/must.h"
+#include "broker/approval.h"
 #include "broker/egress_int.h"
 #include "broker/record.h"
 #include "codec/json.h"
@@ -21,7 +22,7 @@ static void record_not_judged(
     struct run *r, struct str code, struct str why, struct str body);
 static const char *tls_word(
     const struct egress_ask *ask, const struct egress_verdict *v);
-static void keep_open(struct run *r, uint64_t number,
+static void keep_open(struct run *r, uint64_t number, uint32_t step,
     const struct egress_ask *ask, const struct egress_verdict *v);
 static struct egress_open **find(struct run *r, uint64_t number);
 static void end_one(struct run *r, struct egress_open **at);
@@ -48,8 +49,8 @@ egress_state(struct run *r)
 }
 
 uint64_t
-egress_record(struct run *r, uint64_t number, const struct egress_ask *ask,
-    const struct egress_verdict *v)
+egress_record(struct run *r, uint64_t number, uint32_t step,
+    const struct egress_ask *ask, const struct egress_verdict *v)
 {
 	static const char *const levels[] = { "connection", "tls", "request" };
 	static struct labels before; /* large, and used by one at a time */
@@ -58,9 +59,17 @@ egress_record(struct run *r, uint64_t number, const struct egress_ask *ask,
 	uint64_t seq;
 
 	before = r->labels;
-	if (v->kind != VERDICT_BLOCK && !v->inspect)
+	if (v->kind != VERDICT_BLOCK && v->kind != VERDICT_APPROVE &&
+	    !v->inspect)
 		egress_labels(r->policy, ask, v, &r->labels);
-	buf_add_c(&body, "{\"host\":");
+	buf_add_c(&body, "{");
+	if (r->egress->approval != 0) {
+		char id[ID_BYTES];
+
+		id_text('a', r->egress->approval, id);
+		buf_printf(&body, "\"approval\":\"%s\",", id);
+	}
+	buf_add_c(&body, "\"host\":");
 	json_put_str(&body, str_of(ask->host));
 	buf_printf(&body, ",\"kind\":\"%s\",\"labels\":", levels[ask->level]);
 	labels_write(&body, &before);
@@ -97,11 +106,12 @@ egress_record(struct run *r, uint64_t number, const struct egress_ask *ask,
 		json_put_str(&body, ask->via);
 	}
 	buf_add_byte(&body, '}');
-	ev.step = ++r->steps;
+	ev.step = step != 0 ? step : ++r->steps;
 	ev.tier = str_of(risk_name(v->risk));
 	ev.verdict = str_of(verdict_name(v->kind));
 	ev.action = v->kind == VERDICT_BLOCK ? STR("blocked")
 	    : v->kind == VERDICT_SIMULATE    ? STR("simulated")
+	    : v->kind == VERDICT_APPROVE     ? STR("waiting")
 	    : v->inspect		     ? STR("opened")
 					     : STR("sent");
 	ev.rule = str_of(v->where);
@@ -110,7 +120,7 @@ egress_record(struct run *r, uint64_t number, const struct egress_ask *ask,
 	ev.body = buf_str(&body);
 	seq = body.failed ? 0 : record_add(&ev);
 	if (seq != 0 && v->kind == VERDICT_ALLOW)
-		keep_open(r, number, ask, v);
+		keep_open(r, number, ev.step, ask, v);
 	r->egress->taking = 0;
 	return seq;
 }
@@ -139,6 +149,12 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 	if (r == NULL || r->egress == NULL)
 		return;
 	at = find(r, m->ask);
+	if (at == NULL &&
+	    egress_withdraw(r, m->ask,
+		(m->flags & EGRESS_DONE_OVER) != 0 ? "body_too_large"
+						   : "withdrawn",
+		json_str(json_get(told, STR("error")))))
+		return;
 	if (at == NULL)
 		return; /* ended on the record when the run closed */
 	o = *at;
@@ -177,7 +193,7 @@ egress_end_asks(struct run *r, const char *error)
 bool
 egress_settle(struct run *r, struct loop_timer *t)
 {
-	if (r->egress == NULL || r->egress->n_open == 0)
+	if (r->egress == NULL || r->egress->n_open + r->egress->n_held == 0)
 		return false;
 	r->egress->settles = t;
 	loop_timer_set(broker.loop, t,
@@ -186,8 +202,20 @@ egress_settle(struct run *r, struct loop_timer *t)
 }
 
 void
+egress_settled(struct run *r)
+{
+	struct egress *g = r->egress;
+
+	if (g->n_open + g->n_held > 0 || g->settles == NULL)
+		return;
+	loop_timer_set(broker.loop, g->settles, clock_mono_ns());
+	g->settles = NULL;
+}
+
+void
 egress_end_run(struct run *r)
 {
+	egress_withdraw_all(r, "the run ended");
 	egress_end_asks(r, "the run ended");
 }
 
@@ -196,6 +224,8 @@ egress_free_run(struct run *r)
 {
 	while (r->egress != NULL && r->egress->open != NULL)
 		end_one(r, &r->egress->open);
+	if (r->egress != NULL)
+		egress_held_free(r);
 	free(r->egress);
 	r->egress = NULL;
 }
@@ -263,8 +293,8 @@ tls_word(const struct egress_ask *ask, const struct egress_verdict *v)
 }
 
 static void
-keep_open(struct run *r, uint64_t number, const struct egress_ask *ask,
-    const struct egress_verdict *v)
+keep_open(struct run *r, uint64_t number, uint32_t step,
+    const struct egress_ask *ask, const struct egress_verdict *v)
 {
 	struct egress *g = r->egress;
 	struct egress_open *o;
@@ -280,7 +310,8 @@ keep_open(struct run *r, uint64_t number, const struct egress_ask *ask,
 	o = calloc(1, sizeof(*o));
 	must(o != NULL);
 	o->ask = number;
-	o->step = r->steps;
+	o->step = step;
+	o->approval = g->approval;
 	o->standing = v->standing;
 	o->taken = g->taking;
 	o->proto = ask->proto;
@@ -316,11 +347,9 @@ end_one(struct run *r, struct egress_open **at)
 	*used -= o->taken < *used ? o->taken : *used;
 	*at = o->next;
 	r->egress->n_open--;
-	if (r->egress->n_open == 0 && r->egress->settles != NULL) {
-		loop_timer_set(
-		    broker.loop, r->egress->settles, clock_mono_ns());
-		r->egress->settles = NULL;
-	}
+	egress_settled(r);
+	if (o->approval != 0)
+		approval_finished(o->approval, REPLY_OK, STR("{}"));
 	buf_fini(&o->url);
 	free(o);
 }

@@ -255,6 +255,11 @@ add_rule(struct egress_verdict *v, const struct egress_ask *ask,
 		v->respond = r->respond;
 		v->rule = i;
 	}
+	if (r->mode == VERDICT_APPROVE && sure)
+		v->asks = true;
+	if (r->approval != NULL &&
+	    (v->approval == NULL || r->approval->quorum > v->approval->quorum))
+		v->approval = r->approval;
 	add_addrs(v, r);
 }
 
@@ -406,7 +411,8 @@ decide_tls(const struct policy *p, const struct egress_ask *ask,
 		if ((v->rules[i / 64] >> (i % 64) & 1) == 0)
 			continue;
 		only_tcp = only_tcp && (r->protos & 1U << PROTO_TCP) != 0;
-		see = see || !is_plain(r);
+		see = see || !is_plain(r) ||
+		    (r->mode == VERDICT_APPROVE && r->tls != TLS_PIN);
 		v->pin = v->pin || r->tls == TLS_PIN;
 	}
 	if (!only_tcp && !ask->host_is_addr &&
@@ -470,13 +476,25 @@ hold(const struct policy *p, const struct egress_ask *ask,
 	struct policy_tool row = {
 		.name = str_of(ask->host),
 		.risk = v->risk,
-		.mode = v->respond != NULL ? VERDICT_SIMULATE : VERDICT_ALLOW,
+		.mode = v->asks		 ? VERDICT_APPROVE
+		    : v->respond != NULL ? VERDICT_SIMULATE
+					 : VERDICT_ALLOW,
 		.mode_written = true,
 	};
 	struct verdict held;
 
 	policy_decide_row(p, &row, NULL, labels, &held);
 	v->kind = held.would;
+	if (v->approval == NULL)
+		v->approval = policy_approval_find(p, STR("default"));
+	if (v->kind == VERDICT_APPROVE && v->asks) {
+		where_write(v->where, v->rule, "mode");
+		(void)snprintf(v->code, sizeof(v->code), "approval");
+		(void)snprintf(v->reason, sizeof(v->reason),
+		    "a rule wants a person to decide");
+		v->splice = false;
+		return;
+	}
 	if (held.would == row.mode) {
 		where_write(
 		    v->where, v->rule, v->respond != NULL ? "respond" : NULL);

@@ -64,15 +64,16 @@ struct egress_ask {
 	struct str method, path, query; /* query without '?'; p NULL: none */
 	struct str content_type, content_encoding;
 	uint64_t content_length; /* UINT64_MAX: not known */
+	struct str body_sha256; /* 64 digits, of a body that has been read */
 	struct str via, to;
 };
 
 /*
  * Reads the payload of MSG_EGRESS_ASK:
- * {"content_encoding"?,"content_length"?,"content_type"?,"ech"?,"host",
- *  "method"?,"path"?,"port","proto","query"?,"sni"?,"to"?,"via"?}. proto is
- * "tcp", "tls", "http", "https", "ws" or "wss". -1 when it is no question. The
- * texts point into v.
+ * {"body_sha256"?,"content_encoding"?,"content_length"?,"content_type"?,"ech"?,
+ *  "host","method"?,"path"?,"port","proto","query"?,"sni"?,"to"?,"via"?}. proto
+ * is "tcp", "tls", "http", "https", "ws" or "wss". -1 when it is no question.
+ * The texts point into v.
  */
 int egress_ask_parse(const struct json *v, enum egress_level level,
     struct egress_ask *out, struct err *e);
@@ -93,6 +94,9 @@ struct egress_verdict {
 	uint64_t rules[EGRESS_RULES_MAX / 64];
 	uint32_t rule; /* UINT32_MAX: none */
 	const struct egress_respond *respond;
+	bool asks; /* a rule wants a person's yes */
+	const struct policy_approval *approval; /* who gives it; never NULL
+						 * with VERDICT_APPROVE */
 	/* Only these may be dialled; none: any that is public. */
 	uint32_t n_addrs;
 	struct cidr addrs[EGRESS_ADDRS_MAX];

@@ -28,6 +28,7 @@ egress_ask_parse(const struct json *v, enum egress_level level,
 		.content_encoding =
 		    json_str(json_get(v, STR("content_encoding"))),
 		.content_length = UINT64_MAX,
+		.body_sha256 = json_str(json_get(v, STR("body_sha256"))),
 		.ech = json_is(json_get(v, STR("ech")), JSON_TRUE),
 		.via = json_str(json_get(v, STR("via"))),
 		.to = json_str(json_get(v, STR("to"))),

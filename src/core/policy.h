@@ -147,7 +147,8 @@ struct egress_rule {
 	uint64_t rate_ms; /* 0: no limit; else rate_burst in so long */
 	uint32_t rate_burst;
 	enum egress_tls tls;
-	enum verdict_kind mode; /* allow, simulate (respond), block */
+	enum verdict_kind mode; /* allow, approve, block */
+	const struct policy_approval *approval; /* NULL: "default" */
 	bool risk_written;
 	enum risk risk;
 	bool strip_html;
@@ -297,6 +298,10 @@ bool policy_port_decide(const struct policy *p, uint64_t port);
  * mode that the stage holds down, an approval that no tool names.
  */
 void policy_notes(const struct policy *p, struct policy_problems *notes);
+
+/* NULL when the policy has no approval of this name. */
+const struct policy_approval *policy_approval_find(
+    const struct policy *p, struct str name);
 
 const char *risk_name(enum risk r); /* "external_write" */
 int risk_parse(struct str s, enum risk *out);

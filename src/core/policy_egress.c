@@ -15,6 +15,8 @@ static const char *const none[] = { NULL };
 
 static void parse_rule(
     struct reader *r, const struct spot *s, struct egress_rule *out);
+static void parse_approval(
+    struct reader *r, const struct spot *s, struct egress_rule *out);
 static void parse_redact(
     struct reader *r, const struct spot *s, struct egress_rule *out);
 static void parse_ca(
@@ -92,10 +94,13 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 		"methods", "paths", "query", "content_types", "uploads",
 		"max_body", "rate", "tls", "mode", "risk", "labels_out",
 		"addrs", "respond", "bytes_per_s", "strip_html", "ca", "redact",
-		"secrets", NULL };
+		"secrets", "approval", NULL };
 	static const char *const later[] = { "record", NULL };
 	static const char *const tls[] = { "auto", "inspect", "pin", NULL };
-	static const char *const modes[] = { "allow", "block", NULL };
+	static const char *const modes[] = { "allow", "approve", "block",
+		NULL };
+	static const enum verdict_kind mode_of[] = { VERDICT_ALLOW,
+		VERDICT_APPROVE, VERDICT_BLOCK };
 	uint32_t word = 0, risk = 0, mode = 0;
 	struct list list = {};
 	bool uploads = true;
@@ -141,13 +146,31 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	(void)read_word(r, s, "tls", tls, &word);
 	out->tls = (enum egress_tls)word;
 	(void)read_word(r, s, "mode", modes, &mode);
-	out->mode = mode == 0 ? VERDICT_ALLOW : VERDICT_BLOCK;
+	out->mode = mode_of[mode];
+	parse_approval(r, s, out);
 	out->risk_written = read_word(r, s, "risk", risk_words, &risk);
 	out->risk = (enum risk)risk;
 	parse_addrs(r, s, out);
 	parse_respond(r, s, out);
 	parse_protos(r, s, out);
 	check_rule(r, s, out);
+}
+
+static void
+parse_approval(struct reader *r, const struct spot *s, struct egress_rule *out)
+{
+	struct str name;
+	struct spot at;
+
+	if (!read_name(r, s, "approval", &name) ||
+	    !read_member(s, "approval", &at))
+		return;
+	out->approval = policy_approval_find(r->p, name);
+	if (out->approval == NULL)
+		problem(r, &at,
+		    "there is no approval \"%.*s\"; describe it in "
+		    "`approvals`",
+		    STR_FMT(name));
 }
 
 static void

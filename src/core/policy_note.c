@@ -55,8 +55,11 @@ note_approval(const struct policy *p, const struct policy_approval *a,
 
 	for (uint32_t i = 0; i < p->n_tools && !used; i++)
 		used = p->tools[i].approval == a;
+	for (uint32_t i = 0; i < p->n_egress && !used; i++)
+		used = p->egress[i].approval == a;
 	if (!used)
-		note(notes, "approvals", a->name, "no tool names it");
+		note(notes, "approvals", a->name,
+		    "no tool and no egress rule names it");
 	if (!a->distinct_from_actor)
 		note(notes, "approvals", a->name,
 		    "the actor may approve its own calls");

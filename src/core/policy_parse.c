@@ -77,10 +77,10 @@ parse_full(struct reader *r, const struct spot *root)
 	parse_identity(r, root);
 	parse_defaults(r, root);
 	policy_parse_secrets(r, root);
-	policy_parse_egress(r, root); /* which names them */
+	policy_parse_approvals(r, root);
+	policy_parse_egress(r, root); /* which names both */
 	policy_parse_budgets(r, root);
 	policy_parse_sandbox(r, root);
-	policy_parse_approvals(r, root);
 	policy_parse_tools(r, root);
 	policy_parse_flow(r, root);
 }

@@ -78,6 +78,16 @@ policy_parse_approvals(struct reader *r, const struct spot *root)
 	p->n_approvals = n;
 }
 
+const struct policy_approval *
+policy_approval_find(const struct policy *p, struct str name)
+{
+	for (uint32_t i = 0; i < p->n_approvals; i++) {
+		if (str_eq(p->approvals[i].name, name))
+			return &p->approvals[i];
+	}
+	return NULL;
+}
+
 static void
 parse_approval(
     struct reader *r, const struct spot *s, struct policy_approval *a)

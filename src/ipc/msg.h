@@ -507,14 +507,19 @@ enum egress_kind {
 
 /*
  * Payload: canonical JSON of what is known (core/egress.h has each member):
- * {"content_encoding","content_length","content_type","ech","host","method",
- *  "path","port","proto","query","sni","to","via"}.
+ * {"body_sha256","content_encoding","content_length","content_type","ech",
+ *  "host","method","path","port","proto","query","sni","to","via"}.
+ *
+ * EGRESS_ASK_WHOLE: the same ask again, after an EGRESS_WAIT that said
+ * EGRESS_GATHER: the body has been read, and body_sha256 is of it.
  */
+enum { EGRESS_ASK_WHOLE = 1 };
+
 struct msg_egress_ask {
 	uint64_t run;
 	uint64_t ask; /* the proxy's number, not 0 */
 	uint32_t kind; /* enum egress_kind */
-	uint32_t flags; /* none yet */
+	uint32_t flags; /* EGRESS_ASK_* */
 };
 _Static_assert(sizeof(struct msg_egress_ask) == 24, "no padding");
 
@@ -522,6 +527,9 @@ enum egress_verdict_kind {
 	EGRESS_DENY,
 	EGRESS_ALLOW,
 	EGRESS_RESPOND, /* answer as the payload says; nothing goes out */
+	/* A person decides: another verdict on the same ask will come. It is
+	 * withdrawn with MSG_EGRESS_DONE. */
+	EGRESS_WAIT,
 };
 
 enum {
@@ -538,6 +546,11 @@ enum {
 	/* Addresses that are not public may be dialled when "addrs" names
 	 * them. */
 	EGRESS_PRIVATE_OK = 128,
+	/* With EGRESS_WAIT: read the body, at most max_body bytes, and ask
+	 * again with EGRESS_ASK_WHOLE before anything is waited for. */
+	EGRESS_GATHER = 256,
+	/* Decided by a person: sent at most once, over a new connection. */
+	EGRESS_ONCE = 512,
 };
 
 /*

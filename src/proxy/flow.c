@@ -144,6 +144,14 @@ flow_on_verdict(
 	}
 	if (f == NULL || !f->waits || f->ask != v->ask)
 		return;
+	if (v->verdict == EGRESS_WAIT) {
+		/* A person decides; who hangs up does not want it any more. */
+		f->held = f->telling = true;
+		stream_want(&f->client, EPOLLRDHUP);
+		return;
+	}
+	if (f->held)
+		f->telling = f->held = false;
 	f->waits = false;
 	f->verdict = *v;
 	if (v->verdict == EGRESS_ALLOW)
@@ -255,8 +263,8 @@ on_client(struct stream *s, uint32_t events)
 	 */
 	if (f->state == FLOW_ASKED || f->state == FLOW_ASKED_TLS ||
 	    f->state == FLOW_DIAL) {
-		if ((events & EPOLLHUP) != 0)
-			flow_close(f, true, "the client is gone");
+		if ((events & EPOLLHUP) != 0 || (f->held && ended))
+			flow_close(f, true, "the client has gone");
 		return;
 	}
 	n = peek(f, &ended);

@@ -70,6 +70,7 @@ struct flow {
 	size_t n_seen; /* of the bytes that lie there */
 	uint64_t ask; /* the last one */
 	bool waits; /* for its verdict */
+	bool held; /* which a person gives */
 	int64_t asked_ns;
 	const char *hint; /* what can be done about its end, or NULL */
 	struct msg_egress_verdict verdict;

@@ -38,7 +38,7 @@ flow_tell_end(struct flow *f, const char *why)
 		.received = f->received,
 		.ns = (uint64_t)(clock_mono_ns() - f->asked_ns),
 	};
-	bool decided =
+	bool decided = f->held ||
 	    (f->verdict.flags & (EGRESS_SPLICE | EGRESS_INSPECT)) != 0;
 	char text[ADDR_TEXT_BYTES] = "";
 

@@ -62,6 +62,7 @@ forward_stop(struct forward *f, bool hard)
 	f->filter = NULL;
 	buf_fini(&f->content);
 	buf_fini(&f->gathered);
+	buf_fini(&f->held);
 	buf_fini(&f->trailers);
 	buf_fini(&f->head_text);
 	buf_fini(&f->roots);
@@ -74,8 +75,13 @@ forward_verdict(struct forward *f, const struct msg_egress_verdict *v,
 {
 	struct err e = {};
 
-	if (f->phase != FORWARD_ASKED)
+	if (f->phase != FORWARD_ASKED && f->phase != FORWARD_WAITS)
 		return; /* the client has hung up, or waited too long */
+	if (v->verdict == EGRESS_WAIT) {
+		held_wait(f, v);
+		pump(f);
+		return;
+	}
 	if (v->verdict != EGRESS_ALLOW) {
 		answer_as_told(f, v, json_get(doc, STR("answer")));
 		pump(f);
@@ -87,6 +93,8 @@ forward_verdict(struct forward *f, const struct msg_egress_verdict *v,
 		pump(f);
 		return;
 	}
+	f->once = (v->flags & EGRESS_ONCE) != 0;
+	held_release(f);
 	f->max_body = v->max_body;
 	f->bytes_per_s = v->bytes_per_s;
 	if (f->head.body == HTTP1_BODY_LENGTH && f->head.length > f->max_body) {
@@ -182,7 +190,8 @@ on_client(struct stream *s, uint32_t events)
 	f->client_ready = true;
 	/* Both ways are closed: nobody is there for an answer. */
 	if ((events & (EPOLLERR | EPOLLHUP)) != 0 && f->out.n == 0 &&
-	    (f->phase == FORWARD_ASKED || f->phase == FORWARD_DIALS ||
+	    (f->phase == FORWARD_ASKED || f->phase == FORWARD_GATHERS ||
+		f->phase == FORWARD_WAITS || f->phase == FORWARD_DIALS ||
 		f->phase == FORWARD_PASSES || f->phase == FORWARD_RELAYS)) {
 		request_over(f, "the client has gone");
 		forward_close(f, true);
@@ -217,6 +226,10 @@ on_timer(struct loop_timer *t)
 		else
 			forward_close(f, false); /* idle */
 		break;
+	case FORWARD_GATHERS:
+		forward_refuse(
+		    f, 408, "too_slow", "the body did not come in time");
+		break;
 	case FORWARD_ASKED:
 		forward_refuse(
 		    f, 504, "not_decided", "nobody has decided in time");
@@ -239,6 +252,7 @@ on_timer(struct loop_timer *t)
 	case FORWARD_LINGERS:
 		forward_close(f, true);
 		break;
+	case FORWARD_WAITS: /* the broker knows for how long */
 	case FORWARD_CLOSED:
 		return;
 	}
@@ -283,6 +297,14 @@ step(struct forward *f)
 	moved |= read_client(f);
 	if (f->phase == FORWARD_HEAD)
 		moved |= request_take(f);
+	if (f->phase == FORWARD_GATHERS)
+		moved |= held_gather(f);
+	if (f->phase == FORWARD_WAITS && f->client_ended) {
+		/* Nobody would hear of it: it is not done. */
+		request_over(f, "the client has gone");
+		forward_close(f, true);
+		return true;
+	}
 	if (f->phase == FORWARD_PASSES)
 		moved |= request_pass(f);
 	if (stream_is_open(&f->server) && !f->shaking) {
@@ -336,7 +358,8 @@ may_read_client(struct forward *f)
 {
 	if (f->client_ended || is_held(f) || f->in.n >= FORWARD_BUFFER_BYTES)
 		return false;
-	if (f->phase == FORWARD_HEAD || f->phase == FORWARD_LINGERS)
+	if (f->phase == FORWARD_HEAD || f->phase == FORWARD_LINGERS ||
+	    f->phase == FORWARD_GATHERS || f->phase == FORWARD_WAITS)
 		return true;
 	return (f->phase == FORWARD_PASSES || f->phase == FORWARD_RELAYS) &&
 	    f->to_server.n == 0;
@@ -352,7 +375,8 @@ read_server(struct forward *f)
 	moved = read_some(f, &f->server, &f->from_server, &f->server_ended);
 	if (!f->server_ended)
 		return moved;
-	if (f->phase == FORWARD_HEAD || f->phase == FORWARD_ASKED)
+	if (f->phase == FORWARD_HEAD || f->phase == FORWARD_ASKED ||
+	    f->phase == FORWARD_GATHERS || f->phase == FORWARD_WAITS)
 		forward_drop_server(f, false); /* between requests: it may */
 	return true;
 }
@@ -569,6 +593,12 @@ set_timer(struct forward *f)
 		case FORWARD_ASKED:
 			ms = EGRESS_VERDICT_MS;
 			break;
+		case FORWARD_GATHERS:
+			ms = HTTP_BODY_TIMEOUT_MS;
+			break;
+		case FORWARD_WAITS:
+			loop_timer_clear(f->loop, &f->timer);
+			return;
 		case FORWARD_DIALS:
 		case FORWARD_PASSES:
 		case FORWARD_RELAYS:

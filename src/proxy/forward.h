@@ -39,7 +39,9 @@ struct forward_end {
 
 struct forward_ops {
 	/*
-	 * A request waits for forward_verdict. ask is the object of
+	 * A request waits for forward_verdict, and after one of EGRESS_WAIT
+	 * for another; asked about again, with f->body_sha256, after one of
+	 * EGRESS_GATHER. ask is the object of
 	 * MSG_EGRESS_ASK without what only the owner knows (to, via), and
 	 * without its closing brace.
 	 */
@@ -60,6 +62,8 @@ enum { FORWARD_HOST_BYTES = AUTHORITY_BYTES };
 enum forward_phase {
 	FORWARD_HEAD, /* waits for a request, or for the rest of its head */
 	FORWARD_ASKED,
+	FORWARD_GATHERS, /* the body is read before it is asked about */
+	FORWARD_WAITS, /* for a person, until another verdict */
 	FORWARD_DIALS, /* until the server's end is connected */
 	FORWARD_PASSES, /* request and answer are under way */
 	FORWARD_RELAYS, /* upgraded: bytes both ways */
@@ -95,6 +99,10 @@ struct forward {
 	struct buf trailers; /* of an answer that is filtered */
 	struct buf head_text; /* what the views of head point to */
 	struct buf gathered; /* a body that is signed before it is sent */
+	struct buf held; /* a body that waits for a person, as it came */
+	uint64_t gathered_bytes; /* its length */
+	char body_sha256[HASH_HEX_BYTES]; /* its digest; "" until it is whole */
+	bool once; /* never sent again, nor over a connection that was kept */
 	struct http1_head head; /* of the request */
 	struct str path; /* with the query, as it is sent on */
 	struct filter *filter; /* of this request and its answer, or NULL */

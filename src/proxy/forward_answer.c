@@ -238,7 +238,7 @@ put_last_chunk(struct forward *f, struct str bytes)
 static void
 server_lost(struct forward *f, const char *why)
 {
-	if (f->reused && !f->retried && !f->upgrade &&
+	if (f->reused && !f->retried && !f->upgrade && !f->once &&
 	    f->head.body == HTTP1_BODY_NONE &&
 	    (str_eq(f->head.method, STR("GET")) || f->to_head ||
 		str_eq(f->head.method, STR("OPTIONS")))) {

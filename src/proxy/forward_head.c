@@ -67,8 +67,13 @@ head_ask(const struct forward *f, struct buf *out)
 	head_split(f->path, &path, &query);
 	buf_reset(out);
 	buf_add_byte(out, '{');
+	if (f->body_sha256[0] != '\0')
+		buf_printf(out, "\"body_sha256\":\"%s\",", f->body_sha256);
 	put_text(out, "content_encoding", h, "Content-Encoding");
-	if (h->body == HTTP1_BODY_LENGTH)
+	if (f->body_sha256[0] != '\0')
+		buf_printf(out, "\"content_length\":%llu,",
+		    (unsigned long long)f->gathered_bytes);
+	else if (h->body == HTTP1_BODY_LENGTH)
 		buf_printf(out, "\"content_length\":%llu,",
 		    (unsigned long long)h->length);
 	else if (h->body == HTTP1_BODY_NONE)

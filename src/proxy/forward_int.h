@@ -48,12 +48,21 @@ void forward_count(struct forward *f, size_t bytes);
 
 bool request_take(struct forward *f); /* a head */
 bool request_pass(struct forward *f); /* some of its body */
+void request_ask(struct forward *f);
 /* Allowed: over the connection that is there, or a new one. */
 void request_go(struct forward *f);
 /* The server is there: sends the request as it was judged. */
 void request_begin(struct forward *f);
 /* Tells the owner, once. error is NULL when it ended well. */
 void request_over(struct forward *f, const char *error);
+
+/* forward_held.c */
+
+/* The verdict is EGRESS_WAIT. */
+void held_wait(struct forward *f, const struct msg_egress_verdict *v);
+bool held_gather(struct forward *f); /* some of the body */
+/* The body is to be sent after all: back to where it came from. */
+void held_release(struct forward *f);
 
 /* forward_answer.c */
 

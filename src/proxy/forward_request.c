@@ -7,7 +7,6 @@
 
 static void keep_head(struct forward *f, size_t n);
 static void rebase(struct str *s, const char *from, const char *to);
-static void ask(struct forward *f);
 static bool is_standing(const struct forward *f);
 static int write_head(struct forward *f, struct err *e);
 static int send_content(struct forward *f, bool whole, struct err *e);
@@ -27,7 +26,8 @@ request_take(struct forward *f)
 	f->status = 0;
 	f->answering = f->last = f->upgrade = f->to_head = f->retried = false;
 	f->unchunk = f->rechunk = f->gathers = false;
-	f->server_last = f->by_standing = false;
+	f->server_last = f->by_standing = f->once = false;
+	f->body_sha256[0] = '\0';
 	n = http1_request(f->in.p, f->in.n, &f->head, &status, &e);
 	if (n == 0 && !f->client_ended)
 		return false;
@@ -62,7 +62,7 @@ request_take(struct forward *f)
 		f->by_standing = true;
 		request_go(f);
 	} else {
-		ask(f);
+		request_ask(f);
 	}
 	return true;
 }
@@ -72,6 +72,7 @@ request_pass(struct forward *f)
 {
 	struct err e = {};
 	uint16_t status = 400;
+	size_t take;
 	ssize_t n;
 
 	if (f->request.done || f->to_server.n >= FORWARD_READ_BYTES)
@@ -83,9 +84,11 @@ request_pass(struct forward *f)
 		forward_close(f, true);
 		return true;
 	}
+	/* More than a buffer's worth when it has waited for a person. */
+	take = f->in.n < FORWARD_BUFFER_BYTES ? f->in.n : FORWARD_BUFFER_BYTES;
 	buf_reset(&f->content);
 	n = http1_body_feed(
-	    &f->request, f->in.p, f->in.n, &f->content, &status, &e);
+	    &f->request, f->in.p, take, &f->content, &status, &e);
 	if (n < 0) {
 		f->last = true;
 		if (status == 413)
@@ -112,7 +115,7 @@ void
 request_go(struct forward *f)
 {
 	if (stream_is_open(&f->server) && !f->server_ended && !f->upgrade &&
-	    f->server_port == f->to_port &&
+	    !f->once && f->server_port == f->to_port &&
 	    strcmp(f->server_host, f->to_host) == 0) {
 		f->reused = true;
 		request_begin(f);
@@ -173,6 +176,7 @@ request_over(struct forward *f, const char *error)
 	if (f->gathered.n > 0)
 		explicit_bzero(f->gathered.p, f->gathered.n);
 	buf_reset(&f->gathered);
+	buf_fini(&f->held);
 }
 
 /* Takes n bytes from `in`; the head's views then point into head_text. */
@@ -200,8 +204,8 @@ rebase(struct str *s, const char *from, const char *to)
 	s->p = to + (s->p - from);
 }
 
-static void
-ask(struct forward *f)
+void
+request_ask(struct forward *f)
 {
 	own_buf struct buf b = {};
 

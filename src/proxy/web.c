@@ -137,6 +137,11 @@ web_on_verdict(
 		forward_verdict(&w->forward, &not_judged, NULL);
 		return;
 	}
+	if (v->verdict == EGRESS_WAIT) {
+		w->waits = (v->flags & EGRESS_GATHER) == 0;
+		forward_verdict(&w->forward, v, doc);
+		return;
+	}
 	w->stands =
 	    v->verdict == EGRESS_ALLOW && (v->flags & EGRESS_STANDING) != 0;
 	w->denied = v->verdict != EGRESS_ALLOW;
@@ -294,7 +299,10 @@ on_ask(struct forward *fw, struct buf *b)
 		.kind = EGRESS_REQUEST,
 	};
 
-	end_standing(w);
+	if (fw->body_sha256[0] != '\0')
+		m.flags = EGRESS_ASK_WHOLE; /* the same question, again */
+	else
+		end_standing(w);
 	if (f->via == VIA_TRANSPARENT && w->kind != WEB_PROXY) {
 		char to[ADDR_TEXT_BYTES];
 
@@ -303,7 +311,9 @@ on_ask(struct forward *fw, struct buf *b)
 	}
 	buf_printf(b, ",\"via\":\"%s\"}",
 	    w->kind == WEB_PROXY ? "absolute" : flow_via_name(f->via));
-	w->ask = m.ask = flow_ask_number(f);
+	if (m.flags == 0)
+		w->ask = flow_ask_number(f);
+	m.ask = w->ask;
 	w->waits = true;
 	if (b->failed ||
 	    peer_send(

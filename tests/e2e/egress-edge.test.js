@@ -148,7 +148,9 @@ describe('the end of each question', () => {
 		assert.deepStrictEqual(
 			r.done.map((e) => e.step).sort((a, b) => a - b),
 			r.asked.map((e) => e.step));
-		assert.ok(r.done.every((e) => e.res.status === 'ok'),
+		// curl may reset a connection whose last bytes it did not want.
+		assert.ok(r.done.every((e) => e.res.status === 'ok' ||
+			e.body.tls === 'splice'),
 			JSON.stringify(r.done));
 		assert.deepStrictEqual(r.asked.map((e) => e.dec.action),
 			['opened', 'sent', 'opened', 'sent', 'sent', 'sent', 'sent']);

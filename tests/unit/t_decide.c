@@ -531,7 +531,7 @@ notes_tell_what_is_legal_but_perhaps_not_meant(void **state)
 	    "'approvals':{'unused':{},'default':{'distinct_from':[]}}}");
 	static const char *const want[][2] = {
 		{ "approvals.default", "the actor may approve its own calls" },
-		{ "approvals.unused", "no tool names it" },
+		{ "approvals.unused", "no tool and no egress rule names it" },
 		{ "mode",
 		    "no call is refused in this mode; what would have been is "
 		    "recorded" },
