@@ -320,6 +320,9 @@ enum {
 	RPC_MAX_BASE_ENV = 1024, /* variables of the sandbox itself */
 	RPC_MAX_FDS = 3, /* descriptors in one frame: standard streams */
 	RPC_TEXT_BYTES = 200, /* of an error: a path's end and a reason */
+	/* A program that is held against a digest: hashing this much takes PID 1
+	 * about a second. */
+	COMMAND_HASH_MAX_BYTES = 256 * 1024 * 1024,
 	RPC_MAX_EXECS = 256, /* commands of one sandbox under way at once */
 	RPC_MAX_WORKERS = 32, /* file operations and the like, likewise */
 	/* Commands between their request and execve. That takes microseconds,

@@ -359,8 +359,13 @@ record_end(const struct run *r, const struct grant *g, const struct json *end)
 	if (json_u64(json_get(end, STR("exit_status")), &v) == 0)
 		buf_printf(
 		    &body, "\"exit_status\":%llu,", (unsigned long long)v);
-	buf_printf(&body, "\"grant\":%llu,\"note\":\"%s\"}",
+	buf_printf(&body, "\"grant\":%llu,\"note\":\"%s\"",
 	    (unsigned long long)g->number, g->ended);
+	if (json_is(json_get(end, STR("program")), JSON_STRING)) {
+		buf_add_c(&body, ",\"program\":");
+		json_put_str(&body, json_str(json_get(end, STR("program"))));
+	}
+	buf_add_byte(&body, '}');
 	ev.step = r->steps;
 	ev.ms = (clock_mono_ns() - g->started_ns) / 1000000;
 	ev.body = buf_str(&body);

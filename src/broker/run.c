@@ -63,7 +63,7 @@ on_sandbox_exited(const struct msg_sandbox_exited *m)
 		(void)snprintf(r->status, sizeof(r->status), "stopped");
 	else if (m->cause == CAUSE_EXIT)
 		(void)snprintf(r->status, sizeof(r->status), "closed");
-	else if (m->cause == CAUSE_NOT_STARTED)
+	else if (m->cause == CAUSE_NOT_STARTED || m->cause == CAUSE_REFUSED)
 		(void)snprintf(r->status, sizeof(r->status), "failed");
 	else
 		(void)snprintf(r->status, sizeof(r->status), "stopped");
@@ -503,6 +503,8 @@ cause_reason(const struct run *r)
 		return "pids_exceeded";
 	case CAUSE_NOT_STARTED:
 		return "command_not_found";
+	case CAUSE_REFUSED:
+		return "command_blocked";
 	case CAUSE_LOST:
 		return "sandbox_lost";
 	case CAUSE_OUTPUT:
@@ -536,6 +538,13 @@ write_limit_stop(struct run *r)
 		unit = "bytes";
 		next = "Print less, or raise sandbox.output_mb of the policy.";
 		break;
+	case CAUSE_REFUSED:
+		buf_add_c(&r->stop_json,
+		    "{\"reason\":\"command_blocked\",\"status\":\"stopped\","
+		    "\"suggested_next_step\":\"The policy "
+		    "(sandbox.commands) is against the program that the "
+		    "command leads to. Use one that it allows.\"}");
+		return;
 	case CAUSE_EXIT:
 	case CAUSE_KILLED:
 	case CAUSE_NOT_STARTED:

@@ -23,6 +23,7 @@ static void take_image(
 static void take_limits(struct run *r);
 static int add_env(struct run *r, const struct json *env,
     const struct image_config *image, struct err *e);
+static void add_commands(struct run *r);
 static void add_always(
     struct run *r, const struct json *env, const struct image_config *image);
 static void add_trust(struct run *r);
@@ -159,6 +160,7 @@ add_env(struct run *r, const struct json *env, const struct image_config *image,
 {
 	if (env != NULL && !json_is(env, JSON_OBJECT))
 		return err_set(e, "`env` is not an object");
+	add_commands(r);
 	add_always(r, env, image);
 	add_placeholders(r);
 	for (size_t i = 0; image != NULL && image->env[i] != NULL; i++) {
@@ -188,6 +190,29 @@ add_env(struct run *r, const struct json *env, const struct image_config *image,
 		r->start_msg.envc++;
 	}
 	return 0;
+}
+
+/* For PID 1: an environment that others give has no empty name. */
+static void
+add_commands(struct run *r)
+{
+	const struct policy_sandbox *s = &r->policy->sandbox;
+
+	if (!s->commands_listed && s->n_commands_block == 0)
+		return;
+	buf_add_c(&r->start, START_COMMANDS);
+	if (s->commands_listed)
+		buf_add_c(&r->start, "\nl");
+	for (uint32_t i = 0; i < s->n_commands_allow; i++) {
+		buf_add_c(&r->start, "\na");
+		buf_add_str(&r->start, s->commands_allow[i]);
+	}
+	for (uint32_t i = 0; i < s->n_commands_block; i++) {
+		buf_add_c(&r->start, "\nb");
+		buf_add_str(&r->start, s->commands_block[i]);
+	}
+	buf_add_byte(&r->start, '\0');
+	r->start_msg.envc++;
 }
 
 /* The first three may be set otherwise; the rest is the way out. */

@@ -170,7 +170,7 @@ struct policy_sandbox {
 	bool limits_required; /* "limits": "required" */
 	bool commands_listed; /* only those of commands_allow may start */
 	uint32_t n_commands_allow, n_commands_block, n_ports;
-	const struct str *commands_allow; /* names, or absolute paths */
+	const struct str *commands_allow; /* names, absolute paths, digests */
 	const struct str *commands_block;
 	const uint16_t *ports; /* that may be reached from outside */
 	uint64_t output_bytes; /* of the command's streams; 0: no limit */
@@ -286,7 +286,9 @@ void policy_result_labels(
  *
  * An entry of block hits whatever has the same last part: a bare name might be
  * looked up to the path, and a path has many spellings. An entry of allow is
- * for exactly this text: a name that is looked up, or this path.
+ * for exactly this text: a name that is looked up, or this path; with a digest
+ * in the list, names say nothing. What is true of the name is held against the
+ * file inside, where it can be seen (init/judge.h).
  */
 bool policy_command_decide(
     const struct policy *p, struct str name, const char **rule);

@@ -59,7 +59,7 @@ enum entry_kind {
 	ENTRY_LABEL_PATTERN,
 	ENTRY_PATH, /* "$.a.b" */
 	ENTRY_ARGUMENT, /* any text on one line */
-	ENTRY_COMMAND, /* a name without '/', or an absolute path */
+	ENTRY_COMMAND, /* a name without '/', an absolute path, or a digest */
 	ENTRY_PATTERN_PATH, /* ".git/hooks", "/ci", "*.pem" */
 	ENTRY_METHOD, /* "GET" */
 	ENTRY_URL_PATH, /* a pattern: "/v1/tickets/" and two stars */
@@ -70,6 +70,9 @@ struct list {
 	const struct str *p;
 	uint32_t n;
 };
+
+/* "sha256:" and 64 digits in lower case. */
+bool command_is_digest(struct str entry);
 
 /* policy_text.c, policy_yaml.c: -1 with one problem noted. */
 int policy_text_json(struct reader *r);

@@ -135,13 +135,15 @@ policy_command_decide(
 		struct str entry = s->commands_block[i];
 
 		*rule = "sandbox.commands.block";
-		if (str_eq(last_part(entry), last_part(name)))
+		if (!command_is_digest(entry) &&
+		    str_eq(last_part(entry), last_part(name)))
 			return false;
 	}
 	if (!s->commands_listed)
 		return true;
 	for (uint32_t i = 0; i < s->n_commands_allow; i++) {
-		if (str_eq(s->commands_allow[i], name))
+		if (str_eq(s->commands_allow[i], name) ||
+		    command_is_digest(s->commands_allow[i]))
 			return true;
 	}
 	*rule = "sandbox.commands.allow";

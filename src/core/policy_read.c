@@ -305,10 +305,12 @@ entry_fault(enum entry_kind kind, struct str s)
 		return ok ? NULL : "the name of an argument, 1 to 128 bytes";
 	case ENTRY_COMMAND:
 		ok = is_line(s) && s.n <= NAME_MAX_BYTES &&
-		    (s.p[0] == '/' || str_find(s, '/') == s.n);
+		    (s.p[0] == '/' || str_find(s, '/') == s.n) &&
+		    (!str_starts(s, STR("sha256:")) || command_is_digest(s));
 		return ok ? NULL
-			  : "the name of a command, such as \"git\", or an "
-			    "absolute path, up to 128 bytes";
+			  : "the name of a command, such as \"git\", an "
+			    "absolute path, up to 128 bytes, or \"sha256:\" "
+			    "and 64 digits";
 	case ENTRY_PATTERN_PATH:
 		return is_path_pattern(s)
 		    ? NULL
@@ -406,6 +408,22 @@ is_name(struct str s, bool star)
 		    (c >= '0' && c <= '9') || (star && c == '*'))
 			continue;
 		if (c == '\0' || strchr("._:/@+-", c) == NULL)
+			return false;
+	}
+	return true;
+}
+
+bool
+command_is_digest(struct str entry)
+{
+	const struct str head = STR("sha256:");
+
+	if (!str_starts(entry, head) || entry.n != head.n + 64)
+		return false;
+	for (size_t i = head.n; i < entry.n; i++) {
+		char c = entry.p[i];
+
+		if ((c < '0' || c > '9') && (c < 'a' || c > 'f'))
 			return false;
 	}
 	return true;

@@ -182,6 +182,7 @@ on_reply(struct inside_ask *a, const struct rpc_reply *r,
 	x->busy++;
 	if (r != NULL && r->kind == RPC_STARTED && !x->started) {
 		x->started = true;
+		memcpy(x->program, r->text, sizeof(x->program));
 		if (streams_open(x, fds, &e) < 0 || x->killed)
 			inside_signal(x->of, x->number, SIGKILL);
 		for (struct exec_view *v = x->views; v != NULL; v = v->next) {
@@ -444,7 +445,9 @@ finish(struct exec *x)
 			stream_close(&x->out[i]);
 	}
 	input_close(x);
-	buf_printf(&b, "{\"exit_status\":%u}", x->status);
+	buf_printf(&b, "{\"exit_status\":%u,\"program\":", x->status);
+	json_put_str(&b, str_of(x->program));
+	buf_add_byte(&b, '}');
 	inside_done(x->of->gateway, x->of->run, x->number, buf_str(&b));
 	exec_show(x);
 }

@@ -52,6 +52,7 @@ struct exec {
 	bool tty, background;
 	bool started, exited, over;
 	bool killed; /* nobody wants it */
+	char program[RPC_TEXT_BYTES]; /* what PID 1 executed */
 	uint32_t status; /* of the shell: 128 + signal */
 	uint32_t signo; /* 0: it exited */
 	uint64_t cpu_us, memory_max_bytes;

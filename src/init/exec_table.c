@@ -81,6 +81,8 @@ exec_decide(struct exec_table *t, struct exec *x)
 	if (x->state != EXEC_STARTING)
 		return;
 	x->state = EXEC_RUNNING;
+	(void)snprintf(x->program, sizeof(x->program), "%.*s",
+	    (int)sizeof(x->program) - 1, s->path);
 	if (s->failed != 0) {
 		const char *what = s->stage;
 		const char *which = s->argv[0];
@@ -92,8 +94,12 @@ exec_decide(struct exec_table *t, struct exec *x)
 			.kind = RPC_FAILED,
 			.error = (uint32_t)s->failed,
 		};
-		(void)snprintf(x->last.text, sizeof(x->last.text),
-		    "%s %.100s: %s", what, which, strerror(s->failed));
+		if (s->failed == EKEYREJECTED)
+			(void)snprintf(x->last.text, sizeof(x->last.text),
+			    "the policy is against it: %s", s->room.text);
+		else
+			(void)snprintf(x->last.text, sizeof(x->last.text),
+			    "%s %.100s: %s", what, which, strerror(s->failed));
 	}
 	fd_fini(&s->watch);
 	x->start = NULL;

@@ -32,6 +32,7 @@ struct exec {
 	int master; /* of its terminal, or -1 */
 	int outer[RPC_MAX_FDS]; /* to be handed out with RPC_STARTED */
 	unsigned n_outer;
+	char program[RPC_TEXT_BYTES]; /* what was executed, once it runs */
 	struct rpc_reply last; /* RPC_EXITED or RPC_FAILED */
 };
 

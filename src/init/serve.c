@@ -58,6 +58,7 @@ serve_main(
 
 	s->argv = argv;
 	s->envp = envp;
+	judge_take(&s->judge, envp);
 	s->keep = keep;
 	s->rpc = RPC_FD;
 	s->child = sigchld_fd;
@@ -181,6 +182,7 @@ start_main(struct serve *s)
 		st->stdio[i] = i;
 	st->tty = false;
 	st->cwd = "";
+	st->judge = &s->judge;
 	st->argv = (const char *const *)s->argv;
 	st->envp = (const char *const *)s->envp;
 	s->main = x;
@@ -357,13 +359,14 @@ tell_exec(struct serve *s, struct exec *x)
 	if (x->state == EXEC_FREE || x->is_main)
 		return true;
 	if (ran && !x->started_told) {
-		const struct rpc_reply r = {
+		struct rpc_reply r = {
 			.id = x->id,
 			.kind = RPC_STARTED,
 			.pid = (uint32_t)x->started_pid,
 		};
 		const bool tty = x->master >= 0;
 
+		memcpy(r.text, x->program, sizeof(r.text));
 		if (!serve_say(s, &r, tty ? &x->master : x->outer,
 			tty ? 1 : x->n_outer))
 			return false;

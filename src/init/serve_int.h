@@ -22,6 +22,7 @@ struct job { /* a worker */
 
 struct serve {
 	char **argv, **envp;
+	struct judge judge; /* of envp, where it no longer is */
 	bool keep;
 	int rpc; /* -1: closed */
 	int child; /* signalfd */

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "init/raw.h"
 #include "sys/fd.h"
 
 /* Kernel's sigset_t, which is smaller than the library's. */
@@ -18,7 +19,8 @@ static int child_run(void *start);
 static long take_streams(const struct start *s);
 static long execute(struct start *s);
 static long execute_in(struct start *s, const char *dir, size_t n);
-static long call(long nr, long a, long b, long c, long d);
+static long execute_judged(struct start *s);
+static void resolve(struct start *s, long fd);
 
 pid_t
 start_command(struct start *s)
@@ -53,19 +55,19 @@ child_run(void *arg)
 	long r;
 
 	s->stage = "setsid";
-	r = call(SYS_setsid, 0, 0, 0, 0);
+	r = raw_call(SYS_setsid, 0, 0, 0, 0, 0);
 	if (r >= 0) {
 		s->stage = "standard streams";
 		r = take_streams(s);
 	}
 	if (r >= 0 && s->cwd[0] != '\0') {
 		s->stage = "chdir";
-		r = call(SYS_chdir, (long)s->cwd, 0, 0, 0);
+		r = raw_call(SYS_chdir, (long)s->cwd, 0, 0, 0, 0);
 	}
 	if (r >= 0) {
 		s->stage = "signals";
-		r = call(SYS_rt_sigprocmask, SIG_SETMASK, (long)no_signals, 0,
-		    SIGSET_BYTES);
+		r = raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)no_signals,
+		    0, SIGSET_BYTES, 0);
 	}
 	if (r >= 0) {
 		s->stage = "execute";
@@ -82,12 +84,12 @@ take_streams(const struct start *s)
 
 	for (int i = 0; i < 3 && r >= 0; i++) {
 		if (s->stdio[i] == i)
-			r = call(SYS_fcntl, i, F_SETFD, 0, 0);
+			r = raw_call(SYS_fcntl, i, F_SETFD, 0, 0, 0);
 		else
-			r = call(SYS_dup3, s->stdio[i], i, 0, 0);
+			r = raw_call(SYS_dup3, s->stdio[i], i, 0, 0, 0);
 	}
 	if (r >= 0 && s->tty)
-		r = call(SYS_ioctl, 0, TIOCSCTTY, 0, 0);
+		r = raw_call(SYS_ioctl, 0, TIOCSCTTY, 0, 0, 0);
 	return r;
 }
 
@@ -140,33 +142,52 @@ execute_in(struct start *s, const char *dir, size_t n)
 	if (n > 0)
 		s->path[n++] = '/';
 	memcpy(s->path + n, s->argv[0], name + 1);
-	return call(SYS_execve, (long)s->path, (long)s->argv, (long)s->envp, 0);
+	if (s->judge == NULL || s->judge->rules == NULL)
+		return raw_call(SYS_execve, (long)s->path, (long)s->argv,
+		    (long)s->envp, 0, 0);
+	return execute_judged(s);
 }
 
-/* A system call that leaves errno alone: the result, or a negative errno. */
+/* What was judged is executed: the descriptor, and not the path again. */
 static long
-call(long nr, long a, long b, long c, long d)
+execute_judged(struct start *s)
 {
-#if defined(__x86_64__)
-	register long r10 __asm__("r10") = d;
+	bool script;
+	long fd = raw_call(SYS_openat, AT_FDCWD, (long)s->path,
+	    O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0, 0);
 	long r;
 
-	__asm__ volatile("syscall"
-			 : "=a"(r)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10)
-			 : "rcx", "r11", "memory");
+	if (fd < 0)
+		return fd;
+	r = judge_file(s->judge, &s->room, (int)fd, s->path, &script);
+	if (r == 0 && !script)
+		resolve(s, fd);
+	if (r == 0 && script)
+		r = raw_call(SYS_execve, (long)s->path, (long)s->argv,
+		    (long)s->envp, 0, 0);
+	else if (r == 0)
+		r = raw_call(SYS_execveat, fd, (long)"", (long)s->argv,
+		    (long)s->envp, AT_EMPTY_PATH);
+	(void)raw_call(SYS_close, fd, 0, 0, 0, 0);
 	return r;
-#elif defined(__aarch64__)
-	register long x8 __asm__("x8") = nr;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
+}
 
-	__asm__ volatile("svc #0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3)
-			 : "memory");
-	return x0;
-#endif
+/* What is told: the file, and not the link that led to it. */
+static void
+resolve(struct start *s, long fd)
+{
+	static const char self[] = "/proc/self/fd/";
+	char link[sizeof(self) + 8];
+	size_t at = sizeof(link) - 1;
+	long n;
+
+	link[at] = '\0';
+	for (; fd > 0 || link[at] == '\0'; fd /= 10)
+		link[--at] = (char)('0' + fd % 10);
+	at -= sizeof(self) - 1;
+	memcpy(link + at, self, sizeof(self) - 1);
+	n = raw_call(SYS_readlinkat, AT_FDCWD, (long)(link + at), (long)s->path,
+	    sizeof(s->path) - 1, 0);
+	if (n > 0)
+		s->path[n] = '\0';
 }

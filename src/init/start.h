@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "base/limits.h"
+#include "init/judge.h"
 
 enum {
 	START_STACK_BYTES = 8192,
@@ -32,7 +33,10 @@ struct start {
 	const char *const *argv;
 	const char *const *envp;
 
+	const struct judge *judge; /* NULL: every program may be started */
+
 	char path[PATH_MAX]; /* what is executed */
+	struct judge_room room; /* room.text: why a rule is against it */
 	char payload[RPC_MAX_PAYLOAD_BYTES]; /* the strings themselves */
 	const char *strings[START_STRINGS]; /* argv, NULL, envp, NULL */
 	_Alignas(16) char stack[START_STACK_BYTES];

@@ -118,6 +118,12 @@ enum {
 /* Where START_CA's certificates are inside, with those of the machine. */
 #define RUN_TRUST "/run/paddock/trust/ca.pem"
 
+/*
+ * A string of the environment for PID 1 alone: what of a policy's
+ * sandbox.commands it is to hold against programs, as init/judge.h says.
+ */
+#define START_COMMANDS "=commands"
+
 enum {
 	START_WORKSPACE = 1, /* one descriptor more: the work folder */
 	START_WRITE_BACK = 2, /* its changes are written to it at the end */
@@ -199,6 +205,7 @@ enum exit_cause {
 	CAUSE_NOT_STARTED, /* the command is not there, or not executable */
 	CAUSE_LOST, /* PID 1 is gone for no known reason */
 	CAUSE_OUTPUT, /* wrote more than it may */
+	CAUSE_REFUSED, /* the policy's list is against the program itself */
 };
 
 struct msg_sandbox_exited {

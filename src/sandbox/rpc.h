@@ -162,7 +162,9 @@ struct rpc_request {
 _Static_assert(sizeof(struct rpc_request) == 64, "padding");
 
 enum rpc_reply_kind {
-	RPC_STARTED = 1, /* pid inside; descriptors as the request says */
+	/* pid inside; descriptors as the request says; text: the path of the
+	 * program, cut where there is no more room */
+	RPC_STARTED = 1,
 	RPC_FAILED, /* error, text */
 	RPC_EXITED, /* status, cpu_us, memory_max_bytes */
 	RPC_DONE, /* error (0: it worked), text, bytes, size */

@@ -254,7 +254,8 @@ struct sandbox {
 enum sandbox_end_kind {
 	END_EXIT, /* code is the exit status */
 	END_SIGNAL, /* code is the signal */
-	END_NOT_STARTED, /* code is the errno of execve; ENOENT: not found */
+	END_NOT_STARTED, /* code is the errno of execve; ENOENT: not found,
+			  * EKEYREJECTED: init/judge.h is against it */
 	END_LOST, /* somebody killed PID 1, and all with it; code SIGKILL */
 };
 

@@ -1,7 +1,8 @@
 #include "supervisor/cells.h"
 
-#include <signal.h>
+#include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -685,7 +686,9 @@ cause_of(const struct sandbox_end *end, enum sandbox_limit killed_for)
 	if (end->limit == LIMIT_PIDS && end->kind != END_NOT_STARTED &&
 	    (end->kind == END_SIGNAL || end->code != 0))
 		return CAUSE_PIDS;
-	return end->kind == END_NOT_STARTED ? CAUSE_NOT_STARTED : CAUSE_EXIT;
+	if (end->kind != END_NOT_STARTED)
+		return CAUSE_EXIT;
+	return end->code == EKEYREJECTED ? CAUSE_REFUSED : CAUSE_NOT_STARTED;
 }
 
 /* The limit that ended it, and how far it came. */
@@ -713,6 +716,7 @@ set_figures(struct msg_sandbox_exited *out, const struct sandbox_limits *limits,
 	case CAUSE_EXIT:
 	case CAUSE_KILLED:
 	case CAUSE_NOT_STARTED:
+	case CAUSE_REFUSED:
 	case CAUSE_LOST:
 		return;
 	}

@@ -316,6 +316,9 @@ a_document_over_the_limit_is_told(void **state)
 	assert_int_equal(list.n, 1);
 }
 
+#define DIGEST \
+	"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
 static void
 commands_are_judged_by_every_name_they_may_have(void **state)
 {
@@ -339,6 +342,10 @@ commands_are_judged_by_every_name_they_may_have(void **state)
 		    "/usr/bin/git", NULL },
 		{ "a path is no name", "{'allow':['/usr/bin/git']}", "git",
 		    "allow" },
+		{ "with a digest names say nothing",
+		    "{'allow':['git','sha256:" DIGEST "']}", "./other", NULL },
+		{ "a digest is no name to block",
+		    "{'block':['sha256:" DIGEST "']}", "sha256:" DIGEST, NULL },
 		{ "an empty list allows nothing", "{'allow':[]}", "git",
 		    "allow" },
 		{ "block is stronger", "{'allow':['git'],'block':['git']}",

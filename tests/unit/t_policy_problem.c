@@ -282,8 +282,8 @@ each_problem_is_told_at_its_place(void **state)
 		    "  'sandbox': { 'commands': { 'block': ['bin/sh'],\n"
 		    "    'deny': [] } } }",
 		    "2:40: sandbox.commands.block[0]: must be the name of a "
-		    "command, such as \"git\", or an absolute path, up to 128 "
-		    "bytes, not \"bin/sh\"\n"
+		    "command, such as \"git\", an absolute path, up to 128 "
+		    "bytes, or \"sha256:\" and 64 digits, not \"bin/sh\"\n"
 		    "3:5: sandbox.commands.deny: unknown member \"deny\"; "
 		    "known are allow, block\n" },
 		{ "a disk as large as memory", POLICY_JSON,
