@@ -19,7 +19,7 @@ enum {
 	FORKS = 300, /* the tests' limit is 64 */
 	DISK_MIB = 200, /* 16 */
 	FILES = 30000, /* 4096 */
-	DESCRIPTORS = 20000, /* 1024 */
+	DESCRIPTORS = 5000, /* 1024 */
 };
 
 static int

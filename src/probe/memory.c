@@ -29,7 +29,7 @@ enum {
 	SMALL_MAPS = 200000, /* the kernel's own limit is 65530 */
 	SPARSE_GIB = 128, /* a page table page for each 2 MiB */
 	CHILDREN = 600, /* the tests' limit is 64, the usual one 512 */
-	SIGNALS = 100000,
+	SIGNALS = 50000, /* 16384, and of descriptors 1024 */
 	CRASHES = 20,
 	DEPTH = 5000, /* the tests' limit is 4096 */
 };

@@ -413,6 +413,8 @@ set_limits(struct build *b, struct err *e)
 		{ RLIMIT_FSIZE, "fsize", l->disk_bytes },
 		{ RLIMIT_MEMLOCK, "memlock", 64 * 1024 },
 		{ RLIMIT_MSGQUEUE, "msgqueue", 800 * 1024 },
+		/* Of all processes together; timers count, too. */
+		{ RLIMIT_SIGPENDING, "sigpending", 16384 },
 		/* For each process: all there is without a memory cgroup. */
 		{ RLIMIT_DATA, "data",
 		    memory ? RLIM_INFINITY : l->memory_bytes },

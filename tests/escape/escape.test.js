@@ -136,13 +136,21 @@ const probes = [
 	{ name: 'deep_folders', control: 'user' },
 	{ name: 'sparse_file', args: () => '.', control: 'user' },
 	{ name: 'reserved_space', control: 'user' },
-	{ name: 'descriptor_fill', control: null },
-	{ name: 'kernel_objects', control: null },
-	{ name: 'pending_signals', control: null },
+	{ name: 'descriptor_fill', control: limit('n') > 5100 ? 'user' : null },
+	{ name: 'kernel_objects', control: limit('i') > 60000 ? 'user' : null },
+	{ name: 'pending_signals', control: limit('i') > 60000 ? 'user' : null },
 	{ name: 'zombies', control: 'user' },
 	{ name: 'core_dumps', control: 'user' },
 	{ name: 'lock_memory', control: 'root' },
 ];
+
+// What a process outside may have of it; a system's limit may be as low as ours.
+function limit(what) {
+	const text = spawnSync('bash', ['-c', `ulimit -H${what}`],
+		{ encoding: 'utf8' }).stdout.trim();
+
+	return text === 'unlimited' ? Infinity : Number(text);
+}
 
 function sysctl(name, otherwise) {
 	try {
