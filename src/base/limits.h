@@ -192,7 +192,9 @@ enum {
 	IPC_RING_BYTES = 128 * 1024,
 	/* A report that nobody waits for is read at the latest after that. */
 	PEER_LAZY_MS = 2,
-	IPC_MAX_FDS = 8, /* descriptors in one message */
+	/* Descriptors in one message: three streams, a work folder, mounts
+	 * (MOUNTS_MAX), certificates, and some to come. */
+	IPC_MAX_FDS = 16,
 	/* Frames waiting for a role that does not read: past this it is
 	 * broken, and is treated as dead. */
 	IPC_MAX_QUEUE_BYTES = 64 * 1024 * 1024,
@@ -255,6 +257,8 @@ enum {
 	SANDBOX_CPU_WEIGHT_MAX = 10000, /* cgroup-v2.rst, cpu.weight */
 	SANDBOX_IO_MAX_MB = 1024 * 1024, /* a second */
 	SANDBOX_OUTPUT_MAX_MB = 1024 * 1024, /* of what a command prints */
+	MOUNTS_MAX = 8, /* folders beside the work folder, a descriptor each */
+	PLACE_MAX_BYTES = 4096, /* of a path inside: PATH_MAX, with its NUL */
 	POLICY_TOOL_TIMEOUT_MS = 30 * 1000, /* when a tool names none */
 	POLICY_TOOL_TIMEOUT_MAX_MS = 3600 * 1000, /* one call: an hour */
 	REDACT_STEPS_MAX = 31, /* parts of one path: bits of a 32-bit mask */

@@ -76,13 +76,19 @@ watch_start(uint64_t limit_bytes)
 	const int diag = fcntl(CONTROL_DIAG_FD, F_SETFD, FD_CLOEXEC) < 0
 	    ? -1
 	    : CONTROL_DIAG_FD;
-	own_fd int any = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int pair[2];
 	socklen_t n = sizeof(int);
 	pthread_t thread;
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	int holds = 0;
+	int holds = 0, r;
 
-	if (any < 0 || getsockopt(any, SOL_SOCKET, SO_SNDBUF, &holds, &n) < 0)
+	/* A pair: some sandboxes have no other UNIX sockets. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	r = getsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &holds, &n);
+	fd_fini(&pair[0]);
+	fd_fini(&pair[1]);
+	if (r < 0)
 		return -1;
 	watch = (struct watch){
 		.limit_bytes = limit_bytes,

@@ -32,6 +32,7 @@ enum { LISTEN_BACKLOG = 128 };
 static int build(struct build *b, struct err *e);
 static int close_others(const struct build *b, struct err *e);
 static int enter_group(const struct cgroup *g, struct build *b, struct err *e);
+static bool is_shared(const struct sandbox_spec *s);
 static int join_caller(struct build *b, struct err *e);
 static int without_group(struct build *b, struct err *e);
 static int take_stdio(struct build *b, struct err *e);
@@ -72,7 +73,8 @@ build(struct build *b, struct err *e)
 	const struct sandbox_host *h = b->host;
 	int listeners[SANDBOX_LISTENERS_MAX];
 	struct sock_filter filter[SECCOMP_PROGRAM_MAX];
-	const unsigned kind = spec->fake_root ? FILTER_FAKE_ROOT : 0;
+	const unsigned kind = (spec->fake_root ? FILTER_FAKE_ROOT : 0U) |
+	    (is_shared(spec) ? FILTER_NO_UNIX : 0U);
 	own_fd int self = -1;
 	int n_filter = 0, late, r;
 	sigset_t none;
@@ -105,7 +107,7 @@ build(struct build *b, struct err *e)
 	if (ns_drop_bounding(e) < 0)
 		return -1;
 	/* Compiled while the caller makes the group, in the hope of one. */
-	if (h->n_filter == 0 || spec->explain || spec->fake_root)
+	if (h->n_filter == 0 || spec->explain || kind != 0)
 		n_filter = sandbox_filter_compile(kind, filter, e);
 	if (n_filter < 0 || (b->beside && join_caller(b, e) < 0))
 		return -1;
@@ -182,9 +184,10 @@ static int
 close_others(const struct build *b, struct err *e)
 {
 	const struct sandbox_spec *spec = b->spec;
-	int keep[13 + CGROUP_CONTROLLERS] = { 0, 1, 2, b->control, b->rpc,
-		b->idmap, spec->workspace_fd, b->host->binary_fd,
-		b->image_idmap, spec->image ? spec->image_fd : -1 };
+	int keep[13 + 2 * MOUNTS_MAX + CGROUP_CONTROLLERS] = { 0, 1, 2,
+		b->control, b->rpc, b->idmap, spec->workspace_fd,
+		b->host->binary_fd, b->image_idmap,
+		spec->image ? spec->image_fd : -1 };
 	const size_t n = sizeof(keep) / sizeof(keep[0]);
 	size_t used = 10;
 	int from = 0;
@@ -192,6 +195,10 @@ close_others(const struct build *b, struct err *e)
 	for (int i = 0; i < 3; i++) {
 		if (spec->stdio[i] > 2)
 			keep[used++] = spec->stdio[i];
+	}
+	for (unsigned i = 0; i < spec->n_mounts; i++) {
+		keep[used++] = spec->mounts[i].fd;
+		keep[used++] = b->mount_idmap[i];
 	}
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
 		if (b->cgroup->place != NULL)
@@ -223,6 +230,18 @@ enter_group(const struct cgroup *g, struct build *b, struct err *e)
 	if (unshare(CLONE_NEWCGROUP) == 0)
 		b->posture |= WALL_CGROUP_NS;
 	return 0;
+}
+
+/* Whether a folder inside is the host's own: a socket that a server of the
+ * host puts there later would be a way out to it. */
+static bool
+is_shared(const struct sandbox_spec *s)
+{
+	for (unsigned i = 0; i < s->n_mounts; i++) {
+		if (s->mounts[i].mode == SANDBOX_RW)
+			return true;
+	}
+	return false;
 }
 
 /* Waits for what the caller makes at the same time. */
@@ -259,6 +278,8 @@ join_caller(struct build *b, struct err *e)
 	b->posture |= go.walls;
 	b->idmap = gift[GIFT_IDMAP];
 	b->image_idmap = gift[GIFT_IMAGE_IDMAP];
+	for (unsigned i = 0; i < MOUNTS_MAX; i++)
+		b->mount_idmap[i] = gift[GIFT_MOUNT + i];
 	if (gift[GIFT_NET] >= 0 && setns(gift[GIFT_NET], CLONE_NEWNET) < 0)
 		return err_sys(e, "enter the network namespace");
 	if (group.place == NULL) {
@@ -482,6 +503,14 @@ make_rules(struct build *b, struct err *e)
 	for (size_t i = 0; i < n; i++) {
 		if (landlock_allow(rules, abi, AT_FDCWD, rows[i].path,
 			rows[i].access, e) < 0)
+			return -1;
+	}
+	for (unsigned i = 0; i < b->spec->n_mounts; i++) {
+		const struct sandbox_mount *m = &b->spec->mounts[i];
+
+		if (m->mode != SANDBOX_RO &&
+		    landlock_allow(
+			rules, abi, AT_FDCWD, m->to, LANDLOCK_WRITE, e) < 0)
 			return -1;
 	}
 	b->rules = fd_take(&rules);

@@ -10,6 +10,7 @@
 
 #include <sys/stat.h>
 
+#include "base/limits.h"
 #include "sandbox/net.h"
 #include "sandbox/sandbox.h"
 
@@ -26,12 +27,15 @@ struct build {
 	int rpc; /* likewise, or -1 */
 	int idmap; /* user namespace that shifts the folder's owner, or -1 */
 	int image_idmap; /* likewise for the image's owner, or -1 */
+	int mount_idmap[MOUNTS_MAX]; /* likewise for each mount's, or -1 */
 	const char *workspace_path; /* inside, absolute */
 	struct stat workspace; /* of the folder, where there is one */
 	struct stat image; /* of its root directory, where there is one */
+	struct stat mount_stat[MOUNTS_MAX]; /* of spec.mounts */
 	uint32_t posture; /* grows in the child */
 	int notify; /* listener of refused calls, in the child; or -1 */
 	int root; /* the new root file system, in the child */
+	int mount[MOUNTS_MAX]; /* detached, likewise; or -1 */
 	int disk; /* /tmp there, likewise */
 	int upper; /* of the overlay over the folder, likewise; or -1 */
 	int scratch; /* what lies below /tmp; of a parked one only, or -1 */
@@ -82,6 +86,16 @@ int root_overlay(
     const struct build *b, const char *at, int *mount, struct err *e);
 
 /*
+ * Likewise, with these three made first; the upper one is of the folder's mode
+ * and owner, or, with shifted, of the sandbox's own.
+ */
+int root_lay_over(const struct build *b, const char *at,
+    const struct stat *folder, bool shifted, int *mount, struct err *e);
+
+/* Makes every directory on the way; those that are there may stay. */
+int root_put_path(const char *path, struct err *e);
+
+/*
  * A descriptor from before belongs to the mount namespace of before, and
  * cannot be copied from there: the same file by its path in this namespace,
  * or an error when the path leads elsewhere by now.
@@ -110,10 +124,6 @@ build_folder_comes(const struct sandbox_spec *s)
 	return s->park && s->folder && s->workspace_fd < 0;
 }
 
-/* SANDBOX_TRUST, in two parts. */
-#define TRUST_DIR "run/paddock/trust"
-#define TRUST_FILE "ca.pem"
-
 /*
  * trust.c: puts spec.trust into the sandbox whose root is `root`, if there is
  * anything in it.
@@ -124,11 +134,31 @@ int root_add_trust(const struct build *b, const char *root, struct err *e);
 #define GUARD_FILE "none"
 #define GUARD_DIR "nothing"
 
+enum guard_what {
+	GUARD_OVERLAY, /* secrets, and what other programs execute */
+	GUARD_READ_ONLY, /* secrets; the rest cannot be written */
+	GUARD_SHARED, /* all of these, and what is no file: it is the host's */
+};
+
 /*
- * Covers what spec.protect says in the work folder, which is attached by now.
- * own is the folder of the program itself, as it can be reached at present.
+ * Covers what spec.protect says in a folder, which is attached by now. own is
+ * the folder of the program itself, as it can be reached at present.
  */
-int guard_work(const struct build *b, int work, const char *own, struct err *e);
+int guard_folder(const struct build *b, int folder, enum guard_what what,
+    const char *own, struct err *e);
+
+/*
+ * mounts.c: copies what spec.mounts says, each detached in b->mount. The
+ * working directory is the new root, "/" the host's.
+ */
+int mounts_make(struct build *b, struct err *e);
+
+/* Attaches them below the working directory, the new root, where their places
+ * are made already when made is set; own as above. */
+int mounts_add(struct build *b, bool made, const char *own, struct err *e);
+
+/* True when one of them is in the place of the empty work folder. */
+bool mounts_have_work(const struct sandbox_spec *s);
 
 /*
  * Refuses what must not be a standard stream inside, and gives the sandbox

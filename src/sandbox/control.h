@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "sys/cgroup.h"
+#include "base/limits.h"
 #include "sys/cgroup.h"
 
 enum {
@@ -58,9 +58,11 @@ enum control_gift {
 	GIFT_NET, /* network namespace to enter */
 	GIFT_IDMAP, /* user namespace that shifts the work folder's owner */
 	GIFT_IMAGE_IDMAP, /* likewise the image's */
-	GIFT_GROUP, /* first of the cgroups to enter, one per controller */
+	GIFT_MOUNT, /* first of those that shift the mounts' owners */
+	GIFT_GROUP = GIFT_MOUNT + MOUNTS_MAX, /* first of the cgroups to enter, one per controller */
 	GIFTS = GIFT_GROUP + CGROUP_CONTROLLERS,
 };
+_Static_assert(GIFTS <= 32, "a bit each");
 
 struct control_go {
 	uint32_t walls; /* that the caller put up */

@@ -16,6 +16,8 @@
 #include "base/limits.h"
 #include "sandbox/commit.h"
 #include "sandbox/explain.h"
+#include "sandbox/folder.h"
+#include "sandbox/mounts.h"
 #include "sandbox/sandbox.h"
 #include "sys/fd.h"
 
@@ -44,6 +46,9 @@ struct options {
 	bool fake_root;
 	struct protect_rule rules[PROTECT_RULES_MAX];
 	struct protect protect;
+	struct sandbox_mount mounts[MOUNTS_MAX];
+	struct str mount_from[MOUNTS_MAX];
+	unsigned n_mounts;
 	struct sandbox_limits limits;
 	const char *env[ENV_MAX + PASSED_ON_MAX + 1]; /* with the fixed ones */
 	size_t n_env;
@@ -68,6 +73,11 @@ static const char usage_text[] =
     "                     without COMMAND, what the image runs (see paddock\n"
     "                     image, and --state DIR there)\n"
     "  --dir DIR          this folder instead of the current one\n"
+    "  --mount FROM:TO[:MODE]\n"
+    "                     this folder as well, at the path TO inside: to be\n"
+    "                     read (ro, as it is without MODE), to be written to\n"
+    "                     until the end (overlay), or for good (rw). Behind\n"
+    "                     MODE, ,noexec: without programs (repeated)\n"
     "  --write-back       write what was changed to the folder at the end\n"
     "  --env NAME=VALUE   set a variable inside (may be repeated)\n"
     "  --allow-read NAME  this secret may be read (.env, .ssh ...; repeated)\n"
@@ -96,13 +106,17 @@ static const char usage_text[] =
 static int parse(int argc, char **argv, struct options *o);
 static int parse_value(struct options *o, const char *name, const char *value);
 static int add_rule(struct options *o, char kind, const char *pattern);
+static int add_mount(struct options *o, const char *text);
+static int open_mounts(
+    struct sandbox_mount *mounts, const struct options *o, struct err *e);
+static void close_mounts(const struct sandbox_mount *mounts, unsigned n);
+static void tell_mounts(const struct options *o);
 static int parse_amount(
     const char *name, const char *value, uint64_t unit, uint64_t *out);
 static int usage_error(const char *fmt, const char *what);
 static void fill_env(struct options *o);
 static int find_folder(
     const char *dir, char path[static PATH_MAX], int *fd, struct err *e);
-static bool is_below(const char *path, const char *dir);
 static int run(const struct options *o, struct err *e);
 static int go_on_as_init(const char **argv, const char *const *envp);
 static void tell_weaker(const struct options *o, const struct sandbox *sb);
@@ -237,6 +251,8 @@ parse_value(struct options *o, const char *name, const char *value)
 		o->dir = value;
 		return 0;
 	}
+	if (strcmp(name, "--mount") == 0 && value != NULL)
+		return add_mount(o, value);
 	if (strcmp(name, "--protect") == 0 && value != NULL) {
 		o->protect.flag = strcmp(value, "flag") == 0;
 		if (!o->protect.flag && strcmp(value, "deny") != 0)
@@ -299,6 +315,26 @@ add_rule(struct options *o, char kind, const char *pattern)
 	if (o->protect.n == PROTECT_RULES_MAX)
 		return usage_error("too many patterns at %s", pattern);
 	o->rules[o->protect.n++] = (struct protect_rule){ kind, pattern };
+	return 0;
+}
+
+static int
+add_mount(struct options *o, const char *text)
+{
+	struct sandbox_mount *m = &o->mounts[o->n_mounts];
+	struct err e = {};
+	struct str to;
+
+	if (o->n_mounts == MOUNTS_MAX)
+		return usage_error("too many folders at --mount %s", text);
+	if (mounts_parse(text, &o->mount_from[o->n_mounts], &to, m, &e) < 0) {
+		(void)fprintf(stderr, "paddock: exec: --mount %s\n", e.text);
+		return EXIT_USAGE;
+	}
+	m->to = strndup(to.p, to.n); /* kept to the end */
+	if (m->to == NULL)
+		return usage_error("out of memory%s", "");
+	o->n_mounts++;
 	return 0;
 }
 
@@ -389,41 +425,52 @@ fill_env(struct options *o)
 static int
 find_folder(const char *dir, char path[static PATH_MAX], int *fd, struct err *e)
 {
-	static const char *const never[] = { "/proc", "/sys", "/dev/pts",
-		"/boot" };
-	static const char *const whole[] = { "/", "/etc", "/usr", "/var",
-		"/run", "/dev", "/home" };
+	*fd = folder_open(AT_FDCWD, dir, "work folder", path, e);
+	return *fd < 0 ? -1 : 0;
+}
 
-	if (realpath(dir, path) == NULL)
-		return err_sys(e, "work folder %s", dir);
-	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
-		if (is_below(path, never[i]))
-			return err_set(e,
-			    "work folder %s: choose a folder "
-			    "with files of yours (--dir)",
-			    path);
+/* Copies them, with descriptors. */
+static int
+open_mounts(
+    struct sandbox_mount *mounts, const struct options *o, struct err *e)
+{
+	char from[PATH_MAX], real[PATH_MAX];
+
+	for (unsigned i = 0; i < o->n_mounts; i++) {
+		mounts[i] = o->mounts[i];
+		mounts[i].fd = -1;
+		if (str_copy(o->mount_from[i], from, sizeof(from)) < 0)
+			(void)err_set(e, "path over %d bytes", PATH_MAX);
+		else
+			mounts[i].fd =
+			    folder_open(AT_FDCWD, from, "--mount", real, e);
+		if (mounts[i].fd < 0) {
+			close_mounts(mounts, i);
+			return -1;
+		}
 	}
-	for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
-		if (strcmp(path, whole[i]) == 0)
-			return err_set(e,
-			    "work folder %s: the sandbox would "
-			    "see too much; choose one below it "
-			    "(--dir)",
-			    path);
-	}
-	*fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*fd < 0)
-		return err_sys(e, "work folder %s", path);
 	return 0;
 }
 
-static bool
-is_below(const char *path, const char *dir)
+static void
+close_mounts(const struct sandbox_mount *mounts, unsigned n)
 {
-	size_t n = strlen(dir);
+	for (unsigned i = 0; i < n; i++)
+		(void)close(mounts[i].fd); /* only a place */
+}
 
-	return strncmp(path, dir, n) == 0 &&
-	    (path[n] == '/' || path[n] == '\0');
+static void
+tell_mounts(const struct options *o)
+{
+	for (unsigned i = 0; i < o->n_mounts; i++) {
+		const struct sandbox_mount *m = &o->mounts[i];
+
+		(void)fprintf(stderr,
+		    "paddock: mount (%s%s): ", mounts_mode_name(m->mode),
+		    m->noexec ? ", noexec" : "");
+		explain_put_text(o->mount_from[i].p); /* as it was given */
+		(void)fputc('\n', stderr);
+	}
 }
 
 /* The exit status, or -1. */
@@ -450,8 +497,10 @@ run(const struct options *o, struct err *e)
 		.explain = o->explain,
 		.fake_root = o->fake_root,
 		.protect = { o->rules, o->protect.n, o->protect.flag },
+		.n_mounts = o->n_mounts,
 		.init = go_on_as_init,
 	};
+	struct sandbox_mount mounts[MOUNTS_MAX];
 	sigset_t mask;
 	int r;
 
@@ -480,11 +529,18 @@ run(const struct options *o, struct err *e)
 	if (signals < 0)
 		return err_sys(e, "signalfd");
 
-	if (sandbox_start(&host, &spec, &sb, e) < 0) {
+	if (open_mounts(mounts, o, e) < 0)
+		return -1;
+	spec.mounts = mounts;
+	r = sandbox_start(&host, &spec, &sb, e);
+	close_mounts(mounts, o->n_mounts);
+	if (r < 0) {
 		sandbox_host_fini(&host);
 		return -1;
 	}
 	tell_weaker(o, &sb);
+	if (o->explain && !o->json)
+		tell_mounts(o);
 	/* While the command runs: what an earlier crash left. */
 	(void)sandbox_sweep(&host);
 	r = watch(&sb, signals, &explain, e);

@@ -67,17 +67,19 @@ enum {
  * rules do not see; not vsock, which no namespace holds; not netlink, packet,
  * ALG and all others, whose code is seldom walked.
  */
-static const struct seccomp_test socket_tests[] = {
-	IS(0, AF_UNIX),
-	{ 0, SECCOMP_GT, UINT32_MAX, AF_INET6, SECCOMP_ERRNO(EAFNOSUPPORT) },
-	{ 1, SECCOMP_GT, TYPE_BITS, SOCK_DGRAM, SECCOMP_ERRNO(EPERM) },
-	{ 2, SECCOMP_GT, UINT32_MAX, PROTO_UDP,
-	    SECCOMP_ERRNO(EPROTONOSUPPORT) },
-	{ 2, SECCOMP_EQ, UINT32_MAX, 1, SECCOMP_ERRNO(EPROTONOSUPPORT) },
-	IS(0, AF_INET),
-	IS(0, AF_INET6),
-	{ 0, SECCOMP_NE, 0, 1, SECCOMP_ERRNO(EAFNOSUPPORT) },
-};
+#define INET_TESTS                                                            \
+	{ 0, SECCOMP_GT, UINT32_MAX, AF_INET6, SECCOMP_ERRNO(EAFNOSUPPORT) }, \
+	    { 1, SECCOMP_GT, TYPE_BITS, SOCK_DGRAM, SECCOMP_ERRNO(EPERM) },   \
+	    { 2, SECCOMP_GT, UINT32_MAX, PROTO_UDP,                           \
+		    SECCOMP_ERRNO(EPROTONOSUPPORT) },                         \
+	    { 2, SECCOMP_EQ, UINT32_MAX, 1, SECCOMP_ERRNO(EPROTONOSUPPORT) }, \
+	    IS(0, AF_INET), IS(0, AF_INET6),                                  \
+	{                                                                     \
+		0, SECCOMP_NE, 0, 1, SECCOMP_ERRNO(EAFNOSUPPORT)              \
+	}
+static const struct seccomp_test socket_tests[] = { IS(0, AF_UNIX),
+	INET_TESTS };
+static const struct seccomp_test inet_tests[] = { INET_TESTS };
 static const struct seccomp_test socketpair_tests[] = { IS(0, AF_UNIX) };
 
 /* clone3 hides its flags behind a pointer and is absent; this shows them. */
@@ -513,6 +515,10 @@ sandbox_filter_compile(unsigned kind,
 		     (kind & FILTER_COUNTED) != 0 && k < COUNT(counted); k++) {
 			if (counted[k].nr == nr)
 				changed[i] = counted[k];
+		}
+		if ((kind & FILTER_NO_UNIX) != 0 && nr == SYS_socket) {
+			changed[i].tests = inet_tests;
+			changed[i].n_tests = COUNT(inet_tests);
 		}
 	}
 	return seccomp_compile(&policy, out, SECCOMP_PROGRAM_MAX, e);

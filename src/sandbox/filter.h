@@ -4,8 +4,6 @@
 #ifndef SANDBOX_FILTER_H
 #define SANDBOX_FILTER_H
 
-#include <stdbool.h>
-
 #include "sys/seccomp.h"
 
 extern const struct seccomp_policy sandbox_filter;
@@ -21,6 +19,8 @@ enum filter_kind {
 	FILTER_COUNTED = 1 << 1,
 	/* It stays on the processors that it was put on. */
 	FILTER_PINNED = 1 << 2,
+	/* UNIX sockets by socketpair only: no name leads to one. */
+	FILTER_NO_UNIX = 1 << 3,
 };
 
 /* Compiles it, with these changes. As seccomp_compile. */

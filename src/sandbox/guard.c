@@ -8,6 +8,9 @@
  * is busy, and a link would cross two mounts. A folder above it can be
  * renamed, and takes the mount along.
  *
+ * Where paddock itself keeps its state, there is the token of its operator: it
+ * is a secret whatever it is called.
+ *
  * Each folder is opened by its name from the one above, never through a link.
  * The order of a folder's entries may change under us, when somebody works in
  * it on the host: who may do that may read the secret as well.
@@ -24,6 +27,7 @@
 
 #include "base/limits.h"
 #include "sandbox/build.h"
+#include "sandbox/folder.h"
 #include "sandbox/protect.h"
 #include "sys/fd.h"
 #include "sys/mount.h"
@@ -42,6 +46,7 @@ struct level {
 
 struct guard {
 	const struct protect *protect;
+	enum guard_what what;
 	const char *cover_file, *cover_dir;
 	unsigned long entries, covers;
 	size_t depth;
@@ -65,9 +70,11 @@ static int enter(struct guard *g, int at, const char *name, struct err *e);
 static int cover(
     struct guard *g, int at, const char *name, bool secret, struct err *e);
 static bool is_git(int dir);
+static bool is_special(int dir, const char *name, uint8_t type);
 
 int
-guard_work(const struct build *b, int work, const char *own, struct err *e)
+guard_folder(const struct build *b, int folder, enum guard_what what,
+    const char *own, struct err *e)
 {
 	char file[64], dir[64];
 	struct guard g;
@@ -76,11 +83,12 @@ guard_work(const struct build *b, int work, const char *own, struct err *e)
 	(void)snprintf(file, sizeof(file), "%s/" GUARD_FILE, own);
 	(void)snprintf(dir, sizeof(dir), "%s/" GUARD_DIR, own);
 	g.protect = &b->spec->protect;
+	g.what = what;
 	g.cover_file = file;
 	g.cover_dir = dir;
 	g.entries = g.covers = 0;
 	g.depth = 0;
-	r = enter(&g, work, ".", e);
+	r = enter(&g, folder, ".", e);
 	while (r == 0 && g.depth > 0)
 		r = look(&g, e);
 	while (g.depth > 0)
@@ -99,7 +107,7 @@ look(struct guard *g, struct err *e)
 
 	n = syscall(SYS_getdents64, l->fd, room, sizeof(room));
 	if (n < 0)
-		return err_sys(e, "read the work folder");
+		return err_sys(e, "read a folder");
 	if (n == 0) {
 		(void)close(l->fd); /* only read */
 		g->depth--;
@@ -117,7 +125,7 @@ look(struct guard *g, struct err *e)
 	}
 	/* What was read behind the folder just entered is read again. */
 	if (down && lseek(l->fd, l->next, SEEK_SET) < 0)
-		return err_sys(e, "go on in the work folder");
+		return err_sys(e, "go on in a folder");
 	return 0;
 }
 
@@ -141,14 +149,16 @@ look_at(
 	if (is == PROTECT_FREE && l->is_git &&
 	    (strcmp(name, "hooks") == 0 || strcmp(name, "config") == 0))
 		is = PROTECT_RUN_BY_OTHERS;
-	if (is == PROTECT_SECRET)
+	if (is == PROTECT_SECRET ||
+	    (g->what == GUARD_SHARED && is_special(l->fd, name, type)))
 		return cover(g, l->fd, name, true, e);
 	if (is == PROTECT_RUN_BY_OTHERS && !g->protect->flag &&
-	    cover(g, l->fd, name, false, e) < 0)
+	    g->what != GUARD_READ_ONLY && cover(g, l->fd, name, false, e) < 0)
 		return -1;
 	/* Secrets may be below what is read-only, too; not among git's own. */
 	if ((type != DT_DIR && type != DT_UNKNOWN) ||
-	    (l->is_git && strcmp(name, "objects") == 0))
+	    (l->is_git && g->what != GUARD_SHARED &&
+		strcmp(name, "objects") == 0))
 		return 0;
 	g->path[l->path_n + n] = '/';
 	n = g->depth;
@@ -176,6 +186,14 @@ enter(struct guard *g, int at, const char *name, struct err *e)
 		    errno == ENOENT)
 			return 0;
 		return err_sys(e, "open %s", name);
+	}
+	if (folder_is_state(fd)) {
+		(void)close(fd); /* only read */
+		if (g->depth > 0)
+			return cover(g, at, name, true, e);
+		return err_set(e,
+		    "this is where paddock keeps its state; choose another "
+		    "folder");
 	}
 	if (g->depth > 0)
 		n = g->levels[g->depth - 1].path_n + strlen(name) + 1;
@@ -221,4 +239,17 @@ is_git(int dir)
 	return faccessat(dir, "HEAD", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    faccessat(dir, "objects", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    faccessat(dir, "refs", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Neither file nor folder nor link: behind it is who made it. */
+static bool
+is_special(int dir, const char *name, uint8_t type)
+{
+	struct stat st;
+
+	if (type != DT_UNKNOWN)
+		return type != DT_DIR && type != DT_REG && type != DT_LNK;
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode) &&
+	    !S_ISLNK(st.st_mode);
 }

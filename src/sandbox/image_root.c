@@ -43,6 +43,7 @@ enum {
 
 static int make_layers(const struct build *b, int image, struct err *e);
 static int make_places(const struct build *b, struct err *e);
+static int make_place(const struct build *b, const char *work, struct err *e);
 static int make_names(const struct build *b, int image, struct err *e);
 static int add_accounts(const struct build *b, int image, const char *path,
     const char *ours, struct err *e);
@@ -88,12 +89,14 @@ image_root(struct build *b, int old, int work_taken, struct err *e)
 		return -1;
 	if (move_in("tmp/tmp", "tmp", old, e) < 0)
 		return -1;
-	if (work >= 0 &&
+	if (work >= 0 && !mounts_have_work(b->spec) &&
 	    mount_attach(work, AT_FDCWD, b->workspace_path + 1, e) < 0)
 		return -1;
 	if (b->spec->workspace_fd >= 0 && !b->spec->park &&
-	    guard_work(b, work, "run/paddock", e) < 0)
+	    guard_folder(b, work, GUARD_OVERLAY, "run/paddock", e) < 0)
 		return err_add(e, "work folder");
+	if (mounts_add(b, true, "run/paddock", e) < 0)
+		return -1;
 	/* The host's root, then what lies around this one: in one step the
 	 * host's would stay, with the other on top of it. */
 	if (fchdir(old) < 0)
@@ -129,23 +132,34 @@ make_layers(const struct build *b, int image, struct err *e)
 static int
 make_places(const struct build *b, struct err *e)
 {
-	const char *work = b->workspace_path + 1;
-	char path[PATH_MAX];
-	size_t base;
-	int n;
-
 	if (make_dir(b, UPPER "dev", e) < 0 ||
 	    make_dir(b, UPPER "proc", e) < 0 ||
 	    make_dir(b, UPPER "tmp", e) < 0 ||
 	    make_dir(b, UPPER "run", e) < 0 ||
 	    make_dir(b, UPPER "run/paddock", e) < 0)
 		return -1;
+	for (unsigned i = 0; i < b->spec->n_mounts; i++) {
+		if (make_place(b, b->spec->mounts[i].to + 1, e) < 0)
+			return err_add(e, "mount");
+	}
+	if (make_place(b, b->workspace_path + 1, e) < 0)
+		return err_add(e, "work folder");
+	return 0;
+}
+
+static int
+make_place(const struct build *b, const char *work, struct err *e)
+{
+	char path[PATH_MAX];
+	size_t base;
+	int n;
+
 	/* /tmp is another mount in the end: one below it is made there. */
 	base = strncmp(work, "tmp/", 4) == 0 ? strlen("tmp/") : strlen(UPPER);
 	n = snprintf(path, sizeof(path), "%s%s",
 	    base == strlen(UPPER) ? UPPER : "tmp/", work);
 	if (n >= (int)sizeof(path))
-		return err_set(e, "work folder: path too long");
+		return err_set(e, "%s: path too long", work);
 	for (char *p = path + base; (p = strchr(p + 1, '/')) != NULL;) {
 		*p = '\0';
 		if (make_dir(b, path, e) < 0)

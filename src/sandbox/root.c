@@ -44,13 +44,14 @@ static int make_proc(struct build *b, struct err *e);
 static int make_scratch(struct build *b, struct err *e);
 static int make_work(struct build *b, int *work, struct err *e);
 static int add_workspace(struct build *b, int *work, struct err *e);
-static int make_layers(const struct build *b, const char *at, struct err *e);
-static int give_upper(const struct build *b, const char *path, struct err *e);
+static int make_layers(const struct build *b, const char *at,
+    const struct stat *folder, bool shifted, struct err *e);
+static int give_upper(const struct build *b, const char *path,
+    const struct stat *folder, bool shifted, struct err *e);
 static int put_overlay(
     struct build *b, const char *at, int *mount, struct err *e);
 static int put_file(const char *path, const char *text, struct err *e);
 static int put_dir(const char *path, mode_t mode, struct err *e);
-static int put_path(const char *path, struct err *e);
 static int put_mount(int mount, const char *path, struct err *e);
 static int put_copy(
     const char *from, const char *path, unsigned flags, struct err *e);
@@ -69,7 +70,7 @@ root_begin(struct build *b, struct err *e)
 	if (put_dir("run/paddock", 0755, e) < 0 ||
 	    put_file(binary_path, "", e) < 0)
 		return -1;
-	if (put_dir(TRUST_DIR, 0755, e) < 0 ||
+	if (put_dir(&SANDBOX_TRUST_DIR[1], 0755, e) < 0 ||
 	    put_dir("run/paddock/" GUARD_DIR, 0, e) < 0 ||
 	    put_file("run/paddock/" GUARD_FILE, "", e) < 0)
 		return -1;
@@ -90,7 +91,7 @@ root_finish(struct build *b, struct err *e)
 	own_fd int root = b->root, work = -1;
 
 	b->root = -1;
-	if (make_work(b, &work, e) < 0)
+	if (make_work(b, &work, e) < 0 || mounts_make(b, e) < 0)
 		return -1;
 	b->posture |= WALL_MOUNT_NS | WALL_DISK;
 	if (b->spec->image) {
@@ -382,7 +383,7 @@ make_work(struct build *b, int *work, struct err *e)
 		*work = mount_copy(AT_FDCWD, "tmp/work", false, 0, -1, e);
 	}
 	if (build_folder_comes(spec))
-		return make_layers(b, "tmp/", e);
+		return make_layers(b, "tmp/", &b->workspace, b->idmap >= 0, e);
 	if (*work < 0)
 		return err_add(e, "work folder %s", b->workspace_path);
 	return 0;
@@ -398,14 +399,15 @@ add_workspace(struct build *b, int *work, struct err *e)
 		return -1;
 	if (*work < 0)
 		return 0; /* root_add_work */
-	if (put_path(b->workspace_path + 1, e) < 0 ||
-	    put_mount(*work, b->workspace_path + 1, e) < 0)
+	if (!mounts_have_work(b->spec) &&
+	    (root_put_path(b->workspace_path + 1, e) < 0 ||
+		put_mount(*work, b->workspace_path + 1, e) < 0))
 		return -1;
 	/* Of a parked one what is there when the run comes. */
 	if (b->spec->workspace_fd >= 0 && !b->spec->park &&
-	    guard_work(b, *work, "run/paddock", e) < 0)
+	    guard_folder(b, *work, GUARD_OVERLAY, "run/paddock", e) < 0)
 		return err_add(e, "work folder %s", b->workspace_path);
-	return 0;
+	return mounts_add(b, false, "run/paddock", e);
 }
 
 int
@@ -438,12 +440,12 @@ root_add_work(struct build *b, int work_taken, struct err *e)
 		return err_add(e, "overlay over %s", path);
 	/* In an image the place is there, and only there it is safe. */
 	if (!b->spec->image &&
-	    (mount_rdonly("/", false, e) < 0 || put_path(path, e) < 0 ||
+	    (mount_rdonly("/", false, e) < 0 || root_put_path(path, e) < 0 ||
 		mount_rdonly("/", true, e) < 0))
 		return -1;
 	if (put_mount(work, path, e) < 0)
 		return -1;
-	return guard_work(b, work, "/run/paddock", e);
+	return guard_folder(b, work, GUARD_OVERLAY, "/run/paddock", e);
 }
 
 int
@@ -454,33 +456,33 @@ root_guard_work(struct build *b, struct err *e)
 
 	if (work < 0)
 		return err_sys(e, "open %s", b->workspace_path);
-	return guard_work(b, work, "/run/paddock", e);
+	return guard_folder(b, work, GUARD_OVERLAY, "/run/paddock", e);
 }
 
 /* A hidden place below `at`, where the scratch is. */
 static int
-make_layers(const struct build *b, const char *at, struct err *e)
+make_layers(const struct build *b, const char *at, const struct stat *folder,
+    bool shifted, struct err *e)
 {
 	static const char *const names[] = { "lower", "inner", "upper" };
-	char path[16];
+	char path[32];
 
 	for (size_t i = 0; i < COUNT(names); i++) {
 		(void)snprintf(path, sizeof(path), "%s%s", at, names[i]);
 		if (put_dir(path, 0755, e) < 0)
 			return -1;
 	}
-	return give_upper(b, path, e);
+	return give_upper(b, path, folder, shifted, e);
 }
 
 /* The folder itself is the upper one: give it the same owner. */
 static int
-give_upper(const struct build *b, const char *path, struct err *e)
+give_upper(const struct build *b, const char *path, const struct stat *folder,
+    bool shifted, struct err *e)
 {
-	bool shifted = b->idmap >= 0;
-
 	if (b->host->root &&
-	    chown(path, shifted ? b->uid : b->workspace.st_uid,
-		shifted ? b->gid : b->workspace.st_gid) < 0)
+	    chown(path, shifted ? b->uid : folder->st_uid,
+		shifted ? b->gid : folder->st_gid) < 0)
 		return err_sys(e, "chown the overlay");
 	return 0;
 }
@@ -489,13 +491,16 @@ give_upper(const struct build *b, const char *path, struct err *e)
 static int
 put_overlay(struct build *b, const char *at, int *mount, struct err *e)
 {
+	const struct stat *folder = &b->workspace;
+	const bool shifted = b->idmap >= 0;
 	char path[16];
 
 	(void)snprintf(path, sizeof(path), "%supper", at);
-	if (!b->layered && make_layers(b, at, e) < 0)
+	if (!b->layered && make_layers(b, at, folder, shifted, e) < 0)
 		return -1;
 	/* It was made for an owner that turned out not to be shifted. */
-	if (b->layered && b->idmap < 0 && give_upper(b, path, e) < 0)
+	if (b->layered && !shifted &&
+	    give_upper(b, path, folder, shifted, e) < 0)
 		return -1;
 	if (chmod(path, b->workspace.st_mode & 0777) < 0)
 		return err_sys(e, "chmod the overlay");
@@ -508,6 +513,20 @@ put_overlay(struct build *b, const char *at, int *mount, struct err *e)
 	}
 	b->posture |= WALL_OVERLAY;
 	return 0;
+}
+
+int
+root_lay_over(const struct build *b, const char *at, const struct stat *folder,
+    bool shifted, int *mount, struct err *e)
+{
+	char path[32];
+
+	if (make_layers(b, at, folder, shifted, e) < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "%supper", at);
+	if (chmod(path, folder->st_mode & 0777) < 0)
+		return err_sys(e, "chmod the overlay");
+	return root_overlay(b, at, mount, e);
 }
 
 int
@@ -588,9 +607,8 @@ put_dir(const char *path, mode_t mode, struct err *e)
 	return 0;
 }
 
-/* Every directory on the way; those that are there may stay. */
-static int
-put_path(const char *path, struct err *e)
+int
+root_put_path(const char *path, struct err *e)
 {
 	char part[PATH_MAX];
 
@@ -604,7 +622,7 @@ put_path(const char *path, struct err *e)
 		if (path[i] == '\0')
 			return 0;
 	}
-	return err_set(e, "work folder: path too long");
+	return err_set(e, "%s: path too long", path);
 }
 
 static int

@@ -15,6 +15,7 @@
 #include "sandbox/build.h"
 #include "sandbox/control.h"
 #include "sandbox/filter.h"
+#include "sandbox/folder.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/ns.h"
@@ -27,19 +28,28 @@ enum {
 	UID_OWNERS = 1 << 17,
 };
 
+/* Of the user namespaces that shift owners. */
+struct helpers {
+	struct ns_helper work, image, mount[MOUNTS_MAX];
+};
+
 static int holds_all_ids(bool *all, struct err *e);
 static int prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
-    struct sandbox *sb, struct build *b, struct ns_helper *helper,
-    struct ns_helper *image_helper, struct err *e);
+    struct sandbox *sb, struct build *b, struct helpers *helpers,
+    struct err *e);
+static void reap_helpers(struct helpers *helpers);
 static int make_group(struct sandbox *sb, struct build *b, struct err *e);
-static void make_idmap(struct build *b, struct ns_helper *helper);
+static int make_idmaps(struct build *b, struct helpers *helpers, struct err *e);
 static int make_image_idmap(
     struct build *b, struct ns_helper *helper, struct err *e);
+static int make_mount_idmap(
+    struct build *b, unsigned i, struct ns_helper *helper, struct err *e);
+static int check_mounts(struct build *b, struct err *e);
 static int spawn(struct sandbox *sb, struct build *b, struct err *e);
 static pid_t spawn_with(
     uint64_t flags, struct sandbox *sb, struct build *b, struct err *e);
 static int work_beside(struct sandbox *sb, struct build *b,
-    struct ns_helper *helper, struct ns_helper *image_helper, struct err *e);
+    struct helpers *helpers, struct err *e);
 static int say_go(
     const struct sandbox *sb, const struct build *b, int net, struct err *e);
 static int hear_built(
@@ -118,10 +128,14 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.diag = -1,
 		.beside = s.init != NULL,
 	};
-	struct ns_helper helper, image_helper;
+	struct helpers helpers;
 	int r;
 
-	helper.pid = image_helper.pid = -1;
+	helpers.work.pid = helpers.image.pid = -1;
+	for (int i = 0; i < MOUNTS_MAX; i++) {
+		helpers.mount[i].pid = -1;
+		b.mount_idmap[i] = b.mount[i] = -1;
+	}
 	*out = (struct sandbox){
 		.pidfd = -1,
 		.control = -1,
@@ -147,17 +161,19 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 	if (r == 0)
 		r = build_check_limits(&out->limits, e);
 	if (r == 0)
-		r = prepare(h, &s, out, &b, &helper, &image_helper, e);
+		r = prepare(h, &s, out, &b, &helpers, e);
 	if (r == 0)
 		r = spawn(out, &b, e);
 	fd_fini(&b.control);
 	fd_fini(&b.rpc);
 	if (r == 0 && b.beside)
-		r = work_beside(out, &b, &helper, &image_helper, e);
+		r = work_beside(out, &b, &helpers, e);
 	if (s.park && !out->park.placed)
 		out->park.idmap = fd_take(&b.idmap);
 	fd_fini(&b.idmap);
 	fd_fini(&b.image_idmap);
+	for (int i = 0; i < MOUNTS_MAX; i++)
+		fd_fini(&b.mount_idmap[i]);
 	if (r == 0)
 		r = hear_built(out, &s, e);
 	/* No limit, no wall to keep it. */
@@ -165,8 +181,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		s.required &= ~(uint32_t)WALL_CPU;
 	if (r == 0)
 		r = sandbox_check_posture(out, s.required | WALLS_ALWAYS, e);
-	ns_reap(&helper);
-	ns_reap(&image_helper);
+	reap_helpers(&helpers);
 	if (r < 0)
 		sandbox_fini(out);
 	else
@@ -204,8 +219,7 @@ holds_all_ids(bool *all, struct err *e)
 /* What the child needs and the caller has to make. */
 static int
 prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
-    struct sandbox *sb, struct build *b, struct ns_helper *helper,
-    struct ns_helper *image_helper, struct err *e)
+    struct sandbox *sb, struct build *b, struct helpers *helpers, struct err *e)
 {
 	int pair[2];
 
@@ -256,10 +270,37 @@ prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
 		return err_sys(e, "image");
 	if (s->image && !S_ISDIR(b->image.st_mode))
 		return err_set(e, "image is not a directory");
-	if (b->beside)
-		return 0;
-	make_idmap(b, helper);
-	return make_image_idmap(b, image_helper, e);
+	if (check_mounts(b, e) < 0)
+		return -1;
+	return b->beside ? 0 : make_idmaps(b, helpers, e);
+}
+
+static int
+check_mounts(struct build *b, struct err *e)
+{
+	for (unsigned i = 0; i < b->spec->n_mounts; i++) {
+		const struct sandbox_mount *m = &b->spec->mounts[i];
+
+		if (folder_check(m->fd, &b->mount_stat[i], e) < 0)
+			return err_add(e, "mount at %s", m->to);
+		if (b->host->root && m->mode == SANDBOX_RW &&
+		    b->mount_stat[i].st_uid == 0)
+			return err_set(e,
+			    "mount at %s: a folder of root's is not written "
+			    "from inside: use overlay, or give the folder to "
+			    "a user of its own",
+			    m->to);
+	}
+	return 0;
+}
+
+static void
+reap_helpers(struct helpers *helpers)
+{
+	ns_reap(&helpers->work);
+	ns_reap(&helpers->image);
+	for (int i = 0; i < MOUNTS_MAX; i++)
+		ns_reap(&helpers->mount[i]);
 }
 
 static int
@@ -285,14 +326,36 @@ make_group(struct sandbox *sb, struct build *b, struct err *e)
 
 /* A kernel without user namespaces has no shifted mounts either: that shows
  * in the posture. */
-static void
-make_idmap(struct build *b, struct ns_helper *helper)
+static int
+make_idmaps(struct build *b, struct helpers *helpers, struct err *e)
 {
 	struct err ignored;
 
-	if (b->host->root && (b->spec->workspace_fd >= 0 || b->spec->folder))
+	if (!b->host->root)
+		return 0;
+	if (b->spec->workspace_fd >= 0 || b->spec->folder)
 		b->idmap = ns_idmap(b->workspace.st_uid, b->uid,
-		    b->workspace.st_gid, b->gid, helper, &ignored);
+		    b->workspace.st_gid, b->gid, &helpers->work, &ignored);
+	for (unsigned i = 0; i < b->spec->n_mounts; i++) {
+		if (make_mount_idmap(b, i, &helpers->mount[i], e) < 0)
+			return -1;
+	}
+	return make_image_idmap(b, &helpers->image, e);
+}
+
+/* What is written to one that is the host's own needs an owner there. */
+static int
+make_mount_idmap(
+    struct build *b, unsigned i, struct ns_helper *helper, struct err *e)
+{
+	const struct sandbox_mount *m = &b->spec->mounts[i];
+	const struct stat *st = &b->mount_stat[i];
+
+	b->mount_idmap[i] =
+	    ns_idmap(st->st_uid, b->uid, st->st_gid, b->gid, helper, e);
+	return b->mount_idmap[i] < 0 && m->mode == SANDBOX_RW
+	    ? err_add(e, "mount at %s", m->to)
+	    : 0;
 }
 
 /* Not to go without: a folder's files may be a stranger's, but who is not the
@@ -366,8 +429,8 @@ spawn_with(uint64_t flags, struct sandbox *sb, struct build *b, struct err *e)
  * of the work folder.
  */
 static int
-work_beside(struct sandbox *sb, struct build *b, struct ns_helper *helper,
-    struct ns_helper *image_helper, struct err *e)
+work_beside(
+    struct sandbox *sb, struct build *b, struct helpers *helpers, struct err *e)
 {
 	own_fd int net = -1;
 
@@ -378,8 +441,7 @@ work_beside(struct sandbox *sb, struct build *b, struct ns_helper *helper,
 			return -1;
 		b->posture |= WALL_NET_NS;
 	}
-	make_idmap(b, helper);
-	if (make_image_idmap(b, image_helper, e) < 0)
+	if (make_idmaps(b, helpers, e) < 0)
 		return -1;
 	if (sb->cgroup.place == NULL && make_group(sb, b, e) < 0)
 		return -1;
@@ -401,6 +463,8 @@ say_go(const struct sandbox *sb, const struct build *b, int net, struct err *e)
 	int fd[GIFTS];
 	size_t n = 0;
 
+	for (int i = 0; i < MOUNTS_MAX; i++)
+		gift[GIFT_MOUNT + i] = b->mount_idmap[i];
 	for (int i = 0; i < CGROUP_CONTROLLERS; i++)
 		gift[GIFT_GROUP + i] = v1 ? sb->cgroup.fd[i] : -1;
 	for (unsigned i = 0; i < GIFTS; i++) {

@@ -112,8 +112,26 @@ struct sandbox_limits { /* 0 takes the default of sandbox_limits_default */
 	uint64_t output_bytes; /* of both streams together; 0: no limit */
 };
 
-/* Certificates for the programs inside, with those of the machine. */
-#define SANDBOX_TRUST "/run/paddock/trust/ca.pem"
+/* Certificates for the programs inside, with those of the machine: a file in a
+ * folder, both made by the sandbox. */
+#define SANDBOX_TRUST_DIR "/run/paddock/trust"
+#define SANDBOX_TRUST_FILE "ca.pem"
+#define SANDBOX_TRUST SANDBOX_TRUST_DIR "/" SANDBOX_TRUST_FILE
+
+/* A letter each, as they travel to the sandbox. */
+enum sandbox_mount_mode {
+	SANDBOX_RO = 'r', /* what is there is read, and no more */
+	SANDBOX_OVERLAY = 'o', /* what is written vanishes with the sandbox */
+	SANDBOX_RW = 'w', /* what is written is written */
+};
+
+/* A folder of the host that is seen inside beside the work folder. */
+struct sandbox_mount {
+	int fd; /* O_PATH directory: this one, whatever its name is by now */
+	const char *to; /* where inside: see base/place.h */
+	enum sandbox_mount_mode mode;
+	bool noexec; /* no program in it can be executed */
+};
 
 /* Everything is borrowed for the length of sandbox_start. */
 struct sandbox_spec {
@@ -129,7 +147,9 @@ struct sandbox_spec {
 	const char *workspace_path; /* inside, as by sandbox_path_for */
 	const char *chdir_path; /* absolute, inside; NULL: the workspace */
 	bool write_back; /* sandbox.upper is kept, for commit_folder */
-	struct protect protect; /* what of the folder is covered */
+	struct protect protect; /* what of it and of the mounts is covered */
+	const struct sandbox_mount *mounts; /* see mounts.h */
+	unsigned n_mounts; /* at most MOUNTS_MAX; none of a parked one */
 	struct str trust; /* PEM: a file SANDBOX_TRUST inside; "": none */
 
 	/*

@@ -6,6 +6,8 @@
 #include <sys/sysinfo.h>
 
 #include "base/err.h"
+#include "base/limits.h"
+#include "base/place.h"
 #include "sandbox/build.h"
 #include "sandbox/sandbox.h"
 
@@ -16,6 +18,7 @@ enum {
 #define MIB ((uint64_t)1024 * 1024)
 
 static bool path_is_free(const char *path);
+static int check_mounts(const struct sandbox_spec *s, struct err *e);
 
 struct sandbox_limits
 sandbox_limits_default(void)
@@ -74,7 +77,7 @@ build_check_spec(const struct sandbox_spec *s, struct err *e)
 	if (strlen(s->hostname) >= SANDBOX_HOST_NAME_MAX)
 		return err_set(e, "host name over %d characters",
 		    SANDBOX_HOST_NAME_MAX - 1);
-	return 0;
+	return check_mounts(s, e);
 }
 
 int
@@ -109,33 +112,50 @@ build_check_limits(struct sandbox_limits *l, struct err *e)
 	return 0;
 }
 
-/* Absolute, plain (a ".." would lead out while the root is built), and not
- * where the sandbox has something of its own. */
 static bool
 path_is_free(const char *path)
 {
-	static const char *const taken[] = { "/usr", "/etc", "/dev", "/proc",
-		"/sys", "/run", "/bin", "/sbin", "/lib", "/lib32", "/lib64",
-		"/libx32", "/var/tmp" };
+	return place_fault(str_of(path)) == NULL;
+}
 
-	if (path[0] != '/' || path[1] == '\0' || strcmp(path, "/tmp") == 0 ||
-	    strcmp(path, "/var") == 0)
-		return false;
-	for (const char *p = path; *p != '\0'; p++) {
-		const char *part = p + 1;
-		size_t n = strcspn(part, "/");
+/* Each has a place of its own: one in another would be made in it. */
+static int
+check_mounts(const struct sandbox_spec *s, struct err *e)
+{
+	if (s->n_mounts > MOUNTS_MAX)
+		return err_set(e, "%u mounts: at most %d are allowed",
+		    s->n_mounts, MOUNTS_MAX);
+	if (s->n_mounts > 0 && s->park)
+		return err_set(e, "a parked sandbox has no mounts");
+	for (unsigned i = 0; i < s->n_mounts; i++) {
+		const struct sandbox_mount *m = &s->mounts[i];
+		struct str to = str_of(m->to);
+		const char *fault = place_fault(to);
 
-		if (*p == '/' &&
-		    (n == 0 || (n == 1 && part[0] == '.') ||
-			(n == 2 && part[0] == '.' && part[1] == '.')))
-			return false;
+		if (fault != NULL)
+			return err_set(
+			    e, "mount at %s: must be %s", m->to, fault);
+		if (m->mode != SANDBOX_RO && m->mode != SANDBOX_OVERLAY &&
+		    m->mode != SANDBOX_RW)
+			return err_set(e, "mount at %s: unknown mode", m->to);
+		for (unsigned k = 0; k < i; k++) {
+			struct str other = str_of(s->mounts[k].to);
+
+			if (place_below(to, other) || place_below(other, to))
+				return err_set(e,
+				    "mounts at %s and %s lie in each other; "
+				    "give each a place of its own",
+				    s->mounts[k].to, m->to);
+		}
+		/* An empty work folder gives way to one that is mounted. */
+		if (s->workspace_fd < 0 && str_eq_c(to, s->workspace_path))
+			continue;
+		if (place_below(to, str_of(s->workspace_path)) ||
+		    place_below(str_of(s->workspace_path), to))
+			return err_set(e,
+			    "mount at %s: the work folder is at %s; mount it "
+			    "beside that, such as at /data",
+			    m->to, s->workspace_path);
 	}
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
-		size_t n = strlen(taken[i]);
-
-		if (strncmp(path, taken[i], n) == 0 &&
-		    (path[n] == '/' || path[n] == '\0'))
-			return false;
-	}
-	return true;
+	return 0;
 }

@@ -280,7 +280,7 @@ the_first_violation_ends_the_link(void **state)
 		{ "1 descriptors", { MSG_GONE, 0, 0 }, 8, 0, 0, 1 },
 		{ "7 descriptors", { MSG_API, 0, 0 }, sizeof(struct msg_api), 0,
 		    0, 7 },
-		{ "8 descriptors", { MSG_API, 0, 0 }, sizeof(struct msg_api), 0,
+		{ "16 descriptors", { MSG_API, 0, 0 }, sizeof(struct msg_api), 0,
 		    0, IPC_MAX_FDS },
 		{ "frame over the limit", { MSG_API, 0, 0 },
 		    sizeof(struct msg_api), 0, 0, MANY_FDS },

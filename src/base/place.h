@@ -1,0 +1,21 @@
+/*
+ * base/place.h: where in a sandbox a folder of the host may be seen.
+ *
+ * A place is an absolute path without "." and "..", and not where the sandbox
+ * has something of its own. Policies are checked with this when they are read,
+ * and sandboxes before they are built.
+ */
+#ifndef BASE_PLACE_H
+#define BASE_PLACE_H
+
+#include <stdbool.h>
+
+#include "base/str.h"
+
+/* NULL when the path can be a place, else what it must be. */
+const char *place_fault(struct str path);
+
+/* True when the path is dir, or lies below it; both are places. */
+bool place_below(struct str path, struct str dir);
+
+#endif
