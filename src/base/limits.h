@@ -113,6 +113,10 @@ enum {
 	/* A request that the broker is asked about: a request line whose
 	 * every byte is escaped, and a few names beside it. */
 	EGRESS_MAX_ASK_BYTES = 2 * HTTP_MAX_LINE_BYTES + 4096,
+	/* A body, of a request or an answer, that is kept in the trace: as
+	 * text it still fits a message. */
+	EGRESS_RECORD_BYTES = 1024 * 1024,
+	EGRESS_REPLAY_MAX = 16 * 1024, /* answers of one run that are known */
 	/* Requests that wait for a person: of one run, of all, and the body
 	 * of one, which is kept until the answer. */
 	EGRESS_HELD_PER_RUN = 16,
@@ -122,10 +126,7 @@ enum {
 	 * sent last is told of within PEER_LAZY_MS. */
 	EGRESS_SETTLE_MS = 50,
 	EGRESS_ASK_REST_BYTES = 512, /* of it: what only the connection knows */
-	/* Its answer: a body of EGRESS_MAX_RESPOND_BYTES that is escaped, and
-	 * the secrets of one request. */
-	EGRESS_MAX_RESPOND_BYTES = 64 * 1024,
-	EGRESS_MAX_VERDICT_BYTES = 8 * EGRESS_MAX_RESPOND_BYTES,
+	EGRESS_MAX_RESPOND_BYTES = 64 * 1024, /* a canned answer's body */
 };
 
 /* connections out of sandboxes (proxy) */

@@ -75,6 +75,8 @@ on_egress_ask(const struct msg_egress_ask *m, struct str payload)
 	}
 	box_touch(r);
 	egress_state(r);
+	if (r->replay != NULL && egress_replayed(r, m, &ask, &v, &out))
+		return;
 	egress_judge(r, &ask, false, &v, &out);
 	if (v.kind != VERDICT_APPROVE || !egress_hold(r, m, payload, &ask, &v))
 		(void)egress_answer(
@@ -145,6 +147,7 @@ egress_judge(struct run *r, const struct egress_ask *ask, bool approved,
 	    (v->inspect ? EGRESS_INSPECT : 0) | (v->pin ? EGRESS_PIN : 0) |
 	    (v->standing ? EGRESS_STANDING : 0) |
 	    (v->strip_html ? EGRESS_STRIP_HTML : 0) |
+	    (v->record ? EGRESS_RECORD_BODY : 0) |
 	    (v->n_addrs > 0 ? EGRESS_PRIVATE_OK : 0) |
 	    (approved ? EGRESS_ONCE : 0);
 }

@@ -8,11 +8,14 @@
 
 #include <stdbool.h>
 
+#include "base/err.h"
 #include "base/str.h"
 #include "ipc/msg.h"
 #include "sys/loop.h"
 
 struct approval;
+struct egress_replay;
+struct json;
 struct run;
 
 void on_egress_ask(const struct msg_egress_ask *m, struct str payload);
@@ -24,6 +27,9 @@ void on_egress_done(const struct msg_egress_done *m, struct str payload);
 const char *egress_not_now(struct run *r, const struct approval *a);
 void egress_approved(struct run *r, const struct approval *a);
 void egress_refused(struct run *r, const struct approval *a);
+/* "replay_http" and "replay_miss" of a run that opens. -1 with why not. */
+int egress_replay_take(struct run *r, const struct json *args, struct err *e);
+void egress_replay_free(struct egress_replay *p);
 /* The disk has moved: verdicts that waited for it are given. */
 void egress_durable(uint64_t seq);
 /* The proxy is gone: what it was doing has no known end. */

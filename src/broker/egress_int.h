@@ -23,6 +23,7 @@ struct egress_open {
 	char host[HOST_BYTES];
 	char method[24];
 	struct buf url; /* as on the record */
+	struct buf key; /* egress_key_write, of one whose answer is kept */
 };
 
 /* What waits for a person, or for its body so that a person can be asked. */
@@ -85,6 +86,17 @@ bool egress_withdraw(
 /* All of them. tell: the proxy is there to hear of it. */
 void egress_withdraw_all(struct run *r, const char *why);
 void egress_held_free(struct run *r);
+
+/*
+ * egress_replay.c, of a run that has r->replay. True when the ask is answered,
+ * or put off, by it.
+ */
+bool egress_replayed(struct run *r, const struct msg_egress_ask *m,
+    const struct egress_ask *ask, struct egress_verdict *v,
+    struct msg_egress_verdict *out);
+/* What an answer of this run is found by. */
+void egress_replay_key(const struct run *r, struct str text,
+    struct str body_sha256, char out[static HASH_HEX_BYTES]);
 
 /* Everything that is open ends with this error. */
 void egress_end_asks(struct run *r, const char *error);

@@ -321,6 +321,8 @@ keep_open(struct run *r, uint64_t number, uint32_t step,
 	(void)str_copy(ask->method, o->method,
 	    sizeof(o->method)); /* a longer one is in the decision */
 	egress_url_write(&o->url, r->policy, ask, &g->salt);
+	if (v->record && ask->level == LEVEL_REQUEST)
+		egress_key_write(&o->key, ask);
 	o->next = g->open;
 	g->open = o;
 	g->n_open++;
@@ -351,6 +353,7 @@ end_one(struct run *r, struct egress_open **at)
 	if (o->approval != 0)
 		approval_finished(o->approval, REPLY_OK, STR("{}"));
 	buf_fini(&o->url);
+	buf_fini(&o->key);
 	free(o);
 }
 
@@ -359,7 +362,8 @@ record_done(struct run *r, const struct egress_open *o,
     const struct msg_egress_done *m, const struct json *told, const char *error)
 {
 	struct event ev = record_of(r, EVENT_EGRESS_DONE);
-	own_buf struct buf body = {}, url = {};
+	own_buf struct buf body = {}, url = {}, answer = {};
+	const struct json *kept = json_get(told, STR("kept"));
 	struct str method = json_str(json_get(told, STR("method")));
 	const struct json *why = json_get(told, STR("error"));
 	bool any = false;
@@ -375,6 +379,16 @@ record_done(struct run *r, const struct egress_open *o,
 	}
 	put_copy(&body, "hidden", json_get(told, STR("hidden")), &any);
 	put_copy(&body, "hint", json_get(told, STR("hint")), &any);
+	if (o->key.n > 0 && kept != NULL) {
+		char key[HASH_HEX_BYTES];
+
+		egress_replay_key(r, buf_str(&o->key),
+		    json_str(json_get(told, STR("kept_request"))), key);
+		buf_printf(&body, "%s\"key\":\"%s\"", any ? "," : "", key);
+		json_write(&answer, kept);
+		ev.out.bytes = buf_str(&answer);
+		any = true;
+	}
 	put_copy(&body, "leaks", json_get(told, STR("leaks")), &any);
 	buf_add_c(&body, any ? ",\"method\":" : "\"method\":");
 	json_put_str(&body, method.n > 0 ? method : str_of(o->method));

@@ -445,6 +445,7 @@ free_run(struct run *r)
 	buf_fini(&r->request);
 	inside_free_run(r);
 	egress_free_run(r);
+	egress_replay_free(r->replay);
 	secrets_free(r->secrets);
 	buf_fini(&r->workspace);
 	free(r->tools);

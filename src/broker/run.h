@@ -35,6 +35,7 @@ struct tool_use {
 };
 
 struct grant; /* broker/inside.h */
+struct egress_replay; /* broker/egress.h */
 
 struct tool_name {
 	char name[NAME_MAX_BYTES];
@@ -107,6 +108,7 @@ struct run {
 	struct secrets *secrets; /* NULL: it has none */
 	uint32_t secrets_left; /* that the supervisor still reads */
 	struct egress *egress; /* NULL: nothing was asked for yet */
+	struct egress_replay *replay; /* NULL: servers answer by themselves */
 };
 
 struct run *run_find(uint64_t id); /* also closed ones that are not freed */

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "broker/egress.h"
 #include "broker/export.h"
 #include "broker/inside.h"
 #include "broker/record.h"
@@ -70,7 +71,7 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	r->stays = json_bool(json_get(args, STR("sandbox")), false);
 	for (size_t i = 0; i < f->n_fds; i++)
 		r->start_fds[r->n_start_fds++] = fd_take(&f->fds[i]);
-	if (box_take(r, args, &e) < 0) {
+	if (box_take(r, args, &e) < 0 || egress_replay_take(r, args, &e) < 0) {
 		run_refuse(r, 400, "bad_request", e.text, see_members);
 		return;
 	}
@@ -219,8 +220,8 @@ members_known(uint64_t call, const struct json *args)
 	static const char *const names[] = { "argv", "attach", "cpu", "disk_mb",
 		"env", "idle_ms", "image", "memory_mb", "pids", "policy",
 		"policy_format", "policy_name", "policy_text", "ports",
-		"sandbox", "tags", "ttl_ms", "workspace", "world",
-		"write_back" };
+		"replay_http", "replay_miss", "sandbox", "tags", "ttl_ms",
+		"workspace", "world", "write_back" };
 
 	for (const struct json *k = json_first(args); k != NULL;
 	     k = json_next(args, k)) {

@@ -37,6 +37,10 @@ static const char help[] =
     "  --tag K=V      a tag for the run, to find it by; likewise\n"
     "  --ttl SECONDS  the run ends then, paused or not\n"
     "  --idle SECONDS the run ends when it has done nothing for so long\n"
+    "  --replay-http RUN  answer requests as they were answered in RUN;\n"
+    "                 nothing goes out for them\n"
+    "  --replay-miss WHAT  what RUN has no answer to: refuse (as without\n"
+    "                 this) or pass\n"
     "  --quiet        say nothing but what went wrong\n"
     "  --json         notices on standard error are lines of JSON\n"
     "  --state DIR    where the daemon keeps its state\n"
@@ -61,6 +65,8 @@ static const struct option options[] = {
 	{ "tag", required_argument, NULL, 'g' },
 	{ "ttl", required_argument, NULL, 't' },
 	{ "idle", required_argument, NULL, 'i' },
+	{ "replay-http", required_argument, NULL, 'r' },
+	{ "replay-miss", required_argument, NULL, 'm' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "state", required_argument, NULL, 'S' },
@@ -172,6 +178,12 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 			status = take_seconds(a, "--idle", &r->open.idle_ms);
 			if (status != 0)
 				return status;
+			break;
+		case 'r':
+			r->open.replay_http = optarg;
+			break;
+		case 'm':
+			r->open.replay_miss = optarg;
 			break;
 		case 'q':
 			r->quiet = true;

@@ -44,6 +44,14 @@ run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
 	if (r->idle_ms > 0)
 		buf_printf(
 		    body, ",\"idle_ms\":%llu", (unsigned long long)r->idle_ms);
+	if (r->replay_http != NULL) {
+		buf_add_c(body, ",\"replay_http\":");
+		json_put_str(body, str_of(r->replay_http));
+	}
+	if (r->replay_miss != NULL) {
+		buf_add_c(body, ",\"replay_miss\":");
+		json_put_str(body, str_of(r->replay_miss));
+	}
 	if (put_policy(body, r, &has_command, n_problems, e) < 0 ||
 	    (r->world != NULL && put_world(body, r->world, e) < 0) ||
 	    put_command(body, r, has_command, e) < 0 ||

@@ -26,6 +26,7 @@ struct run_open {
 	const char *const *tags; /* "K=V" */
 	size_t n_tags;
 	uint64_t ttl_ms, idle_ms; /* 0: none */
+	const char *replay_http, *replay_miss; /* or NULL */
 };
 
 /*

@@ -218,7 +218,8 @@ is_plain(const struct egress_rule *r)
 {
 	return r->n_methods == 0 && r->n_paths == 0 && !r->query_listed &&
 	    r->n_types == 0 && !r->no_uploads && !r->strip_html &&
-	    r->n_secrets == 0 && r->respond == NULL && r->tls != TLS_INSPECT &&
+	    r->n_secrets == 0 && !r->record && r->respond == NULL &&
+	    r->tls != TLS_INSPECT &&
 	    (r->protos & (1U << PROTO_HTTPS | 1U << PROTO_TCP)) != 0;
 }
 
@@ -240,6 +241,7 @@ add_rule(struct egress_verdict *v, const struct egress_ask *ask,
 	    (v->bytes_per_s == 0 || r->bytes_per_s < v->bytes_per_s))
 		v->bytes_per_s = r->bytes_per_s;
 	v->strip_html = v->strip_html || r->strip_html;
+	v->record = v->record || r->record;
 	if (r->mode == VERDICT_BLOCK && sure && v->kind != VERDICT_BLOCK) {
 		where_write(v->where, i, "mode");
 		v->rule = i;
@@ -555,7 +557,7 @@ may_stand(const struct policy *p, const struct egress_ask *ask,
 			continue;
 		if (r->n_paths > 0 || r->query_listed || r->n_types > 0 ||
 		    r->no_uploads || r->max_body != UINT64_MAX ||
-		    r->rate_ms > 0 || r->n_secrets > 0 ||
+		    r->rate_ms > 0 || r->n_secrets > 0 || r->record ||
 		    r->mode != VERDICT_ALLOW)
 			return false;
 	}

@@ -86,6 +86,7 @@ struct egress_verdict {
 	bool pin;
 	bool standing; /* see EGRESS_STANDING */
 	bool strip_html;
+	bool record; /* keep the answer in the trace */
 	bool needs_more; /* LEVEL_CONNECT: read on, and ask again */
 	enum risk risk;
 	uint64_t max_body; /* UINT64_MAX: no limit */
@@ -159,6 +160,11 @@ void egress_url_write(struct buf *out, const struct policy *p,
     const struct egress_ask *ask, const struct hash *salt);
 void egress_path_write(struct buf *out, const struct policy *p,
     const struct egress_ask *ask, const struct hash *salt);
+/*
+ * What tells one request from another when an answer is looked for again:
+ * method, protocol, host, port, path and query, a line each.
+ */
+void egress_key_write(struct buf *out, const struct egress_ask *ask);
 /* True for what stands for a part of a path there. */
 bool egress_is_digest(struct str part);
 

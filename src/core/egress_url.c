@@ -73,6 +73,21 @@ egress_path_write(struct buf *out, const struct policy *p,
 	}
 }
 
+void
+egress_key_write(struct buf *out, const struct egress_ask *ask)
+{
+	buf_add_str(out, ask->method);
+	buf_printf(out, "\n%s\n%s\n%u\n", egress_proto_name(ask->proto),
+	    ask->host, ask->port);
+	buf_add_str(out, ask->path);
+	buf_add_byte(out, '\n');
+	if (ask->query.p != NULL) {
+		buf_add_byte(out, '?');
+		buf_add_str(out, ask->query);
+	}
+	buf_add_byte(out, '\n');
+}
+
 bool
 egress_is_digest(struct str part)
 {

@@ -240,6 +240,7 @@ rule_looks(const struct egress_rule *r)
 {
 	return r->n_methods > 0 || r->n_paths > 0 || r->query_listed ||
 	    r->n_types > 0 || r->no_uploads || r->strip_html ||
-	    r->n_secrets > 0 || r->respond != NULL || r->tls == TLS_INSPECT ||
+	    r->n_secrets > 0 || r->record || r->respond != NULL ||
+	    r->tls == TLS_INSPECT ||
 	    (r->mode == VERDICT_APPROVE && r->tls != TLS_PIN);
 }

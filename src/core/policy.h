@@ -152,6 +152,7 @@ struct egress_rule {
 	bool risk_written;
 	enum risk risk;
 	bool strip_html;
+	bool record; /* answers are kept in the trace */
 	bool redact_path; /* the path is digested where it is not spelled out */
 	const struct str *labels_out;
 	const struct str *secrets; /* names: may go out with its requests */

@@ -94,8 +94,7 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 		"methods", "paths", "query", "content_types", "uploads",
 		"max_body", "rate", "tls", "mode", "risk", "labels_out",
 		"addrs", "respond", "bytes_per_s", "strip_html", "ca", "redact",
-		"secrets", "approval", NULL };
-	static const char *const later[] = { "record", NULL };
+		"secrets", "approval", "record", NULL };
 	static const char *const tls[] = { "auto", "inspect", "pin", NULL };
 	static const char *const modes[] = { "allow", "approve", "block",
 		NULL };
@@ -108,7 +107,7 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	*out = (struct egress_rule){ .max_body = UINT64_MAX };
 	if (!read_object(r, s))
 		return;
-	read_known(r, s, known, later, NOT_YET);
+	read_known(r, s, known, none, NOT_YET);
 	parse_host(r, s, out);
 	parse_ports(r, s, out);
 	if (read_list(r, s, "methods", ENTRY_METHOD, POLICY_LIST_MAX, &list)) {
@@ -142,6 +141,7 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	    (struct range){ 1, EGRESS_SPEED_MAX, "bytes" }, &out->bytes_per_s);
 	(void)read_bool(r, s, "strip_html", &out->strip_html);
 	parse_redact(r, s, out);
+	(void)read_bool(r, s, "record", &out->record);
 	parse_ca(r, s, out);
 	(void)read_word(r, s, "tls", tls, &word);
 	out->tls = (enum egress_tls)word;
@@ -608,5 +608,5 @@ sees(const struct egress_rule *e)
 {
 	return e->n_methods > 0 || e->n_paths > 0 || e->query_listed ||
 	    e->n_types > 0 || e->no_uploads || e->strip_html ||
-	    e->n_secrets > 0 || e->tls == TLS_INSPECT;
+	    e->n_secrets > 0 || e->record || e->tls == TLS_INSPECT;
 }

@@ -562,7 +562,8 @@ enum {
 
 /*
  * Payload: {"addrs":["10.1.2.3/32",...],
- *  "answer":{"body":"...","headers":{...},"status":403},
+ *  "answer":{"body":"...","headers":{...},"status":403}, or of a recorded one
+ *    {"body_b64":"...","fields":[[name,value],...],"status":200},
  *  "secrets":[{"name","placeholder","value",...}]}, each where it applies:
  * answer for DENY and RESPOND, addrs when the rule pins them. One that holds
  * a secret is wiped after use on both sides.
@@ -598,7 +599,10 @@ enum {
  * {"addr":"93.184.216.34","error","hidden","hint","host","leaks",
  * "method","path","port","query","secrets","sni","tls","via"}, each where it
  * applies; method, path and query for EGRESS_DONE_STANDING, host, port, sni
- * and via for what was refused, tls is "none", "splice" or "inspect".
+ * and via for what was refused, tls is "none", "splice" or "inspect". After
+ * EGRESS_RECORD_BODY also "kept":{"body_b64","fields":[[name,value],...],
+ * "status"}, the answer, and "kept_request", the SHA-256 of the request's body
+ * ("" without one).
  */
 struct msg_egress_done {
 	uint64_t run;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/must.h"
+#include "codec/base64.h"
 #include "codec/json.h"
 #include "proxy/forward_int.h"
 #include "proxy/h2.h"
@@ -29,6 +30,8 @@ static bool relay(struct forward *f);
 static bool shake(struct forward *f);
 static void answer_as_told(struct forward *f,
     const struct msg_egress_verdict *v, const struct json *answer);
+static void told_field(
+    struct buf *fields, struct str name, struct str value, struct str *type);
 static void set_wants(struct forward *f);
 static void set_timer(struct forward *f);
 static bool is_held(struct forward *f);
@@ -63,6 +66,7 @@ forward_stop(struct forward *f, bool hard)
 	buf_fini(&f->content);
 	buf_fini(&f->gathered);
 	buf_fini(&f->held);
+	kept_reset(f);
 	buf_fini(&f->trailers);
 	buf_fini(&f->head_text);
 	buf_fini(&f->roots);
@@ -94,6 +98,7 @@ forward_verdict(struct forward *f, const struct msg_egress_verdict *v,
 		return;
 	}
 	f->once = (v->flags & EGRESS_ONCE) != 0;
+	f->kept.on = (v->flags & EGRESS_RECORD_BODY) != 0 && !f->upgrade;
 	held_release(f);
 	f->max_body = v->max_body;
 	f->bytes_per_s = v->bytes_per_s;
@@ -151,35 +156,55 @@ static void
 answer_as_told(struct forward *f, const struct msg_egress_verdict *v,
     const struct json *answer)
 {
-	own_buf struct buf fields = {};
+	own_buf struct buf fields = {}, body = {};
 	const struct json *headers = json_get(answer, STR("headers"));
+	const struct json *kept = json_get(answer, STR("fields"));
+	const struct json *encoded = json_get(answer, STR("body_b64"));
 	struct str type = STR("");
+	struct err e = {};
 
 	for (const struct json *k = json_first(headers); k != NULL;
-	     k = json_next(headers, k)) {
-		struct str name = json_str(k), value = json_str(json_value(k));
+	     k = json_next(headers, k))
+		told_field(
+		    &fields, json_str(k), json_str(json_value(k)), &type);
+	for (const struct json *k = json_first(kept); k != NULL;
+	     k = json_next(kept, k)) {
+		const struct json *name = json_first(k);
 
-		/* Framing is ours to say, and a value is one line. */
-		if (!http1_is_token(name) ||
-		    str_eq_nocase(name, STR("content-length")) ||
-		    str_eq_nocase(name, STR("connection")) ||
-		    str_eq_nocase(name, STR("transfer-encoding")) ||
-		    str_find(value, '\n') < value.n ||
-		    str_find(value, '\r') < value.n)
-			continue;
-		if (str_eq_nocase(name, STR("content-type"))) {
-			type = value;
-			continue;
-		}
-		buf_add_str(&fields, name);
-		buf_add_c(&fields, ": ");
-		buf_add_str(&fields, value);
-		buf_add_c(&fields, "\r\n");
+		if (name != NULL)
+			told_field(&fields, json_str(name),
+			    json_str(json_next(k, name)), &type);
 	}
+	if (encoded == NULL)
+		buf_add_str(&body, json_str(json_get(answer, STR("body"))));
+	else if (base64_decode(&body, json_str(encoded), BASE64_STANDARD, &e) <
+	    0)
+		buf_reset(&body);
 	answer_own(f,
 	    v->status >= 200 && v->status <= 599 ? (uint16_t)v->status : 403,
-	    buf_str(&fields), type, json_str(json_get(answer, STR("body"))));
+	    buf_str(&fields), type, buf_str(&body));
 	request_over(f, NULL);
+}
+
+/* Framing is ours to say, and a value is one line. */
+static void
+told_field(
+    struct buf *fields, struct str name, struct str value, struct str *type)
+{
+	if (!http1_is_token(name) ||
+	    str_eq_nocase(name, STR("content-length")) ||
+	    str_eq_nocase(name, STR("connection")) ||
+	    str_eq_nocase(name, STR("transfer-encoding")) ||
+	    str_find(value, '\n') < value.n || str_find(value, '\r') < value.n)
+		return;
+	if (str_eq_nocase(name, STR("content-type"))) {
+		*type = value;
+		return;
+	}
+	buf_add_str(fields, name);
+	buf_add_c(fields, ": ");
+	buf_add_str(fields, value);
+	buf_add_c(fields, "\r\n");
 }
 
 static void

@@ -26,6 +26,14 @@
 struct forward;
 struct json;
 
+/* A request and its answer that are kept in the trace. */
+struct forward_kept {
+	bool on; /* the verdict says so */
+	bool lost; /* too large, or not whole */
+	struct buf fields; /* [[name,value],...] */
+	struct buf body, request; /* contents, as the client has them */
+};
+
 /* How one request ended, for MSG_EGRESS_DONE. */
 struct forward_end {
 	uint64_t sent, received; /* bytes of bodies, or of an upgraded stream */
@@ -35,6 +43,7 @@ struct forward_end {
 	const char *error; /* NULL: it ended well */
 	struct str method, path, query; /* query.p is NULL without one */
 	const struct filter *filter; /* for filter_report; NULL: none */
+	const struct forward_kept *kept; /* NULL: nothing */
 };
 
 struct forward_ops {
@@ -102,6 +111,7 @@ struct forward {
 	struct buf held; /* a body that waits for a person, as it came */
 	uint64_t gathered_bytes; /* its length */
 	char body_sha256[HASH_HEX_BYTES]; /* its digest; "" until it is whole */
+	struct forward_kept kept;
 	bool once; /* never sent again, nor over a connection that was kept */
 	struct http1_head head; /* of the request */
 	struct str path; /* with the query, as it is sent on */

@@ -169,6 +169,7 @@ begin_answer(struct forward *f, struct http1_head *h, size_t head_bytes)
 	change.unchunk = f->unchunk;
 	change.rechunk = f->rechunk;
 	f->answering = true;
+	kept_head(f, h);
 	head_write_answer(h, &change, &f->out);
 	buf_drop(&f->from_server, head_bytes);
 	if (change.upgrade)
@@ -182,6 +183,8 @@ pass_content(struct forward *f, size_t n)
 	own_buf struct buf out = {};
 	struct err e = {};
 
+	if (f->filter == NULL)
+		kept_body(f, buf_str(&f->content));
 	if (f->filter == NULL && !f->unchunk) {
 		buf_add(&f->out, f->from_server.p, n);
 		buf_drop(&f->from_server, n);
@@ -198,6 +201,7 @@ pass_content(struct forward *f, size_t n)
 		forward_close(f, true);
 		return;
 	}
+	kept_body(f, buf_str(&out));
 	f->out.max += out.n +
 	    f->trailers.n; /* a page's text may come at once, at its end */
 	if (f->rechunk && f->answer.done && f->trailers.n > 0)

@@ -6,7 +6,6 @@
 #include "proxy/authority.h"
 #include "proxy/forward_int.h"
 
-static bool is_hop_field(const struct http1_head *h, struct str name);
 static bool lists(struct str value, struct str token);
 static void put_default_host(const struct forward *f, struct buf *out);
 static void put_text(struct buf *out, const char *name,
@@ -132,7 +131,7 @@ head_write_request(const struct forward *f, struct buf *out)
 	if (http1_get(h, STR("Host")) == NULL)
 		put_default_host(f, out);
 	for (uint32_t i = 0; i < h->n; i++) {
-		if (is_hop_field(h, h->field[i].name))
+		if (head_is_hop(h, h->field[i].name))
 			continue;
 		/* What is compressed cannot be searched on its way back. */
 		if (f->upgrade && f->filter != NULL &&
@@ -158,7 +157,7 @@ head_write_answer(const struct http1_head *h, const struct head_change *change,
 	for (uint32_t i = 0; i < h->n; i++) {
 		struct str name = h->field[i].name;
 
-		if (is_hop_field(h, name))
+		if (head_is_hop(h, name))
 			continue;
 		if ((change->unchunk || change->rechunk) &&
 		    (str_eq_nocase(name, STR("Transfer-Encoding")) ||
@@ -199,8 +198,8 @@ head_write_own(uint16_t status, struct str fields, struct str type,
 }
 
 /* What is between two neighbours only, and what such a field names. */
-static bool
-is_hop_field(const struct http1_head *h, struct str name)
+bool
+head_is_hop(const struct http1_head *h, struct str name)
 {
 	static const char *const known[] = { "Connection", "Keep-Alive",
 		"Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate",

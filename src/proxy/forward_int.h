@@ -28,6 +28,8 @@ struct head_change {
 	bool rechunk; /* in chunks, whatever it was */
 	bool upgrade;
 };
+/* True for a field that is between two neighbours only. */
+bool head_is_hop(const struct http1_head *h, struct str name);
 /* The answer as it is given to the client. */
 void head_write_answer(const struct http1_head *h,
     const struct head_change *change, struct buf *out);
@@ -63,6 +65,16 @@ void held_wait(struct forward *f, const struct msg_egress_verdict *v);
 bool held_gather(struct forward *f); /* some of the body */
 /* The body is to be sent after all: back to where it came from. */
 void held_release(struct forward *f);
+
+/* forward_kept.c: nothing unless f->kept.on. */
+
+void kept_request(struct forward *f, struct str content);
+/* The head of the answer, and pieces of its body, as the client gets them. */
+void kept_head(struct forward *f, const struct http1_head *h);
+void kept_body(struct forward *f, struct str content);
+/* NULL when there is nothing whole to keep. */
+const struct forward_kept *kept_whole(const struct forward *f);
+void kept_reset(struct forward *f);
 
 /* forward_answer.c */
 

@@ -100,6 +100,7 @@ request_pass(struct forward *f)
 	}
 	f->sent += f->content.n;
 	forward_count(f, f->content.n);
+	kept_request(f, buf_str(&f->content));
 	if (f->filter == NULL) {
 		buf_add(&f->to_server, f->in.p, (size_t)n);
 	} else if (send_content(f, f->request.done, &e) < 0) {
@@ -159,6 +160,7 @@ request_over(struct forward *f, const char *error)
 		.error = error,
 		.method = f->head.method,
 		.filter = f->filter,
+		.kept = error == NULL ? kept_whole(f) : NULL,
 	};
 
 	if (f->asked_ns == 0)
@@ -177,6 +179,7 @@ request_over(struct forward *f, const char *error)
 		explicit_bzero(f->gathered.p, f->gathered.n);
 	buf_reset(&f->gathered);
 	buf_fini(&f->held);
+	kept_reset(f);
 }
 
 /* Takes n bytes from `in`; the head's views then point into head_text. */

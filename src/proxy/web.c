@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "codec/base64.h"
 #include "codec/json.h"
 #include "proxy/forward.h"
 #include "proxy/h2.h"
@@ -46,6 +47,7 @@ static bool is_lane(const struct web *w);
 static void lane_free(struct web *w);
 static void take_payload(struct web *w, const struct json *doc);
 static void end_standing(struct web *w);
+static void put_kept(struct buf *b, const struct forward_end *end);
 static void put_text(struct buf *b, const char *name, struct str s);
 
 static const struct forward_ops ops = {
@@ -378,6 +380,8 @@ on_told(struct forward *fw, const struct forward_end *end)
 		if (end->query.p != NULL)
 			put_text(b, "query", end->query);
 	}
+	if (end->kept != NULL)
+		put_kept(b, end);
 	buf_add_byte(b, '}');
 	/* A broker that is gone ends us. */
 	(void)peer_send_lazy(&p->broker, MSG_EGRESS_DONE, &m, buf_str(b));
@@ -430,6 +434,25 @@ end_standing(struct web *w)
 	    NULL, 0); /* a broker that is gone ends us */
 	w->ask = 0;
 	w->stands = w->waits = false;
+}
+
+static void
+put_kept(struct buf *b, const struct forward_end *end)
+{
+	const struct forward_kept *k = end->kept;
+	char hex[HASH_HEX_BYTES] = "";
+
+	if (k->request.n > 0) {
+		struct hash h = hash_of(k->request.p, k->request.n);
+
+		hash_hex(&h, hex);
+	}
+	buf_add_c(b, ",\"kept\":{\"body_b64\":\"");
+	base64_encode(b, buf_str(&k->body), BASE64_STANDARD);
+	buf_add_c(b, "\",\"fields\":");
+	buf_add_str(b, buf_str(&k->fields));
+	buf_printf(b, ",\"status\":%u}", end->status);
+	put_text(b, "kept_request", str_of(hex));
 }
 
 static void

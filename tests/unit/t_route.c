@@ -82,9 +82,9 @@ static const struct route expected[] = {
 	{ ROLE_PROXY, ROLE_BROKER, MSG_EGRESS_ASK, BODY(msg_egress_ask),
 	    EGRESS_MAX_ASK_BYTES, 0, 0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_VERDICT, BODY(msg_egress_verdict),
-	    EGRESS_MAX_VERDICT_BYTES, 0, 0 },
-	{ ROLE_PROXY, ROLE_BROKER, MSG_EGRESS_DONE, BODY(msg_egress_done),
-	    EGRESS_MAX_ASK_BYTES, 0, 0 },
+	    BIG, 0, 0 },
+	{ ROLE_PROXY, ROLE_BROKER, MSG_EGRESS_DONE, BODY(msg_egress_done), BIG,
+	    0, 0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_REVOKE, BODY(msg_egress_revoke),
 	    4096, 0, 0 },
 };
