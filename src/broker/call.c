@@ -345,12 +345,13 @@ propose_export(struct run *r, struct call *c, const struct verdict *v,
 	if (c->risk < RISK_EXTERNAL_WRITE)
 		c->risk = RISK_EXTERNAL_WRITE;
 	if (export_check(args, &e) < 0) {
-		c->kind = REPLY_TOOL_ERROR;
-		buf_add_c(&c->result, "{\"code\":\"bad_arguments\",\"error\":");
-		json_put_str(&c->result, str_of(e.text));
-		buf_add_c(&c->result,
-		    ",\"suggested_next_step\":\"Mend the paths.\"}");
-		answer(c);
+		own_buf struct buf why = {};
+
+		buf_add_c(&why, "{\"code\":\"bad_arguments\",\"error\":");
+		json_put_str(&why, str_of(e.text));
+		buf_add_c(
+		    &why, ",\"suggested_next_step\":\"Mend the paths.\"}");
+		finish(c, REPLY_TOOL_ERROR, buf_str(&why), false, "error");
 		return;
 	}
 	if (v->kind == VERDICT_APPROVE) {
@@ -366,27 +367,27 @@ static void
 on_export(struct run *r, struct call *c, bool whole)
 {
 	if (r->state != RUN_OPEN && r->state != RUN_OPENING) {
-		c->kind = REPLY_STOPPED;
-		buf_add_str(&c->result, buf_str(&r->stop_json));
-		answer(c);
+		finish(
+		    c, REPLY_STOPPED, buf_str(&r->stop_json), false, "blocked");
 	} else if (!whole) {
-		c->kind = REPLY_TOOL_ERROR;
-		buf_add_c(&c->result,
-		    "{\"code\":\"not_read\",\"error\":\"The files could not be "
-		    "read, or too many exports wait for a decision.\","
-		    "\"suggested_next_step\":\"Ask again later.\"}");
-		answer(c);
+		finish(c, REPLY_TOOL_ERROR,
+		    STR("{\"code\":\"not_read\",\"error\":\"The files could "
+			"not be read, or too many exports wait for a "
+			"decision.\",\"suggested_next_step\":\"Ask again "
+			"later.\"}"),
+		    false, "error");
 	} else if (export_is_empty(r, c->step)) {
-		c->kind = REPLY_TOOL_ERROR;
-		buf_add_c(&c->result,
+		own_buf struct buf why = {};
+
+		buf_add_c(&why,
 		    "{\"code\":\"nothing_read\",\"error\":\"None of the files "
 		    "could be read.\",\"found\":");
-		export_preview(&c->result, r, c->step);
-		buf_add_c(&c->result,
+		export_preview(&why, r, c->step);
+		buf_add_c(&why,
 		    ",\"suggested_next_step\":\"Name regular files of the work "
 		    "folder, together below 16 MiB.\"}");
 		export_forget(r->id, c->step);
-		answer(c);
+		finish(c, REPLY_TOOL_ERROR, buf_str(&why), false, "error");
 	} else if (c->verdict == NULL) {
 		execute(r, c);
 	} else {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,7 @@ static int list_take(struct export *x, struct str payload, struct err *e);
 static int write_all(const struct export *x, const char *run, struct err *e);
 static int write_files(
     const struct export *x, int root, const char *part, struct err *e);
+static void unwrite(const struct export *x, int root, const char *part);
 static void forget(struct export *x);
 
 bool
@@ -314,10 +316,15 @@ write_all(const struct export *x, const char *run, struct err *e)
 		return err_sys(e, "open the folder %s", run);
 	if (mkdirat(mine, part, 0700) < 0)
 		return err_sys(e, "make the folder %s", part);
-	if (write_files(x, mine, part, e) < 0)
+	if (write_files(x, mine, part, e) < 0) {
+		unwrite(x, mine, part);
 		return -1;
-	if (renameat(mine, part, mine, step) < 0)
-		return err_sys(e, "put %s in its place", step);
+	}
+	if (renameat(mine, part, mine, step) < 0) {
+		(void)err_sys(e, "put %s in its place", step);
+		unwrite(x, mine, part);
+		return -1;
+	}
 	if (fsync(mine) < 0)
 		return err_sys(e, "fsync %s", run);
 	return 0;
@@ -351,6 +358,38 @@ write_files(const struct export *x, int root, const char *part, struct err *e)
 		p += size;
 	}
 	return 0;
+}
+
+/*
+ * What there is of the files, and the folders that were made for them. The
+ * names are those that were written, in a folder that is nobody else's; what
+ * cannot be removed is told by the next export of this step, which finds it.
+ */
+static void
+unwrite(const struct export *x, int root, const char *part)
+{
+	own_fd int at = dir_open(root, part, O_RDONLY | O_DIRECTORY, 0);
+	own_arena struct arena a = {};
+	struct err e;
+	const struct json *files = json_get(
+	    json_parse(buf_str(&x->list), NULL, &a, &e, NULL), STR("files"));
+
+	for (const struct json *f = at < 0 ? NULL : json_first(files);
+	     f != NULL; f = json_next(files, f)) {
+		char path[PATH_MAX];
+
+		if (str_copy(json_str(json_get(f, STR("path"))), path,
+			sizeof(path)) < 0)
+			continue;
+		(void)unlinkat(at, path, 0);
+		for (char *slash = strrchr(path, '/'); slash != NULL;
+		     slash = strrchr(path, '/')) {
+			*slash = '\0';
+			if (unlinkat(at, path, AT_REMOVEDIR) < 0)
+				break; /* another file's as well */
+		}
+	}
+	(void)unlinkat(root, part, AT_REMOVEDIR);
 }
 
 static void

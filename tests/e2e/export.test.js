@@ -1,6 +1,7 @@
 // files.export: files leave a sandbox as a tool call, judged, shown to a person
 // and recorded; what a file is or becomes inside leads nowhere outside.
 import assert from 'node:assert';
+import { execFileSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -91,7 +92,39 @@ test('files leave as they are, and only files', async () => {
 
 	assertRecorded(records);
 	assert.strictEqual(end.res.effect, 'real');
+	for (const asked of records.filter((e) => e.kind === 'tool.proposed'))
+		assert.ok(records.some((e) => e.kind === 'tool.finished' &&
+			e.step === asked.step), `step ${asked.step}`);
 	await d.stop();
+	await d.place.nothingLeft([d.supervisor]);
+});
+
+test('a disk that is full keeps nothing of an export', async (t) => {
+	if (process.getuid() !== 0) {
+		t.skip('a small disk is mounted for it: only root may');
+		return;
+	}
+	const d = await Daemon.start();
+	const s = await make(d, { mode: 'allow' }, `mkdir -p x/y &&
+		printf small > x/y/small && head -c 300000 /dev/urandom > x/large`);
+	const dir = path.join(d.state, 'store/exports');
+	const { uid, gid } = fs.statSync(path.join(d.state, 'store'));
+
+	fs.mkdirSync(dir);
+	execFileSync('mount', ['-t', 'tmpfs', '-o',
+		`size=128k,mode=700,uid=${uid},gid=${gid}`, 'exports', dir]);
+	try {
+		const a = await s.export('x/y/small', 'x/large');
+
+		assert.strictEqual(a.body.code, 'not_written', JSON.stringify(a.body));
+		assert.deepStrictEqual(all(dir), [s.run]);
+		const b = await s.export('x/y/small');
+
+		assert.strictEqual(b.status, 200, JSON.stringify(b.body));
+	} finally {
+		await d.stop();
+		execFileSync('umount', [dir]);
+	}
 	await d.place.nothingLeft([d.supervisor]);
 });
 
