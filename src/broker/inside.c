@@ -301,7 +301,9 @@ allow(struct run *r, const char *by, uint64_t call, const struct deed *d,
 	}
 	if (d->note != NULL)
 		record_start(r, by, d, args, number);
-	buf_printf(&out, "{\"grant\":%llu}", (unsigned long long)number);
+	buf_printf(&out, "{\"grant\":%llu,\"output_bytes\":%llu}",
+	    (unsigned long long)number,
+	    (unsigned long long)r->policy->sandbox.output_bytes);
 	reply(call, REPLY_OK, 200, buf_str(&out));
 }
 
@@ -344,6 +346,7 @@ record_end(const struct run *r, const struct grant *g, const struct json *end)
 {
 	struct event ev = record_of(r, EVENT_NOTE);
 	own_buf struct buf body = {};
+	bool limited;
 	uint64_t v;
 
 	buf_add_byte(&body, '{');
@@ -359,12 +362,18 @@ record_end(const struct run *r, const struct grant *g, const struct json *end)
 	if (json_u64(json_get(end, STR("exit_status")), &v) == 0)
 		buf_printf(
 		    &body, "\"exit_status\":%llu,", (unsigned long long)v);
-	buf_printf(&body, "\"grant\":%llu,\"note\":\"%s\"",
-	    (unsigned long long)g->number, g->ended);
+	buf_printf(&body, "\"grant\":%llu,", (unsigned long long)g->number);
+	limited = json_u64(json_get(end, STR("limit_bytes")), &v) == 0;
+	if (limited)
+		buf_printf(
+		    &body, "\"limit_bytes\":%llu,", (unsigned long long)v);
+	buf_printf(&body, "\"note\":\"%s\"", g->ended);
 	if (json_is(json_get(end, STR("program")), JSON_STRING)) {
 		buf_add_c(&body, ",\"program\":");
 		json_put_str(&body, json_str(json_get(end, STR("program"))));
 	}
+	if (limited)
+		buf_add_c(&body, ",\"reason\":\"output_limit\"");
 	buf_add_byte(&body, '}');
 	ev.step = r->steps;
 	ev.ms = (clock_mono_ns() - g->started_ns) / 1000000;

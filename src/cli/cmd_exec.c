@@ -402,7 +402,7 @@ static int
 frame_take(struct session *s, const struct exec_frame *f, struct err *e)
 {
 	own_arena struct arena a = {};
-	uint64_t status = EXIT_FAILED;
+	uint64_t status = EXIT_FAILED, limit = 0;
 	const struct json *end;
 
 	switch (f->type) {
@@ -415,6 +415,12 @@ frame_take(struct session *s, const struct exec_frame *f, struct err *e)
 		if (json_u64(json_get(end, STR("exit_status")), &status) < 0 ||
 		    status > 255)
 			return err_set(e, "the daemon gives no exit status");
+		if (json_u64(
+			json_at(end, "stop", "limit_bytes", NULL), &limit) == 0)
+			out_note(
+			    "stopped: output_limit: it printed more than "
+			    "the %llu bytes that it may (sandbox.output_mb)",
+			    (unsigned long long)limit);
 		s->status = (int)status;
 		s->over = true;
 		return 0;

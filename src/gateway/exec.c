@@ -106,6 +106,12 @@ exec_input_end(struct exec *x)
 		input_write(x);
 }
 
+bool
+exec_is_over(const struct exec *x)
+{
+	return x->output_limit > 0 && x->output_bytes > x->output_limit;
+}
+
 void
 exec_show(struct exec *x)
 {
@@ -316,7 +322,16 @@ output_read(struct exec_stream *s)
 		stream_close(s);
 		return false;
 	}
-	exec_log_add(&x->log, (unsigned)(s - x->out), (size_t)r);
+	x->output_bytes += (uint64_t)r;
+	if (exec_is_over(x)) {
+		/* What was printed up to there is kept. */
+		uint64_t past = x->output_bytes - x->output_limit;
+
+		r = past < (uint64_t)r ? r - (ssize_t)past : 0;
+		inside_signal(x->of, x->number, SIGKILL);
+	}
+	if (r > 0)
+		exec_log_add(&x->log, (unsigned)(s - x->out), (size_t)r);
 	exec_log_trim(&x->log, keep, slowest_reader(x));
 	count(x);
 	return true;
@@ -445,7 +460,11 @@ finish(struct exec *x)
 			stream_close(&x->out[i]);
 	}
 	input_close(x);
-	buf_printf(&b, "{\"exit_status\":%u,\"program\":", x->status);
+	buf_printf(&b, "{\"exit_status\":%u", x->status);
+	if (exec_is_over(x))
+		buf_printf(&b, ",\"limit_bytes\":%llu",
+		    (unsigned long long)x->output_limit);
+	buf_add_c(&b, ",\"program\":");
 	json_put_str(&b, str_of(x->program));
 	buf_add_byte(&b, '}');
 	inside_done(x->of->gateway, x->of->run, x->number, buf_str(&b));

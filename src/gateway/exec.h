@@ -56,6 +56,8 @@ struct exec {
 	uint32_t status; /* of the shell: 128 + signal */
 	uint32_t signo; /* 0: it exited */
 	uint64_t cpu_us, memory_max_bytes;
+	uint64_t output_limit; /* bytes of both streams; 0: none */
+	uint64_t output_bytes; /* so far */
 	struct exec_log log;
 	size_t counted_bytes; /* of it, in gateway.exec_bytes */
 	struct exec_stream out[EXEC_STREAMS];
@@ -75,6 +77,8 @@ void exec_free_all(struct inside *in);
 bool exec_input(struct exec *x, struct str bytes);
 /* No more input will come. */
 void exec_input_end(struct exec *x);
+/* It printed more than it may, and is killed for it. */
+bool exec_is_over(const struct exec *x);
 
 struct exec_view *exec_view_new(struct exec *x, struct client *cl,
     enum view_kind kind, struct exec_cursor from);

@@ -137,6 +137,7 @@ exec_start(struct client *cl, const struct inside_request *q)
 		return;
 	}
 	x->background = background;
+	x->output_limit = q->output_bytes;
 	json_write(&x->command, json_get(args, STR("argv")));
 	(void)exec_view_new(x, cl, kind, (struct exec_cursor){});
 	if (in != NULL)

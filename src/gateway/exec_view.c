@@ -119,6 +119,14 @@ exec_put_end(struct buf *b, const struct exec *x)
 	    (unsigned long long)x->memory_max_bytes);
 	if (x->signo != 0)
 		buf_printf(b, ",\"signal\":%u", x->signo);
+	if (exec_is_over(x))
+		buf_printf(b,
+		    ",\"stop\":{\"limit_bytes\":%llu,"
+		    "\"reason\":\"output_limit\",\"status\":\"stopped\","
+		    "\"suggested_next_step\":\"Print less, or raise "
+		    "sandbox.output_mb of the policy.\",\"used_bytes\":%llu}",
+		    (unsigned long long)x->output_limit,
+		    (unsigned long long)x->output_bytes);
 }
 
 void

@@ -95,6 +95,7 @@ void visit_end(struct visit *v);
 struct inside_request {
 	struct inside *in;
 	uint64_t grant; /* 0: none was needed */
+	uint64_t output_bytes; /* that a command may print; 0: any number */
 	const struct json *args; /* path, query and body, as the broker saw */
 	struct str query; /* as sent: paths are bytes and need not be UTF-8 */
 };

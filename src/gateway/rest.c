@@ -413,13 +413,13 @@ begin_inside(struct client *cl, const struct inside_route *r, uint64_t run,
 	own_arena struct arena a = {};
 	struct str arg[REST_PATH_MAX] = {};
 	struct inside_request q = { .in = inside_find(g, run) };
-	const struct json *body = NULL;
+	const struct json *body = NULL, *given;
 	size_t mark = str_find(path, '?');
 	struct err e = {};
 
-	(void)json_u64(
-	    json_get(json_parse(granted, NULL, &a, &e, NULL), STR("grant")),
-	    &q.grant);
+	given = json_parse(granted, NULL, &a, &e, NULL);
+	(void)json_u64(json_get(given, STR("grant")), &q.grant);
+	(void)json_u64(json_get(given, STR("output_bytes")), &q.output_bytes);
 	if (q.in == NULL) {
 		inside_failed(g, run, q.grant, "the sandbox has ended");
 		answer_error(cl, 404, "the sandbox has ended");

@@ -4,7 +4,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { after, before, test } from 'node:test';
 
-import { Daemon, policy } from './lib/paddock.js';
+import { Command, Daemon, policy } from './lib/paddock.js';
 
 let d;
 
@@ -141,3 +141,36 @@ test('a program that is exchanged while it is judged is not executed',
 		await swap;
 		assert.ok(ran > 0);
 	});
+
+test('a later command may print as much as the policy says', async () => {
+	const r = await d.post('/v1/sandboxes',
+		{ policy: policy({ sandbox: { output_mb: 1 } }) });
+	const at = `/v1/sandboxes/${r.run}/exec`;
+	const a = await d.post(at, { argv: ['sh', '-c', 'yes; true'] });
+
+	assert.strictEqual(a.signal, 9);
+	assert.strictEqual(a.stop.reason, 'output_limit');
+	assert.strictEqual(a.stop.limit_bytes, 1 << 20);
+	assert.ok(a.stop.used_bytes > 1 << 20);
+	assert.ok(a.stdout.length + a.dropped_bytes <= 1 << 20);
+	// Both streams together, and what is below is not touched.
+	const b = await d.post(at, { argv: ['sh', '-c',
+		'head -c 600000 /dev/zero >&2; head -c 600000 /dev/zero'] });
+
+	assert.strictEqual(b.stop.reason, 'output_limit');
+	const c = await d.post(at, { argv: ['head', '-c', '1048576',
+		'/dev/zero'] });
+
+	assert.strictEqual(c.exit_status, 0);
+	assert.strictEqual(c.stop, undefined);
+	const cli = await new Command(['exec', '--in', r.run, '--state', d.state,
+		'--', 'yes'], { program: d.place.paddock, input: '' }).end();
+
+	assert.strictEqual(cli.status, 137);
+	assert.match(cli.err, /output_limit/);
+	const ends = (await d.trace(r.run)).filter((e) =>
+		e.body?.note === 'command.finished');
+
+	assert.deepStrictEqual(ends.map((e) => e.body.reason),
+		['output_limit', 'output_limit', undefined, 'output_limit']);
+});
