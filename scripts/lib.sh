@@ -23,7 +23,7 @@ die() {
 # What it takes to build, on Debian 12.
 build_packages="gcc libc6-dev musl-tools meson ninja-build pkg-config
 	libssl-dev libsqlite3-dev libyaml-dev libpcre2-dev libpsl-dev
-	libzstd-dev libarchive-dev libc-ares-dev libnghttp2-dev
+	libzstd-dev zlib1g-dev libarchive-dev libc-ares-dev libnghttp2-dev
 	libcmocka-dev python3"
 # What the tests need on top.
 test_packages="clang clang-format clang-tidy cppcheck libclang-rt-14-dev

@@ -69,9 +69,21 @@ enum {
 	SECRET_NAME_BYTES = 64, /* of a file's name, with its NUL */
 	SECRET_FILE_MAX_BYTES = 16 * 1024, /* over any key; then SCAN_MAX_* */
 	SECRETS_PER_RUN_MAX = 32, /* a page of locked memory each */
+	SECRET_TEMPLATE_BYTES = 1024, /* of a file around a placeholder */
+	SECRET_PATH_BYTES = 256, /* of that file */
+	SECRET_COMMAND_BYTES = 4096, /* the words of a credential helper */
+	SECRET_COMMAND_WORDS = 32,
+	SECRET_COMMAND_MS = 10 * 1000, /* it may ask another machine */
+	SECRET_COMMANDS_MAX = 64, /* at once; runs wait for them to open */
 	/* Fields and a target with secrets in them, beside the originals. */
 	FILTER_HEAD_BYTES = 2 * HTTP_MAX_HEAD_BYTES,
 	FILTER_HOLD_BYTES = 64 * 1024, /* held back, and given out at the end */
+	/* Compressed bodies are unpacked to be searched. Text packs 10 to 1,
+	 * and logs 50; the first megabyte is free: zeros pack 1000 to 1. */
+	UNPACK_PIECE_BYTES = 16 * 1024,
+	UNPACK_RATIO_MAX = 100,
+	UNPACK_FREE_BYTES = 1024 * 1024,
+	UNPACK_WINDOW_LOG = 23, /* zstd: 8 MiB, as browsers accept */
 	FILTER_MAX_SIGNED_BYTES = 1024 * 1024, /* a body that AWS signs */
 	/* A page whose text is read (codec/html_text). Deeper ones are made by
 	 * programs; a tag longer than this has no end. */

@@ -12,6 +12,7 @@
 #include "broker/follow.h"
 #include "broker/inside.h"
 #include "broker/run.h"
+#include "broker/secret_api.h"
 #include "codec/json.h"
 #include "core/id.h"
 
@@ -51,6 +52,9 @@ static void do_port(const struct request *q);
 static void do_pause(const struct request *q);
 static void do_resume(const struct request *q);
 static void do_stat(const struct request *q);
+static void do_secret_list(const struct request *q);
+static void do_secret_check(const struct request *q);
+static void do_secret_revoke(const struct request *q);
 
 static const struct {
 	const char *name; /* for people */
@@ -85,6 +89,12 @@ static const struct {
 	[API_PAUSE] = { "pause a sandbox", MAY_OPERATOR, true, do_pause },
 	[API_RESUME] = { "resume a sandbox", MAY_OPERATOR, true, do_resume },
 	[API_STAT] = { "measure a sandbox", MAY_OPERATOR, true, do_stat },
+	[API_SECRET_LIST] = { "list secrets", MAY_OPERATOR, false,
+	    do_secret_list },
+	[API_SECRET_CHECK] = { "check a secret", MAY_OPERATOR, false,
+	    do_secret_check },
+	[API_SECRET_REVOKE] = { "revoke a secret", MAY_OPERATOR, false,
+	    do_secret_revoke },
 };
 
 struct run_list {
@@ -441,6 +451,24 @@ static void
 do_stat(const struct request *q)
 {
 	box_ask(q->who, q->call, q->run, ASK_STAT);
+}
+
+static void
+do_secret_list(const struct request *q)
+{
+	secret_list(q->call, q->run);
+}
+
+static void
+do_secret_check(const struct request *q)
+{
+	secret_check(q->call, q->args);
+}
+
+static void
+do_secret_revoke(const struct request *q)
+{
+	secret_revoke(q->who, q->call, q->run, q->args);
 }
 
 static void

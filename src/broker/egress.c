@@ -6,6 +6,7 @@
  */
 #include "broker/egress.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,19 @@ struct waiting {
 
 static struct waiting *first, **last = &first;
 
+/* A question that waits for a secret that is read anew. */
+struct asked {
+	struct asked *next;
+	struct msg_egress_ask m;
+	struct buf payload;
+};
+
+static struct asked *held;
+
+static void ask_again(
+    const struct msg_egress_ask *m, struct str payload, bool again);
+static bool guard(struct run *r, const struct msg_egress_ask *m,
+    struct str payload, struct egress_ask *ask, bool again);
 static bool take_rate(
     struct run *r, const struct egress_verdict *v, uint32_t *of);
 static void take_budget(
@@ -48,6 +62,31 @@ static void send(
 
 void
 on_egress_ask(const struct msg_egress_ask *m, struct str payload)
+{
+	ask_again(m, payload, false);
+}
+
+void
+egress_again(uint64_t run)
+{
+	struct asked **at = &held, *q;
+
+	egress_held_again(run);
+	while ((q = *at) != NULL) {
+		if (q->m.run != run) {
+			at = &q->next;
+			continue;
+		}
+		*at = q->next;
+		ask_again(&q->m, buf_str(&q->payload), true);
+		buf_fini(&q->payload);
+		free(q);
+	}
+}
+
+/* again: it has waited for a secret, and does not do so once more. */
+static void
+ask_again(const struct msg_egress_ask *m, struct str payload, bool again)
 {
 	static struct egress_ask ask; /* large, and used by one at a time */
 	static struct egress_verdict v;
@@ -75,6 +114,8 @@ on_egress_ask(const struct msg_egress_ask *m, struct str payload)
 	}
 	box_touch(r);
 	egress_state(r);
+	if (r->secrets != NULL && !guard(r, m, payload, &ask, again))
+		return;
 	if (r->replay != NULL && egress_replayed(r, m, &ask, &v, &out))
 		return;
 	egress_judge(r, &ask, false, &v, &out);
@@ -108,6 +149,13 @@ egress_proxy_lost(void)
 		free(w);
 	}
 	last = &first;
+	while (held != NULL) {
+		struct asked *q = held;
+
+		held = q->next;
+		buf_fini(&q->payload);
+		free(q);
+	}
 	for (struct run *r = broker.runs; r != NULL; r = r->next) {
 		egress_withdraw_all(r, "the proxy ended; nothing was sent");
 		egress_end_asks(r,
@@ -149,7 +197,78 @@ egress_judge(struct run *r, const struct egress_ask *ask, bool approved,
 	    (v->strip_html ? EGRESS_STRIP_HTML : 0) |
 	    (v->record ? EGRESS_RECORD_BODY : 0) |
 	    (v->n_addrs > 0 ? EGRESS_PRIVATE_OK : 0) |
+	    (r->secrets != NULL ? EGRESS_LEAK_CHECK : 0) |
 	    (approved ? EGRESS_ONCE : 0);
+}
+
+/*
+ * Before anything is recorded or looked up: it holds no secret, and those that
+ * may go out with it are still good. False: it is answered, or waits.
+ */
+static bool
+guard(struct run *r, const struct msg_egress_ask *m, struct str payload,
+    struct egress_ask *ask, bool again)
+{
+	static struct egress_verdict v;
+	struct msg_egress_verdict out = { .run = m->run, .ask = m->ask };
+	struct leak_hit hit;
+	struct str place, leak = egress_leak_take(r, ask, &place, &hit);
+	char text[REASON_BYTES];
+	enum lease lease;
+
+	egress_decide(r->policy, ask, &r->labels, &v);
+	if (leak.p != NULL) {
+		(void)snprintf(text, sizeof(text),
+		    "the %.*s holds %.*s (%s), which must not go out",
+		    STR_FMT(place), STR_FMT(leak), leak_form_name(hit.form));
+		egress_refuse(&v, "leak", "secrets", text);
+	} else {
+		lease = egress_leases(r, ask, &v, again);
+		if (lease == LEASE_GOOD)
+			return true;
+		if (lease == LEASE_WAITS) {
+			struct asked *q = calloc(1, sizeof(*q));
+
+			must(q != NULL);
+			q->m = *m;
+			buf_add_str(&q->payload, payload);
+			q->next = held;
+			held = q;
+			return false;
+		}
+	}
+	out.rule = v.rule;
+	(void)egress_answer(r, ask, 0, &v, &out); /* or the proxy is told no */
+	if (leak.p != NULL)
+		egress_leak_record(
+		    r, r->steps, leak, str_of(leak_form_name(hit.form)), place);
+	return false;
+}
+
+enum lease
+egress_leases(struct run *r, const struct egress_ask *ask,
+    struct egress_verdict *v, bool again)
+{
+	if (r->secrets == NULL || v->kind == VERDICT_BLOCK ||
+	    ask->level != LEVEL_REQUEST ||
+	    (ask->proto != PROTO_HTTPS && ask->proto != PROTO_WSS))
+		return LEASE_GOOD;
+	for (uint32_t i = 0; i < r->policy->n_secrets; i++) {
+		struct err why = {};
+		enum lease got;
+
+		if (!egress_may_have(r->policy, v, r->policy->secrets[i].name))
+			continue;
+		got = run_secret_lease(r, i, again, &why);
+		if (got == LEASE_WAITS)
+			return got;
+		if (got == LEASE_OVER) {
+			egress_refuse(
+			    v, "secret_not_ready", "secrets", why.text);
+			return got;
+		}
+	}
+	return LEASE_GOOD;
 }
 
 static bool

@@ -30,6 +30,8 @@ void egress_refused(struct run *r, const struct approval *a);
 /* "replay_http" and "replay_miss" of a run that opens. -1 with why not. */
 int egress_replay_take(struct run *r, const struct json *args, struct err *e);
 void egress_replay_free(struct egress_replay *p);
+/* Questions of this run that waited for a secret are judged anew. */
+void egress_again(uint64_t run);
 /* The disk has moved: verdicts that waited for it are given. */
 void egress_durable(uint64_t seq);
 /* The proxy is gone: what it was doing has no known end. */

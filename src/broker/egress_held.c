@@ -32,6 +32,8 @@ static void refuse(
     struct run *r, struct egress_held *h, const char *code, const char *reason);
 static bool parse(
     const struct egress_held *h, struct arena *a, struct egress_ask *out);
+static void go_on(
+    struct run *r, uint64_t number, uint64_t approval, bool again);
 static struct egress_held *find(const struct run *r, uint64_t ask);
 static void drop(struct run *r, struct egress_held *h);
 
@@ -104,32 +106,61 @@ egress_not_now(struct run *r, const struct approval *a)
 void
 egress_approved(struct run *r, const struct approval *a)
 {
+	go_on(r, a->ask, a->id, false);
+}
+
+void
+egress_held_again(uint64_t run)
+{
+	struct run *r = run_find(run);
+	struct egress_held *h, *next;
+
+	if (r == NULL || r->egress == NULL)
+		return;
+	for (h = r->egress->held; h != NULL; h = next) {
+		next = h->next;
+		if (h->renews)
+			go_on(r, h->ask, h->approval, true);
+	}
+}
+
+/* again: its secrets have been read anew, if they could be. */
+static void
+go_on(struct run *r, uint64_t number, uint64_t approval, bool again)
+{
 	static struct egress_ask ask;
 	static struct egress_verdict v;
 	own_arena struct arena arena = {};
-	struct egress_held *h = find(r, a->ask);
 	struct msg_egress_verdict m = {
 		.run = r->id,
-		.ask = a->ask,
+		.ask = number,
 		.max_body = UINT64_MAX,
 		.rule = UINT32_MAX,
 	};
+	struct egress_held *h = find(r, number);
+	enum lease lease;
 	uint32_t step;
 	bool done;
 
 	if (h == NULL || !parse(h, &arena, &ask)) {
-		approval_finished(a->id, REPLY_TOOL_ERROR, STR("{}"));
+		approval_finished(approval, REPLY_TOOL_ERROR, STR("{}"));
 		return;
 	}
+	egress_decide(r->policy, &ask, &r->labels, &v);
+	lease = egress_leases(r, &ask, &v, again);
+	h->renews = lease == LEASE_WAITS;
+	if (h->renews)
+		return; /* egress_held_again goes on */
 	step = h->step;
-	r->egress->approval = a->id;
-	egress_judge(r, &ask, true, &v, &m);
+	r->egress->approval = approval;
+	if (lease == LEASE_GOOD)
+		egress_judge(r, &ask, true, &v, &m);
 	done = egress_answer(r, &ask, step, &v, &m);
 	r->egress->approval = 0;
 	drop(r, h); /* behind the last use of what ask points into */
 	/* What goes out ends with the report of its end. */
 	if (!done || v.kind != VERDICT_ALLOW)
-		approval_finished(a->id,
+		approval_finished(approval,
 		    done && v.kind == VERDICT_SIMULATE ? REPLY_OK
 						       : REPLY_TOOL_ERROR,
 		    STR("{}"));

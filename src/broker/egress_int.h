@@ -7,6 +7,7 @@
 #include "broker/egress.h"
 #include "broker/run.h"
 #include "core/egress.h"
+#include "core/leak.h"
 
 /* What was allowed and has not ended. */
 struct egress_open {
@@ -33,6 +34,7 @@ struct egress_held {
 	enum egress_level level;
 	uint32_t step; /* 0: its body is still being read */
 	uint64_t approval; /* likewise */
+	bool renews; /* approved, and waits for a secret */
 	struct buf payload; /* the question */
 };
 
@@ -60,6 +62,18 @@ uint64_t egress_record(struct run *r, uint64_t number, uint32_t step,
     const struct egress_ask *ask, const struct egress_verdict *v);
 /* For who has ended something: it may have been the last. */
 void egress_settled(struct run *r);
+/*
+ * Searches what a question says for secrets and canaries, and takes out what
+ * holds one, so that no record does. The name of the first, or p NULL; place
+ * and hit then say where and how.
+ */
+struct str egress_leak_take(struct run *r, struct egress_ask *ask,
+    struct str *place, struct leak_hit *hit);
+/* text, or what stands for it when it holds a secret. */
+struct str egress_leak_hide(const struct run *r, struct str text);
+/* One that was found on its way out, and stopped. */
+void egress_leak_record(struct run *r, uint32_t step, struct str name,
+    struct str form, struct str place);
 /* A question that was none. */
 void egress_record_nonsense(struct run *r, const char *why);
 /* egress.c: the verdict, rates and budgets taken; and its answer. */
@@ -70,6 +84,9 @@ bool egress_answer(struct run *r, const struct egress_ask *ask, uint32_t step,
     const struct egress_verdict *v, struct msg_egress_verdict *m);
 void egress_refuse(struct egress_verdict *v, const char *code,
     const char *where, const char *reason);
+/* The secrets that may go out with it: v is a refusal when one is over. */
+enum lease egress_leases(struct run *r, const struct egress_ask *ask,
+    struct egress_verdict *v, bool again);
 /* True when this rule of a verdict's may have this secret go out. */
 bool egress_may_have(
     const struct policy *p, const struct egress_verdict *v, struct str name);
@@ -86,6 +103,8 @@ bool egress_withdraw(
 /* All of them. tell: the proxy is there to hear of it. */
 void egress_withdraw_all(struct run *r, const char *why);
 void egress_held_free(struct run *r);
+/* What was approved, and waits for a secret that was read anew. */
+void egress_held_again(uint64_t run);
 
 /*
  * egress_replay.c, of a run that has r->replay. True when the ask is answered,

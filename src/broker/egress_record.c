@@ -161,6 +161,12 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 	used = &r->budget.used[BUDGET_UPLOAD_BYTES];
 	covered = m->sent < o->taken ? m->sent : o->taken;
 	o->taken -= covered;
+	for (const struct json *x = json_first(json_get(told, STR("leaks")));
+	     x != NULL; x = json_next(json_get(told, STR("leaks")), x))
+		egress_leak_record(r, o->step,
+		    json_str(json_get(x, STR("name"))),
+		    json_str(json_get(x, STR("form"))),
+		    json_str(json_get(x, STR("place"))));
 	*used = m->sent - covered > UINT64_MAX - *used
 	    ? UINT64_MAX
 	    : *used + (m->sent - covered);
@@ -428,8 +434,9 @@ write_url(struct buf *out, const struct run *r, const struct egress_open *o,
 		.port = o->port,
 		.host_is_addr = o->v6,
 		.addr.v6 = o->v6,
-		.path = json_str(path),
-		.query = json_str(json_get(told, STR("query"))),
+		.path = egress_leak_hide(r, json_str(path)),
+		.query =
+		    egress_leak_hide(r, json_str(json_get(told, STR("query")))),
 	};
 
 	if (path == NULL) {

@@ -210,6 +210,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_WORLD_CLOSE:
 	case MSG_EGRESS_VERDICT:
 	case MSG_EGRESS_REVOKE:
+	case MSG_EGRESS_WATCH:
 	case MSG_TYPES:
 		log_error("no route for %s from %s", msg_name(f->type),
 		    role_name(p->other));

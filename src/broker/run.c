@@ -145,6 +145,7 @@ run_doors_open(struct run *r, struct peer *to)
 		egress_door_write(&left, r->policy);
 		(void)peer_send(to, MSG_DOOR_OPEN, &m, buf_str(&left),
 		    r->net_fds, r->n_net_fds);
+		run_secrets_watch(r);
 		return;
 	}
 	inside_write_left(&left, r);

@@ -107,6 +107,7 @@ struct run {
 	struct box box;
 	struct secrets *secrets; /* NULL: it has none */
 	uint32_t secrets_left; /* that the supervisor still reads */
+	uint32_t renewing; /* a bit for each that is read anew */
 	struct egress *egress; /* NULL: nothing was asked for yet */
 	struct egress_replay *replay; /* NULL: servers answer by themselves */
 };
@@ -126,6 +127,16 @@ void on_secret_found(const struct msg_secret_found *m, const struct frame *f);
 void on_image_found(const struct msg_image_found *m, const struct frame *f);
 void on_sandbox_exited(const struct msg_sandbox_exited *m);
 void on_sandbox_denied(const struct msg_sandbox_denied *m, struct str payload);
+
+enum lease {
+	LEASE_GOOD,
+	LEASE_WAITS, /* one is read anew; egress_again follows */
+	LEASE_OVER, /* one has expired or was revoked: *why says it */
+};
+/* May the i-th secret be used now? again: it is not read anew once more. */
+enum lease run_secret_lease(
+    struct run *r, uint32_t i, bool again, struct err *why);
+
 /* The gateway or proxy was restarted: it gets the doors again. */
 void run_doors_again(struct peer *to);
 /* The world is gone, and with it the data of every run that had one. */

@@ -27,6 +27,8 @@ int run_start_take(struct run *r, const struct json *args,
     const struct json *argv, const struct image_config *image, struct err *e);
 /* Asks for the policy's secrets; run_open_image follows. */
 void run_secrets_ask(struct run *r);
+/* Tells the proxy what no request of the run may hold. */
+void run_secrets_watch(const struct run *r);
 /* The next step of opening, when the secrets are there. */
 void run_open_image(struct run *r, const struct json *args);
 /* Asks for the image that the policy names; run_go_on follows. */

@@ -28,6 +28,7 @@ static void add_always(
     struct run *r, const struct json *env, const struct image_config *image);
 static void add_trust(struct run *r);
 static void add_placeholders(struct run *r);
+static void add_files(struct run *r);
 static void add_pair(struct run *r, const char *pair);
 static bool is_ours(struct str name);
 static bool image_sets(const struct image_config *image, struct str name);
@@ -64,6 +65,7 @@ run_start_take(struct run *r, const struct json *args, const struct json *argv,
 	for (uint32_t i = 0; i < r->policy->sandbox.n_rules; i++)
 		add_word(&r->start, r->policy->sandbox.rules[i]);
 	m->rules = r->policy->sandbox.n_rules;
+	add_files(r);
 	if (r->start.failed || r->start.n > ARGV_MAX_BYTES)
 		return err_set(e, "command and environment are over %d bytes",
 		    ARGV_MAX_BYTES);
@@ -289,6 +291,32 @@ add_placeholders(struct run *r)
 		buf_add_byte(&r->start, '=');
 		add_word(&r->start, secrets_placeholder(r->secrets, p->name));
 		r->start_msg.envc++;
+	}
+}
+
+/* The same in files, for programs that read one. */
+static void
+add_files(struct run *r)
+{
+	for (uint32_t i = 0; r->secrets != NULL && i < r->policy->n_secrets;
+	     i++) {
+		const struct policy_secret *p = &r->policy->secrets[i];
+		struct str fake = secrets_placeholder(r->secrets, p->name);
+		struct str t = p->template.n > 0 ? p->template : STR("{}");
+
+		if (p->file.n == 0)
+			continue;
+		add_word(&r->start, p->file);
+		for (size_t k = 0; k < t.n; k++) {
+			if (t.p[k] == '{' && k + 1 < t.n && t.p[k + 1] == '}') {
+				buf_add_str(&r->start, fake);
+				k++;
+			} else {
+				buf_add_byte(&r->start, t.p[k]);
+			}
+		}
+		buf_add_byte(&r->start, '\0');
+		r->start_msg.files++;
 	}
 }
 

@@ -8,6 +8,10 @@
  * secrets_grant only, for the proxy and for one request that the policy has
  * allowed. What has expired or was revoked is wiped at once, and is granted no
  * more, also in a run that is going on.
+ *
+ * What no request may hold is known to the proxy by prints (core/leak.h): those
+ * of all secrets, and of canaries: baits that look like credentials, and are
+ * their own placeholders.
  */
 #ifndef BROKER_SECRET_H
 #define BROKER_SECRET_H
@@ -30,8 +34,10 @@ enum secret_state {
 	SECRET_EXPIRED,
 	SECRET_REVOKED,
 	SECRET_UNKNOWN,
+	SECRET_BAIT, /* a canary: there to be found, never granted */
 };
 
+struct leak_set; /* core/leak.h */
 struct secrets;
 
 /* run is the text of its identifier. NULL when memory is gone. */
@@ -39,12 +45,24 @@ struct secrets *secrets_new(struct str run);
 void secrets_free(struct secrets *s); /* wipes; NULL is nothing */
 
 /*
- * Keeps a value. expires_ns is on the caller's clock, 0 for never. -1 with e
- * when the value is none that can be kept: too short to be told from chance,
- * too long, not printable ASCII, or not locked in memory.
+ * Keeps a value. Times are on the caller's clock; expires_ns 0 is never. -1
+ * with e when the value is none that can be kept: too short to be told from
+ * chance, too long, not printable ASCII, or not locked in memory.
  */
 int secrets_add(struct secrets *s, struct str name, struct str value,
-    const struct secret_use *use, int64_t expires_ns, struct err *e);
+    const struct secret_use *use, int64_t now_ns, int64_t expires_ns,
+    struct err *e);
+
+/* Makes a canary of this kind ("aws", "github", ...). */
+int secrets_add_canary(
+    struct secrets *s, struct str name, struct str kind, struct err *e);
+/*
+ * Another value in the place of one that has expired, under the placeholder
+ * that is there. Refused when it is revoked, or when its length must stay (what
+ * goes into bodies) and does not.
+ */
+int secrets_renew(struct secrets *s, struct str name, struct str value,
+    int64_t now_ns, int64_t expires_ns, struct err *e);
 
 /* What the sandbox gets instead; p is NULL when there is no such secret. */
 struct str secrets_placeholder(const struct secrets *s, struct str name);
@@ -60,13 +78,36 @@ size_t secrets_grant_bytes(const struct secrets *s);
 enum secret_state secrets_grant(
     struct secrets *s, struct str name, int64_t now_ns, struct buf *out);
 
+/* As secrets_grant would find it: what has expired is wiped. */
+enum secret_state secrets_state(
+    struct secrets *s, struct str name, int64_t now_ns);
+/*
+ * The name of the secret that this host's name tells, p NULL if none does: as
+ * it is, backwards or in hexadecimal digits, in either case, whatever dots and
+ * dashes are between. A name is asked for before any byte is sent to it.
+ */
+struct str secrets_in_host(const struct secrets *s, struct str host);
+/* What finds any of them, for as long as none is added or renewed; and whose
+ * print the i-th is. */
+struct leak_set *secrets_leaks(const struct secrets *s);
+struct str secrets_name(const struct secrets *s, uint32_t i);
+/* For MSG_EGRESS_WATCH: {"key":"...","words":[{"bytes","digest","head","name",
+ * "tail"}, ...]}. */
+void secrets_write_prints(const struct secrets *s, struct buf *out);
+
 /* Wipes the value. False when there is no such secret. */
 bool secrets_revoke(struct secrets *s, struct str name);
 /* Wipes what has expired; returns when the next one does, or 0. */
 int64_t secrets_expire(struct secrets *s, int64_t now_ns);
 
-/* [{"name","state","uses"}]: never a value. */
-void secrets_write(const struct secrets *s, struct buf *out);
+struct secret_facts {
+	enum secret_state state;
+	uint64_t uses, age_s;
+	uint64_t expires_s; /* 0: never, or it has */
+	int64_t unused_s; /* since the last use; -1: none yet */
+};
+struct secret_facts secrets_facts(
+    struct secrets *s, struct str name, int64_t now_ns);
 const char *secret_state_name(enum secret_state state); /* "revoked" */
 
 #endif

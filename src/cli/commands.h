@@ -31,6 +31,7 @@ int cmd_serve(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_egress(int argc, char **argv);
+int cmd_secret(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 
 #endif

@@ -15,6 +15,7 @@
 #include "cli/out.h"
 #include "sandbox/sandbox.h"
 #include "sys/fd.h"
+#include "sys/secret_env.h"
 
 enum {
 	READY_FD = 3, /* the daemon writes one line */
@@ -49,6 +50,7 @@ daemon_start(struct daemon *d, const struct daemon_spec *spec, struct err *e)
 	}
 	if (d->pid == 0)
 		child(spec, ready_in, life);
+	secret_env_wipe(); /* the daemon has them now */
 	fd_fini(&ready_in);
 	d->lifeline = fd_take(&life_out);
 	d->pidfd = (int)syscall(SYS_pidfd_open, d->pid, 0);

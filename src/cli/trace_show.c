@@ -193,6 +193,8 @@ of_call(enum event_kind kind)
 	case EVENT_RUN_CLOSED:
 	case EVENT_EGRESS_DECISION:
 	case EVENT_EGRESS_DONE:
+	case EVENT_EGRESS_LEAK:
+	case EVENT_SECRET_REVOKED:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:
@@ -274,6 +276,14 @@ note_of(struct trace_view *v, struct trace_row *row,
 	case EVENT_EGRESS_DONE:
 		note(v, row, TERM_GREEN, "done ",
 		    json_str(json_get(body, STR("url"))));
+		break;
+	case EVENT_EGRESS_LEAK:
+		note(v, row, TERM_RED,
+		    "leak stopped: ", json_str(json_get(body, STR("name"))));
+		break;
+	case EVENT_SECRET_REVOKED:
+		note(v, row, TERM_RED,
+		    "secret revoked: ", json_str(json_get(body, STR("name"))));
 		break;
 	case EVENT_BUDGET_STOP:
 		note(v, row, TERM_RED, "limit reached: ",

@@ -25,6 +25,8 @@ static const char *const kinds[] = {
 	[EVENT_RUN_RESUMED] = "run.resumed",
 	[EVENT_SANDBOX_DENIED] = "sandbox.denied",
 	[EVENT_EGRESS_DONE] = "egress.done",
+	[EVENT_EGRESS_LEAK] = "egress.leak",
+	[EVENT_SECRET_REVOKED] = "secret.revoked",
 };
 
 static const char *const stages[] = {

@@ -112,10 +112,14 @@ enum egress_tls {
 	TLS_PIN, /* never opened */
 };
 
-/* Where the bytes of a secret are read when a run opens. */
+/* Where the bytes of a secret are read. */
 enum secret_from {
 	SECRET_FILE, /* secrets/NAME of the state directory */
 	SECRET_SYSTEMD, /* NAME of $CREDENTIALS_DIRECTORY */
+	SECRET_ENV, /* PADDOCK_SECRET_NAME of the daemon's environment */
+	SECRET_COMMAND, /* what secrets/commands/NAME prints */
+	SECRET_CANARY, /* none: a bait of this kind is made for the run */
+	SECRET_FROMS,
 };
 
 /* One member of "secrets". Texts with n 0 are not there. */
@@ -126,8 +130,19 @@ struct policy_secret {
 	struct str header, format, query, access_key; /* see proxy/filter.h */
 	bool body;
 	struct str env; /* the variable inside that holds the placeholder */
+	struct str file; /* the file inside that holds it, within `template` */
+	struct str template; /* "{}" is the placeholder; "": that alone */
 	uint64_t ttl_s; /* 0: as long as the run */
+	bool renew; /* read anew behind ttl_s; else refused */
+	const struct str *workflows; /* whose policies may name it; 0: any */
+	uint32_t n_workflows;
+	uint32_t stages; /* a bit each, from bit 1; 0: any */
 };
+
+const char *secret_from_name(enum secret_from f); /* "file" */
+/* May be what follows the colon: a file's name, and no way out of its folder.
+ */
+bool secret_name_ok(struct str s);
 
 /* One rule of "egress": core/egress.h says what it means. */
 struct egress_rule {

@@ -154,6 +154,10 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	parse_respond(r, s, out);
 	parse_protos(r, s, out);
 	check_rule(r, s, out);
+	/* What is not opened cannot be searched for the run's secrets. */
+	if (r->p->n_secrets > 0 && out->tls == TLS_AUTO &&
+	    (out->protos & (1U << PROTO_HTTPS | 1U << PROTO_WSS)) != 0)
+		out->tls = TLS_INSPECT;
 }
 
 static void

@@ -67,6 +67,7 @@ enum msg_type {
 	MSG_EGRESS_VERDICT, /* broker -> proxy: the answer */
 	MSG_EGRESS_DONE, /* proxy -> broker: how it ended */
 	MSG_EGRESS_REVOKE, /* broker -> proxy: no longer */
+	MSG_EGRESS_WATCH, /* broker -> proxy: what no request may hold */
 	MSG_TYPES,
 };
 
@@ -163,7 +164,7 @@ struct msg_sandbox_start {
 	uint64_t io_bytes_per_s; /* of the work folder's disk; 0: no limit */
 	uint64_t output_bytes; /* of the command's two streams; 0: no limit */
 	uint32_t rules;
-	uint32_t unused;
+	uint32_t files; /* two texts each, behind the rest: path and content */
 };
 _Static_assert(sizeof(struct msg_sandbox_start) == 96, "no padding");
 
@@ -299,12 +300,13 @@ struct msg_image_found {
 };
 _Static_assert(sizeof(struct msg_image_found) == 48, "no padding");
 
-/* A file's name alone; systemd 1: in $CREDENTIALS_DIRECTORY, else in secrets/
- * of the state directory. */
+/* index SECRET_CHECK: no run's; run is a number of the broker's own. */
+enum { SECRET_CHECK = UINT32_MAX };
+
 struct msg_secret_find {
 	uint64_t run;
 	uint32_t index; /* of the policy's secrets; echoed */
-	uint32_t systemd;
+	uint32_t from; /* enum secret_from (core/policy.h) */
 	char name[SECRET_NAME_BYTES]; /* NUL-terminated */
 };
 _Static_assert(sizeof(struct msg_secret_find) == 80, "no padding");
@@ -408,6 +410,9 @@ enum api_op {
 	API_PAUSE,
 	API_RESUME,
 	API_STAT,
+	API_SECRET_LIST,
+	API_SECRET_CHECK,
+	API_SECRET_REVOKE,
 	API_OPS,
 };
 
@@ -619,6 +624,13 @@ enum egress_revoke_kind {
 	EGRESS_REVOKE_FLOWS, /* close every connection of the run */
 	EGRESS_REVOKE_SECRET, /* payload: the name; its requests end */
 };
+
+/*
+ * MSG_EGRESS_WATCH, to the proxy, behind the run's door: body struct msg_door,
+ * payload {"key":"64 digits","words":[{"bytes","digest","head","name","tail"},
+ * ...]}: prints of the run's secrets and canaries (core/leak.h). It replaces
+ * the one before.
+ */
 
 struct msg_egress_revoke {
 	uint64_t run;

@@ -94,6 +94,8 @@ static const struct route routes[] = {
 	    0, 0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_REVOKE, BODY(msg_egress_revoke),
 	    TEXT, 0, 0 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_WATCH, BODY(msg_door),
+	    EGRESS_MAX_ASK_BYTES, 0, 0 },
 };
 
 const struct route *
@@ -152,7 +154,8 @@ msg_name(uint16_t type)
 		"TOOL_CALL", "API", "GONE", "REPLY", "EVENT", "INSIDE_DONE",
 		"EXPORT", "EXPORT_READ", "WORLD_OPEN", "WORLD_OPENED",
 		"WORLD_CALL", "WORLD_RESULT", "WORLD_CLOSE", "EGRESS_ASK",
-		"EGRESS_VERDICT", "EGRESS_DONE", "EGRESS_REVOKE" };
+		"EGRESS_VERDICT", "EGRESS_DONE", "EGRESS_REVOKE",
+		"EGRESS_WATCH" };
 
 	return type < MSG_TYPES ? names[type] : "unknown";
 }

@@ -1,6 +1,8 @@
 #include "proxy/filter.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "base/limits.h"
@@ -8,11 +10,13 @@
 #include "codec/base64.h"
 #include "codec/html_text.h"
 #include "codec/sigv4.h"
+#include "codec/ws.h"
 #include "core/swap.h"
 #include "ipc/msg.h"
+#include "proxy/decode.h"
 #include "sys/locked.h"
 
-enum { FORMAT_BYTES = 128 };
+enum { FORMAT_BYTES = 128, PLACE_BYTES = 80 };
 
 struct secret {
 	struct str name, placeholder, value;
@@ -23,12 +27,16 @@ struct secret {
 struct filter {
 	struct locked mem; /* all that follows points into it */
 	uint32_t n; /* secrets */
-	uint32_t n_words; /* secrets, then canaries */
 	struct secret secrets[SCAN_MAX_WORDS];
 	struct str values[SCAN_MAX_WORDS], fakes[SCAN_MAX_WORDS];
-	uint64_t used[SCAN_MAX_WORDS], leaked[SCAN_MAX_WORDS];
-	uint64_t scrubbed[SCAN_MAX_WORDS];
-	struct scan *leaks; /* what must not go out; NULL: not searched */
+	uint64_t used[SCAN_MAX_WORDS], scrubbed[SCAN_MAX_WORDS];
+	const struct filter_watch *watch;
+	struct leak_stream *leaks; /* NULL: nothing is searched for */
+	bool leaked;
+	struct leak_hit hit;
+	char place[PLACE_BYTES]; /* of the hit */
+	struct decode *unpack; /* of a compressed body, to search it */
+	struct ws ws; /* where in a frame a WebSocket's client is */
 	struct swap out; /* placeholders in the request's body */
 	struct swap back; /* secrets in the answer */
 	struct html_text *page;
@@ -37,14 +45,21 @@ struct filter {
 };
 
 static int secret_take(struct filter *f, const struct json *v, struct err *e);
-static int scans_make(struct filter *f, const struct json *canaries,
-    uint32_t flags, struct err *e);
+static int scans_make(struct filter *f, struct err *e);
 static struct scan *scan_make(
     struct filter *f, const struct str *words, size_t n, unsigned forms);
-static size_t room(const struct json *secrets, const struct json *canaries);
-static int leaks_search(
-    struct filter *f, struct str s, bool last, struct err *e);
-static void on_leak(void *arg, const struct scan_hit *hit);
+static size_t room(const struct json *secrets);
+static int head_search(
+    struct filter *f, const struct http1_head *h, struct err *e);
+static int search_whole(struct filter *f, struct str s, const char *place,
+    struct str of, struct err *e);
+static int body_search(
+    struct filter *f, struct str bytes, bool last, struct err *e);
+static int search(struct filter *f, struct str s, const char *place,
+    struct str of, struct err *e);
+static int search_unpacked(void *arg, struct str bytes, struct err *e);
+static int coding_take(
+    struct filter *f, const struct http1_head *h, struct err *e);
 static int field_swap(struct filter *f, struct secret *s, uint64_t *used,
     struct str *value, struct err *e);
 static int query_swap(struct filter *f, struct secret *s, uint64_t *used,
@@ -57,24 +72,80 @@ static void names_write(struct buf *out, const char *member,
     const struct filter *f, const uint64_t *counts);
 
 int
-filter_new(struct filter **out, const struct json *payload, uint32_t flags,
-    struct err *e)
+filter_watch_take(
+    struct filter_watch *w, const struct json *payload, struct err *e)
 {
-	const struct json *secrets = json_get(payload, STR("secrets"));
-	const struct json *canaries = json_get(payload, STR("canaries"));
-	struct locked mem;
+	const struct json *words = json_get(payload, STR("words"));
+	struct leak_print prints[SECRETS_PER_RUN_MAX];
+	struct leak_set *set;
+	struct hash key;
+	uint32_t n = 0;
+
+	if (hash_from_hex(json_str(json_get(payload, STR("key"))), &key) < 0 ||
+	    !json_is(words, JSON_ARRAY) || words->n > SECRETS_PER_RUN_MAX)
+		return err_set(e, "no prints");
+	for (const struct json *x = json_first(words); x != NULL;
+	     x = json_next(words, x), n++) {
+		uint64_t bytes, head, tail;
+
+		if (json_u64(json_get(x, STR("bytes")), &bytes) < 0 ||
+		    json_u64(json_get(x, STR("head")), &head) < 0 ||
+		    json_u64(json_get(x, STR("tail")), &tail) < 0 ||
+		    bytes > SCAN_MAX_WORD_BYTES || head > UINT16_MAX ||
+		    tail > UINT16_MAX ||
+		    hash_from_hex(json_str(json_get(x, STR("digest"))),
+			&prints[n].digest) < 0 ||
+		    str_copy(json_str(json_get(x, STR("name"))), w->names[n],
+			sizeof(w->names[n])) < 0)
+			return err_set(e, "no print");
+		prints[n].bytes = (uint32_t)bytes;
+		prints[n].head = (uint16_t)head;
+		prints[n].tail = (uint16_t)tail;
+	}
+	set = leak_set_new(&key, prints, n);
+	explicit_bzero(&key, sizeof(key));
+	if (set == NULL)
+		return err_set(e, "no memory, or no print");
+	leak_set_free(w->set); /* streams of before keep theirs */
+	w->set = set;
+	w->n = n;
+	return 0;
+}
+
+void
+filter_watch_fini(struct filter_watch *w)
+{
+	leak_set_free(w->set);
+	*w = (struct filter_watch){};
+}
+
+int
+filter_new(struct filter **out, const struct json *payload, uint32_t flags,
+    const struct filter_watch *watch, struct err *e)
+{
+	const struct json *secrets =
+	    payload == NULL ? NULL : json_get(payload, STR("secrets"));
+	bool watches = watch != NULL && watch->set != NULL;
+	struct locked mem = {};
 	struct filter *f;
 
 	*out = NULL;
-	if (secrets == NULL && canaries == NULL &&
-	    (flags & EGRESS_STRIP_HTML) == 0)
+	if (secrets == NULL && !watches && (flags & EGRESS_STRIP_HTML) == 0)
 		return 0;
-	if (locked_init(&mem, room(secrets, canaries), e) < 0)
-		return -1;
-	f = locked_alloc(&mem, sizeof(*f));
-	must(f != NULL);
+	/* Without a value there is nothing to lock. */
+	if (secrets == NULL) {
+		f = calloc(1, sizeof(*f));
+		if (f == NULL)
+			return err_set(e, "no memory");
+	} else {
+		if (locked_init(&mem, room(secrets), e) < 0)
+			return -1;
+		f = locked_alloc(&mem, sizeof(*f));
+		must(f != NULL);
+	}
 	f->mem = mem;
 	f->strip_html = (flags & EGRESS_STRIP_HTML) != 0;
+	f->watch = watch;
 	for (const struct json *v = json_first(secrets); v != NULL;
 	     v = json_next(secrets, v)) {
 		if (secret_take(f, v, e) < 0) {
@@ -82,10 +153,11 @@ filter_new(struct filter **out, const struct json *payload, uint32_t flags,
 			return -1;
 		}
 	}
-	f->n_words = f->n;
-	if (scans_make(f, canaries, flags, e) < 0) {
+	if (watches)
+		f->leaks = leak_stream_new(watch->set);
+	if ((watches && f->leaks == NULL) || scans_make(f, e) < 0) {
 		filter_free(f);
-		return -1;
+		return watches ? err_set(e, "no memory") : -1;
 	}
 	*out = f;
 	return 0;
@@ -104,7 +176,11 @@ filter_free(struct filter *f)
 	if (f->page != NULL)
 		html_fini(f->page);
 	free(f->page);
+	leak_stream_free(f->leaks);
+	decode_free(f->unpack);
 	mem = f->mem; /* it holds f */
+	if (mem.p == NULL)
+		free(f);
 	locked_fini(&mem);
 }
 
@@ -112,12 +188,8 @@ int
 filter_request_head(struct filter *f, struct http1_head *h, struct err *e)
 {
 	/* What the agent knows is searched before secrets are put in. */
-	if (leaks_search(f, h->target, true, e) < 0)
+	if (head_search(f, h, e) < 0 || coding_take(f, h, e) < 0)
 		return -1;
-	for (uint32_t i = 0; i < h->n; i++) {
-		if (leaks_search(f, h->field[i].value, true, e) < 0)
-			return -1;
-	}
 	for (uint32_t k = 0; k < f->n; k++) {
 		struct secret *s = &f->secrets[k];
 		bool there = false;
@@ -150,11 +222,6 @@ filter_request_head(struct filter *f, struct http1_head *h, struct err *e)
 		field_drop(h, STR("accept-encoding"));
 		field_drop(h, STR("range"));
 	}
-	if (f->leaks != NULL && http1_get(h, STR("content-encoding")) != NULL &&
-	    !str_eq_nocase(
-		*http1_get(h, STR("content-encoding")), STR("identity")))
-		return err_set(
-		    e, "a body with a content encoding cannot be searched");
 	for (uint32_t k = 0; k < f->n; k++) {
 		if (f->secrets[k].access_key.n > 0 && sigv4_signed(h)) {
 			f->wants_body = sigv4_needs_body(h);
@@ -209,7 +276,7 @@ int
 filter_request_body(struct filter *f, struct str bytes, bool last,
     struct buf *out, struct err *e)
 {
-	if (leaks_search(f, bytes, last, e) < 0)
+	if (body_search(f, bytes, last, e) < 0)
 		return -1;
 	if (f->out.scan == NULL) {
 		buf_add_str(out, bytes);
@@ -219,6 +286,34 @@ filter_request_body(struct filter *f, struct str bytes, bool last,
 	    (last && swap_end(&f->out, out) < 0))
 		return err_set(e, "no memory");
 	return 0;
+}
+
+int
+filter_relay(struct filter *f, struct str bytes, struct err *e)
+{
+	char plain[1024];
+
+	while (f->leaks != NULL && bytes.n > 0) {
+		ssize_t n = ws_take(&f->ws, &bytes, plain, sizeof(plain));
+
+		if (n < 0)
+			return err_set(
+			    e, "a compressed message cannot be searched");
+		if (search(f, (struct str){ plain, (size_t)n }, "message",
+			STR(""), e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+bool
+filter_has(const struct filter *f, struct str name)
+{
+	for (uint32_t k = 0; k < f->n; k++) {
+		if (str_eq(f->secrets[k].name, name))
+			return true;
+	}
+	return false;
 }
 
 int
@@ -298,7 +393,14 @@ filter_report(const struct filter *f, struct buf *out)
 		buf_add_c(out, ",\"hidden_text\":");
 		json_put_str(out, buf_str(&f->page->hidden));
 	}
-	names_write(out, "leaks", f, f->leaked);
+	if (f->leaked) {
+		buf_printf(out, ",\"leaks\":[{\"form\":\"%s\",\"name\":",
+		    leak_form_name(f->hit.form));
+		json_put_str(out, str_of(f->watch->names[f->hit.print]));
+		buf_add_c(out, ",\"place\":");
+		json_put_str(out, str_of(f->place));
+		buf_add_c(out, "}]");
+	}
 	for (uint32_t k = 0; k < f->n; k++)
 		scrubbed += f->scrubbed[k];
 	if (scrubbed > 0) {
@@ -356,29 +458,12 @@ secret_take(struct filter *f, const struct json *v, struct err *e)
 }
 
 static int
-scans_make(struct filter *f, const struct json *canaries, uint32_t flags,
-    struct err *e)
+scans_make(struct filter *f, struct err *e)
 {
-	struct str words[SCAN_MAX_WORDS];
 	bool body = false;
 
-	for (uint32_t k = 0; k < f->n; k++) {
+	for (uint32_t k = 0; k < f->n; k++)
 		body = body || f->secrets[k].body;
-		words[k] = f->values[k];
-	}
-	for (const struct json *v = json_first(canaries); v != NULL;
-	     v = json_next(canaries, v)) {
-		if (f->n_words == SCAN_MAX_WORDS)
-			return err_set(e, "too many canaries");
-		words[f->n_words] = locked_copy(&f->mem, json_str(v));
-		if (words[f->n_words++].p == NULL)
-			return err_set(e, "no memory for canaries");
-	}
-	if ((flags & EGRESS_LEAK_CHECK) != 0 && f->n_words > 0) {
-		f->leaks = scan_make(f, words, f->n_words, SCAN_ALL);
-		if (f->leaks == NULL)
-			return err_set(e, "a secret is too short or too long");
-	}
 	if (f->n > 0) {
 		f->back = (struct swap){
 			.scan = scan_make(f, f->values, f->n, SCAN_ALL),
@@ -423,10 +508,10 @@ scan_make(struct filter *f, const struct str *words, size_t n, unsigned forms)
 
 /* Bytes for all that a filter of these secrets will ever hold. */
 static size_t
-room(const struct json *secrets, const struct json *canaries)
+room(const struct json *secrets)
 {
 	size_t n = sizeof(struct filter) + 64 + FILTER_HEAD_BYTES;
-	struct scan_word list[2 * SCAN_MAX_WORDS];
+	struct scan_word list[SCAN_MAX_WORDS];
 	size_t words = 0;
 
 	for (const struct json *v = json_first(secrets); v != NULL;
@@ -441,47 +526,95 @@ room(const struct json *secrets, const struct json *canaries)
 		if (words < SCAN_MAX_WORDS)
 			list[words++] = (struct scan_word){ value, SCAN_ALL };
 	}
-	/* Three automatons: leaks, placeholders, secrets. */
-	n += 2 * scan_need(list, words);
-	for (const struct json *v = json_first(canaries); v != NULL;
-	     v = json_next(canaries, v)) {
-		n += json_str(v).n + 32;
-		if (words < 2 * SCAN_MAX_WORDS)
-			list[words++] =
-			    (struct scan_word){ json_str(v), SCAN_ALL };
+	/* Two automatons: placeholders, secrets. */
+	return n + 2 * scan_need(list, words) + 64;
+}
+
+/* Names of fields, too: the agent chooses them as it likes. */
+static int
+head_search(struct filter *f, const struct http1_head *h, struct err *e)
+{
+	if (f->leaks == NULL)
+		return 0;
+	if (search_whole(f, h->target, "target", STR(""), e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < h->n; i++) {
+		if (search_whole(
+			f, h->field[i].name, "header name", STR(""), e) < 0 ||
+		    search_whole(f, h->field[i].value, "header ",
+			h->field[i].name, e) < 0)
+			return -1;
 	}
-	return n + scan_need(list, words) + 64;
+	return search_whole(f, h->method, "method", STR(""), e);
 }
 
 static int
-leaks_search(struct filter *f, struct str s, bool last, struct err *e)
+search_whole(struct filter *f, struct str s, const char *place, struct str of,
+    struct err *e)
 {
-	struct scan_sink sink = { on_leak, f };
+	int rc = search(f, s, place, of, e);
+
+	leak_stream_reset(f->leaks);
+	return rc;
+}
+
+/* What is compressed is searched unpacked. */
+static int
+body_search(struct filter *f, struct str bytes, bool last, struct err *e)
+{
+	int rc;
 
 	if (f->leaks == NULL)
 		return 0;
-	scan_feed(f->leaks, s, &sink);
-	if (last) {
-		scan_end(f->leaks, &sink);
-		scan_reset(f->leaks);
-	}
-	for (uint32_t k = 0; k < f->n_words; k++) {
-		if (f->leaked[k] == 0)
-			continue;
-		if (k < f->n)
-			return err_set(e, "secret %.*s must not go out",
-			    STR_FMT(f->secrets[k].name));
-		return err_set(e, "a canary must not go out");
-	}
-	return 0;
+	if (f->unpack != NULL)
+		rc = decode_feed(f->unpack, bytes, search_unpacked, f, e);
+	else
+		rc = search(f, bytes, "body", STR(""), e);
+	if (last)
+		leak_stream_reset(f->leaks);
+	return rc;
 }
 
-static void
-on_leak(void *arg, const struct scan_hit *hit)
+static int
+search_unpacked(void *arg, struct str bytes, struct err *e)
 {
-	struct filter *f = arg;
+	return search(arg, bytes, "body", STR(""), e);
+}
 
-	f->leaked[hit->word]++;
+static int
+search(struct filter *f, struct str s, const char *place, struct str of,
+    struct err *e)
+{
+	if (!leak_stream_feed(f->leaks, s, &f->hit))
+		return 0;
+	f->leaked = true;
+	(void)snprintf(f->place, sizeof(f->place), "%s%.*s", place,
+	    (int)(of.n < 64 ? of.n : 64), of.p);
+	return err_set(e, "%s must not go out (found in the %s, %s)",
+	    f->watch->names[f->hit.print], f->place,
+	    leak_form_name(f->hit.form));
+}
+
+/* One coding that can be unpacked, or none. */
+static int
+coding_take(struct filter *f, const struct http1_head *h, struct err *e)
+{
+	const struct str *coding = http1_get(h, STR("content-encoding"));
+
+	if (f->leaks == NULL || coding == NULL || h->body == HTTP1_BODY_NONE)
+		return 0;
+	if (http1_count(h, STR("content-encoding")) > 1)
+		return err_set(
+		    e, "a body with two content encodings cannot be searched");
+	if (str_eq_nocase(*coding, STR("identity")) || coding->n == 0)
+		return 0;
+	f->unpack = decode_new(*coding);
+	return f->unpack != NULL
+	    ? 0
+	    : err_set(e,
+		  "a body with the content encoding \"%.*s\" cannot be "
+		  "searched; gzip, deflate and zstd can",
+		  (int)(coding->n < 40 ? coding->n : 40), coding->p);
 }
 
 /* In the field as it is, or in what Basic credentials stand for. */
@@ -661,15 +794,14 @@ names_write(struct buf *out, const char *member, const struct filter *f,
 {
 	size_t n = 0;
 
-	for (uint32_t k = 0; k < f->n_words; k++) {
+	for (uint32_t k = 0; k < f->n; k++) {
 		if (counts[k] == 0)
 			continue;
 		if (n++ == 0)
 			buf_printf(out, ",\"%s\":[", member);
 		else
 			buf_add_byte(out, ',');
-		json_put_str(
-		    out, k < f->n ? f->secrets[k].name : STR("canary"));
+		json_put_str(out, f->secrets[k].name);
 	}
 	if (n > 0)
 		buf_add_byte(out, ']');

@@ -3,11 +3,12 @@
  *
  * Made from a verdict (MSG_EGRESS_VERDICT), for one request. On the way out it
  * puts the real secret in the place of its placeholder, only where the verdict
- * says (a field, a parameter of the query, the body), and signs for AWS anew;
- * it refuses what holds a secret or a canary already, in any form: that was
- * not to be known inside. On the way back it puts the placeholder in the place
- * of the secret, in every form (core/scan.h), and keeps only the readable text
- * of a page. So an echo tells the agent nothing.
+ * says (a field, a parameter of the query, the body), and signs for AWS anew.
+ * Before that it refuses what holds any secret or canary of the run, in any
+ * form: that was not to be known inside (core/leak.h: it has prints of them,
+ * and values only of those that this request may have). On the way back it puts
+ * the placeholder in the place of the secret, in every form (core/scan.h), and
+ * keeps only the readable text of a page. So an echo tells the agent nothing.
  *
  * Lengths stay the same but for pages (filter_resizes) and for short secrets
  * in fields and queries. Heads that were changed point into the filter, whose
@@ -28,20 +29,34 @@
 #include "base/err.h"
 #include "codec/http1.h"
 #include "codec/json.h"
+#include "core/leak.h"
 
 struct filter;
 
+/* What no request of a run may hold: MSG_EGRESS_WATCH. */
+struct filter_watch {
+	struct leak_set *set; /* NULL: nothing */
+	uint32_t n;
+	char names[SECRETS_PER_RUN_MAX][SECRET_NAME_BYTES];
+};
+
+/* Another payload takes the place of the one before. -1: the first stays. */
+int filter_watch_take(
+    struct filter_watch *w, const struct json *payload, struct err *e);
+void filter_watch_fini(struct filter_watch *w);
+
 /*
- * payload: the verdict's, parsed; flags: its EGRESS_*. *out is NULL when there
- * is nothing to do. The caller wipes the payload.
+ * payload: the verdict's, parsed, or NULL for a request that was not asked
+ * about; flags: its EGRESS_*. watch is borrowed for as long as the filter is
+ * there. *out is NULL when there is nothing to do. The caller wipes the
+ * payload.
  *
  * "secrets": [{"name","placeholder","value": base64, "header"?: a field's
  *   name, "format"?: "Bearer {}", "query"?: a parameter's name, "body"?: true,
  *   "sigv4"?: {"access_key"}}]
- * "canaries": ["..."]
  */
 int filter_new(struct filter **out, const struct json *payload, uint32_t flags,
-    struct err *e);
+    const struct filter_watch *watch, struct err *e);
 void filter_free(struct filter *f); /* NULL is nothing */
 
 int filter_request_head(struct filter *f, struct http1_head *h, struct err *e);
@@ -58,6 +73,11 @@ int filter_request_sign(
 int filter_request_body(struct filter *f, struct str bytes, bool last,
     struct buf *out, struct err *e);
 
+/* Bytes of a WebSocket's client: -1 when they may not go on. */
+int filter_relay(struct filter *f, struct str bytes, struct err *e);
+/* True when the request may have this secret. */
+bool filter_has(const struct filter *f, struct str name);
+
 int filter_answer_head(struct filter *f, struct http1_head *h, struct err *e);
 /* True behind filter_answer_head when the length of the body will be another:
  * Content-Length is no longer in the head. */
@@ -67,8 +87,8 @@ int filter_answer_body(struct filter *f, struct str bytes, bool last,
 
 /*
  * Appends members for MSG_EGRESS_DONE, each with a comma in front:
- * ,"hidden":n,"hidden_text":"...","leaks":["NAME"],"scrubbed":n,
- * "secrets":["NAME"]. Names only.
+ * ,"hidden":n,"hidden_text":"...","leaks":[{"form","name","place"}],
+ * "scrubbed":n,"secrets":["NAME"]. Names only.
  */
 void filter_report(const struct filter *f, struct buf *out);
 

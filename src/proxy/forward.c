@@ -91,7 +91,7 @@ forward_verdict(struct forward *f, const struct msg_egress_verdict *v,
 		pump(f);
 		return;
 	}
-	if (filter_new(&f->filter, doc, v->flags, &e) < 0) {
+	if (filter_new(&f->filter, doc, v->flags, f->watch, &e) < 0) {
 		f->last = true;
 		forward_refuse(f, 503, "no_filter", e.text);
 		pump(f);
@@ -116,6 +116,16 @@ forward_verdict(struct forward *f, const struct msg_egress_verdict *v,
 		f->standing_port = f->to_port;
 	}
 	request_go(f);
+	pump(f);
+}
+
+void
+forward_cut(struct forward *f, const char *why)
+{
+	if (f->phase == FORWARD_CLOSED)
+		return;
+	request_over(f, why);
+	forward_close(f, true);
 	pump(f);
 }
 
@@ -495,6 +505,14 @@ relay(struct forward *f)
 	bool moved = false;
 
 	if (f->in.n > 0 && f->to_server.n == 0) {
+		struct err e = {};
+
+		if (f->filter != NULL &&
+		    filter_relay(f->filter, buf_str(&f->in), &e) < 0) {
+			request_over(f, e.text);
+			forward_close(f, true);
+			return true;
+		}
 		f->sent += f->in.n;
 		forward_count(f, f->in.n);
 		buf_add_str(&f->to_server, buf_str(&f->in));

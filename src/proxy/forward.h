@@ -90,6 +90,7 @@ struct forward {
 	uint16_t port;
 	bool h2; /* HTTP/2 may be spoken to the server: the client does, too */
 	bool https; /* the client speaks TLS to us, and we to the server */
+	const struct filter_watch *watch; /* borrowed, or NULL */
 
 	enum forward_phase phase;
 	char to_host[FORWARD_HOST_BYTES]; /* of this request */
@@ -158,6 +159,8 @@ void forward_stop(struct forward *f, bool hard);
  */
 void forward_verdict(struct forward *f, const struct msg_egress_verdict *v,
     const struct json *doc);
+/* Ends the request that is under way, and its connections. */
+void forward_cut(struct forward *f, const char *why);
 /*
  * The end of `dial`: fd is taken over, or -1 and why. A server that is reached
  * is spoken to by TLS if the client speaks TLS to us.

@@ -60,7 +60,10 @@ request_take(struct forward *f)
 	f->head.target = f->path;
 	if (is_standing(f)) {
 		f->by_standing = true;
-		request_go(f);
+		if (filter_new(&f->filter, NULL, 0, f->watch, &e) < 0)
+			forward_refuse(f, 503, "no_filter", e.text);
+		else
+			request_go(f);
 	} else {
 		request_ask(f);
 	}

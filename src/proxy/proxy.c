@@ -7,6 +7,8 @@
 
 #include "base/log.h"
 #include "base/must.h"
+#include "codec/json.h"
+#include "proxy/web.h"
 #include "sys/fd.h"
 
 enum { ACCEPT_BURST = 16 }; /* before others get a turn */
@@ -22,7 +24,9 @@ static void door_open(struct proxy *p, uint64_t run, const struct frame *f);
 static void on_port(struct loop_watch *w, uint32_t events);
 static void on_any(struct loop_watch *w, uint32_t events);
 static void accept_some(struct proxy_door *d, int fd, bool transparent);
-static void door_revoke(struct proxy *p, const struct msg_egress_revoke *m);
+static void door_revoke(
+    struct proxy *p, const struct msg_egress_revoke *m, struct str name);
+static void door_watch(struct proxy *p, uint64_t run, struct str payload);
 static void door_close(struct proxy *p, uint64_t run);
 
 int
@@ -119,7 +123,11 @@ on_broker(struct peer *peer, const struct frame *f)
 
 		ca_new(p, m->run, f->payload);
 	} else if (f->type == MSG_EGRESS_REVOKE) {
-		door_revoke(p, f->body);
+		door_revoke(p, f->body, f->payload);
+	} else if (f->type == MSG_EGRESS_WATCH) {
+		const struct msg_door *m = f->body;
+
+		door_watch(p, m->run, f->payload);
 	} else if (f->type == MSG_DOOR_OPEN) {
 		const struct msg_door *m = f->body;
 
@@ -226,11 +234,34 @@ accept_some(struct proxy_door *d, int fd, bool transparent)
 }
 
 static void
-door_revoke(struct proxy *p, const struct msg_egress_revoke *m)
+door_revoke(struct proxy *p, const struct msg_egress_revoke *m, struct str name)
 {
 	for (struct proxy_door *d = p->doors; d != NULL; d = d->next) {
-		if (d->run == m->run && m->what == EGRESS_REVOKE_FLOWS)
+		struct flow *next;
+
+		if (d->run != m->run)
+			continue;
+		if (m->what == EGRESS_REVOKE_FLOWS)
 			flow_close_all(d, "revoked");
+		for (struct flow *f = d->flows; f != NULL; f = next) {
+			next = f->after;
+			if (m->what == EGRESS_REVOKE_SECRET)
+				web_revoke(f, name);
+		}
+	}
+}
+
+/* Without prints that can be read nothing may go on unsearched. */
+static void
+door_watch(struct proxy *p, uint64_t run, struct str payload)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *doc = json_parse(payload, NULL, &a, &e, NULL);
+
+	for (struct proxy_door *d = p->doors; d != NULL; d = d->next) {
+		if (d->run == run)
+			must(filter_watch_take(&d->watch, doc, &e) == 0);
 	}
 }
 
@@ -253,6 +284,7 @@ door_close(struct proxy *p, uint64_t run)
 			dns_stub_close(&d->dns);
 			names_fini(&d->names);
 			tls_ca_free(d->ca);
+			filter_watch_fini(&d->watch);
 			free(d);
 			return;
 		}

@@ -9,6 +9,7 @@
 #include "proxy/admit.h"
 #include "proxy/dial.h"
 #include "proxy/dns.h"
+#include "proxy/filter.h"
 #include "proxy/flow.h"
 #include "proxy/names.h"
 #include "proxy/tls.h"
@@ -45,6 +46,7 @@ struct proxy_door {
 	uint32_t n_flows;
 	struct admit admit;
 	struct tls_ca *ca; /* NULL: no rule of the run opens TLS */
+	struct filter_watch watch;
 };
 
 /* A CA that was made for a run whose door is not open yet. */

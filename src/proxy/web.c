@@ -170,6 +170,24 @@ web_fail(struct flow *f)
 }
 
 void
+web_revoke(struct flow *f, struct str name)
+{
+	struct web *w = f->web;
+
+	/* One that is cut is gone behind that; the last takes the flow along.
+	 */
+	while (!f->dead && w != NULL) {
+		if (w->forward.filter == NULL ||
+		    !filter_has(w->forward.filter, name)) {
+			w = w->next;
+			continue;
+		}
+		forward_cut(&w->forward, "a secret of it was revoked");
+		w = f->web;
+	}
+}
+
+void
 web_free(struct web *w, bool hard)
 {
 	if (w == NULL)
@@ -200,6 +218,7 @@ web_new(struct flow *f, enum web_kind kind)
 	fw->ops = &ops;
 	fw->loop = f->proxy->loop;
 	fw->https = kind == WEB_TLS;
+	fw->watch = &f->door->watch;
 	if (kind != WEB_PROXY) {
 		memcpy(fw->host, f->host, sizeof(fw->host));
 		fw->port = f->port;

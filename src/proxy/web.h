@@ -26,6 +26,8 @@ void web_on_verdict(
     struct flow *f, const struct msg_egress_verdict *v, struct str payload);
 /* The broker is gone. */
 void web_fail(struct flow *f);
+/* Ends what may have this secret. */
+void web_revoke(struct flow *f, struct str name);
 /* For flow_close. */
 void web_free(struct web *w, bool hard);
 

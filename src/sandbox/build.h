@@ -124,9 +124,12 @@ build_folder_comes(const struct sandbox_spec *s)
 	return s->park && s->folder && s->workspace_fd < 0;
 }
 
+/* place.c: spec.files, into the sandbox whose root is `root`. */
+int root_add_files(const struct build *b, const char *root, struct err *e);
+
 /*
- * trust.c: puts spec.trust into the sandbox whose root is `root`, if there is
- * anything in it.
+ * trust.c: puts spec.trust, if there is anything in it, and the files above
+ * into the sandbox whose root is `root`.
  */
 int root_add_trust(const struct build *b, const char *root, struct err *e);
 

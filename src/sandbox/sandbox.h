@@ -133,6 +133,12 @@ struct sandbox_mount {
 	bool noexec; /* no program in it can be executed */
 };
 
+/* A file that only its user inside may read. */
+struct sandbox_file {
+	const char *path; /* absolute, inside, of a place that can be written */
+	const char *content;
+};
+
 /* Everything is borrowed for the length of sandbox_start. */
 struct sandbox_spec {
 	/* NULL at the end; argv[0] by PATH inside. NULL itself, with rpc: no
@@ -151,6 +157,8 @@ struct sandbox_spec {
 	const struct sandbox_mount *mounts; /* see mounts.h */
 	unsigned n_mounts; /* at most MOUNTS_MAX; none of a parked one */
 	struct str trust; /* PEM: a file SANDBOX_TRUST inside; "": none */
+	const struct sandbox_file *files;
+	size_t n_files;
 
 	/*
 	 * The root is this directory, below an overlay that can be written

@@ -26,6 +26,8 @@ root_add_trust(const struct build *b, const char *root, struct err *e)
 	static const char *const bundle = "etc/ssl/certs/ca-certificates.crt";
 	own_fd int base = -1, dir = -1, file = -1;
 
+	if (root_add_files(b, root, e) < 0)
+		return -1;
 	if (b->spec->trust.n == 0)
 		return 0;
 	base = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -59,7 +59,8 @@ sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
 	/* While it gets ready the folder is made. */
 	if (check(sb, &s, &b, e) < 0 || send_wake(sb, &s, e) < 0)
 		return -1;
-	if (s.workspace_fd >= 0 || sb->park.placed || s.trust.n > 0) {
+	if (s.workspace_fd >= 0 || sb->park.placed || s.trust.n > 0 ||
+	    s.n_files > 0) {
 		int r = add_mounts(sb, &b, e);
 
 		sb->park.idmap = b.idmap; /* which it may have closed */

@@ -182,6 +182,8 @@ on_record(struct order *o, struct progress *p, uint64_t seq,
 		return 0;
 	case EVENT_EGRESS_DECISION:
 	case EVENT_EGRESS_DONE:
+	case EVENT_EGRESS_LEAK:
+	case EVENT_SECRET_REVOKED:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:

@@ -154,7 +154,8 @@ cells_start(struct cells *c, const struct frame *f,
 	own_buf struct buf bundle = {};
 	size_t n_stdio = m->argc > 0 ? 3 : 0;
 	/* Start-up is the only time that uses them, and runs alone. */
-	static const char *words[WORDS_MAX + 8];
+	static const char *words[WORDS_MAX + 8 + 2 * SECRETS_PER_RUN_MAX];
+	struct sandbox_file files[SECRETS_PER_RUN_MAX];
 	struct sandbox_spec spec = {};
 	struct cell *cell = cell_find(c, 0);
 	struct str at = f->payload;
@@ -189,8 +190,20 @@ cells_start(struct cells *c, const struct frame *f,
 	if (words_take(&at, m->rules, words, &used, e) < 0 ||
 	    rules_take(cell, words + rules, m->rules, e) < 0)
 		return -1;
+	if (m->files > SECRETS_PER_RUN_MAX)
+		return err_set(e, "too many files");
+	for (size_t i = 0; i < m->files; i++) {
+		size_t from = used;
+
+		if (words_take(&at, 2, words, &used, e) < 0)
+			return -1;
+		files[i] =
+		    (struct sandbox_file){ words[from], words[from + 1] };
+	}
 	if (at.n != 0)
 		return err_set(e, "command is not as long as it says");
+	spec.files = files;
+	spec.n_files = m->files;
 
 	spec.argv = m->argc > 0 ? words + argv : NULL;
 	spec.rpc = true;

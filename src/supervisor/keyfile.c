@@ -11,43 +11,95 @@
 #include "base/limits.h"
 #include "sys/fd.h"
 
+static int open_at(
+    int folder, const char *name, struct stat *st, struct err *e);
 static int open_folder(const char *state, bool systemd, struct err *e);
+static size_t read_up_to(int fd, char *bytes, size_t cap);
 
 int
 keyfile_read(const char *state, bool systemd, const char *name, struct err *e)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
-	};
 	own_fd int folder = open_folder(state, systemd, e), fd = -1;
 	char bytes[SECRET_FILE_MAX_BYTES + 1];
 	struct stat st;
-	size_t n = 0;
-	ssize_t got;
+	size_t n;
 	int out;
 
 	if (folder < 0)
 		return -1;
-	fd = (int)syscall(SYS_openat2, folder, name, &how, sizeof(how));
+	fd = open_at(folder, name, &st, e);
 	if (fd < 0)
-		return err_sys(e, "open %s", name);
-	if (fstat(fd, &st) < 0)
-		return err_sys(e, "fstat %s", name);
-	if (!S_ISREG(st.st_mode))
-		return err_set(e, "%s is not a regular file", name);
+		return -1;
 	/* systemd gives its group a way in, and the owner of none to others. */
 	if ((st.st_mode & (systemd ? 0007 : 0077)) != 0)
 		return err_set(
 		    e, "%s can be read by others: chmod 600 it", name);
-	while (n < sizeof(bytes) &&
-	    (got = read(fd, bytes + n, sizeof(bytes) - n)) > 0)
-		n += (size_t)got;
+	n = read_up_to(fd, bytes, sizeof(bytes));
 	out = n < sizeof(bytes)
 	    ? fd_sealed(bytes, n, e)
 	    : err_set(e, "%s is over %d bytes", name, SECRET_FILE_MAX_BYTES);
 	explicit_bzero(bytes, sizeof(bytes));
 	return out;
+}
+
+int
+keyfile_read_command(
+    const char *state, const char *name, char *text, size_t cap, struct err *e)
+{
+	own_fd int folder = open_folder(state, false, e), at = -1, fd = -1;
+	struct stat st;
+	size_t n;
+
+	if (folder < 0)
+		return -1;
+	at = openat(
+	    folder, "commands", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (at < 0)
+		return err_sys(e, "open secrets/commands");
+	fd = open_at(at, name, &st, e);
+	if (fd < 0)
+		return -1;
+	if ((st.st_mode & 0022) != 0 ||
+	    (st.st_uid != 0 && st.st_uid != geteuid()))
+		return err_set(e,
+		    "%s can be written by others: chmod 600 it, and own it",
+		    name);
+	n = read_up_to(fd, text, cap);
+	if (n == cap || memchr(text, '\0', n) != NULL)
+		return err_set(
+		    e, "%s is no text of less than %zu bytes", name, cap);
+	text[n] = '\0';
+	return 0;
+}
+
+static int
+open_at(int folder, const char *name, struct stat *st, struct err *e)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+	own_fd int fd =
+	    (int)syscall(SYS_openat2, folder, name, &how, sizeof(how));
+
+	if (fd < 0)
+		return err_sys(e, "open %s", name);
+	if (fstat(fd, st) < 0)
+		return err_sys(e, "fstat %s", name);
+	if (!S_ISREG(st->st_mode))
+		return err_set(e, "%s is not a regular file", name);
+	return fd_take(&fd);
+}
+
+static size_t
+read_up_to(int fd, char *bytes, size_t cap)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	while (n < cap && (got = read(fd, bytes + n, cap - n)) > 0)
+		n += (size_t)got;
+	return n;
 }
 
 static int

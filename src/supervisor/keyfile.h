@@ -5,6 +5,7 @@
 #define SUPERVISOR_KEYFILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 
@@ -15,5 +16,11 @@
  */
 int keyfile_read(
     const char *state, bool systemd, const char *name, struct err *e);
+/*
+ * Reads secrets/commands/NAME of the state directory into text, as a C string:
+ * a regular file that is root's or ours, and that nobody else can write to.
+ */
+int keyfile_read_command(
+    const char *state, const char *name, char *text, size_t cap, struct err *e);
 
 #endif

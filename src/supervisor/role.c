@@ -19,13 +19,16 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "core/id.h"
+#include "core/policy.h"
 #include "supervisor/cells.h"
 #include "supervisor/child.h"
+#include "supervisor/helper.h"
 #include "supervisor/keyfile.h"
 #include "supervisor/rootfs.h"
 #include "supervisor/state.h"
 #include "sys/confine.h"
 #include "sys/fd.h"
+#include "sys/secret_env.h"
 
 enum {
 	READY_FD = 3, /* where the starter reads how it went */
@@ -41,6 +44,8 @@ static struct {
 	struct state state;
 	struct sandbox_host host;
 	struct cells *cells;
+	struct helpers *helpers;
+	struct locked env; /* secrets that came in the environment */
 	struct child child[ROLES]; /* [ROLE_SUPERVISOR] unused */
 	struct loop_watch signals, life, kills;
 	struct loop_timer quit;
@@ -71,6 +76,9 @@ static void on_sandbox_start(const struct frame *f);
 static void on_sandbox_ask(const struct msg_sandbox_ask *m);
 static void on_image_find(const struct msg_image_find *m);
 static void on_secret_find(const struct msg_secret_find *m);
+static int env_read(const char *name, struct err *e);
+static void on_secret_read(
+    uint64_t run, uint32_t index, int fd, const char *why);
 static void on_signal(struct loop_watch *w, uint32_t events);
 static void on_life(struct loop_watch *w, uint32_t events);
 static void on_kill_socket(struct loop_watch *w, uint32_t events);
@@ -86,7 +94,8 @@ supervisor_role_main(int argc, char **argv)
 	char line[ERR_TEXT_BYTES + 16];
 
 	log_init("supervisor", LOG_WARN);
-	if (options(argc, argv, &dir, &listen, &e) < 0 ||
+	if (secret_env_take(&sup.env, &e) < 0 ||
+	    options(argc, argv, &dir, &listen, &e) < 0 ||
 	    set_up(dir, listen, &e) < 0 || start_all(&e) < 0) {
 		int n = snprintf(line, sizeof(line), "error: %s\n", e.text);
 
@@ -166,6 +175,8 @@ set_up(const char *dir, const char *listen, struct err *e)
 	    (struct cells_hear){ on_cell_exit, on_cell_denied }, e);
 	if (sup.cells == NULL)
 		return -1;
+	sup.helpers = helpers_new(
+	    sup.loop, sup.state.dir, (struct helpers_hear){ on_secret_read });
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
@@ -395,6 +406,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_EGRESS_VERDICT:
 	case MSG_EGRESS_DONE:
 	case MSG_EGRESS_REVOKE:
+	case MSG_EGRESS_WATCH:
 	case MSG_TYPES:
 		must(false); /* no route leads here */
 	}
@@ -456,17 +468,46 @@ on_image_find(const struct msg_image_find *m)
 static void
 on_secret_find(const struct msg_secret_find *m)
 {
-	struct msg_secret_found out = { .run = m->run, .index = m->index };
 	struct err e = {};
 	own_fd int fd = -1;
 
 	if (memchr(m->name, '\0', sizeof(m->name)) == NULL)
 		(void)err_set(&e, "a wrong name");
-	else
-		fd = keyfile_read(sup.state.dir, m->systemd != 0, m->name, &e);
-	out.ok = fd >= 0;
+	else if (m->from == SECRET_FILE || m->from == SECRET_SYSTEMD)
+		fd = keyfile_read(
+		    sup.state.dir, m->from == SECRET_SYSTEMD, m->name, &e);
+	else if (m->from == SECRET_ENV)
+		fd = env_read(m->name, &e);
+	else if (m->from != SECRET_COMMAND)
+		(void)err_set(&e, "no such store");
+	else if (helper_start(sup.helpers, m->run, m->index, m->name, &e) == 0)
+		return;
+	on_secret_read(m->run, m->index, fd, e.text);
+}
+
+static int
+env_read(const char *name, struct err *e)
+{
+	struct str value = secret_env_find(&sup.env, str_of(name));
+
+	if (value.p == NULL)
+		return err_set(e,
+		    "the daemon was started without $" SECRET_ENV_PREFIX "%s",
+		    name);
+	return fd_sealed(value.p, value.n, e);
+}
+
+static void
+on_secret_read(uint64_t run, uint32_t index, int fd, const char *why)
+{
+	const struct msg_secret_found out = {
+		.run = run,
+		.index = index,
+		.ok = fd >= 0,
+	};
+
 	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_SECRET_FOUND, &out,
-	    str_of(e.text), &fd,
+	    str_of(fd >= 0 ? "" : why), &fd,
 	    out.ok); /* a broker that is gone asks no more */
 }
 
@@ -644,6 +685,8 @@ on_quit_late(struct loop_timer *t)
 static void
 tear_down(void)
 {
+	helpers_free(sup.helpers);
+	locked_fini(&sup.env);
 	cells_free(sup.cells);
 	for (int r = ROLE_BROKER; r < ROLES; r++) {
 		if (sup.child[r].link.loop != NULL)

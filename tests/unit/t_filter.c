@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "codec/base64.h"
 #include "ipc/msg.h"
@@ -33,6 +34,35 @@ real(void)
 	return (struct str){ text, REAL };
 }
 
+static struct filter_watch watch;
+static const struct filter_watch none;
+
+/* As the broker tells it. */
+static void
+watch_for(const char *name, struct str value)
+{
+	own_arena struct arena a = {};
+	own_buf struct buf text = {};
+	const struct hash secret = { { 7 } };
+	struct leak_print p;
+	struct leak_key k;
+	char hex[HASH_HEX_BYTES];
+	struct err e = {};
+
+	leak_key_init(&k, &secret);
+	leak_print_of(&k, value, &p);
+	hash_hex(&secret, hex);
+	buf_printf(
+	    &text, "{\"key\":\"%s\",\"words\":[{\"bytes\":%u,", hex, p.bytes);
+	hash_hex(&p.digest, hex);
+	buf_printf(&text,
+	    "\"digest\":\"%s\",\"head\":%u,\"name\":\"%s\",\"tail\":%u}]}", hex,
+	    p.head, name, p.tail);
+	if (filter_watch_take(
+		&watch, json_parse(buf_str(&text), NULL, &a, &e, NULL), &e) < 0)
+		fail_msg("%s", e.text);
+}
+
 static struct filter *
 make(const char *more, const char *rest, uint32_t flags)
 {
@@ -44,8 +74,9 @@ make(const char *more, const char *rest, uint32_t flags)
 	buf_add_c(&text, "{\"secrets\":[{\"name\":\"KEY\",\"value\":\"");
 	base64_encode(&text, real(), BASE64_STANDARD);
 	buf_printf(&text, "\",\"placeholder\":\"%s\"%s}]%s}", fake, more, rest);
+	watch_for("KEY", real());
 	if (filter_new(&f, json_parse(buf_str(&text), NULL, &a, &e, NULL),
-		flags, &e) < 0)
+		flags, &watch, &e) < 0)
 		fail_msg("%s", e.text);
 	explicit_bzero(text.p, text.n);
 	assert_non_null(f);
@@ -98,7 +129,7 @@ nothing_to_do_makes_no_filter(void **state)
 	(void)state;
 	assert_int_equal(
 	    filter_new(&f, json_parse(STR("{}"), NULL, &a, &e, NULL),
-		EGRESS_LEAK_CHECK, &e),
+		EGRESS_LEAK_CHECK, &none, &e),
 	    0);
 	assert_null(f);
 }
@@ -212,22 +243,144 @@ what_was_not_to_be_known_inside_does_not_go_out(void **state)
 	assert_int_equal(filter_request_head(f, &h, &e), -1);
 	assert_non_null(strstr(e.text, "KEY"));
 	filter_report(f, &report);
-	assert_string_equal(buf_c(&report), ",\"leaks\":[\"KEY\"]");
+	assert_string_equal(buf_c(&report),
+	    ",\"leaks\":[{\"form\":\"base64\",\"name\":\"KEY\","
+	    "\"place\":\"header X-Data\"}]");
 	filter_free(f);
 
-	f = make("", ",\"canaries\":[\"pdk-0123456789ab\"]", EGRESS_LEAK_CHECK);
+	/* Also where the verdict gives no secret, and nobody was asked. */
+	assert_int_equal(filter_new(&f, NULL, 0, &watch, &e), 0);
 	head(&h, "/", "X", "y");
 	assert_int_equal(filter_request_head(f, &h, &e), 0);
+	assert_int_equal(filter_request_body(
+			     f, (struct str){ real().p, 9 }, false, &out, &e),
+	    0);
 	assert_int_equal(
-	    filter_request_body(f, STR("x pdk-01234"), false, &out, &e), 0);
-	assert_int_equal(
-	    filter_request_body(f, STR("56789ab"), true, &out, &e), -1);
-	assert_non_null(strstr(e.text, "canary"));
+	    filter_request_body(
+		f, (struct str){ real().p + 9, real().n - 9 }, true, &out, &e),
+	    -1);
+	assert_non_null(
+	    strstr(e.text, "KEY must not go out (found in the body"));
 	filter_free(f);
 
-	f = make("", "", EGRESS_LEAK_CHECK);
-	head(&h, "/", "Content-Encoding", "zstd");
+	assert_int_equal(filter_new(&f, NULL, 0, &watch, &e), 0);
+	head(&h, "/", "Content-Encoding", "br");
 	assert_int_equal(filter_request_head(f, &h, &e), -1);
+	assert_non_null(strstr(e.text, "\"br\" cannot be searched"));
+	filter_free(f);
+}
+
+static void
+a_compressed_body_is_searched_unpacked(void **state)
+{
+	static struct http1_head h;
+	own_buf struct buf plain = {}, out = {};
+	uint8_t packed[256];
+	uLongf n = sizeof(packed);
+	z_stream z = {};
+	struct filter *f;
+	struct err e;
+
+	(void)state;
+	watch_for("KEY", real());
+	buf_add_c(&plain, "{\"k\": \"");
+	buf_add_str(&plain, real());
+	assert_int_equal(
+	    deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY),
+	    Z_OK);
+	z.next_in = (Bytef *)plain.p;
+	z.avail_in = (uInt)plain.n;
+	z.next_out = packed;
+	z.avail_out = (uInt)n;
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	n -= z.avail_out;
+	(void)deflateEnd(&z);
+	assert_null(memmem(packed, n, real().p, real().n));
+	for (size_t step = 1; step < n; step += 5) {
+		bool found = false;
+
+		assert_int_equal(filter_new(&f, NULL, 0, &watch, &e), 0);
+		head(&h, "/", "Content-Encoding", "gzip");
+		assert_int_equal(filter_request_head(f, &h, &e), 0);
+		for (size_t at = 0; at < n && !found; at += step) {
+			struct str piece = { (const char *)packed + at,
+				n - at < step ? n - at : step };
+
+			found = filter_request_body(
+				    f, piece, at + step >= n, &out, &e) < 0;
+		}
+		assert_true(found);
+		assert_non_null(strstr(e.text, "KEY must not go out"));
+		filter_free(f);
+	}
+	assert_int_equal(filter_new(&f, NULL, 0, &watch, &e), 0);
+	assert_int_equal(filter_request_head(f, &h, &e), 0);
+	assert_int_equal(
+	    filter_request_body(f, STR("not gzip at all"), true, &out, &e), -1);
+	assert_non_null(strstr(e.text, "not what its content encoding says"));
+	filter_free(f);
+}
+
+/* A megabyte is free; then a hundred to one is too much. */
+static void
+a_bomb_is_not_unpacked(void **state)
+{
+	static struct http1_head h;
+	static uint8_t zeros[4 << 20], packed[64 * 1024];
+	own_buf struct buf out = {};
+	uLongf n = sizeof(packed);
+	struct filter *f;
+	struct err e;
+
+	(void)state;
+	watch_for("KEY", real());
+	assert_int_equal(compress2(packed, &n, zeros, sizeof(zeros), 9), Z_OK);
+	assert_int_equal(filter_new(&f, NULL, 0, &watch, &e), 0);
+	head(&h, "/", "Content-Encoding", "deflate");
+	assert_int_equal(filter_request_head(f, &h, &e), 0);
+	assert_int_equal(
+	    filter_request_body(
+		f, (struct str){ (const char *)packed, n }, true, &out, &e),
+	    -1);
+	assert_non_null(strstr(e.text, "too large for what it is packed in"));
+	filter_free(f);
+}
+
+/* Masked, in two frames, and cut anywhere. */
+static void
+a_websocket_is_searched_below_its_masks(void **state)
+{
+	struct filter *f;
+	own_buf struct buf sent = {};
+	struct err e;
+
+	(void)state;
+	watch_for("KEY", real());
+	for (size_t part = 0; part < 2; part++) {
+		const char mask[] = { 0x12, 0x34, 0x56, (char)part };
+
+		buf_add_byte(&sent, part == 0 ? 0x01 : (char)0x80);
+		buf_add_byte(&sent, (char)(0x80 | REAL / 2));
+		buf_add(&sent, mask, 4);
+		for (size_t i = 0; i < REAL / 2; i++)
+			buf_add_byte(
+			    &sent, (char)(half[part][i] ^ mask[i % 4]));
+	}
+	for (size_t step = 1; step < sent.n; step++) {
+		bool found = false;
+
+		assert_int_equal(filter_new(&f, NULL, 0, &watch, &e), 0);
+		for (size_t at = 0; at < sent.n; at += step) {
+			struct str piece = { sent.p + at,
+				sent.n - at < step ? sent.n - at : step };
+
+			found |= filter_relay(f, piece, &e) < 0;
+		}
+		assert_true(found);
+		filter_free(f);
+	}
+	assert_int_equal(filter_new(&f, NULL, 0, &watch, &e), 0);
+	assert_int_equal(filter_relay(f, STR("\xc1\x80zzzz"), &e), -1);
 	filter_free(f);
 }
 
@@ -348,7 +501,7 @@ a_short_secret_goes_into_no_body(void **state)
 			       "\"placeholder\":\"pdk_12345678_ab\","
 			       "\"body\":true}]}"),
 		    NULL, &a, &e, NULL),
-		0, &e),
+		0, NULL, &e),
 	    -1);
 	assert_null(f);
 	assert_non_null(strstr(e.text, "too short"));
@@ -433,6 +586,9 @@ main(void)
 		cmocka_unit_test(basic_credentials_are_opened),
 		cmocka_unit_test(
 		    what_was_not_to_be_known_inside_does_not_go_out),
+		cmocka_unit_test(a_compressed_body_is_searched_unpacked),
+		cmocka_unit_test(a_bomb_is_not_unpacked),
+		cmocka_unit_test(a_websocket_is_searched_below_its_masks),
 		cmocka_unit_test(an_echo_tells_nothing),
 		cmocka_unit_test(a_page_comes_as_its_text_without_the_secret),
 		cmocka_unit_test(requests_to_aws_are_signed_with_the_real_key),
