@@ -35,12 +35,16 @@ socks5_request(const uint8_t *p, size_t n, struct socks5_request *out,
 
 	*out = (struct socks5_request){};
 	*why = SOCKS5_FAILED;
-	if ((n >= 1 && p[0] != SOCKS5_VERSION) || (n >= 3 && p[2] != 0))
+	/* In the order in which they come: the reply is the same however
+	 * many of them are there. */
+	if (n >= 1 && p[0] != SOCKS5_VERSION)
 		return -1;
 	if (n >= 2 && p[1] != COMMAND_CONNECT) {
 		*why = SOCKS5_BAD_COMMAND;
 		return -1;
 	}
+	if (n >= 3 && p[2] != 0)
+		return -1;
 	if (n < FIXED)
 		return 0;
 	if (p[3] != KIND_V4 && p[3] != KIND_V6 && p[3] != KIND_NAME) {

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,6 +23,7 @@ static void on_pace(struct loop_timer *t);
 static void on_idle(struct loop_timer *t);
 static void pump_both(struct flow *f);
 static int pump(struct flow *f, bool up);
+static ssize_t peek_end(int fd);
 static size_t allowance(const struct flow *f, bool up);
 static int pipe_get(struct proxy *p, int out[static 2]);
 static void pipe_put(struct proxy *p, struct flow_way *way);
@@ -133,9 +135,9 @@ pump(struct flow *f, bool up)
 		if (way->n == 0) {
 			if (paced(f))
 				break;
-			if (most == 0)
-				return -1; /* max_body */
-			n = splice(from, NULL, way->pipe[1], NULL, most, flags);
+			n = most > 0 ? splice(from, NULL, way->pipe[1], NULL,
+					   most, flags)
+				     : peek_end(from);
 			if (n < 0 && errno == EAGAIN)
 				break;
 			if (n < 0)
@@ -159,6 +161,18 @@ pump(struct flow *f, bool up)
 	if (way->n == 0)
 		pipe_put(f->proxy, way);
 	return 0;
+}
+
+/* As much was sent as may be: the end may come, and no byte more. */
+static ssize_t
+peek_end(int fd)
+{
+	char byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n > 0)
+		errno = EMSGSIZE;
+	return n > 0 ? -1 : n;
 }
 
 static size_t
