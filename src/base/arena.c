@@ -24,6 +24,8 @@ arena_fini(struct arena *a)
 		struct arena_block *b = a->last;
 
 		a->last = b->before;
+		if (a->wipe)
+			explicit_bzero(b->bytes, b->used);
 		free(b);
 	}
 	a->used_bytes = 0;

@@ -19,6 +19,7 @@ struct arena {
 	size_t used_bytes; /* given out since the last reset */
 	size_t max_bytes; /* 0 means BUF_DEFAULT_MAX_BYTES */
 	bool failed;
+	bool wipe; /* its bytes, before they are given back: set by the owner */
 };
 
 #define own_arena __attribute__((cleanup(arena_fini)))

@@ -44,6 +44,7 @@ static void take_frame(
     struct peer *p, char *bytes, size_t n, int *fds, size_t n_fds, bool cut);
 static int send_now(struct peer *p, const struct iovec *iov, size_t n_iov,
     const int *fds, size_t n_fds);
+static bool is_secret(const struct iovec *iov);
 static int send_socket(struct peer *p, const struct iovec *iov, size_t n_iov,
     const int *fds, size_t n_fds);
 static int enqueue(struct peer *p, const struct iovec *iov, size_t n_iov,
@@ -340,7 +341,11 @@ read_ring(struct peer *p, int most)
 		} else if (n < 0) {
 			drop(p, e.text);
 		} else {
+			bool secret = p->ring.secret;
+
 			take_frame(p, frame_bytes, (size_t)n, NULL, 0, false);
+			if (secret)
+				explicit_bzero(frame_bytes, (size_t)n);
 		}
 	}
 	if (peer_is_open(p) && ring_tell_room(&p->ring))
@@ -474,14 +479,16 @@ send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 
 	if (r->map == NULL)
 		return send_socket(p, iov, n_iov, fds, n_fds);
-	if (n_fds == 0 ? !ring_put(r, iov, n_iov) : !ring_fits(r, 0)) {
+	if (n_fds == 0 ? !ring_put(r, iov, n_iov, is_secret(iov))
+		       : !ring_fits(r, 0)) {
 		errno = ENOBUFS;
 		return -1;
 	}
 	if (n_fds > 0) {
 		if (send_socket(p, iov, n_iov, fds, n_fds) < 0)
 			return -1;
-		must(ring_put(r, NULL, 0)); /* it fits, and nobody else puts */
+		must(ring_put(
+		    r, NULL, 0, false)); /* it fits, and nobody else puts */
 	}
 	if (p->lazy) {
 		if (p->late.at_ns == 0)
@@ -492,6 +499,15 @@ send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 	loop_timer_clear(p->loop, &p->late);
 	ring_bell(p->other_bell);
 	return 0;
+}
+
+/* A verdict may hold those of one request. */
+static bool
+is_secret(const struct iovec *iov)
+{
+	const struct msg_head *h = iov[0].iov_base;
+
+	return h->type == MSG_EGRESS_VERDICT;
 }
 
 static int
@@ -625,5 +641,6 @@ frame_free(struct peer_frame *f)
 {
 	for (size_t i = 0; i < f->n_fds; i++)
 		fd_fini(&f->fds[i]);
+	explicit_bzero(f->bytes, f->n); /* seldom: only what had to wait */
 	free(f);
 }

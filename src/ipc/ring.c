@@ -22,6 +22,8 @@ _Static_assert((IPC_RING_BYTES & (IPC_RING_BYTES - 1)) == 0, "a power of two");
 _Static_assert(IPC_RING_BYTES >= 2 * (IPC_MAX_FRAME_BYTES + ALIGN),
     "a frame finds room once the ring is half empty");
 
+#define SECRET (UINT32_C(1) << 31) /* in a frame's length */
+
 /* What one end tells the other: at the start of its page. */
 struct ring_lane {
 	_Alignas(LINE) _Atomic uint64_t written; /* bytes ever */
@@ -33,6 +35,7 @@ _Static_assert(sizeof(struct ring_lane) <= PAGE, "it has a page");
 static bool has_room(const struct ring *r, size_t bytes);
 static void copy_in(char *ring, uint64_t at, const void *p, size_t n);
 static void copy_out(const char *ring, uint64_t at, void *p, size_t n);
+static void wipe(char *ring, uint64_t at, size_t n);
 static size_t padded(size_t n);
 
 int
@@ -100,7 +103,7 @@ ring_fits(struct ring *r, size_t n)
 }
 
 bool
-ring_put(struct ring *r, const struct iovec *iov, size_t n_iov)
+ring_put(struct ring *r, const struct iovec *iov, size_t n_iov, bool secret)
 {
 	uint32_t n = 0;
 	uint64_t at = r->written + ALIGN;
@@ -110,7 +113,10 @@ ring_put(struct ring *r, const struct iovec *iov, size_t n_iov)
 	must(n <= IPC_MAX_FRAME_BYTES && (n > 0) == (n_iov > 0));
 	if (!ring_fits(r, n))
 		return false;
+	if (secret)
+		n |= SECRET;
 	copy_in(r->out_bytes, r->written, &n, sizeof(n));
+	n &= ~SECRET;
 	for (size_t i = 0; i < n_iov; i++) {
 		copy_in(r->out_bytes, at, iov[i].iov_base, iov[i].iov_len);
 		at += iov[i].iov_len;
@@ -134,9 +140,13 @@ ring_take(struct ring *r, char *out, struct err *e)
 	if (there > IPC_RING_BYTES || there % ALIGN != 0)
 		return err_set(e, "an impossible position in the ring");
 	copy_out(r->in_bytes, r->read, &n, sizeof(n));
+	r->secret = (n & SECRET) != 0;
+	n &= ~SECRET;
 	if (n > IPC_MAX_FRAME_BYTES || ALIGN + padded(n) > there)
 		return err_set(e, "an impossible size in the ring");
 	copy_out(r->in_bytes, r->read + ALIGN, out, n);
+	if (r->secret)
+		wipe(r->in_bytes, r->read + ALIGN, n);
 	r->read += ALIGN + padded(n);
 	atomic_store(&r->out->read, r->read);
 	return n == 0 ? RING_MARK : (ssize_t)n;
@@ -177,6 +187,17 @@ copy_out(const char *ring, uint64_t at, void *p, size_t n)
 
 	memcpy(p, ring + from, first);
 	memcpy((char *)p + first, ring, n - first);
+}
+
+/* Before the other end may write there again. */
+static void
+wipe(char *ring, uint64_t at, size_t n)
+{
+	size_t from = at % IPC_RING_BYTES;
+	size_t first = n < IPC_RING_BYTES - from ? n : IPC_RING_BYTES - from;
+
+	explicit_bzero(ring + from, first);
+	explicit_bzero(ring, n - first);
 }
 
 static size_t

@@ -26,6 +26,7 @@ struct ring {
 	struct ring_lane *out, *in; /* in the memory of both */
 	char *out_bytes, *in_bytes;
 	uint64_t written, read; /* bytes ever, by this end */
+	bool secret; /* the frame that was taken last may hold one */
 };
 
 /* A sealed memfd for two ends. -1 with e filled in. */
@@ -46,9 +47,11 @@ void ring_close(struct ring *r);
 bool ring_fits(struct ring *r, size_t n);
 /*
  * Writes a frame of 1 to IPC_MAX_FRAME_BYTES bytes, or with n_iov 0 the mark.
- * False when it does not fit.
+ * False when it does not fit. One that may hold a secret is wiped out of the
+ * ring by who takes it.
  */
-bool ring_put(struct ring *r, const struct iovec *iov, size_t n_iov);
+bool ring_put(
+    struct ring *r, const struct iovec *iov, size_t n_iov, bool secret);
 
 enum { RING_EMPTY = 0, RING_MARK = -2 };
 

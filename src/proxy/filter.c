@@ -310,7 +310,7 @@ bool
 filter_has(const struct filter *f, struct str name)
 {
 	for (uint32_t k = 0; k < f->n; k++) {
-		if (str_eq(f->secrets[k].name, name))
+		if (name.n == 0 || str_eq(f->secrets[k].name, name))
 			return true;
 	}
 	return false;

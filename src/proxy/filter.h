@@ -75,7 +75,7 @@ int filter_request_body(struct filter *f, struct str bytes, bool last,
 
 /* Bytes of a WebSocket's client: -1 when they may not go on. */
 int filter_relay(struct filter *f, struct str bytes, struct err *e);
-/* True when the request may have this secret. */
+/* True when the request may have this secret; or any, with name "". */
 bool filter_has(const struct filter *f, struct str name);
 
 int filter_answer_head(struct filter *f, struct http1_head *h, struct err *e);

@@ -5,6 +5,7 @@
 #include "base/must.h"
 #include "proxy/forward_int.h"
 
+static void wipe(struct buf *b, size_t from);
 static void keep_head(struct forward *f, size_t n);
 static void rebase(struct str *s, const char *from, const char *to);
 static bool is_standing(const struct forward *f);
@@ -141,6 +142,10 @@ request_begin(struct forward *f)
 	if (f->filter != NULL && !f->retried) {
 		/* A buffer that grows would leave copies of secrets behind. */
 		(void)buf_reserve(&f->to_server, f->to_server.max);
+		if (filter_has(f->filter, STR("")) && f->from_server.n == 0) {
+			(void)buf_reserve(&f->from_server, f->from_server.max);
+			(void)buf_reserve(&f->content, FORWARD_BUFFER_BYTES);
+		}
 		if (filter_request_head(f->filter, &f->head, &e) < 0) {
 			forward_refuse(f, 403, "leak", e.text);
 			return;
@@ -175,7 +180,13 @@ request_over(struct forward *f, const char *error)
 	head_split(f->path, &end.path, &end.query);
 	f->ops->told(f, &end);
 
-	/* The secrets of this request are wiped with it. */
+	/* The secrets of this request are wiped with it, and what an echo may
+	 * have left in buffers. Behind an error nothing of them is used. */
+	if (f->filter != NULL && filter_has(f->filter, STR(""))) {
+		wipe(&f->to_server, error != NULL ? 0 : f->to_server.n);
+		wipe(&f->from_server, error != NULL ? 0 : f->from_server.n);
+		wipe(&f->content, 0);
+	}
 	filter_free(f->filter);
 	f->filter = NULL;
 	if (f->gathered.n > 0)
@@ -183,6 +194,14 @@ request_over(struct forward *f, const char *error)
 	buf_reset(&f->gathered);
 	buf_fini(&f->held);
 	kept_reset(f);
+}
+
+/* All memory of the buffer from this byte on. */
+static void
+wipe(struct buf *b, size_t from)
+{
+	if (b->p != NULL)
+		explicit_bzero(b->p + from, b->cap - from);
 }
 
 /* Takes n bytes from `in`; the head's views then point into head_text. */

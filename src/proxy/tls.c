@@ -346,8 +346,9 @@ context(const SSL_METHOD *method, struct err *e)
 		return NULL;
 	}
 	must(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
-	SSL_CTX_set_options(
-	    ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_options(ctx,
+	    SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+		SSL_OP_CLEANSE_PLAINTEXT); /* an echo may hold a secret */
 	/* Buffers go back between records: most of the connections wait. */
 	SSL_CTX_set_mode(ctx,
 	    SSL_MODE_ENABLE_PARTIAL_WRITE |

@@ -124,7 +124,7 @@ void
 web_on_verdict(
     struct flow *f, const struct msg_egress_verdict *v, struct str payload)
 {
-	own_arena struct arena a = {};
+	own_arena struct arena a = { .wipe = true }; /* it may hold secrets */
 	const struct json *doc;
 	struct web *w = f->web;
 	struct err e = {};

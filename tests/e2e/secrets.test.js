@@ -2,6 +2,7 @@
 // long they last, that they are taken back at once, and that neither they nor
 // baits leave in any form.
 import assert from 'node:assert';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -10,7 +11,8 @@ import { after, before, describe, test } from 'node:test';
 import zlib from 'node:zlib';
 
 import { certificates, closeAll, listen, resolver } from './lib/outside.js';
-import { Place, until } from './lib/paddock.js';
+import { isRoot, Place, until } from './lib/paddock.js';
+import { descendants } from './lib/proc.js';
 
 const place = new Place();
 const folder = path.join(place.state, 'secrets');
@@ -367,5 +369,101 @@ describe('how long they last', () => {
 			assert.match(log, /"kind":"secret.revoked"/);
 			assert.match(log, /a secret of it was revoked/);
 			assert.ok(!log.includes(value));
+		});
+});
+
+// How often the bytes are in what a process can write to.
+function timesIn(pid, bytes) {
+	const fd = fs.openSync(`/proc/${pid}/mem`, 'r');
+	let found = 0;
+
+	for (const line of fs.readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n')) {
+		const m = line.match(/^([0-9a-f]+)-([0-9a-f]+) rw/);
+		const from = m ? parseInt(m[1], 16) : 0;
+		const size = m ? parseInt(m[2], 16) - from : 0;
+
+		// A sanitizer's own map of memory has terabytes, and no copies.
+		if (size === 0 || size > 2 ** 30)
+			continue;
+		const page = Buffer.alloc(size);
+		let n = 0;
+
+		try {
+			n = fs.readSync(fd, page, 0, size, from);
+		} catch {
+			continue; // [vvar] and the like
+		}
+		for (let at = -1; (at = page.subarray(0, n).indexOf(bytes, at + 1)) >= 0;)
+			found++;
+	}
+	fs.closeSync(fd);
+	return found;
+}
+
+describe('where a value is', () => {
+	// Docs name two places: the broker, and the supervisor for env:.
+	test('only in locked memory of the broker, after it was used',
+		{ skip: !isRoot && 'reads the memory of other users' }, async () => {
+			const real = `sk_${crypto.randomUUID().replaceAll('-', '')}`;
+			const other = `ev_${crypto.randomUUID().replaceAll('-', '')}`;
+
+			store('used.key', `${real}\n`);
+			const document = policy({
+				USED: { from: 'file:used.key', env: 'TOKEN', inject: {
+					header: 'authorization', body: true, query: 'k' } },
+				ENV: { from: 'env:MEM', env: 'OTHER', inject: {
+					header: 'x-other' } } });
+			const c = start('for i in 1 2 3; do for p in --http1.1 --http2; do ' +
+				'curl $p -H "Authorization: Bearer $TOKEN" ' +
+				'-H "X-Other: $OTHER" -d "{$TOKEN}" ' +
+				`"https://api.test:${tls}/in/a?k=$TOKEN"; done; done; ` +
+				'echo used; sleep 60', document, { PADDOCK_SECRET_MEM: other });
+
+			seen.length = 0;
+			await until(() => c.out.includes('used'), () => c.out + c.err);
+			assert.strictEqual(seen.length, 6, c.out);
+			for (const s of seen) {
+				assert.strictEqual(s.headers.authorization, `Bearer ${real}`);
+				assert.strictEqual(s.headers['x-other'], other);
+				assert.strictEqual(s.body, `{${real}}`);
+				assert.strictEqual(s.url, `/in/a?k=${real}`);
+			}
+			const where = {};
+			const pids = [c.child.pid, ...descendants(c.child.pid)
+				.map((p) => p.pid ?? p)];
+
+			assert.ok(pids.length >= 7, pids.join());
+			for (const pid of pids) {
+				const line = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+				const role = line.match(/--role\0(\w+)/)?.[1] ??
+					path.basename(line.split('\0')[0]);
+
+				for (const text of [real, other]) {
+					for (const form of [text,
+						Buffer.from(text).toString('base64').slice(0, 40)]) {
+						const n = timesIn(pid, Buffer.from(form));
+
+						if (n > 0)
+							where[`${role} ${text.slice(0, 2)}`] =
+								(where[`${role} ${text.slice(0, 2)}`] ?? 0) + n;
+					}
+					assert.ok(!line.includes(text));
+					assert.ok(!fs.readFileSync(`/proc/${pid}/environ`, 'latin1')
+						.includes(text), `environment of ${role}`);
+				}
+			}
+			assert.deepStrictEqual(where,
+				{ 'broker sk': 1, 'broker ev': 1, 'supervisor ev': 1 });
+			c.child.kill('SIGTERM');
+			await c.end();
+			// The trace, its blobs and whatever else is in the state.
+			for (const f of fs.readdirSync(place.state, { recursive: true })) {
+				const file = path.join(place.state, f);
+
+				if (!fs.statSync(file).isFile() || f === 'secrets/used.key')
+					continue;
+				assert.ok(!fs.readFileSync(file).includes(real), f);
+				assert.ok(!fs.readFileSync(file).includes(other), f);
+			}
 		});
 });
