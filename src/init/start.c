@@ -20,6 +20,7 @@ static long take_streams(const struct start *s);
 static long execute(struct start *s);
 static long execute_in(struct start *s, const char *dir, size_t n);
 static long execute_judged(struct start *s);
+static long hold(long fd);
 static void resolve(struct start *s, long fd);
 
 pid_t
@@ -159,7 +160,9 @@ execute_judged(struct start *s)
 
 	if (fd < 0)
 		return fd;
-	r = judge_file(s->judge, &s->room, (int)fd, s->path, &script);
+	r = hold(fd);
+	if (r == 0)
+		r = judge_file(s->judge, &s->room, (int)fd, s->path, &script);
 	if (r == 0 && !script)
 		resolve(s, fd);
 	if (r == 0 && script)
@@ -170,6 +173,27 @@ execute_judged(struct start *s)
 		    (long)s->envp, AT_EMPTY_PATH);
 	(void)raw_call(SYS_close, fd, 0, 0, 0, 0);
 	return r;
+}
+
+/*
+ * A file that the sandbox may write could be overwritten between judgement and
+ * execution. A read lease is not to be had while anybody has it open for
+ * writing; who opens it later makes the kernel send SIGIO, of which this
+ * process dies before it executes. fcntl(2), "Leases".
+ */
+static long
+hold(long fd)
+{
+	struct stat st;
+	long r =
+	    raw_call(SYS_newfstatat, fd, (long)"", (long)&st, AT_EMPTY_PATH, 0);
+	long uid = raw_call(SYS_geteuid, 0, 0, 0, 0, 0);
+
+	if (r < 0 || !S_ISREG(st.st_mode) ||
+	    (st.st_uid != (uid_t)uid && (st.st_mode & 022) == 0))
+		return r;
+	r = raw_call(SYS_fcntl, fd, F_SETLEASE, F_RDLCK, 0, 0);
+	return r == -EAGAIN ? -ETXTBSY : r;
 }
 
 /* What is told: the file, and not the link that led to it. */

@@ -4,7 +4,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { after, before, test } from 'node:test';
 
-import { Command, Daemon, policy } from './lib/paddock.js';
+import { Command, Daemon, policy, until } from './lib/paddock.js';
 
 let d;
 
@@ -37,6 +37,26 @@ async function refused(s, argv, says = /the policy is against it/, more) {
 	assert.ok(a.status >= 400, JSON.stringify(a.body));
 	assert.match(JSON.stringify(a.body), says);
 }
+
+test('a program that is open for writing is not judged, nor executed',
+	async () => {
+		const s = await make({ allow: ['sh', digest('/usr/bin/true')] });
+
+		await runs(s, ['sh', '-c', 'cp /usr/bin/true mine']);
+		await runs(s, ['./mine']);
+		// Overwritten in place it would still be the same descriptor.
+		const held = await s.ask(['sh', '-c',
+			'exec 3<>mine; while test ! -e done; do sleep 0.1; done'],
+		{ background: true });
+
+		assert.ok(held.status < 300, JSON.stringify(held.body));
+		await until(async () => (await s.ask(['./mine'])).status >= 400,
+			'the writer');
+		await refused(s, ['./mine'], /busy/i);
+		await runs(s, ['sh', '-c', 'touch done']);
+		await until(async () => (await s.ask(['./mine'])).status === 200,
+			'the end of the writer');
+	});
 
 const digest = (file) => `sha256:${crypto.createHash('sha256')
 	.update(fs.readFileSync(file)).digest('hex')}`;
