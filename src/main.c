@@ -72,13 +72,16 @@ exec_image(int argc, char **argv)
 {
 	char **all = calloc((size_t)argc + 2, sizeof(*all));
 	static char image[] = "image";
+	int status;
 
 	if (all == NULL)
 		return 1;
 	all[0] = argv[0];
 	all[1] = image;
 	memcpy(all + 2, argv + 1, (size_t)argc * sizeof(*all)); /* and NULL */
-	return become_large_half(all);
+	status = become_large_half(all);
+	free(all);
+	return status;
 }
 
 /* The exit status when it cannot be executed. */

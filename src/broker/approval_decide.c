@@ -134,9 +134,7 @@ approval_decide(
 		return;
 	(void)str_copy(json_str(json_get(args, STR("reason"))), d.a->reason,
 	    sizeof(d.a->reason)); /* a longer one is left out */
-	if (which == 0)
-		approve(&d);
-	else if (which == 1 && take_edit(&d))
+	if (which == 0 || (which == 1 && take_edit(&d)))
 		approve(&d);
 	else if (which == 2 || which == 4)
 		reject(&d, which == 4);

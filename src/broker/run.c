@@ -53,20 +53,19 @@ void
 on_sandbox_exited(const struct msg_sandbox_exited *m)
 {
 	struct run *r = run_find(m->run);
+	const char *status = "stopped";
 
 	if (r == NULL || r->state == RUN_CLOSED)
 		return;
 	r->exited = *m;
 	r->sandbox_sent = false;
 	answer_opener_late(r);
-	if (r->state == RUN_STOPPING)
-		(void)snprintf(r->status, sizeof(r->status), "stopped");
-	else if (m->cause == CAUSE_EXIT)
-		(void)snprintf(r->status, sizeof(r->status), "closed");
-	else if (m->cause == CAUSE_NOT_STARTED || m->cause == CAUSE_REFUSED)
-		(void)snprintf(r->status, sizeof(r->status), "failed");
-	else
-		(void)snprintf(r->status, sizeof(r->status), "stopped");
+	if (r->state != RUN_STOPPING && m->cause == CAUSE_EXIT)
+		status = "closed";
+	else if (r->state != RUN_STOPPING &&
+	    (m->cause == CAUSE_NOT_STARTED || m->cause == CAUSE_REFUSED))
+		status = "failed";
+	(void)snprintf(r->status, sizeof(r->status), "%s", status);
 	if (r->stop_reason[0] == '\0')
 		(void)snprintf(r->stop_reason, sizeof(r->stop_reason), "%s",
 		    cause_reason(r));

@@ -388,10 +388,9 @@ input_write(struct exec *x)
 		if (r > 0)
 			buf_drop(&x->pending, (size_t)r);
 	}
-	if (x->pending.n == 0 && x->in_ends)
-		input_close(x);
-	else if (loop_want(x->of->gateway->loop, &x->in,
-		     x->pending.n > 0 ? EPOLLOUT : 0, &e) < 0)
+	if ((x->pending.n == 0 && x->in_ends) ||
+	    loop_want(x->of->gateway->loop, &x->in,
+		x->pending.n > 0 ? EPOLLOUT : 0, &e) < 0)
 		input_close(x);
 }
 

@@ -7,9 +7,9 @@
 #include "world/shape.h"
 #include "world/stamp.h"
 
-#define SHAPE(f)                                   \
-	{                                          \
-		f, sizeof(f) / sizeof(f[0]), false \
+#define SHAPE(f)                                     \
+	{                                            \
+		f, sizeof(f) / sizeof((f)[0]), false \
 	}
 
 enum { PATH_BYTES = 64, REFS_MAX = 2 };

@@ -8,13 +8,13 @@
 
 enum { SHOWN_BYTES = 80, LIST_MAX = 100, FOUND_MAX = 20 };
 
-#define SHAPE(f)                                   \
-	{                                          \
-		f, sizeof(f) / sizeof(f[0]), false \
+#define SHAPE(f)                                     \
+	{                                            \
+		f, sizeof(f) / sizeof((f)[0]), false \
 	}
-#define SHAPE_ANY(f)                              \
-	{                                         \
-		f, sizeof(f) / sizeof(f[0]), true \
+#define SHAPE_ANY(f)                                \
+	{                                           \
+		f, sizeof(f) / sizeof((f)[0]), true \
 	}
 
 static const struct shape_field invoices_args[] = {
