@@ -33,8 +33,7 @@ struct cell {
 	int folder; /* the work folder, to be written back to; or -1 */
 	struct giveback giveback;
 	struct msg_sandbox_exited ended; /* told when that is done */
-	struct protect_rule rules[PROTECT_RULES_MAX];
-	char *rule_text;
+	struct protect_rule *rules; /* own, with their text behind them */
 	struct protect protect;
 	struct loop_watch denied; /* the sandbox's listener, borrowed */
 	struct explain *explain; /* NULL: not asked for */
@@ -541,10 +540,11 @@ rules_take(
 		return err_set(e, "over %d patterns", PROTECT_RULES_MAX);
 	for (uint32_t i = 0; i < n; i++)
 		all += strlen(words[i]) + 1;
-	free(cell->rule_text);
-	cell->rule_text = at = malloc(all + 1);
-	if (at == NULL)
+	free(cell->rules);
+	cell->rules = malloc(n * sizeof(cell->rules[0]) + all + 1);
+	if (cell->rules == NULL)
 		return err_set(e, "out of memory");
+	at = (char *)(cell->rules + n);
 	for (uint32_t i = 0; i < n; i++) {
 		size_t len = strlen(words[i]) + 1;
 
@@ -632,8 +632,8 @@ cell_fini(struct cell *cell)
 		(void)loop_remove(cell->of->loop, &cell->denied);
 	free(cell->explain);
 	cell->explain = NULL;
-	free(cell->rule_text);
-	cell->rule_text = NULL;
+	free(cell->rules);
+	cell->rules = NULL;
 	fd_fini(&cell->folder);
 	sandbox_fini(&cell->sb);
 	fd_fini(&cell->image_lock);
