@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -31,7 +32,9 @@ enum {
 	WARM = 10,
 	BATCH = 16, /* of each kind, parked while they are measured */
 	COLD = 2 * BATCH, /* slot of one that is not parked */
-	WORKERS = 2,
+	WORKERS_MAX = 4,
+	PAUSE_NS = 3 * 1000 * 1000, /* the one before is taken down */
+	CALM_NS = 1000 * 1000 * 1000, /* what is freed later is free */
 };
 
 static struct bench {
@@ -39,9 +42,10 @@ static struct bench {
 	char dir[64]; /* the work folder; it holds a copy of NOOP */
 	int folder;
 	uint64_t runs, held, killed;
+	bool as_daemon; /* served, and with listeners */
 	struct sandbox_host host;
 	struct sandbox sb[HELD_MAX];
-} bench = { .runs = 300, .held = 500, .killed = 500, .folder = -1 };
+} bench = { .runs = 300, .held = 2000, .killed = 500, .folder = -1 };
 
 static int read_options(int argc, char **argv, const char **paddock);
 static int set_up(const char *paddock, struct err *e);
@@ -55,10 +59,11 @@ static int wake(struct sandbox *sb, const char *const *argv, struct err *e);
 static int finish(struct sandbox *sb, struct err *e);
 static int bare(int64_t *ns, struct err *e);
 static int latency(struct err *e);
-static int throughput(bool parked, struct err *e);
+static int throughput(bool parked, int workers, struct err *e);
 static int held(struct err *e);
 static int killed(struct err *e);
-static uint64_t meminfo_kib(const char *key);
+static void rest(int64_t ns);
+static uint64_t kib_of(const char *path, const char *key);
 
 static const char *const noop_argv[] = { "/work/noop", NULL };
 static const char *const sleep_argv[] = { "/usr/bin/sleep", "1000", NULL };
@@ -80,10 +85,11 @@ main(int argc, char **argv)
 	r = set_up(paddock, &e);
 	if (r == 0)
 		r = latency(&e);
-	if (r == 0)
-		r = throughput(false, &e);
-	if (r == 0)
-		r = throughput(true, &e);
+	for (int workers = 1; r == 0 && workers <= WORKERS_MAX; workers *= 2) {
+		r = throughput(false, workers, &e);
+		if (r == 0)
+			r = throughput(true, workers, &e);
+	}
 	if (r == 0 && bench.held > 0)
 		r = held(&e);
 	if (r == 0 && bench.killed > 0)
@@ -173,6 +179,10 @@ spec_of(const char *const *argv, uint32_t slot)
 		.workspace_fd = bench.folder,
 		.workspace_path = "/work",
 		.limits = { .pids_max = 64 },
+		.listen_port = { 8080, 8081 },
+		.n_listen = bench.as_daemon ? 2 : 0,
+		.net = bench.as_daemon,
+		.rpc = bench.as_daemon,
 		.slot = slot,
 		.required = WALL_OVERLAY | WALL_LANDLOCK_FS,
 	};
@@ -280,10 +290,16 @@ latency(struct err *e)
 				return err_add(e, "park");
 			sample_add(&fill, clock_mono_ns() - t[0]);
 		}
-		if (bare(&plain, e) < 0 ||
-		    wake_timed(sb, &any[0], &any[1], e) < 0 ||
-		    wake_timed(sb + BATCH, &in[0], &in[1], e) < 0)
+		rest(PAUSE_NS);
+		if (bare(&plain, e) < 0)
 			return -1;
+		rest(PAUSE_NS);
+		if (wake_timed(sb, &any[0], &any[1], e) < 0)
+			return -1;
+		rest(PAUSE_NS);
+		if (wake_timed(sb + BATCH, &in[0], &in[1], e) < 0)
+			return -1;
+		rest(PAUSE_NS);
 		t[0] = clock_mono_ns();
 		if (start(COLD, noop_argv, all, e) < 0)
 			return err_add(e, "start");
@@ -321,21 +337,22 @@ latency(struct err *e)
 
 /* Each worker is a process: a supervisor has one thread. */
 static int
-throughput(bool parked, struct err *e)
+throughput(bool parked, int workers, struct err *e)
 {
+	const uint64_t each = bench.runs * 2 / (uint64_t)workers;
 	int64_t began = clock_mono_ns();
-	pid_t worker[WORKERS];
+	pid_t worker[WORKERS_MAX];
 	bool failed = false;
 	int status;
 
-	for (int w = 0; w < WORKERS; w++) {
+	for (int w = 0; w < workers; w++) {
 		worker[w] = fork();
 		if (worker[w] < 0)
 			return err_sys(e, "fork");
 		if (worker[w] > 0)
 			continue;
-		for (uint64_t i = 0; i < bench.runs; i++) {
-			uint32_t slot = (uint32_t)(w * (HELD_MAX / 2));
+		for (uint64_t i = 0; i < each; i++) {
+			uint32_t slot = (uint32_t)w;
 			struct sandbox *sb = &bench.sb[0];
 			int r;
 
@@ -352,37 +369,43 @@ throughput(bool parked, struct err *e)
 		}
 		_exit(0);
 	}
-	for (int w = 0; w < WORKERS; w++) {
+	for (int w = 0; w < workers; w++) {
 		if (waitpid(worker[w], &status, 0) < 0)
 			return err_sys(e, "waitpid");
 		failed |= status != 0;
 	}
 	if (failed)
 		return err_set(e, "a worker failed");
-	printf("%s, %d workers: %.0f sandboxes a second\n",
-	    parked ? "parked and taken" : "cold", WORKERS,
-	    (double)bench.runs * WORKERS * 1e9 /
-		(double)(clock_mono_ns() - began));
+	printf("%s, workers: %d: %.0f sandboxes a second\n",
+	    parked ? "parked and taken" : "cold", workers,
+	    (double)each * workers * 1e9 / (double)(clock_mono_ns() - began));
 	return 0;
 }
 
 static int
 held(struct err *e)
 {
-	uint64_t before = meminfo_kib("MemAvailable:"), slab, after;
-	uint64_t slab_before = meminfo_kib("Slab:");
+	uint64_t before, slab_before, own_before, slab, after;
 	int64_t ns;
 
+	rest(CALM_NS);
+	before = kib_of("/proc/meminfo", "MemAvailable:");
+	slab_before = kib_of("/proc/meminfo", "Slab:");
+	own_before = kib_of("/proc/self/smaps_rollup", "Pss:");
 	for (uint32_t i = 0; i < bench.held; i++) {
 		if (park(i, true, &bench.sb[i], e) < 0)
 			return err_add(e, "park number %u", i);
 	}
-	after = meminfo_kib("MemAvailable:");
-	slab = meminfo_kib("Slab:");
+	rest(CALM_NS);
+	after = kib_of("/proc/meminfo", "MemAvailable:");
+	slab = kib_of("/proc/meminfo", "Slab:");
 	printf("%llu parked: %.0f KiB each (slab %.0f)\n",
 	    (unsigned long long)bench.held,
 	    ((double)before - (double)after) / (double)bench.held,
 	    ((double)slab - (double)slab_before) / (double)bench.held);
+	printf("who holds them: %llu KiB, %llu before\n",
+	    (unsigned long long)kib_of("/proc/self/smaps_rollup", "Pss:"),
+	    (unsigned long long)own_before);
 	ns = clock_mono_ns();
 	if (wake(&bench.sb[0], noop_argv, e) < 0 || finish(&bench.sb[0], e) < 0)
 		return -1;
@@ -395,17 +418,20 @@ held(struct err *e)
 	return 0;
 }
 
-/* Until the last process is gone, and until the last trace of them is. */
+/* Until the last process is gone, and until the last trace of them is. As the
+ * daemon's sandboxes they have listeners, which are kept elsewhere. */
 static int
 killed(struct err *e)
 {
 	int64_t t[3];
 
+	bench.as_daemon = true;
 	for (uint32_t i = 0; i < bench.killed; i++) {
 		if (park(i, true, &bench.sb[i], e) < 0 ||
 		    wake(&bench.sb[i], sleep_argv, e) < 0)
 			return err_add(e, "number %u", i);
 	}
+	rest(CALM_NS / 2);
 	t[0] = clock_mono_ns();
 	for (uint32_t i = 0; i < bench.killed; i++)
 		sandbox_kill(&bench.sb[i], LIMIT_STOPPED);
@@ -426,14 +452,22 @@ killed(struct err *e)
 	return 0;
 }
 
+static void
+rest(int64_t ns)
+{
+	const struct timespec wait = { ns / CALM_NS, ns % CALM_NS };
+
+	(void)nanosleep(&wait, NULL);
+}
+
 static uint64_t
-meminfo_kib(const char *key)
+kib_of(const char *path, const char *key)
 {
 	own_buf struct buf text = {};
 	struct err e;
 	const char *at;
 
-	if (file_read("/proc/meminfo", &text, 65536, &e) < 0)
+	if (file_read(path, &text, 65536, &e) < 0)
 		return 0;
 	at = strstr(buf_c(&text), key);
 	return at != NULL ? strtoull(at + strlen(key), NULL, 10) : 0;
