@@ -97,6 +97,7 @@ class Paddock:
         self.port = free_port()
         self.policy = build / 'bench-policy.json'
         self.world = EXAMPLE / 'world.json'
+        self.pid = None  # of the one that serves
 
     @contextlib.contextmanager
     def serving(self):
@@ -112,6 +113,7 @@ class Paddock:
                        '--listen', f'127.0.0.1:{self.port}'],
                       stdout=log, stderr=log) as p:
             until(lambda: listens(self.port), 'listener', p)
+            self.pid = p.pid
             yield self
         shutil.rmtree(self.state, ignore_errors=True)
 

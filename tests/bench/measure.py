@@ -1,7 +1,7 @@
 """Measures what is named, prints it, and puts it into docs/BENCHMARKS.md.
 
 usage: measure.py BUILD [--peers] NAME...
-NAME: mcp web exec sandbox rpc store parse
+NAME: mcp web exec start sandbox rpc store parse
 
 scripts/bench builds what this needs and calls it.
 """
@@ -203,6 +203,41 @@ def start(build, peers):
     return table(['microseconds', *POINTS, 'to paddock\'s, in pairs'], rows)
 
 
+def pss_kib(pid):
+    """What a process takes of memory, with its share of what is shared."""
+    text = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text()
+    return int(text.partition('\nPss:')[2].split()[0])
+
+
+def below(pid):
+    """A process and all below it, but for what runs in sandboxes."""
+    yield pid
+    tasks = pathlib.Path(f'/proc/{pid}/task/{pid}/children').read_text()
+    for child in tasks.split():
+        name = pathlib.Path(f'/proc/{child}/comm').read_text()
+        if not name.startswith('paddock-init') and name.strip() != 'paddock':
+            yield from below(int(child))
+
+
+def through_daemon(build, _peers):
+    """A sandbox and its first command by REST, and what the daemon takes."""
+    with Paddock(build).serving() as d:
+        idle = sum(map(pss_kib, below(d.pid)))
+        got = json.loads(output([build / 'tests/bench/bench_start',
+                                 d.state / 'paddock.sock', d.program, STARTS]))
+        after = sum(map(pss_kib, below(d.pid)))
+    rows = [[name, *(us(got[key][p]) for p in ('min', *POINTS))]
+            for name, key in (('bare spawn', 'bare'),
+                              ('a sandbox opened', 'open'),
+                              ('its first command', 'command'),
+                              ('  the same, over a bare spawn', 'command_over'),
+                              ('both', 'both'),
+                              ('  the same, over a bare spawn', 'over'))]
+    return (table(['microseconds', 'min', *POINTS], rows) +
+            f'\n\nAll roles of the daemon together: {idle / 1024:.1f} MiB at'
+            f' first, {after / 1024:.1f} MiB after.')
+
+
 def plain(program, *words):
     """A program whose own output is the result. Words are in the build."""
     def measured(build, _peers):
@@ -211,7 +246,7 @@ def plain(program, *words):
     return measured
 
 
-MEASURES = {'mcp': mcp, 'exec': start, 'web': web,
+MEASURES = {'mcp': mcp, 'exec': start, 'web': web, 'start': through_daemon,
             'sandbox': plain('bench_sandbox', 'src/paddock',
                              'tests/bench/bench_noop'),
             'rpc': plain('bench_rpc', 'src/paddock', 'tests/bench/bench_noop'),
