@@ -151,6 +151,12 @@ request_begin(struct forward *f)
 			return;
 		}
 		f->gathers = filter_wants_body(f->filter);
+		/* Without a body there is nothing to wait for. */
+		if (f->gathers && f->request.done) {
+			if (send_signed(f, &e) < 0)
+				forward_refuse(f, 403, "leak", e.text);
+			return;
+		}
 	}
 	if (!f->gathers && write_head(f, &e) < 0)
 		forward_refuse(f, 431, "bad_request", e.text);

@@ -28,7 +28,8 @@ before(async () => {
 		q.setEncoding('latin1').on('data', (d) => {
 			body += d;
 		}).on('end', () => {
-			seen.push({ url: q.url, headers: q.headers, body });
+			seen.push({ method: q.method, url: q.url, headers: q.headers,
+				body });
 			if (q.url.startsWith('/slow'))
 				slow = s; // answered by nobody
 			else
@@ -301,6 +302,51 @@ describe('where secrets are read', () => {
 		assert.strictEqual(r.out, '');
 	});
 });
+
+// The signature as AWS documents it, by itself: what the server would compute.
+function awsSignature(q, secret) {
+	const m = q.headers.authorization.match(
+		/^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d+)\/([^/]+)\/([^/]+)\/aws4_request, ?SignedHeaders=([^,]+), ?Signature=(\w+)$/);
+	const [, key, day, region, service, names, given] = m;
+	const sha = (t) => crypto.createHash('sha256').update(t).digest('hex');
+	const mac = (k, t) => crypto.createHmac('sha256', k).update(t).digest();
+	const [where, query = ''] = q.url.split('?');
+	const canonical = [q.method, where, query.split('&').sort().join('&'),
+		...names.split(';').map((n) => `${n}:${q.headers[n].trim()}`), '',
+		names, q.headers['x-amz-content-sha256'] ?? sha(q.body)].join('\n');
+	const text = ['AWS4-HMAC-SHA256', q.headers['x-amz-date'],
+		`${day}/${region}/${service}/aws4_request`, sha(canonical)].join('\n');
+	const signing = [day, region, service, 'aws4_request'].reduce(mac,
+		`AWS4${secret}`);
+
+	return { key, given, wanted: mac(signing, text).toString('hex') };
+}
+
+test('a request for AWS arrives signed with the key that nobody inside has',
+	async () => {
+		const key = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
+
+		store('aws.key', `${key}\n`);
+		const document = policy({ AWS: { from: 'file:aws.key',
+			env: 'AWS_SECRET_ACCESS_KEY', inject: {
+				sigv4: { access_key: 'AKIAREALKEY' } } } });
+		const sign = '--aws-sigv4 aws:amz:eu-west-1:sqs ' +
+			'-u "AKIAFAKEKEY:$AWS_SECRET_ACCESS_KEY" --http1.1';
+		const r = await ran(`curl ${sign} -d 'Action=Send&Body=x' ` +
+			`https://api.test:${tls}/in/queue; ` +
+			`curl ${sign} 'https://api.test:${tls}/in/queue?Action=List&V=1'`,
+		document);
+
+		assert.strictEqual(seen.length, 2, r.out + r.err);
+		for (const q of seen) {
+			const s = awsSignature(q, key);
+
+			assert.strictEqual(s.key, 'AKIAREALKEY');
+			assert.strictEqual(s.given, s.wanted);
+		}
+		assert.match(r.log, /"secrets":\["AWS"\]/);
+		assert.ok(!r.log.includes(key));
+	});
 
 describe('how long they last', () => {
 	// Two seconds of a lease pass between the two requests.
