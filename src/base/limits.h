@@ -341,6 +341,7 @@ enum {
 	 * about a second. */
 	COMMAND_HASH_MAX_BYTES = 256 * 1024 * 1024,
 	RPC_MAX_EXECS = 256, /* commands of one sandbox under way at once */
+	RPC_SHARED_BYTES = 8192, /* what their results take */
 	RPC_MAX_WORKERS = 32, /* file operations and the like, likewise */
 	/* Commands between their request and execve. That takes microseconds,
 	 * unless the file system hangs; memory is held for each. */

@@ -90,6 +90,7 @@ sandbox_stat(const struct sandbox *sb, struct sandbox_usage *out)
 static void
 measure(const struct sandbox *sb, struct sandbox_usage *out)
 {
+	uint64_t own_bytes = 0, own_inodes = 0;
 	struct statfs fs;
 
 	*out = (struct sandbox_usage){ .frozen = sb->frozen };
@@ -99,7 +100,14 @@ measure(const struct sandbox *sb, struct sandbox_usage *out)
 	out->disk_bytes =
 	    (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
 	out->inodes = fs.f_files - fs.f_ffree;
-	out->disk_full = fs.f_bfree == 0 || fs.f_ffree == 0;
+	/* Without a group PID 1 has a file in it, which is gone at the end. */
+	if ((sb->posture & WALL_MEMORY) == 0) {
+		own_bytes = RPC_SHARED_BYTES;
+		own_inodes = 1;
+	}
+	out->disk_full =
+	    (uint64_t)fs.f_bfree * (uint64_t)fs.f_bsize <= own_bytes ||
+	    fs.f_ffree <= own_inodes;
 }
 
 int
