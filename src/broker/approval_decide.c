@@ -130,6 +130,13 @@ approval_decide(
 		    call, 409, "decided", text, "Nothing is left to decide.");
 		return;
 	}
+	if (which <= 1 && d.r->box.paused) {
+		/* Nothing of it happens until it goes on. */
+		reply_error(call, 409, "paused", "The run is paused.",
+		    "Resume it first, with `paddock resume`; a no is taken "
+		    "now.");
+		return;
+	}
 	if (!may_vote(&d))
 		return;
 	(void)str_copy(json_str(json_get(args, STR("reason"))), d.a->reason,

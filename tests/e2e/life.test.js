@@ -6,7 +6,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { cgroupsLeft, cli, Daemon, isRoot, Place, scratch, trace, until }
+import { cgroupsLeft, cli, Daemon, isRoot, Place, scratch, trace, until,
+	world }
 	from './lib/paddock.js';
 import { descendants } from './lib/proc.js';
 
@@ -118,6 +119,101 @@ describe('pause', () => {
 			await moves(run.run);
 			await ended(run, 'wall_time_exceeded');
 		});
+
+	rooted('holds the calls that were under way, each once and in order',
+		async () => {
+			const policy = { tools: { 'kb.search': { risk: 'read' } },
+				budgets: { max_tool_calls: 100000,
+					max_retries_per_tool: 100 } };
+			const { run } = await open(`exec python3 -u -c '
+import http.client, json, os
+url = os.environ["PADDOCK_MCP_URL"].split("/")[2]
+n = 0
+while not os.path.exists("/tmp/enough"):
+    c = http.client.HTTPConnection(url)
+    c.request("POST", "/mcp", json.dumps({"jsonrpc": "2.0", "id": n,
+        "method": "tools/call", "params": {"name": "kb.search",
+        "arguments": {"query": "q%d" % n}, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {}}}}),
+        {"Content-Type": "application/json", "Mcp-Method": "tools/call",
+         "MCP-Protocol-Version": "2026-07-28", "Mcp-Name": "kb.search",
+         "Accept": "application/json, text/event-stream"})
+    r = c.getresponse()
+    assert r.status == 200, (r.status, r.read())
+    r.read()
+    n += 1
+print("asked", n)
+'`, { policy, open: { world: world() } });
+
+			for (let i = 0; i < 12; i++) {
+				await d.post(`/v1/sandboxes/${run}/pause`);
+				// What was recorded is on its way to the disk.
+				let n = 0;
+
+				await until(async () => {
+					const was = n;
+
+					n = (await trace(d.state, run)).length;
+					return n === was;
+				}, 'it stands still');
+				await d.post(`/v1/sandboxes/${run}/resume`);
+				await until(async () => (await trace(d.state, run)).length
+					> n + 4, 'it goes on');
+			}
+			await d.post(`/v1/sandboxes/${run}/exec`,
+				{ argv: ['touch', '/tmp/enough'] });
+			await d.closed(run);
+			const asked = Number((await d.get(`/v1/runs/${run}/output`))
+				.stdout.match(/asked (\d+)/)[1]);
+			const records = await trace(d.state, run);
+			const proposed = records.filter((e) =>
+				e.kind === 'tool.proposed').map((e) => e.tool.args.preview);
+
+			assert.deepStrictEqual(proposed, Array.from({ length: asked },
+				(_, i) => JSON.stringify({ query: `q${i}` })));
+			let paused = false;
+
+			for (const e of records) {
+				if (e.kind === 'run.paused' || e.kind === 'run.resumed')
+					paused = e.kind === 'run.paused';
+				assert.ok(!paused || !['tool.proposed', 'tool.started']
+					.includes(e.kind), `${e.kind} ${e.seq}`);
+			}
+		});
+
+	rooted('takes a no, and no yes', async () => {
+		const policy = { tools: { 'kb.search': { risk: 'read',
+			mode: 'approve' } } };
+		const { run } = await open('sleep 60', { policy,
+			open: { world: world() } });
+		const ask = (query) => d.ask('POST', `/v1/runs/${run}/calls`,
+			{ name: 'kb.search', arguments: { query } });
+		const calls = [ask('one'), ask('two')];
+		const first = await d.approval(run);
+
+		await d.post(`/v1/sandboxes/${run}/pause`);
+		const yes = await d.decide(first, 'approve');
+
+		assert.strictEqual(yes.status, 409);
+		assert.strictEqual(yes.body.error.code, 'paused');
+		await d.decide(first, 'reject');
+		await d.post(`/v1/sandboxes/${run}/resume`);
+		const second = (await d.event(run, (e) =>
+			e.kind === 'approval.requested' && e.body.approval !== first,
+		'another')).body.approval;
+
+		await d.decide(second, 'approve');
+		await Promise.all(calls);
+		await d.post(`/v1/runs/${run}/stop`);
+		await d.closed(run);
+		const kinds = (await trace(d.state, run)).map((e) => e.kind);
+
+		assert.strictEqual(kinds.filter((k) => k === 'tool.started').length, 1);
+		assert.ok(kinds.indexOf('tool.started')
+			> kinds.indexOf('run.resumed'));
+	});
 
 	test('is for sandboxes only', async () => {
 		const run = await d.open();
