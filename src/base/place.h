@@ -12,6 +12,12 @@
 
 #include "base/str.h"
 
+/* Certificates for the programs inside, with those of the machine: a file in a
+ * folder, both made by the sandbox. */
+#define PLACE_TRUST_DIR "/run/paddock/trust"
+#define PLACE_TRUST_FILE "ca.pem"
+#define PLACE_TRUST PLACE_TRUST_DIR "/" PLACE_TRUST_FILE
+
 /* NULL when the path can be a place, else what it must be. */
 const char *place_fault(struct str path);
 

@@ -509,6 +509,7 @@ on_opened_row(void *arg, const struct store_row *row)
 	const struct json *body = json_get(doc, STR("body"));
 	const struct json *tags = json_get(body, STR("tags"));
 	const struct json *image = json_get(body, STR("image"));
+	const struct json *mounts = json_get(body, STR("mounts"));
 	const struct opened *found = arg;
 
 	if (json_is(tags, JSON_OBJECT))
@@ -516,6 +517,10 @@ on_opened_row(void *arg, const struct store_row *row)
 	if (json_is(image, JSON_OBJECT)) {
 		buf_add_c(found->image, ",\"image\":");
 		json_write(found->image, image);
+	}
+	if (json_is(mounts, JSON_ARRAY)) {
+		buf_add_c(found->image, ",\"mounts\":");
+		json_write(found->image, mounts);
 	}
 	return false;
 }

@@ -72,7 +72,7 @@ void box_stop(struct run *r, const char *reason, uint64_t grace_ms);
 
 /*
  * Of a run that is not in memory, from its run.opened: appends its tags, as an
- * object, and ,"image":{...} where it had one.
+ * object, and ,"image":{...} and ,"mounts":[...] where it had them.
  */
 void box_opened_read(uint64_t run, struct buf *tags, struct buf *image);
 /* True when an object of tags has "key=value". */

@@ -448,6 +448,7 @@ free_run(struct run *r)
 	egress_replay_free(r->replay);
 	secrets_free(r->secrets);
 	buf_fini(&r->workspace);
+	buf_fini(&r->mounts);
 	free(r->tools);
 	buf_fini(&r->world);
 	buf_fini(&r->listed);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/limits.h"
 #include "broker/box.h"
 #include "broker/broker.h"
 #include "codec/json.h"
@@ -62,7 +63,7 @@ struct run {
 	bool leased; /* that was lost with its gateway: who waits holds it */
 	struct buf start; /* payload of MSG_SANDBOX_START */
 	struct msg_sandbox_start start_msg;
-	int start_fds[5];
+	int start_fds[5 + MOUNTS_MAX];
 	size_t n_start_fds;
 	bool ca_asked, has_ca; /* of those whose rules look into TLS */
 
@@ -101,6 +102,7 @@ struct run {
 	char status[16];
 	char command[256]; /* for people */
 	struct buf workspace; /* the work folder's path; "": none */
+	struct buf mounts; /* ,"mounts":[...] for its record; "": none */
 	uint64_t close_seq; /* its run.closed record */
 	struct tool_use *uses;
 	uint32_t n_uses;

@@ -218,10 +218,10 @@ static bool
 members_known(uint64_t call, const struct json *args)
 {
 	static const char *const names[] = { "argv", "attach", "cpu", "disk_mb",
-		"env", "idle_ms", "image", "memory_mb", "pids", "policy",
-		"policy_format", "policy_name", "policy_text", "ports",
-		"replay_http", "replay_miss", "sandbox", "tags", "ttl_ms",
-		"workspace", "world", "write_back" };
+		"env", "idle_ms", "image", "memory_mb", "mount_folders",
+		"mounts", "pids", "policy", "policy_format", "policy_name",
+		"policy_text", "ports", "replay_http", "replay_miss", "sandbox",
+		"tags", "ttl_ms", "workspace", "world", "write_back" };
 
 	for (const struct json *k = json_first(args); k != NULL;
 	     k = json_next(args, k)) {
@@ -328,6 +328,7 @@ record_opened(struct run *r, const char *world)
 	json_put_str(&body, str_of(r->command));
 	if (r->has_image)
 		run_image_write(&body, r);
+	buf_add_str(&body, buf_str(&r->mounts));
 	buf_add_c(&body, ",\"opened_by\":");
 	json_put_str(&body, str_of(r->requester));
 	if (r->box.tags.n > 0) {

@@ -8,7 +8,7 @@
 
 /* Members of `sandbox` of a policy that a request without one may have. */
 static const char *const plain_members[] = { "cpu", "disk_mb", "image",
-	"memory_mb", "pids", "ports" };
+	"memory_mb", "mounts", "pids", "ports" };
 enum { N_PLAIN = sizeof(plain_members) / sizeof(plain_members[0]) };
 
 static bool plain_check(

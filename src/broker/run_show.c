@@ -72,6 +72,8 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 	else if (live->has_image)
 		run_image_write(&image, live);
 	buf_add_str(out, buf_str(&image));
+	if (live != NULL)
+		buf_add_str(out, buf_str(&live->mounts));
 	if (live != NULL) {
 		buf_add_c(out, ",\"labels\":");
 		labels_write(out, &live->labels);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/place.h"
 #include "broker/run_int.h"
 #include "broker/secret.h"
 #include "core/egress.h"
@@ -18,6 +19,9 @@
 static int take_argv(struct run *r, const struct json *argv, struct err *e);
 static int take_folder(
     struct run *r, const struct json *args, size_t n_stdio, struct err *e);
+static void take_mounts(struct run *r);
+static int write_mounts(
+    struct run *r, const struct json *folders, struct err *e);
 static void take_image(
     struct run *r, const struct image_config *image, bool own_command);
 static void take_limits(struct run *r);
@@ -56,7 +60,8 @@ run_start_take(struct run *r, const struct json *args, const struct json *argv,
 	else if (take_argv(r, argv, e) < 0)
 		return -1;
 	if (add_env(r, json_get(args, STR("env")), image, e) < 0 ||
-	    take_folder(r, args, argv != NULL ? 3 : 0, e) < 0)
+	    take_folder(r, args, argv != NULL ? 3 : 0, e) < 0 ||
+	    write_mounts(r, json_get(args, STR("mount_folders")), e) < 0)
 		return -1;
 	if (json_bool(json_get(args, STR("write_back")), false))
 		m->flags |= START_WRITE_BACK;
@@ -65,6 +70,7 @@ run_start_take(struct run *r, const struct json *args, const struct json *argv,
 	for (uint32_t i = 0; i < r->policy->sandbox.n_rules; i++)
 		add_word(&r->start, r->policy->sandbox.rules[i]);
 	m->rules = r->policy->sandbox.n_rules;
+	take_mounts(r);
 	add_files(r);
 	if (r->start.failed || r->start.n > ARGV_MAX_BYTES)
 		return err_set(e, "command and environment are over %d bytes",
@@ -98,11 +104,19 @@ take_folder(
     struct run *r, const struct json *args, size_t n_stdio, struct err *e)
 {
 	struct str folder = json_str(json_get(args, STR("workspace")));
+	const size_t n = n_stdio + r->policy->sandbox.n_mounts;
 
-	if (r->n_start_fds != n_stdio && r->n_start_fds != n_stdio + 1)
+	if (r->n_start_fds < n && r->n_start_fds <= n_stdio)
+		return err_set(e,
+		    "the policy mounts folders of this machine, and none came "
+		    "along: a request without descriptors cannot name any. "
+		    "Open it with `paddock run` or `paddock sandbox create` "
+		    "at the daemon's own socket, which opens them with the "
+		    "rights of who asks");
+	if (r->n_start_fds != n && r->n_start_fds != n + 1)
 		return err_set(e, "%zu descriptors came, not %zu or %zu",
-		    r->n_start_fds, n_stdio, n_stdio + 1);
-	if (r->n_start_fds == n_stdio)
+		    r->n_start_fds, n, n + 1);
+	if (r->n_start_fds == n)
 		return 0;
 	if (folder.n == 0 || folder.p[0] != '/' ||
 	    str_find(folder, '\0') != folder.n)
@@ -110,6 +124,59 @@ take_folder(
 	r->start_msg.flags |= START_WORKSPACE;
 	buf_add_str(&r->workspace, folder);
 	add_word(&r->start, folder);
+	return 0;
+}
+
+/* For the sandbox: how each is seen, and where. */
+static void
+take_mounts(struct run *r)
+{
+	const struct policy_sandbox *s = &r->policy->sandbox;
+
+	for (uint32_t i = 0; i < s->n_mounts; i++) {
+		buf_add_byte(&r->start, s->mounts[i].mode);
+		buf_add_byte(&r->start, s->mounts[i].noexec ? '-' : 'x');
+		add_word(&r->start, s->mounts[i].to);
+	}
+	r->start_msg.mounts = s->n_mounts;
+}
+
+/*
+ * For the record: folders is where the one who opened them says they are. The
+ * descriptors are what counts.
+ */
+static int
+write_mounts(struct run *r, const struct json *folders, struct err *e)
+{
+	const struct policy_sandbox *s = &r->policy->sandbox;
+	const struct json *at = json_first(folders);
+
+	if (folders != NULL &&
+	    (!json_is(folders, JSON_ARRAY) || folders->n != s->n_mounts))
+		return err_set(e, "`mount_folders` is not a list of %u paths",
+		    s->n_mounts);
+	for (uint32_t i = 0; i < s->n_mounts; i++) {
+		const struct policy_mount *m = &s->mounts[i];
+
+		buf_add_c(&r->mounts,
+		    i > 0 ? ",{\"from\":" : ",\"mounts\":[{\"from\":");
+		if (at != NULL && !json_is(at, JSON_STRING))
+			return err_set(e, "`mount_folders`: not a text");
+		json_put_str(&r->mounts, at != NULL ? json_str(at) : m->from);
+		buf_printf(&r->mounts, ",\"mode\":\"%s\"",
+		    m->mode == 'r'	 ? "ro"
+			: m->mode == 'o' ? "overlay"
+					 : "rw");
+		if (m->noexec)
+			buf_add_c(&r->mounts, ",\"noexec\":true");
+		buf_add_c(&r->mounts, ",\"to\":");
+		json_put_str(&r->mounts, m->to);
+		buf_add_byte(&r->mounts, '}');
+		if (at != NULL)
+			at = json_next(folders, at);
+	}
+	if (s->n_mounts > 0)
+		buf_add_byte(&r->mounts, ']');
 	return 0;
 }
 
@@ -273,7 +340,7 @@ add_trust(struct run *r)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		buf_add_c(&r->start, names[i]);
-		add_pair(r, "=" RUN_TRUST);
+		add_pair(r, "=" PLACE_TRUST);
 	}
 }
 

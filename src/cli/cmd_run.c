@@ -86,10 +86,11 @@ static int read_options(
     struct args *a, struct run_command *r, int argc, char **argv);
 static int take_seconds(const struct args *a, const char *option, uint64_t *ms);
 static int run(const struct run_command *r, const struct client *c,
-    struct daemon *d, struct str body, int dir_fd, int signals);
+    struct daemon *d, struct str body, const struct run_folders *folders,
+    int signals);
 static int open_run(const struct client *c, struct daemon *d, struct str body,
-    int dir_fd, struct client_conn *conn, struct client_reply *r,
-    struct err *e);
+    const struct run_folders *folders, struct client_conn *conn,
+    struct client_reply *r, struct err *e);
 static void put_hint(const struct client *c, struct buf *hint);
 static int start_embedded(
     const struct client *c, struct daemon *d, struct err *e);
@@ -105,7 +106,8 @@ cmd_run(int argc, char **argv)
 {
 	own_client struct client c = {};
 	own_buf struct buf body = {};
-	own_fd int dir_fd = -1, signals = -1;
+	own_fd int signals = -1;
+	struct run_folders folders;
 	struct daemon d = { .pidfd = -1, .lifeline = -1 };
 	static struct run_command r; /* too large for the stack */
 	struct args a;
@@ -117,15 +119,16 @@ cmd_run(int argc, char **argv)
 		return status;
 	if (client_init(&c, &r.where, &e) < 0 || stdio_open(&e) < 0)
 		return out_fail(&e);
-	if (run_open_body(&r.open, &body, &dir_fd, &n_problems, &e) < 0)
+	if (run_open_body(&r.open, &body, &folders, &n_problems, &e) < 0)
 		/* Only a policy with an image may stand alone. */
 		return r.open.command == NULL && n_problems == 0
 		    ? args_bad(&a, "%s", e.text)
 		    : out_fail(&e);
 	signals = signals_open(&e);
-	if (signals < 0)
-		return out_fail(&e);
-	status = run(&r, &c, &d, buf_str(&body), dir_fd, signals);
+	status = signals < 0
+	    ? out_fail(&e)
+	    : run(&r, &c, &d, buf_str(&body), &folders, signals);
+	run_folders_fini(&folders);
 	daemon_end(&d);
 	return status;
 }
@@ -222,7 +225,7 @@ take_seconds(const struct args *a, const char *option, uint64_t *ms)
 
 static int
 run(const struct run_command *r, const struct client *c, struct daemon *d,
-    struct str body, int dir_fd, int signals)
+    struct str body, const struct run_folders *folders, int signals)
 {
 	own_reply struct client_reply opened = {}, ended = {};
 	/* Its end tells the broker that we are gone, and the run is over. */
@@ -238,7 +241,7 @@ run(const struct run_command *r, const struct client *c, struct daemon *d,
 	char id[RUN_ID_BYTES];
 	struct err e;
 
-	if (open_run(c, d, body, dir_fd, &attached, &opened, &e) < 0)
+	if (open_run(c, d, body, folders, &attached, &opened, &e) < 0)
 		return out_fail(&e);
 	if (str_copy(json_str(json_get(opened.json, STR("run"))), id,
 		sizeof(id)) < 0 ||
@@ -263,23 +266,25 @@ run(const struct run_command *r, const struct client *c, struct daemon *d,
  * it is gone and ours can take its place.
  */
 static int
-open_run(const struct client *c, struct daemon *d, struct str body, int dir_fd,
-    struct client_conn *conn, struct client_reply *r, struct err *e)
+open_run(const struct client *c, struct daemon *d, struct str body,
+    const struct run_folders *folders, struct client_conn *conn,
+    struct client_reply *r, struct err *e)
 {
-	const int fds[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO,
-		dir_fd };
+	int fds[3 + 1 + MOUNTS_MAX] = { STDIN_FILENO, STDOUT_FILENO,
+		STDERR_FILENO };
 	const struct client_request q = {
 		.method = "POST",
 		.target = "/v1/runs",
 		.body = body,
 		.fds = fds,
-		.n_fds = 4,
+		.n_fds = 3 + folders->n,
 		.keep = true,
 	};
 	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
 	int64_t until = clock_mono_ns() + ENDING_WAIT_NS;
 	bool down;
 
+	memcpy(fds + 3, folders->fd, folders->n * sizeof(fds[0]));
 	for (;;) {
 		if (client_ask_on(c, &q, conn, r, e) == 0)
 			return 0;

@@ -16,6 +16,8 @@
 #include "cli/run_open.h"
 #include "cli/term.h"
 #include "core/id.h"
+#include "sandbox/folder.h"
+#include "sandbox/mounts.h"
 #include "sys/fd.h"
 
 static const char help[] =
@@ -29,6 +31,11 @@ static const char help[] =
     "(paddock serve).\n"
     "\n"
     "  --dir DIR           a work folder, seen through an overlay\n"
+    "  --mount FROM:TO[:MODE]\n"
+    "                      this folder as well, at TO inside: ro (so without\n"
+    "                      MODE), overlay or rw, and ,noexec behind it; may "
+    "be\n"
+    "                      given many times\n"
     "  --image NAME        what it has below /usr; host is this machine's\n"
     "  --memory MIB        limit of memory, files included\n"
     "  --disk MIB          limit of files written\n"
@@ -43,6 +50,7 @@ static const char help[] =
 
 static const struct option options[] = {
 	{ "dir", required_argument, NULL, 'd' },
+	{ "mount", required_argument, NULL, 'M' },
 	{ "image", required_argument, NULL, 'i' },
 	{ "memory", required_argument, NULL, 'm' },
 	{ "disk", required_argument, NULL, 'D' },
@@ -61,14 +69,18 @@ static const struct option options[] = {
 struct sandbox_command {
 	struct client_options where;
 	struct buf body; /* members of the request, each behind a comma */
-	struct buf tags, ports;
+	struct buf tags, ports, mounts;
 	const char *dir;
+	int fd[1 + MOUNTS_MAX]; /* the work folder, mounts */
+	unsigned n_fds; /* with the first, which may be -1 */
 	bool json;
 };
 
 static int read_options(struct args *a, struct sandbox_command *s);
 static int put_number(struct args *a, struct buf *b, const char *name,
     const char *text, uint64_t factor);
+static int put_mount(
+    struct args *a, struct sandbox_command *s, const char *text);
 static int put_tag(struct args *a, struct buf *b, const char *text);
 static int create(const struct client *c, struct sandbox_command *s);
 static int list(const struct client *c, bool json);
@@ -78,7 +90,7 @@ int
 cmd_sandbox(int argc, char **argv)
 {
 	own_client struct client c = {};
-	struct sandbox_command s = {};
+	struct sandbox_command s = { .fd = { -1 }, .n_fds = 1 };
 	const char *what;
 	struct args a;
 	struct err e;
@@ -109,6 +121,9 @@ cmd_sandbox(int argc, char **argv)
 	buf_fini(&s.body);
 	buf_fini(&s.tags);
 	buf_fini(&s.ports);
+	buf_fini(&s.mounts);
+	while (s.n_fds > 0)
+		fd_fini(&s.fd[--s.n_fds]);
 	return status;
 }
 
@@ -124,6 +139,9 @@ read_options(struct args *a, struct sandbox_command *s)
 			return a->exit;
 		case 'd':
 			s->dir = optarg;
+			break;
+		case 'M':
+			bad = put_mount(a, s, optarg);
 			break;
 		case 'i':
 			buf_add_c(&s->body, ",\"image\":");
@@ -188,6 +206,35 @@ put_number(struct args *a, struct buf *b, const char *name, const char *text,
 	return 0;
 }
 
+/* Opened now: the descriptor is what is mounted. */
+static int
+put_mount(struct args *a, struct sandbox_command *s, const char *text)
+{
+	char path[PATH_MAX], real[PATH_MAX];
+	struct sandbox_mount m;
+	struct str from, to;
+	struct err e = {};
+	int fd;
+
+	if (s->n_fds > MOUNTS_MAX)
+		return args_bad(a, "more than %d --mount", MOUNTS_MAX);
+	if (mounts_parse(text, &from, &to, &m, &e) < 0 ||
+	    str_copy(from, path, sizeof(path)) < 0)
+		return args_bad(a, "--mount %s", e.text);
+	fd = folder_open(AT_FDCWD, path, "--mount", real, &e);
+	if (fd < 0)
+		return out_fail(&e);
+	s->fd[s->n_fds++] = fd;
+	buf_add_c(&s->mounts, ",{\"from\":");
+	json_put_str(&s->mounts, str_of(real));
+	buf_printf(&s->mounts,
+	    ",\"mode\":\"%s\",\"noexec\":%s,\"to\":", mounts_mode_name(m.mode),
+	    m.noexec ? "true" : "false");
+	json_put_str(&s->mounts, to);
+	buf_add_byte(&s->mounts, '}');
+	return 0;
+}
+
 static int
 put_tag(struct args *a, struct buf *b, const char *text)
 {
@@ -209,7 +256,7 @@ create(const struct client *c, struct sandbox_command *s)
 {
 	own_reply struct client_reply r = {};
 	own_buf struct buf body = {}, line = {};
-	own_fd int dir = -1;
+	const int *fds = s->fd + 1;
 	char path[PATH_MAX];
 	struct err e = {};
 
@@ -223,9 +270,15 @@ create(const struct client *c, struct sandbox_command *s)
 		buf_add(&body, s->ports.p + 1, s->ports.n - 1);
 		buf_add_byte(&body, ']');
 	}
+	if (s->mounts.n > 0) {
+		buf_add_c(&body, ",\"mounts\":[");
+		buf_add(&body, s->mounts.p + 1, s->mounts.n - 1);
+		buf_add_byte(&body, ']');
+	}
 	if (s->dir != NULL) {
-		dir = open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0 || realpath(s->dir, path) == NULL) {
+		fds = s->fd;
+		s->fd[0] = open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (s->fd[0] < 0 || realpath(s->dir, path) == NULL) {
 			(void)err_sys(&e, "work folder %s", s->dir);
 			return out_fail(&e);
 		}
@@ -237,14 +290,14 @@ create(const struct client *c, struct sandbox_command *s)
 		.method = "POST",
 		.target = "/v1/sandboxes",
 		.body = buf_str(&body),
-		.fds = &dir,
-		.n_fds = dir >= 0 ? 1 : 0,
+		.fds = fds,
+		.n_fds = s->n_fds - (s->fd[0] < 0),
 	};
 
 	if (body.failed)
 		return EXIT_FAILED;
-	if (dir >= 0 && c->socket[0] == '\0') {
-		out_note("a work folder is handed over at the daemon's own "
+	if (q.n_fds > 0 && c->socket[0] == '\0') {
+		out_note("a folder is handed over at the daemon's own "
 			 "socket only: leave --url out");
 		return EXIT_USAGE;
 	}

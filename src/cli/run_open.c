@@ -11,30 +11,34 @@
 #include "cli/policy_file.h"
 #include "codec/json.h"
 #include "codec/json_text.h"
+#include "sandbox/folder.h"
 #include "sys/fd.h"
 
 static int put_policy(struct buf *body, const struct run_open *r,
-    bool *has_command, size_t *n_problems, struct err *e);
+    bool *has_command, struct run_folders *folders, size_t *n_problems,
+    struct err *e);
+static int put_mounts(struct buf *body, const char *file,
+    const struct policy_sandbox *s, struct run_folders *folders, struct err *e);
 static int put_world(struct buf *body, const char *path, struct err *e);
 static int put_command(struct buf *body, const struct run_open *r,
     bool has_command, struct err *e);
 static int put_words(struct buf *body, const char *const *words, struct err *e);
 static int put_pairs(struct buf *body, const char *const *pairs, size_t n,
     const char *what, struct err *e);
-static int put_folder(
-    struct buf *body, const char *dir, int *dir_fd, struct err *e);
+static int put_folder(struct buf *body, const char *dir,
+    struct run_folders *folders, struct err *e);
 static int put_text(
     struct buf *b, struct str s, const char *what, struct err *e);
 static const char *base_name(const char *path);
 
 int
-run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
-    size_t *n_problems, struct err *e)
+run_open_body(const struct run_open *r, struct buf *body,
+    struct run_folders *folders, size_t *n_problems, struct err *e)
 {
 	bool has_command = false;
 
 	*n_problems = 0;
-	*dir_fd = -1;
+	folders->n = 0;
 	/* The members stand in no particular order: nobody hashes this. */
 	buf_add_c(body, "{\"attach\":true,\"write_back\":");
 	buf_add_c(body, r->write_back ? "true" : "false");
@@ -52,21 +56,28 @@ run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
 		buf_add_c(body, ",\"replay_miss\":");
 		json_put_str(body, str_of(r->replay_miss));
 	}
-	if (put_policy(body, r, &has_command, n_problems, e) < 0 ||
+	if (put_folder(body, r->dir, folders, e) < 0 ||
+	    put_policy(body, r, &has_command, folders, n_problems, e) < 0 ||
 	    (r->world != NULL && put_world(body, r->world, e) < 0) ||
-	    put_command(body, r, has_command, e) < 0 ||
-	    put_folder(body, r->dir, dir_fd, e) < 0) {
-		fd_fini(dir_fd);
+	    put_command(body, r, has_command, e) < 0) {
+		run_folders_fini(folders);
 		return -1;
 	}
 	buf_add_byte(body, '}');
 	if (body->failed || body->n > HTTP_MAX_BODY_BYTES) {
-		fd_fini(dir_fd);
+		run_folders_fini(folders);
 		return err_set(e,
 		    "policy, world and command together are over %d bytes",
 		    HTTP_MAX_BODY_BYTES);
 	}
 	return 0;
+}
+
+void
+run_folders_fini(struct run_folders *folders)
+{
+	while (folders->n > 0)
+		fd_fini(&folders->fd[--folders->n]);
 }
 
 int
@@ -85,8 +96,9 @@ run_open_env(const char *assignment, struct err *e)
  */
 static int
 put_policy(struct buf *body, const struct run_open *r, bool *has_command,
-    size_t *n_problems, struct err *e)
+    struct run_folders *folders, size_t *n_problems, struct err *e)
 {
+	int got;
 	const char *path = r->policy;
 	static struct policy_problems problems; /* too large for the stack */
 	own_buf struct buf text = {};
@@ -102,9 +114,52 @@ put_policy(struct buf *body, const struct run_open *r, bool *has_command,
 	buf_add_c(body, ",\"policy\":");
 	buf_add_str(body, p->canonical);
 	*has_command = !str_eq(p->sandbox.image, STR("host"));
+	got = put_mounts(body, path, &p->sandbox, folders, e);
 	policy_free(p);
+	if (got < 0)
+		return -1;
 	buf_add_c(body, ",\"policy_name\":");
 	return put_text(body, str_of(base_name(path)), path, e);
+}
+
+/* From where the policy lies, with the rights of whoever runs this. */
+static int
+put_mounts(struct buf *body, const char *file, const struct policy_sandbox *s,
+    struct run_folders *folders, struct err *e)
+{
+	char path[PATH_MAX], real[PATH_MAX];
+	const char *slash = strrchr(file, '/');
+	own_fd int beside = -1;
+
+	if (s->n_mounts == 0)
+		return 0;
+	if (slash != NULL &&
+	    str_copy((struct str){ file, (size_t)(slash - file) + 1 }, path,
+		sizeof(path)) < 0)
+		return err_set(e, "%s: path too long", file);
+	beside =
+	    open(slash != NULL ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (beside < 0)
+		return err_sys(e, "the folder of %s", file);
+	buf_add_c(body, ",\"mount_folders\":[");
+	for (uint32_t i = 0; i < s->n_mounts; i++) {
+		int fd = -1;
+
+		if (str_copy(s->mounts[i].from, path, sizeof(path)) == 0)
+			fd = folder_open(beside, path, "folder", real, e);
+		else
+			(void)err_set(e, "path too long");
+		if (fd < 0)
+			return err_add(
+			    e, "%s: sandbox.mounts[%u].from", file, i);
+		folders->fd[folders->n++] = fd;
+		if (i > 0)
+			buf_add_byte(body, ',');
+		if (put_text(body, str_of(real), "a folder's name", e) < 0)
+			return -1;
+	}
+	buf_add_byte(body, ']');
+	return 0;
 }
 
 static int
@@ -193,15 +248,18 @@ put_pairs(struct buf *body, const char *const *pairs, size_t n,
 
 /* The descriptor says which folder; the path is only where it shows up. */
 static int
-put_folder(struct buf *body, const char *dir, int *dir_fd, struct err *e)
+put_folder(struct buf *body, const char *dir, struct run_folders *folders,
+    struct err *e)
 {
 	char path[PATH_MAX];
+	int fd;
 
 	if (dir == NULL)
 		dir = ".";
-	*dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*dir_fd < 0)
+	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
 		return err_sys(e, "work folder %s", dir);
+	folders->fd[folders->n++] = fd;
 	if (realpath(dir, path) == NULL)
 		return err_sys(e, "work folder %s", dir);
 	buf_add_c(body, ",\"workspace\":");

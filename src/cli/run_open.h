@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/limits.h"
 
 struct run_open {
 	const char *policy; /* file */
@@ -29,14 +30,22 @@ struct run_open {
 	const char *replay_http, *replay_miss; /* or NULL */
 };
 
+/* The work folder, then those of the policy's mounts. */
+struct run_folders {
+	int fd[1 + MOUNTS_MAX];
+	unsigned n;
+};
+
 /*
- * Appends the body of POST /v1/runs, and opens the work folder: *dir_fd is the
- * caller's. -1 with e;
+ * Appends the body of POST /v1/runs, and opens the folders: they are the
+ * caller's, for run_folders_fini. -1 with e, and none of them;
  * n_problems problems of the policy have then been printed already, when it is
  * not 0.
  */
-int run_open_body(const struct run_open *r, struct buf *body, int *dir_fd,
-    size_t *n_problems, struct err *e);
+int run_open_body(const struct run_open *r, struct buf *body,
+    struct run_folders *folders, size_t *n_problems, struct err *e);
+
+void run_folders_fini(struct run_folders *folders);
 
 /* 0 when "K=V" names a variable, else -1 with e. */
 int run_open_env(const char *assignment, struct err *e);

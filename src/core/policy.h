@@ -178,6 +178,13 @@ struct egress_rule {
 			* that the machine trusts */
 };
 
+struct policy_mount {
+	struct str from; /* as written; by whom it is opened says which */
+	struct str to; /* inside: base/place.h */
+	char mode; /* 'r', 'o' or 'w', as the sandbox has them */
+	bool noexec;
+};
+
 struct policy_sandbox {
 	struct str image; /* "host": the machine's own /usr */
 	uint64_t memory_bytes, disk_bytes, inodes, wall_ms;
@@ -196,6 +203,8 @@ struct policy_sandbox {
 	/* protect: "R.env", a letter and a pattern, as the sandbox has them. */
 	uint32_t n_rules;
 	const struct str *rules;
+	uint32_t n_mounts;
+	const struct policy_mount *mounts;
 };
 
 struct policy {

@@ -63,6 +63,8 @@ enum entry_kind {
 	ENTRY_PATTERN_PATH, /* ".git/hooks", "/ci", "*.pem" */
 	ENTRY_METHOD, /* "GET" */
 	ENTRY_URL_PATH, /* a pattern: "/v1/tickets/" and two stars */
+	ENTRY_FOLDER, /* a path of this machine, on one line */
+	ENTRY_PLACE, /* a path inside: base/place.h */
 	ENTRY_TYPE, /* "text/plain", or "text/" and a star */
 };
 
@@ -116,6 +118,9 @@ bool read_bool(
     struct reader *r, const struct spot *o, const char *name, bool *out);
 bool read_name(
     struct reader *r, const struct spot *o, const char *name, struct str *out);
+/* Likewise, of any kind. */
+bool read_entry(struct reader *r, const struct spot *o, const char *name,
+    enum entry_kind kind, struct str *out);
 /* One line of text, at most POLICY_TEXT_MAX_BYTES. */
 bool read_text(
     struct reader *r, const struct spot *o, const char *name, struct str *out);

@@ -1,10 +1,14 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/place.h"
 #include "core/policy_int.h"
 
 static void parse_commands(struct reader *r, const struct spot *sandbox);
 static void parse_protect(struct reader *r, const struct spot *sandbox);
+static void parse_mounts(struct reader *r, const struct spot *sandbox);
+static bool parse_mount(
+    struct reader *r, const struct spot *entry, struct policy_mount *out);
 static void parse_ports(struct reader *r, const struct spot *sandbox);
 static struct str last_part(struct str name);
 
@@ -45,8 +49,8 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 	static const char *const known[] = { "image", "cpu", "cpu_weight",
 		"io_mb_per_s", "memory_mb", "pids", "disk_mb", "inodes",
 		"wall_ms", "limits", "commands", "ports", "protect", "explain",
-		"user", "output_mb", NULL };
-	static const char *const later[] = { "mounts", NULL };
+		"user", "output_mb", "mounts", NULL };
+	static const char *const later[] = { NULL };
 	static const char *const limits[] = { "required", "best-effort", NULL };
 	const uint64_t mib = UINT64_C(1024) * 1024;
 	uint64_t memory_mb = SANDBOX_MEMORY_MB, disk_mb = 0;
@@ -100,6 +104,7 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 		    (struct range){ 1, SANDBOX_OUTPUT_MAX_MB, "MiB" },
 		    &output_mb);
 		parse_protect(r, &sandbox);
+		parse_mounts(r, &sandbox);
 		if (read_member(&sandbox, "cpu", &cpu)) {
 			/* Compared so that no number can overflow. */
 			if (json_is(cpu.v, JSON_NUMBER) && cpu.v->num >= 0.01 &&
@@ -227,6 +232,79 @@ parse_protect(struct reader *r, const struct spot *sandbox)
 			    (struct str){ word, list.p[k].n + 1 };
 		}
 	}
+}
+
+static void
+parse_mounts(struct reader *r, const struct spot *sandbox)
+{
+	struct policy_sandbox *s = &r->p->sandbox;
+	struct policy_mount *list;
+	struct spot mounts;
+	uint32_t n = 0;
+
+	if (!read_member(sandbox, "mounts", &mounts) || !read_array(r, &mounts))
+		return;
+	if (mounts.v->n > MOUNTS_MAX) {
+		problem(r, &mounts, "has %u entries; at most %d are allowed",
+		    mounts.v->n, MOUNTS_MAX);
+		return;
+	}
+	list = arena_alloc(&r->p->arena, mounts.v->n * sizeof(*list));
+	if (list == NULL)
+		return;
+	for (const struct json *x = json_first(mounts.v); x != NULL;
+	     x = json_next(mounts.v, x)) {
+		struct spot entry = { .up = &mounts, .v = x, .index = n };
+
+		if (!parse_mount(r, &entry, &list[n]))
+			return;
+		/* One in another would have to be made in it. */
+		for (uint32_t k = 0; k < n; k++) {
+			if (!place_below(list[n].to, list[k].to) &&
+			    !place_below(list[k].to, list[n].to))
+				continue;
+			problem(r, &entry,
+			    "`to` and that of entry %u lie in each other; "
+			    "give each a place of its own",
+			    k);
+			return;
+		}
+		n++;
+	}
+	s->mounts = list;
+	s->n_mounts = n;
+}
+
+/* False when something is wrong with it, which is noted. */
+static bool
+parse_mount(
+    struct reader *r, const struct spot *entry, struct policy_mount *out)
+{
+	static const char *const known[] = { "from", "to", "mode", "noexec",
+		NULL };
+	static const char *const later[] = { NULL };
+	static const char *const modes[] = { "ro", "overlay", "rw", NULL };
+	static const char letters[] = "row"; /* enum sandbox_mount_mode */
+	uint32_t mode = 0;
+	struct spot any;
+	bool good;
+
+	*out = (struct policy_mount){};
+	if (!read_object(r, entry))
+		return false;
+	read_known(r, entry, known, later, NOT_YET);
+	if (!read_member(entry, "from", &any))
+		read_missing(r, entry, "from", "name a folder");
+	if (!read_member(entry, "to", &any))
+		read_missing(r, entry, "to", "say where it is inside");
+	good = read_entry(r, entry, "from", ENTRY_FOLDER, &out->from);
+	good &= read_entry(r, entry, "to", ENTRY_PLACE, &out->to);
+	if (read_member(entry, "mode", &any))
+		good &= read_word(r, entry, "mode", modes, &mode);
+	out->mode = letters[mode];
+	if (read_member(entry, "noexec", &any))
+		good &= read_bool(r, entry, "noexec", &out->noexec);
+	return good;
 }
 
 static void

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/place.h"
 #include "core/egress.h"
 #include "core/policy_int.h"
 #include "core/suggest.h"
@@ -122,6 +123,13 @@ bool
 read_name(
     struct reader *r, const struct spot *o, const char *name, struct str *out)
 {
+	return read_entry(r, o, name, ENTRY_NAME, out);
+}
+
+bool
+read_entry(struct reader *r, const struct spot *o, const char *name,
+    enum entry_kind kind, struct str *out)
+{
 	char shown[SHOWN_BYTES];
 	const char *fault;
 	struct spot s;
@@ -134,7 +142,7 @@ read_name(
 		    json_is(s.v, JSON_NUMBER) ? "; put it in quotes" : "");
 		return false;
 	}
-	fault = entry_fault(ENTRY_NAME, json_str(s.v));
+	fault = entry_fault(kind, json_str(s.v));
 	if (fault != NULL) {
 		value_show(s.v, shown);
 		problem(r, &s, "must be %s, not %s", fault, shown);
@@ -316,6 +324,13 @@ entry_fault(enum entry_kind kind, struct str s)
 		    ? NULL
 		    : "names of files with '/' between them, such as "
 		      "\".git/hooks\", \"/ci\" or \"*.pem\", without . and ..";
+	case ENTRY_FOLDER:
+		ok = is_line(s) && s.n < PLACE_MAX_BYTES;
+		return ok ? NULL
+			  : "the path of a folder, such as \"./data\", on one "
+			    "line of less than 4096 bytes";
+	case ENTRY_PLACE:
+		return place_fault(s);
 	case ENTRY_METHOD:
 		for (size_t i = 0; i < s.n; i++)
 			ok = s.p[i] >= 'A' && s.p[i] <= 'Z' && (i == 0 || ok);

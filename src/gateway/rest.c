@@ -493,9 +493,12 @@ static void
 run_open(struct client *cl, const struct json *body)
 {
 	bool attach = json_bool(json_get(body, STR("attach")), false);
-	int fds[HTTP_MAX_FDS] = { -1, -1, -1, -1 };
+	int fds[HTTP_MAX_FDS];
 	struct output *out = NULL;
 	int n;
+
+	for (int i = 0; i < HTTP_MAX_FDS; i++)
+		fds[i] = -1;
 
 	if (attach && cl->attached != 0) {
 		answer_error(cl, 409, "this connection holds a run already");
@@ -529,7 +532,7 @@ fds_take(struct client *cl, const struct json *body,
 {
 	const struct str *said =
 	    http1_get(&cl->conn.head, STR("Paddock-Descriptors"));
-	/* A sandbox without a command has a work folder at most. */
+	/* A sandbox without a command has folders only. */
 	uint64_t least = json_get(body, STR("argv")) != NULL ? 3 : 1;
 	struct err e = {};
 	uint64_t n;
@@ -541,9 +544,9 @@ fds_take(struct client *cl, const struct json *body,
 		    n > HTTP_MAX_FDS || n != cl->conn.n_fds ||
 		    cl->conn.fds_lost) {
 			answer_error(cl, 400,
-			    "Paddock-Descriptors must be 3 or 4, or 1 without "
-			    "a command, and as many descriptors must come "
-			    "with the request over a Unix socket");
+			    "Paddock-Descriptors must be 3 or more, or 1 or "
+			    "more without a command, and as many descriptors "
+			    "must come with the request over a Unix socket");
 			return -1;
 		}
 		return (int)http_conn_take_fds(&cl->conn, fds);

@@ -21,6 +21,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/limits.h"
 #include "base/str.h"
 #include "codec/http1.h"
 #include "sys/loop.h"
@@ -29,7 +30,8 @@ struct http_conn;
 struct http_listener;
 struct http_server;
 
-enum { HTTP_MAX_FDS = 4 }; /* descriptors that may come with a request */
+/* Descriptors that may come with a request: three streams, folders. */
+enum { HTTP_MAX_FDS = 4 + MOUNTS_MAX };
 
 enum http_phase {
 	HTTP_HEAD, /* waits for a head, or for the first byte of one */

@@ -116,9 +116,6 @@ enum {
 	RUN_PROXY_PORT = 3128, /* 127.0.0.1: what HTTP_PROXY names */
 };
 
-/* Where START_CA's certificates are inside, with those of the machine. */
-#define RUN_TRUST "/run/paddock/trust/ca.pem"
-
 /*
  * A string of the environment for PID 1 alone: what of a policy's
  * sandbox.commands it is to hold against programs, as init/judge.h says.
@@ -131,7 +128,7 @@ enum {
 	START_LIMITS_REQUIRED = 4, /* refuse where no cgroup can be had */
 	START_IMAGE = 8, /* in an image: three texts more */
 	START_CHDIR = 16, /* one text more: the path to start in */
-	START_CA = 32, /* one descriptor more: certificates to trust */
+	START_CA = 32, /* one descriptor more: certificates (PLACE_TRUST) */
 	START_EXPLAIN = 64, /* refused calls are told: MSG_SANDBOX_DENIED */
 	START_ROOT = 128, /* user 0 inside, of a user namespace of its own */
 	START_FLAG = 256, /* protected files may be written, and are told */
@@ -139,14 +136,16 @@ enum {
 
 /*
  * Descriptors: stdin, stdout, stderr, and with START_WORKSPACE an O_PATH
- * folder, and with START_CA a sealed memfd with PEM certificates. With argc 0
- * there is no command and none of the first three: the sandbox stays until it
- * is killed. Payload: NUL-terminated strings, argc of the command, then the
- * environment, then, with START_WORKSPACE, the folder's path inside, with
- * START_IMAGE the digest's 64 digits, the name of its user and where that is at
- * home, and with START_CHDIR where the command starts, then what of the folder
- * is protected, rules of them: a letter of enum protect_rule_kind
- * (sandbox/protect.h) before each pattern.
+ * folder, one for each mount, and with START_CA a sealed memfd with PEM
+ * certificates. With argc 0 there is no command and none of the first three:
+ * the sandbox stays until it is killed. Payload: NUL-terminated strings, argc
+ * of the command, then the environment, then, with START_WORKSPACE, the
+ * folder's path inside, with START_IMAGE the digest's 64 digits, the name of
+ * its user and where that is at home, and with START_CHDIR where the command
+ * starts, then what of the folder is protected, rules of them: a letter of enum
+ * protect_rule_kind (sandbox/protect.h) before each pattern, then the mounts: a
+ * letter of enum sandbox_mount_mode, 'x' where programs in it may be executed
+ * or '-', and the path inside.
  */
 struct msg_sandbox_start {
 	uint64_t run;
@@ -164,9 +163,11 @@ struct msg_sandbox_start {
 	uint64_t io_bytes_per_s; /* of the work folder's disk; 0: no limit */
 	uint64_t output_bytes; /* of the command's two streams; 0: no limit */
 	uint32_t rules;
+	uint32_t mounts;
 	uint32_t files; /* two texts each, behind the rest: path and content */
+	uint32_t unused;
 };
-_Static_assert(sizeof(struct msg_sandbox_start) == 96, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_start) == 104, "no padding");
 
 /* What a sandbox's network has besides the proxy's port, in this order; none
  * of them is there without those before it. */

@@ -27,7 +27,7 @@ static const struct route routes[] = {
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_QUIT, BODY(msg_quit), NONE, 0, 0 },
 
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_START,
-	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 0, 5 },
+	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 0, 5 + MOUNTS_MAX },
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_KILL,
 	    BODY(msg_sandbox_kill), NONE, 0, 0 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_STARTED,
@@ -61,7 +61,8 @@ static const struct route routes[] = {
 
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_TOOL_CALL, BODY(msg_tool_call), BIG, 0,
 	    0 },
-	{ ROLE_GATEWAY, ROLE_BROKER, MSG_API, BODY(msg_api), BIG, 0, 4 },
+	{ ROLE_GATEWAY, ROLE_BROKER, MSG_API, BODY(msg_api), BIG, 0,
+	    4 + MOUNTS_MAX },
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_GONE, BODY(msg_gone), NONE, 0, 0 },
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_INSIDE_DONE, BODY(msg_inside_done),
 	    TEXT, 0, 0 },

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/place.h"
 #include "base/must.h"
 #include "codec/base64.h"
 #include "codec/json.h"
@@ -65,7 +66,7 @@ static const struct h2_serve_ops h2_ops = {
 /* What a program says that does not trust us differs too much to be told from
  * other failures: it is what nearly all of them are. */
 static const char hint_ca[] =
-    "The program seems not to trust the CA of the run. Give it " RUN_TRUST
+    "The program seems not to trust the CA of the run. Give it " PLACE_TRUST
     " (SSL_CERT_FILE and others name that file), or pass the host on unread "
     "with \"tls\": \"pin\" in its rule.";
 static const char hint_ech[] =

@@ -21,6 +21,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/place.h"
 #include "sandbox/control.h"
 #include "sandbox/net.h"
 #include "sys/fd.h"
@@ -70,7 +71,7 @@ root_begin(struct build *b, struct err *e)
 	if (put_dir("run/paddock", 0755, e) < 0 ||
 	    put_file(binary_path, "", e) < 0)
 		return -1;
-	if (put_dir(&SANDBOX_TRUST_DIR[1], 0755, e) < 0 ||
+	if (put_dir(&PLACE_TRUST_DIR[1], 0755, e) < 0 ||
 	    put_dir("run/paddock/" GUARD_DIR, 0, e) < 0 ||
 	    put_file("run/paddock/" GUARD_FILE, "", e) < 0)
 		return -1;

@@ -112,12 +112,6 @@ struct sandbox_limits { /* 0 takes the default of sandbox_limits_default */
 	uint64_t output_bytes; /* of both streams together; 0: no limit */
 };
 
-/* Certificates for the programs inside, with those of the machine: a file in a
- * folder, both made by the sandbox. */
-#define SANDBOX_TRUST_DIR "/run/paddock/trust"
-#define SANDBOX_TRUST_FILE "ca.pem"
-#define SANDBOX_TRUST SANDBOX_TRUST_DIR "/" SANDBOX_TRUST_FILE
-
 /* A letter each, as they travel to the sandbox. */
 enum sandbox_mount_mode {
 	SANDBOX_RO = 'r', /* what is there is read, and no more */
@@ -156,7 +150,7 @@ struct sandbox_spec {
 	struct protect protect; /* what of it and of the mounts is covered */
 	const struct sandbox_mount *mounts; /* see mounts.h */
 	unsigned n_mounts; /* at most MOUNTS_MAX; none of a parked one */
-	struct str trust; /* PEM: a file SANDBOX_TRUST inside; "": none */
+	struct str trust; /* PEM: a file PLACE_TRUST inside; "": none */
 	const struct sandbox_file *files;
 	size_t n_files;
 

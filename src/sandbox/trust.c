@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/place.h"
 #include "sandbox/build.h"
 #include "sys/fd.h"
 #include "sys/mount.h"
@@ -37,13 +38,13 @@ root_add_trust(const struct build *b, const char *root, struct err *e)
 	    "tmpfs", options, sizeof(options) / sizeof(options[0]), FLAGS, e);
 	if (dir < 0 || write_bundle(dir, b, e) < 0 ||
 	    mount_restrict(dir, FLAGS | MOUNT_RDONLY, e) < 0 ||
-	    mount_attach(dir, base, &SANDBOX_TRUST_DIR[1], e) < 0)
+	    mount_attach(dir, base, &PLACE_TRUST_DIR[1], e) < 0)
 		return err_add(e, "certificates");
 	/* A stranger's image may have a link there: then it is not touched. */
 	if (b->spec->image || faccessat(base, bundle, F_OK, 0) < 0)
 		return 0;
 	file = mount_copy(
-	    base, &SANDBOX_TRUST[1], false, FLAGS | MOUNT_RDONLY, -1, e);
+	    base, &PLACE_TRUST[1], false, FLAGS | MOUNT_RDONLY, -1, e);
 	if (file < 0 || mount_attach(file, base, bundle, e) < 0)
 		return err_add(e, "certificates");
 	return 0;
@@ -52,10 +53,10 @@ root_add_trust(const struct build *b, const char *root, struct err *e)
 static int
 write_bundle(int dir, const struct build *b, struct err *e)
 {
-	own_fd int fd = openat(dir, SANDBOX_TRUST_FILE,
+	own_fd int fd = openat(dir, PLACE_TRUST_FILE,
 	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 
 	if (fd < 0)
-		return err_sys(e, "create %s", SANDBOX_TRUST_FILE);
+		return err_sys(e, "create %s", PLACE_TRUST_FILE);
 	return fd_write_all(fd, b->spec->trust.p, b->spec->trust.n, e);
 }

@@ -159,14 +159,16 @@ cells_start(struct cells *c, const struct frame *f,
 	struct cell *cell = cell_find(c, 0);
 	struct str at = f->payload;
 	own_fd int root = -1, lock = -1;
-	size_t used = 0, argv, envp, path, of_image, start, rules;
+	struct sandbox_mount mounts[MOUNTS_MAX];
+	size_t used = 0, argv, envp, path, of_image, start, rules, places;
 
 	if (m->run == 0 || cell_find(c, m->run) != NULL)
 		return err_set(e, "run is there already");
 	if (cell == NULL)
 		return err_set(
 		    e, "%d sandboxes are running; stop one first", RUNS_MAX);
-	if (f->n_fds != n_stdio + folder + trust)
+	if (m->mounts > MOUNTS_MAX ||
+	    f->n_fds != n_stdio + folder + m->mounts + trust)
 		return err_set(e, "descriptors do not fit the flags");
 	if (trust && trust_read(f->fds[f->n_fds - 1], &bundle, e) < 0)
 		return err_add(e, "certificates");
@@ -188,6 +190,9 @@ cells_start(struct cells *c, const struct frame *f,
 	rules = used;
 	if (words_take(&at, m->rules, words, &used, e) < 0 ||
 	    rules_take(cell, words + rules, m->rules, e) < 0)
+		return -1;
+	places = used;
+	if (words_take(&at, m->mounts, words, &used, e) < 0)
 		return -1;
 	if (m->files > SECRETS_PER_RUN_MAX)
 		return err_set(e, "too many files");
@@ -219,6 +224,20 @@ cells_start(struct cells *c, const struct frame *f,
 		if (root < 0)
 			return err_add(e, "image");
 	}
+	for (uint32_t i = 0; i < m->mounts; i++) {
+		const char *word = words[places + i];
+
+		if (strlen(word) < 3)
+			return err_set(e, "not a mount");
+		mounts[i] = (struct sandbox_mount){
+			.fd = f->fds[n_stdio + folder + i],
+			.to = word + 2,
+			.mode = (enum sandbox_mount_mode)word[0],
+			.noexec = word[1] != 'x',
+		};
+	}
+	spec.mounts = mounts;
+	spec.n_mounts = m->mounts;
 	spec.write_back = folder && (m->flags & START_WRITE_BACK) != 0;
 	cell->protect = (struct protect){ cell->rules, m->rules,
 		(m->flags & START_FLAG) != 0 };

@@ -669,7 +669,7 @@ a_run_is_asked_for_with_all_it_needs(void **state)
 		.command = command };
 	own_arena struct arena a = {};
 	own_buf struct buf body = {};
-	own_fd int dir_fd = -1;
+	struct run_folders folders;
 	const struct json *v, *argv;
 	struct err e = {};
 	size_t n_problems;
@@ -677,7 +677,8 @@ a_run_is_asked_for_with_all_it_needs(void **state)
 	(void)state;
 	write_file(policy_path, sizeof(policy_path), "p.json", policy);
 	write_file(world_path, sizeof(world_path), "w.json", "{\"kb\":[]}");
-	assert_int_equal(run_open_body(&r, &body, &dir_fd, &n_problems, &e), 0);
+	assert_int_equal(
+	    run_open_body(&r, &body, &folders, &n_problems, &e), 0);
 	v = json_parse(buf_str(&body), NULL, &a, &e, NULL);
 	assert_non_null(v);
 	assert_true(json_is(json_get(v, STR("policy")), JSON_OBJECT));
@@ -691,7 +692,8 @@ a_run_is_asked_for_with_all_it_needs(void **state)
 	assert_false(json_bool(json_get(v, STR("write_back")), true));
 	assert_true(
 	    str_starts(json_str(json_get(v, STR("workspace"))), STR("/")));
-	assert_true(dir_fd >= 0);
+	assert_int_equal(folders.n, 1);
+	run_folders_fini(&folders);
 	assert_int_equal(unlink(policy_path), 0);
 	assert_int_equal(unlink(world_path), 0);
 }
@@ -721,7 +723,8 @@ what_is_wrong_is_said_with_its_place(void **state)
 		own_buf struct buf body = {}, said = {};
 		size_t n_problems;
 		struct err e = {};
-		int dir_fd, got;
+		struct run_folders folders;
+		int got;
 
 		(void)snprintf(arg, sizeof(arg), "%s", rows[i].arg);
 		write_file(
@@ -729,11 +732,11 @@ what_is_wrong_is_said_with_its_place(void **state)
 		write_file(
 		    world_path, sizeof(world_path), "w.json", rows[i].world);
 		capture();
-		got = run_open_body(&r, &body, &dir_fd, &n_problems, &e);
+		got = run_open_body(&r, &body, &folders, &n_problems, &e);
 		buf_add_c(&said, captured());
 		buf_add_c(&said, e.text);
 		assert_int_equal(got, -1);
-		assert_int_equal(dir_fd, -1);
+		assert_int_equal(folders.n, 0);
 		holds(buf_c(&said), rows[i].said);
 		assert_int_equal(unlink(policy_path), 0);
 		assert_int_equal(unlink(world_path), 0);

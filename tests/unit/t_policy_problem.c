@@ -277,7 +277,7 @@ each_problem_is_told_at_its_place(void **state)
 		    "  'sandbox': { 'image': 'a b c d', 'cpu': 0, 'memory_mb':"
 		    " 8,\n"
 		    "    'pids': 1, 'disk_mb': 0, 'inodes': 1, 'wall_ms': 0,\n"
-		    "    'limits': 'none', 'mounts': [] } }",
+		    "    'limits': 'none', 'mounts': {} } }",
 		    "2:25: sandbox.image: must be 1 to 128 letters, digits "
 		    "and characters of ._:/@+-, not \"a b c d\"\n"
 		    "2:43: sandbox.cpu: must be a number from 0.01 to 1024 "
@@ -294,8 +294,39 @@ each_problem_is_told_at_its_place(void **state)
 		    "604800000 milliseconds, not 0\n"
 		    "4:15: sandbox.limits: must be required or best-effort, "
 		    "not \"none\"\n"
-		    "4:23: sandbox.mounts: `mounts` is not enforced by this "
-		    "version: remove it\n" },
+		    "4:33: sandbox.mounts: must be a list ([...]), not an "
+		    "object\n" },
+		{ "mounts", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
+		    "  'sandbox': { 'mounts': [\n"
+		    "    { 'from': '', 'to': '/../etc', 'mode': 'wr',\n"
+		    "      'noexec': 1, 'as': 'x' } ] } }",
+		    "3:15: sandbox.mounts[0].from: must be the path of a "
+		    "folder, such as \"./data\", on one line of less than "
+		    "4096 bytes, not \"\"\n"
+		    "3:25: sandbox.mounts[0].to: must be an absolute path, "
+		    "without . and .., doubled slashes and control "
+		    "characters, of less than 4096 bytes, not \"/../etc\"\n"
+		    "3:44: sandbox.mounts[0].mode: must be ro, overlay or rw, "
+		    "not \"wr\": did you mean \"rw\"?\n"
+		    "4:17: sandbox.mounts[0].noexec: must be true or false, "
+		    "not 1\n"
+		    "4:20: sandbox.mounts[0].as: unknown member \"as\"; known "
+		    "are from, to, mode, noexec\n" },
+		{ "mounts in each other", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
+		    "  'sandbox': { 'mounts': [\n"
+		    "    { 'from': 'a', 'to': '/a/b' },\n"
+		    "    { 'from': 'b', 'to': '/a' } ] } }",
+		    "4:5: sandbox.mounts[1]: `to` and that of entry 0 lie in "
+		    "each other; give each a place of its own\n" },
+		{ "a mount without its ends", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
+		    "  'sandbox': { 'mounts': [ {} ] } }",
+		    "2:28: sandbox.mounts[0]: `from` is missing: name a "
+		    "folder\n"
+		    "2:28: sandbox.mounts[0]: `to` is missing: say where it "
+		    "is inside\n" },
 		{ "ports", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
 		    "  'sandbox': { 'ports': [80, 65536] } }",

@@ -1,0 +1,184 @@
+// Folders of the host beside the work folder: by a policy, by the command
+// line, and not by a request that only names them.
+import assert from 'node:assert';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+
+import { Daemon, Place, isRoot, policy } from './lib/paddock.js';
+
+const users = isRoot
+	? [{ name: 'root' }, { name: 'rootless', uid: 65534, gid: 65534 }]
+	: [{ name: 'rootless' }];
+const owner = { root: 12345, rootless: isRoot ? 65534 : process.getuid() };
+
+// Three folders, a work folder and a policy that names them from beside it.
+function home(user, mounts) {
+	const place = new Place();
+
+	fs.chmodSync(place.dir, 0o755);
+	for (const name of ['ro', 'overlay', 'rw', 'work']) {
+		fs.mkdirSync(path.join(place.dir, name));
+		fs.writeFileSync(path.join(place.dir, name, 'file'), 'here\n');
+	}
+	fs.writeFileSync(path.join(place.dir, 'ro/.env'), 'secret\n');
+	fs.mkdirSync(path.join(place.dir, 'etc'));
+	fs.writeFileSync(path.join(place.dir, 'etc/policy.json'),
+		JSON.stringify(policy({ sandbox: { mounts } })));
+	if (isRoot) {
+		spawnSync('chown', ['-R', `${owner[user.name]}`,
+			...['ro', 'overlay', 'rw', 'work'].map((n) =>
+				path.join(place.dir, n))]);
+		if (user.uid !== undefined)
+			fs.chownSync(place.dir, user.uid, user.gid);
+	}
+	return place;
+}
+
+const all = [
+	{ from: '../ro', to: '/m/ro' },
+	{ from: '../overlay', to: '/m/overlay', mode: 'overlay' },
+	{ from: '../rw', to: '/m/rw', mode: 'rw', noexec: true },
+];
+const script = 'for d in ro overlay rw; do cat /m/$d/file; ' +
+	'echo new 2>/dev/null >/m/$d/new && cat /m/$d/new; done; ' +
+	'cat /m/ro/.env || echo kept';
+
+for (const user of users) {
+	describe(`a policy's mounts (${user.name})`, () => {
+		const options = (place) => ({ uid: user.uid, gid: user.gid,
+			cwd: path.join(place.dir, 'work'), env: {
+				PATH: process.env.PATH, HOME: place.dir,
+				ASAN_OPTIONS: process.env.ASAN_OPTIONS } });
+
+		test('are read, vanish or stay, and are on record', async () => {
+			const place = home(user, all);
+			const r = await place.command(['run', '../etc/policy.json',
+				'--state', place.state, '--env', place.mark, '--',
+				'sh', '-c', script], { ...options(place),
+				input: '' }).end();
+
+			assert.strictEqual(r.status, 0, r.err);
+			assert.strictEqual(r.out,
+				'here\nhere\nnew\nhere\nnew\nkept\n', r.err);
+			assert.ok(!fs.existsSync(path.join(place.dir, 'ro/new')));
+			assert.ok(!fs.existsSync(path.join(place.dir,
+				'overlay/new')));
+			const st = fs.statSync(path.join(place.dir, 'rw/new'));
+			assert.strictEqual(st.uid, owner[user.name]);
+			const t = await place.cli(['trace', 'show', 'last',
+				'--json'], options(place));
+			const opened = JSON.parse(t.out.split('\n')[0]);
+			assert.deepStrictEqual(opened.body.mounts, [
+				{ from: path.join(place.dir, 'ro'), mode: 'ro',
+					to: '/m/ro' },
+				{ from: path.join(place.dir, 'overlay'),
+					mode: 'overlay', to: '/m/overlay' },
+				{ from: path.join(place.dir, 'rw'), mode: 'rw',
+					noexec: true, to: '/m/rw' },
+			]);
+			await place.nothingLeft([]);
+		});
+
+		for (const [from, message] of [
+			['../missing', /mounts\[0\]\.from: folder \.\.\/missing: No/],
+			['../ro/file', /a file: only a folder/],
+			['../state', /paddock keeps its state/],
+			['/', /see too much/],
+		]) {
+			test(`one that cannot be: ${from}`, async () => {
+				const place = home(user, [{ from, to: '/m' }]);
+
+				fs.mkdirSync(path.join(place.state, 'store'),
+					{ recursive: true });
+				fs.writeFileSync(path.join(place.state,
+					'operator.token'), 'x');
+				const r = await place.command(['run',
+					'../etc/policy.json', '--state',
+					path.join(place.dir, 'other'), '--', 'true'],
+				{ ...options(place), input: '' }).end();
+
+				assert.strictEqual(r.status, 1);
+				assert.match(r.err, message);
+				assert.ok(!fs.existsSync(path.join(place.dir,
+					'other')), 'nothing was started');
+			});
+		}
+	});
+}
+
+test('a sandbox that stays has them, too, and shows them', async () => {
+	const place = home(users[0], []);
+	const d = await Daemon.start({ place });
+	const at = (name) => path.join(place.dir, name);
+	const made = await place.cli(['sandbox', 'create', '--mount',
+		`${at('ro')}:/m/ro`, '--mount', `${at('rw')}:/m/rw:rw`, '--mount',
+		`${at('overlay')}:/workspace:overlay,noexec`, '--json']);
+
+	assert.strictEqual(made.status, 0, made.err);
+	const { run, mounts } = JSON.parse(made.out);
+
+	assert.deepStrictEqual(mounts.map((m) => [m.to, m.mode]),
+		[['/m/ro', 'ro'], ['/m/rw', 'rw'], ['/workspace', 'overlay']]);
+	const r = await place.command(['exec', '--in', run, '--state',
+		place.state, '--', 'sh', '-c',
+		'pwd; ls; echo x >file; echo y >/m/rw/other; cat file /m/ro/file'],
+	{ input: '' }).end();
+
+	assert.strictEqual(r.out, '/workspace\nfile\nx\nhere\n', r.err);
+	assert.strictEqual(fs.readFileSync(at('overlay/file'), 'utf8'), 'here\n');
+	assert.strictEqual(fs.readFileSync(at('rw/other'), 'utf8'), 'y\n');
+	assert.strictEqual((await d.get(`/v1/runs/${run}`)).mounts.length, 3);
+	await place.cli(['sandbox', 'rm', run]);
+	await d.closed(run);
+	assert.strictEqual((await d.get(`/v1/runs/${run}`)).mounts.length, 3);
+	await d.stop();
+	await place.nothingLeft([d.supervisor]);
+});
+
+test('who sends no descriptors names no folder of the machine', async () => {
+	const d = await Daemon.start();
+	const mounts = [{ from: '/var/tmp', to: '/m' }];
+
+	for (const api of [d, d.tcp()]) {
+		for (const [target, body] of [
+			['/v1/sandboxes', { mounts }],
+			['/v1/runs', { policy: policy({ sandbox: { mounts } }),
+				argv: ['true'] }],
+			['/v1/runs', { policy: policy({ sandbox: { mounts } }),
+				argv: ['true'], mount_folders: ['/var/tmp'] }],
+		]) {
+			const r = await api.ask('POST', target, body);
+
+			assert.strictEqual(r.status, 400);
+			assert.match(r.body.error.message, /without descriptors/);
+		}
+	}
+	assert.deepStrictEqual((await d.get('/v1/runs')).runs, []);
+	await d.stop();
+	await d.place.nothingLeft([d.supervisor]);
+});
+
+test('a mount list that is wrong is refused with its place', async () => {
+	const d = await Daemon.start();
+
+	for (const [mounts, path_, text] of [
+		[[{ from: '/a', to: '/etc/x' }], 'sandbox.mounts[0].to', /own/],
+		[[{ from: '/a', to: '/m' }, { from: '/b', to: '/m/n' }],
+			'sandbox.mounts[1]', /in each other/],
+		[[{ from: '/a\nb', to: '/m' }], 'sandbox.mounts[0].from',
+			/one line/],
+		[[{ from: '/a', to: '/m', mode: 'wr' }],
+			'sandbox.mounts[0].mode', /ro, overlay or rw/],
+		[Array(9).fill({ from: '/a', to: '/m' }), 'sandbox.mounts',
+			/at most 8/],
+	]) {
+		const r = await d.ask('POST', '/v1/sandboxes', { mounts });
+
+		assert.strictEqual(r.status, 400);
+		assert.strictEqual(r.body.error.problems[0].path, path_);
+		assert.match(r.body.error.problems[0].text, text);
+	}
+	await d.stop();
+});
