@@ -118,13 +118,15 @@ enum {
 	H2_STREAMS_MAX = 100,
 	H2_WINDOW_BYTES = 256 * 1024, /* of one body, not yet taken */
 	H2_CONNECTION_WINDOW_BYTES = 1024 * 1024, /* of all of them */
-	/* People decide in a minute; without them it takes microseconds. */
+	/* For the broker's answer, which takes microseconds; one that a person
+	 * gives has no end here. */
 	EGRESS_VERDICT_MS = 60 * 1000,
 	/* Nothing moves: a model may think for minutes before it answers. */
 	EGRESS_STALLED_MS = 10 * 60 * 1000,
 	/* A request that the broker is asked about: a request line whose
 	 * every byte is escaped, and a few names beside it. */
 	EGRESS_MAX_ASK_BYTES = 2 * HTTP_MAX_LINE_BYTES + 4096,
+	EGRESS_ASK_REST_BYTES = 512, /* of it: what only the connection knows */
 	/* A body, of a request or an answer, that is kept in the trace: as
 	 * text it still fits a message. */
 	EGRESS_RECORD_BYTES = 1024 * 1024,
@@ -137,7 +139,6 @@ enum {
 	/* Between a sandbox's end and that of its run, at most: what it has
 	 * sent last is told of within PEER_LAZY_MS. */
 	EGRESS_SETTLE_MS = 50,
-	EGRESS_ASK_REST_BYTES = 512, /* of it: what only the connection knows */
 	EGRESS_MAX_RESPOND_BYTES = 64 * 1024, /* a canned answer's body */
 };
 
@@ -337,8 +338,8 @@ enum {
 	RPC_MAX_BASE_ENV = 1024, /* variables of the sandbox itself */
 	RPC_MAX_FDS = 3, /* descriptors in one frame: standard streams */
 	RPC_TEXT_BYTES = 200, /* of an error: a path's end and a reason */
-	/* A program that is held against a digest: hashing this much takes PID 1
-	 * about a second. */
+	/* A program that is held against a digest: hashing this much takes PID
+	 * 1 about a second. */
 	COMMAND_HASH_MAX_BYTES = 256 * 1024 * 1024,
 	RPC_MAX_EXECS = 256, /* commands of one sandbox under way at once */
 	RPC_SHARED_BYTES = 8192, /* what their results take */

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/egress_explain.h"
 #include "cli/out.h"
 #include "cli/policy_file.h"
 #include "cli/term.h"
@@ -48,7 +49,9 @@ static const char explain_help[] =
     "Tells what would be done with a call at the start of a run, or of one\n"
     "that carries labels, and which rules speak. CALL is a tool's name, and\n"
     "ARGUMENTS a JSON object; or CALL is - and standard input holds\n"
-    "{\"name\": ..., \"arguments\": {...}}.\n"
+    "{\"name\": ..., \"arguments\": {...}}. Or CALL is a request that wants\n"
+    "to leave, \"GET https://api.example.com/v1/x\" or \"tcp://HOST:PORT\",\n"
+    "and ARGUMENTS tell of its body: content_type, content_length.\n"
     "\n"
     "  --labels A,B        labels that the run carries\n"
     "  --json              as JSON\n"
@@ -388,6 +391,17 @@ explain(const struct explained *x)
 		(void)fd_write_all(
 		    STDERR_FILENO, all.p, all.n, &(struct err){});
 		return EXIT_FAILED;
+	}
+	if (egress_explain_is(x->tool)) {
+		struct err e = {};
+
+		status = egress_explain(p, x->tool, x->args, &x->labels,
+			     x->json, &out, &e) < 0
+		    ? out_fail(&e)
+		    : x->json ? write_json(&out)
+			      : out_write(&out);
+		policy_free(p);
+		return status;
 	}
 	policy_decide(p, &call, &v);
 	if (x->json) {

@@ -305,3 +305,53 @@ java -Xmx128m -Djavax.net.ssl.trustStore=trust -Djavax.net.ssl.trustStorePasswor
 				'GET /python\nGET /node\n0\nGET /java\n', r.err);
 		});
 });
+
+describe('policy explain', () => {
+	test('tells which rule decides a request, and why', async () => {
+		const file = path.join(place.dir, 'explained.json');
+		const explain = async (...args) => {
+			const r = await place.command(['policy', 'explain', file, ...args,
+				'--json'], { input: '' }).end();
+
+			return r.status === 0 ? JSON.parse(r.out) : r.err;
+		};
+
+		fs.writeFileSync(file, JSON.stringify(policy([
+			{ host: 'api.test', methods: ['GET'], paths: ['/v1/**'] },
+			{ host: 'api.test', methods: ['POST'], max_body: 10,
+				mode: 'approve' },
+			{ host: 'free.test' },
+			{ host: 'db.test', port: 5432, proto: 'tcp' },
+		])));
+		const rows = [
+			['GET https://api.test/v1/a?b=1', 'allow', 'egress.rules[0]',
+				'allowed', 'inspect'],
+			['https://api.test/v2', 'block', 'egress.rules', 'path', 'inspect'],
+			['POST http://api.test/x', 'approve', 'egress.rules[1].mode',
+				'approval', 'none'],
+			['DELETE https://free.test/x', 'allow', 'egress.rules[2]',
+				'allowed', 'splice'],
+			['tcp://db.test:5432', 'allow', 'egress.rules[3]', 'allowed',
+				'none'],
+			['GET http://169.254.169.254/', 'block', 'egress.default',
+				'no_rule', 'none'],
+			['GET https://[::1]:8443/', 'block', 'egress.default', 'no_rule',
+				'none'],
+		];
+
+		for (const [call, verdict, rule, code, how] of rows) {
+			const x = await explain(call);
+
+			assert.deepStrictEqual([x.verdict, x.rule, x.code, x.tls],
+				[verdict, rule, code, how], call + JSON.stringify(x));
+		}
+		assert.strictEqual((await explain('POST http://api.test/x',
+			'{"content_length":11}')).code, 'body_too_large');
+		assert.match(await explain('GET http://api.test:x/'), /port/);
+		assert.match(await explain('tcp://db.test'), /name a port/);
+		const text = await place.command(['policy', 'explain', file,
+			'GET https://api.test/v2'], { input: '' }).end();
+
+		assert.match(text.out, /verdict +block\nrule +egress.rules\ncode +path\n/);
+	});
+});

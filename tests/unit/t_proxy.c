@@ -261,6 +261,34 @@ closed_door_takes_its_connections_with_it(void **state)
 	rig_frame_fini(&f);
 }
 
+static void
+a_run_has_so_many_connections_and_the_last_ones_are_for_others(void **state)
+{
+	const int64_t s = 1000000000;
+	struct admit a;
+
+	(void)state;
+	admit_init(&a, STR("{\"connections\":3,\"connections_per_s\":2}"));
+	assert_null(admit_one(&a, 0, 5000, s));
+	assert_null(admit_one(&a, 1, 5000, s));
+	assert_non_null(strstr(admit_one(&a, 2, 5000, s), "a second"));
+	assert_null(admit_one(&a, 2, 5000, s + s / 2));
+	assert_non_null(strstr(admit_one(&a, 3, 5000, 9 * s), "allows"));
+	assert_int_equal(admit_told(&a, 9 * s), 2);
+	assert_non_null(admit_one(&a, 3, 5000, 9 * s));
+	assert_int_equal(admit_told(&a, 9 * s + 1), 0);
+	assert_int_equal(admit_told(&a, 10 * s), 1);
+
+	admit_init(&a, STR(""));
+	assert_int_equal(a.most, EGRESS_CONNECTIONS);
+	assert_int_equal(a.per_s, EGRESS_CONNECTIONS_PER_S);
+	assert_null(admit_one(&a, EGRESS_FLOWS_FEW - 1, EGRESS_FLOWS_KEPT, s));
+	assert_non_null(strstr(
+	    admit_one(&a, EGRESS_FLOWS_FEW, EGRESS_FLOWS_KEPT, s), "room"));
+	assert_null(admit_one(&a, EGRESS_FLOWS_FEW, EGRESS_FLOWS_KEPT + 1, s));
+	assert_non_null(strstr(admit_one(&a, 0, 0, s), "room"));
+}
+
 int
 main(void)
 {
@@ -276,6 +304,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    an_address_of_this_machine_is_not_dialled_though_it_is_allowed,
 		    start, stop),
+		cmocka_unit_test(
+		    a_run_has_so_many_connections_and_the_last_ones_are_for_others),
 		cmocka_unit_test(who_waits_is_told_when_the_broker_has_gone),
 		cmocka_unit_test_setup_teardown(
 		    closed_door_takes_its_connections_with_it, start, stop),
