@@ -371,6 +371,20 @@ enum {
 	SCHEMA_MAX_MATCH_KIB = 1024, /* and its memory */
 };
 
+/* expressions (core) */
+enum {
+	EXPR_MAX_BYTES = 2048, /* of the text: a screenful */
+	EXPR_MAX_CODE = 1024, /* instructions: a text rarely has half as many */
+	EXPR_MAX_STACK = 64, /* values under way, and brackets in brackets */
+	EXPR_MAX_PATTERNS = 16, /* of matches() */
+	EXPR_MAX_LOOPS = 4, /* exists and all in each other */
+	EXPR_MAX_ITEMS = 256, /* that exists and all look at; of one literal */
+	/* Instructions, members looked up, and blocks of 16 bytes compared, of
+	 * one evaluation: about 1 ms. */
+	EXPR_MAX_STEPS = 50 * 1000,
+	EXPR_MAX_TEXT_BYTES = 4096, /* that one evaluation puts together */
+};
+
 /* world: the fake services of one run */
 enum {
 	WORLD_MAX_ROWS = 10 * 1000, /* of one section of a world document */

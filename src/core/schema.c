@@ -58,14 +58,8 @@ schema_new(const struct json *doc, struct schema_fault *fault)
 	}
 	s->doc = doc;
 	s->by_place = scratch(&c, doc->skip * sizeof(struct node *));
-	s->match = pcre2_match_data_create(1, NULL);
-	s->limits = pcre2_match_context_create(NULL);
-	if (s->match == NULL || s->limits == NULL)
+	if (schema_matcher(&s->match, &s->limits) < 0)
 		wrong(&c, doc, "no memory for its patterns");
-	if (s->limits != NULL) {
-		(void)pcre2_set_match_limit(s->limits, SCHEMA_MAX_MATCH_STEPS);
-		(void)pcre2_set_heap_limit(s->limits, SCHEMA_MAX_MATCH_KIB);
-	}
 	if (!c.failed)
 		s->root = node_of(&c, doc);
 	/* Reading one finds more: each is read once, wherever it is named. */

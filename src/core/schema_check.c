@@ -211,7 +211,8 @@ check_string(
 		return wrong(c, p, "must have at least %llu characters",
 		    (unsigned long long)n->min_length);
 	if (n->pattern != NULL) {
-		int got = schema_match(c->s, n->pattern, s);
+		int got = schema_pattern_match(
+		    n->pattern, c->s->match, c->s->limits, s);
 
 		c->costly |= got < 0;
 		if (got <= 0)
@@ -324,8 +325,8 @@ check_members(struct check *c, const struct node *n, const struct json *v,
 				return false;
 		}
 		for (uint32_t b = 0; b < n->patterns.n; b++) {
-			int got = schema_match(
-			    c->s, n->patterns.p[b].pattern, here.name);
+			int got = schema_pattern_match(n->patterns.p[b].pattern,
+			    c->s->match, c->s->limits, here.name);
 
 			c->costly |= got < 0;
 			if (!step(c) || c->costly)

@@ -86,7 +86,10 @@ struct schema {
 
 /* schema_pattern.c: NULL with *why. The caller frees the result. */
 pcre2_code *schema_pattern(struct str text, const char **why);
-/* 1, 0, or -1 when it takes too long. */
-int schema_match(struct schema *s, const pcre2_code *pattern, struct str text);
+/* What matching needs, with the limits of base/limits.h: 0, or -1. */
+int schema_matcher(pcre2_match_data **match, pcre2_match_context **limits);
+/* 1, 0, or -1 when it takes too long. text is UTF-8. */
+int schema_pattern_match(const pcre2_code *pattern, pcre2_match_data *match,
+    pcre2_match_context *limits, struct str text);
 
 #endif

@@ -42,11 +42,24 @@ schema_pattern(struct str text, const char **why)
 }
 
 int
-schema_match(struct schema *s, const pcre2_code *pattern, struct str text)
+schema_matcher(pcre2_match_data **match, pcre2_match_context **limits)
+{
+	*match = pcre2_match_data_create(1, NULL);
+	*limits = pcre2_match_context_create(NULL);
+	if (*match == NULL || *limits == NULL)
+		return -1;
+	(void)pcre2_set_match_limit(*limits, SCHEMA_MAX_MATCH_STEPS);
+	(void)pcre2_set_heap_limit(*limits, SCHEMA_MAX_MATCH_KIB);
+	return 0;
+}
+
+int
+schema_pattern_match(const pcre2_code *pattern, pcre2_match_data *match,
+    pcre2_match_context *limits, struct str text)
 {
 	/* json_parse has checked the text's UTF-8. */
 	int got = pcre2_match(pattern, (PCRE2_SPTR)text.p, text.n, 0,
-	    PCRE2_NO_UTF_CHECK, s->match, s->limits);
+	    PCRE2_NO_UTF_CHECK, match, limits);
 
 	if (got == PCRE2_ERROR_NOMATCH)
 		return 0;
