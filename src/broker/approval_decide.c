@@ -371,6 +371,7 @@ still_allowed(const struct decision *d, struct str args)
 		.tool = str_of(d->a->tool),
 		.args = json_parse(args, NULL, &arena, &e, NULL),
 		.labels = &d->r->labels,
+		.now_s = clock_utc_ns() / 1000000000,
 	};
 	const char *why = NULL;
 

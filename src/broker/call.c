@@ -411,7 +411,8 @@ static void
 decide(
     struct run *r, struct str tool, const struct json *args, struct verdict *v)
 {
-	struct policy_call pc = { tool, args, &r->labels };
+	struct policy_call pc = { tool, args, &r->labels,
+		clock_utc_ns() / 1000000000 };
 
 	policy_decide(r->policy, &pc, v);
 	if (v->kind == VERDICT_BLOCK || v->kind == VERDICT_DRAFT ||

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "cli/args.h"
 #include "cli/commands.h"
@@ -378,7 +379,8 @@ static int
 explain(const struct explained *x)
 {
 	static struct policy_problems list;
-	struct policy_call call = { x->tool, x->args, &x->labels };
+	struct policy_call call = { x->tool, x->args, &x->labels,
+		clock_utc_ns() / 1000000000 };
 	own_buf struct buf out = {};
 	struct policy *p = policy_file_read(x->file, &list);
 	struct verdict v;

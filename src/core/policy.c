@@ -41,8 +41,11 @@ policy_free(struct policy *p)
 
 	if (p == NULL)
 		return;
-	for (uint32_t i = 0; i < p->n_tools; i++)
+	for (uint32_t i = 0; i < p->n_tools; i++) {
 		schema_free(p->tools[i].args);
+		for (uint32_t k = 0; k < p->tools[i].n_when; k++)
+			expr_free(p->tools[i].when[k].cond);
+	}
 	a = p->arena;
 	arena_fini(&a);
 	free(p);
@@ -149,6 +152,7 @@ finish(struct policy *p, const struct json *document)
 	p->canonical = (struct str){ copy, canonical.n };
 	p->version = hash_of(copy, canonical.n);
 	policy_index(p);
+	policy_when_identity(p);
 }
 
 /* The parser's own place is one in the JSON text: ours says it better. */

@@ -21,6 +21,7 @@
 #include "codec/json.h"
 #include "core/addr.h"
 #include "core/budget.h"
+#include "core/expr.h"
 #include "core/identity.h"
 #include "core/labels.h"
 #include "core/schema.h"
@@ -69,6 +70,16 @@ struct policy_approval {
 	struct str edit[16]; /* arguments that a reviewer may change */
 };
 
+/* One rule of a tool's "when": docs/POLICY.md says what it means. */
+struct policy_when {
+	struct expr *cond;
+	struct str text; /* of cond */
+	enum verdict_kind then;
+	bool exception; /* then is below the tool's mode, and is in its place */
+	uint32_t from_stage; /* below it the rule is not there */
+	struct str reason;
+};
+
 struct policy_tool {
 	struct str name; /* may hold '*' */
 	enum risk risk;
@@ -83,6 +94,10 @@ struct policy_tool {
 	const struct str *redact_result;
 	const struct str *trusted_fields;
 	struct schema *args; /* of its arguments; NULL: any */
+	uint32_t n_when, n_clearance;
+	const struct policy_when *when;
+	const struct str *clearance; /* patterns of labels */
+	bool cleared; /* the run may have no others */
 	uint32_t retries; /* UINT32_MAX: the policy's max_retries_per_tool */
 	uint32_t timeout_ms;
 	bool reversible;
@@ -212,6 +227,7 @@ struct policy {
 	struct str version_name;
 	struct hash version; /* SHA-256: the policy version */
 	struct identity identity;
+	struct expr_value identity_value; /* as expressions see it */
 	uint32_t stage; /* 1..5 */
 	enum policy_mode mode;
 	enum verdict_kind by_risk[RISKS];
@@ -288,12 +304,13 @@ struct policy_call {
 	struct str tool;
 	const struct json *args; /* an object; NULL: not judged */
 	const struct labels *labels; /* of the run, now */
+	int64_t now_s; /* since 1970; 0: not known */
 };
 
 /*
  * The verdict: the most restrictive of stage cap, tool mode, scopes, schema of
- * the arguments, flow rules. Not for two threads at once. Budgets are the
- * caller's: they stop the run, not the call.
+ * the arguments, clearance, rules of the tool, flow rules. Not for two threads
+ * at once. Budgets are the caller's: they stop the run, not the call.
  */
 void policy_decide(
     const struct policy *p, const struct policy_call *c, struct verdict *out);

@@ -19,7 +19,14 @@ struct speech {
 	struct str reason[PIECES_MAX];
 };
 
-static void decide_tool(const struct policy_tool *t, struct verdict *out);
+static void decide_row(const struct policy *p, const struct policy_tool *t,
+    const struct policy_call *c, struct verdict *out);
+static void decide_tool(const struct policy_tool *t,
+    const struct when_verdict *when, struct verdict *out);
+static void decide_when(const struct policy_tool *t,
+    const struct when_verdict *when, struct verdict *out);
+static void decide_clearance(const struct policy_tool *t,
+    const struct labels *labels, struct verdict *out);
 static void decide_stage(
     const struct policy *p, const struct policy_tool *t, struct verdict *out);
 static enum verdict_kind stage_cap(uint32_t stage, const struct policy_tool *t);
@@ -38,14 +45,28 @@ void
 policy_decide(
     const struct policy *p, const struct policy_call *c, struct verdict *out)
 {
-	policy_decide_row(
-	    p, policy_tool_find(p, c->tool), c->args, c->labels, out);
+	decide_row(p, policy_tool_find(p, c->tool), c, out);
 }
 
 void
 policy_decide_row(const struct policy *p, const struct policy_tool *t,
     const struct json *args, const struct labels *labels, struct verdict *out)
 {
+	struct policy_call c = {
+		.tool = t != NULL ? t->name : STR(""),
+		.args = args,
+		.labels = labels,
+	};
+
+	decide_row(p, t, &c, out);
+}
+
+static void
+decide_row(const struct policy *p, const struct policy_tool *t,
+    const struct policy_call *c, struct verdict *out)
+{
+	struct when_verdict when;
+
 	out->kind = out->would = out->approved = VERDICT_ALLOW;
 	out->rule[0] = out->code[0] = out->next_step[0] = '\0';
 	out->n_reasons = 0;
@@ -54,11 +75,14 @@ policy_decide_row(const struct policy *p, const struct policy_tool *t,
 	if (t == NULL) {
 		decide_unlisted(out);
 	} else {
-		decide_tool(t, out);
+		policy_when_decide(p, t, c, &when);
+		decide_tool(t, &when, out);
 		decide_stage(p, t, out);
 		decide_scopes(p, t, out);
-		decide_args(t, args, out);
-		decide_flow(p, t, labels, out);
+		decide_args(t, c->args, out);
+		decide_clearance(t, c->labels, out);
+		decide_when(t, &when, out);
+		decide_flow(p, t, c->labels, out);
 	}
 	out->kind = p->mode == POLICY_ENFORCE ? out->would : VERDICT_ALLOW;
 	if (out->kind != VERDICT_ALLOW)
@@ -92,11 +116,24 @@ policy_result_labels(
 }
 
 static void
-decide_tool(const struct policy_tool *t, struct verdict *out)
+decide_tool(const struct policy_tool *t, const struct when_verdict *when,
+    struct verdict *out)
 {
-	struct speech s = { .kind = t->mode };
+	struct speech s = { .kind = when->mode };
 
-	if (t->mode_written) {
+	if (when->mode_by != NULL) {
+		s.code = when->mode == VERDICT_ALLOW ? "allowed" : "when";
+		s.rule[0] = STR("tools.");
+		s.rule[1] = t->name;
+		s.rule[2] = STR(".when");
+		s.reason[0] = when->mode_by->reason;
+		if (s.reason[0].n == 0) {
+			s.reason[0] = STR("the policy says ");
+			s.reason[1] = str_of(verdict_name(when->mode));
+			s.reason[2] = STR(" for calls with ");
+			s.reason[3] = when->mode_by->text;
+		}
+	} else if (t->mode_written) {
 		s.code = t->mode == VERDICT_ALLOW ? "allowed" : "tool_mode";
 		s.rule[0] = STR("tools.");
 		s.rule[1] = t->name;
@@ -197,6 +234,66 @@ decide_args(
 		.rule = { STR("tools."), t->name, STR(".args") },
 		.reason = { STR("the argument "), str_of(why.path), STR(" "),
 		    str_of(why.text) },
+	    });
+}
+
+/* What cannot be evaluated is `on_error`: blocked. */
+static void
+decide_when(const struct policy_tool *t, const struct when_verdict *when,
+    struct verdict *out)
+{
+	struct speech s = {
+		.rule = { STR("tools."), t->name, STR(".when") },
+	};
+
+	if (when->failed != NULL) {
+		s.kind = VERDICT_BLOCK;
+		s.code = "rule_error";
+		s.reason[0] = STR("the rule ");
+		s.reason[1] = when->failed->text;
+		s.reason[2] = STR(" cannot be evaluated: ");
+		s.reason[3] = str_of(when->why);
+		speak(out, &s);
+	}
+	if (when->then_by == NULL)
+		return;
+	s.kind = when->then;
+	s.code = "when";
+	s.reason[0] = when->then_by->reason;
+	s.reason[1] = STR("");
+	if (s.reason[0].n == 0) {
+		s.reason[0] = STR("the policy says ");
+		s.reason[1] = str_of(verdict_name(when->then));
+		s.reason[2] = STR(" for calls with ");
+		s.reason[3] = when->then_by->text;
+	}
+	speak(out, &s);
+}
+
+static void
+decide_clearance(const struct policy_tool *t, const struct labels *labels,
+    struct verdict *out)
+{
+	struct str label = STR("more labels than are kept");
+	bool good = !t->cleared || !labels->overflowed;
+
+	for (uint32_t i = 0; t->cleared && good && i < labels->n; i++) {
+		uint32_t k = 0;
+
+		label = str_of(labels->text[i]);
+		while (k < t->n_clearance && !str_glob(t->clearance[k], label))
+			k++;
+		good = k < t->n_clearance;
+	}
+	if (good)
+		return;
+	speak(out,
+	    &(struct speech){
+		.kind = VERDICT_BLOCK,
+		.code = "clearance",
+		.rule = { STR("tools."), t->name, STR(".clearance") },
+		.reason = { STR("the run holds data labelled "), label,
+		    STR(", and "), t->name, STR(" is not cleared for it") },
 	    });
 }
 
@@ -309,7 +406,8 @@ next_step(struct verdict *out)
 			pieces[0] = STR("Mend the arguments as the reason "
 					"says, and call ");
 			pieces[2] = STR(" again.");
-		} else if (strcmp(out->code, "flow") == 0) {
+		} else if (strcmp(out->code, "flow") == 0 ||
+		    strcmp(out->code, "clearance") == 0) {
 			pieces[2] = STR(", which this run may not use after "
 					"what it has read; leave that step "
 					"to a person.");

@@ -158,6 +158,24 @@ void policy_parse_egress(struct reader *r, const struct spot *root);
 void policy_parse_approvals(struct reader *r, const struct spot *root);
 void policy_parse_tools(struct reader *r, const struct spot *root);
 void policy_parse_flow(struct reader *r, const struct spot *root);
+/* policy_when.c: "when" of a tool, whose mode is known; and what it says. */
+void policy_parse_when(
+    struct reader *r, const struct spot *tool, struct policy_tool *t);
+void policy_when_identity(struct policy *p); /* fills identity_value */
+/*
+ * What the rules say of a call whose arguments are there: of those that hold
+ * the most restrictive, whatever their order.
+ */
+struct when_verdict {
+	enum verdict_kind mode;
+	const struct policy_when *mode_by; /* NULL: the row's own */
+	enum verdict_kind then; /* of rules that are no exceptions */
+	const struct policy_when *then_by; /* NULL: none holds */
+	const struct policy_when *failed; /* the first that has no answer */
+	const char *why;
+};
+void policy_when_decide(const struct policy *p, const struct policy_tool *t,
+    const struct policy_call *c, struct when_verdict *out);
 /* policy_decide.c: the verdict by a row; t is NULL for an unlisted tool. */
 void policy_decide_row(const struct policy *p, const struct policy_tool *t,
     const struct json *args, const struct labels *labels, struct verdict *out);

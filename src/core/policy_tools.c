@@ -216,10 +216,9 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	static const char *const known[] = { "risk", "mode", "allowed",
 		"approval_required", "approval", "scopes", "labels_out",
 		"trusted_fields", "redact", "retries", "timeout_ms",
-		"reversible", "args", NULL };
-	static const char *const later[] = { "commit", "destination", "when",
-		"rate", "idempotency", "clearance", "pin", "paths", "faults",
-		NULL };
+		"reversible", "args", "when", "clearance", NULL };
+	static const char *const later[] = { "commit", "destination", "rate",
+		"idempotency", "pin", "paths", "faults", NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
 	uint32_t risk = RISK_DESTRUCTIVE;
 
@@ -245,6 +244,7 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	t->timeout_ms = (uint32_t)timeout_ms;
 	(void)read_bool(r, s, "reversible", &t->reversible);
 	parse_tool_args(r, s, t);
+	policy_parse_when(r, s, t);
 }
 
 static void
@@ -367,6 +367,13 @@ parse_tool_lists(struct reader *r, const struct spot *s, struct policy_tool *t)
 		t->labels_out = list.p;
 		t->n_labels_out = list.n;
 		check_trusted(r, s, t);
+	}
+	/* An empty list clears it for no label at all. */
+	if (read_list(r, s, "clearance", ENTRY_LABEL_PATTERN, POLICY_LIST_MAX,
+		&list)) {
+		t->clearance = list.p;
+		t->n_clearance = list.n;
+		t->cleared = true;
 	}
 	if (!read_member(s, "redact", &redact) || !read_object(r, &redact))
 		return;

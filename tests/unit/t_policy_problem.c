@@ -382,11 +382,11 @@ each_problem_is_told_at_its_place(void **state)
 		{ "members of a tool", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w',\n"
 		    "  'tools': { 't':\n"
-		    "    { 'risk': 'external_write', 'when': [], 'args': { "
+		    "    { 'risk': 'external_write', 'rate': {}, 'args': { "
 		    "'typ': 1 },\n"
 		    "      'commit': 'x', 'pin': 'y', 'mod': 'allow', "
 		    "'reversible': 1 } } }",
-		    "3:33: tools.t.when: `when` is not enforced by this "
+		    "3:33: tools.t.rate: `rate` is not enforced by this "
 		    "version: remove it\n"
 		    "3:62: tools.t.args: `typ` is no keyword of JSON "
 		    "Schema 2020-12 that is enforced here: remove it\n"
