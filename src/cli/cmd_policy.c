@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "cli/args.h"
+#include "cli/cmd_policy.h"
 #include "cli/commands.h"
 #include "cli/egress_explain.h"
 #include "cli/out.h"
@@ -22,9 +23,11 @@ static const char policy_help[] =
     "usage: paddock policy check FILE... [--json]\n"
     "       paddock policy explain FILE CALL [ARGUMENTS] [--labels A,B] "
     "[--json]\n"
+    "       paddock policy test FILE CASES [--json]\n"
     "\n"
     "  check               tells everything that is wrong with a policy\n"
     "  explain             tells which rule decides a call, and why\n"
+    "  test                compares verdicts with a table of expected ones\n"
     "\n"
     "A FILE that ends in .yaml or .yml is YAML, any other JSON (comments are\n"
     "allowed). docs/POLICY.md describes the document.\n"
@@ -94,7 +97,6 @@ static struct str nearest(const struct policy *p, struct str tool);
 static void put_member(struct buf *out, const char *name, const char *value);
 static void put_line(const struct term *t, struct buf *out, const char *name,
     enum term_style style, struct str value);
-static int write_json(const struct buf *compact);
 
 int
 cmd_policy(int argc, char **argv)
@@ -108,21 +110,24 @@ cmd_policy(int argc, char **argv)
 		return cmd_check(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "explain") == 0)
 		return cmd_explain(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "test") == 0)
+		return cmd_policy_test(argc - 1, argv + 1);
 	args_init(&a, argc, argv, policy_help, options);
 	while ((c = args_next(&a)) != ARGS_END) {
 		if (c == ARGS_STOP)
 			return a.exit;
 	}
 	if (args_count(&a) == 0)
-		return args_bad(&a, "check or explain is missing");
+		return args_bad(&a, "check, explain or test is missing");
 	near = suggest_for(str_of(args_rest(&a)[0]));
 	suggest_try(&near, STR("check"));
 	suggest_try(&near, STR("explain"));
+	suggest_try(&near, STR("test"));
 	if (near.best.n > 0)
 		return args_bad(&a, "unknown subcommand %s; did you mean %.*s?",
 		    args_rest(&a)[0], STR_FMT(near.best));
 	return args_bad(&a,
-	    "unknown subcommand %s; there are check and explain",
+	    "unknown subcommand %s; there are check, explain and test",
 	    args_rest(&a)[0]);
 }
 
@@ -159,7 +164,7 @@ cmd_check(int argc, char **argv)
 	}
 	if (json)
 		buf_add_c(&out, "]");
-	status = json ? write_json(&out) : out_write(&out);
+	status = json ? policy_json_out(&out) : out_write(&out);
 	return good ? status : EXIT_FAILED;
 }
 
@@ -375,32 +380,39 @@ add_labels(struct labels *l, struct str list)
 	}
 }
 
+struct policy *
+policy_or_say(const char *path)
+{
+	static struct policy_problems list;
+	own_buf struct buf all = {};
+	struct policy *p = policy_file_read(path, &list);
+
+	if (p != NULL)
+		return p;
+	policy_file_show(&all, path, &list);
+	(void)fd_write_all(STDERR_FILENO, all.p, all.n, &(struct err){});
+	return NULL;
+}
+
 static int
 explain(const struct explained *x)
 {
-	static struct policy_problems list;
 	struct policy_call call = { x->tool, x->args, &x->labels,
 		clock_utc_ns() / 1000000000 };
 	own_buf struct buf out = {};
-	struct policy *p = policy_file_read(x->file, &list);
+	struct policy *p = policy_or_say(x->file);
 	struct verdict v;
 	int status;
 
-	if (p == NULL) {
-		own_buf struct buf all = {};
-
-		policy_file_show(&all, x->file, &list);
-		(void)fd_write_all(
-		    STDERR_FILENO, all.p, all.n, &(struct err){});
+	if (p == NULL)
 		return EXIT_FAILED;
-	}
 	if (egress_explain_is(x->tool)) {
 		struct err e = {};
 
 		status = egress_explain(p, x->tool, x->args, &x->labels,
 			     x->json, &out, &e) < 0
 		    ? out_fail(&e)
-		    : x->json ? write_json(&out)
+		    : x->json ? policy_json_out(&out)
 			      : out_write(&out);
 		policy_free(p);
 		return status;
@@ -408,7 +420,7 @@ explain(const struct explained *x)
 	policy_decide(p, &call, &v);
 	if (x->json) {
 		explain_json(p, x, &v, &out);
-		status = write_json(&out);
+		status = policy_json_out(&out);
 	} else {
 		explain_text(p, x, &v, &out);
 		status = out_write(&out);
@@ -543,8 +555,8 @@ put_line(const struct term *t, struct buf *out, const char *name,
 	buf_add_c(out, "\n");
 }
 
-static int
-write_json(const struct buf *compact)
+int
+policy_json_out(const struct buf *compact)
 {
 	own_arena struct arena memory = {};
 	own_buf struct buf pretty = {}, out = {};

@@ -44,7 +44,7 @@ static const struct command {
 	{ "Look closer", "trace", "show and verify what runs did", cmd_trace },
 	{ NULL, "egress", "what runs wanted to reach", cmd_egress },
 	{ NULL, "secret", "secrets of runs, never their values", cmd_secret },
-	{ NULL, "policy", "check and explain policies", cmd_policy },
+	{ NULL, "policy", "check, explain and test policies", cmd_policy },
 	{ NULL, "image", "root directories for sandboxes", cmd_image },
 	{ NULL, "doctor", "what this machine can enforce", cmd_doctor },
 	{ NULL, "selftest", "try to get out of a sandbox on this machine",

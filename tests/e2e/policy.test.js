@@ -1,0 +1,76 @@
+// `paddock policy`: what needs no daemon.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+
+const program = path.join(process.env.PADDOCK_BUILD, 'src/paddock');
+const dir = mkdtempSync(path.join(os.tmpdir(), 'policy-'));
+
+after(() => rmSync(dir, { recursive: true }));
+
+function file(name, value) {
+	const at = path.join(dir, name);
+
+	writeFileSync(at, typeof value === 'string' ? value :
+		JSON.stringify(value));
+	return at;
+}
+
+const paddock = (...argv) => spawnSync(program, ['policy', ...argv],
+	{ encoding: 'utf8' });
+
+const policy = file('policy.json', { policy: 1, workflow: 'refunds', stage: 4,
+	tools: { 'billing.refund': { risk: 'external_write', mode: 'approve',
+		reversible: true, when: [
+			{ if: 'args.amount <= 25 && !labels.untrusted',
+				then: 'allow', from_stage: 4 },
+			{ if: "args.invoice.startsWith('INV-LIVE')",
+				then: 'block', reason: 'live_invoice' }] } } });
+const call = (amount, invoice, verdict, more) => ({ tool: 'billing.refund',
+	args: { amount, invoice }, verdict, ...more });
+
+test('a table of expected verdicts passes, and names what differs', () => {
+	const good = file('good.json', [call(5, 'I', 'allow'),
+		call(26, 'I', 'approve', { code: 'tool_mode' }),
+		call(5, 'I', 'approve', { labels: ['untrusted:web'] }),
+		call(5, 'INV-LIVE-1', 'block', { rule:
+			'tools.billing.refund.when' }),
+		{ tool: 'none', verdict: 'block', code: 'unlisted_tool' }]);
+	const bad = file('bad.json', [call(5, 'I', 'allow'),
+		call(5, 'INV-LIVE-1', 'approve', { name: 'live' })]);
+	let got = paddock('test', policy, good);
+
+	assert.equal(got.status, 0, got.stderr);
+	assert.match(got.stdout, /5 cases, 5 as expected, 0 not/);
+	got = paddock('test', policy, bad);
+	assert.equal(got.status, 1);
+	assert.match(got.stdout, /case 2 \(live\): billing\.refund: expected approve, got block when by tools\.billing\.refund\.when: live_invoice/);
+	got = paddock('test', policy, bad, '--json');
+	assert.equal(got.status, 1);
+	assert.deepEqual(JSON.parse(got.stdout).map((c) => c.ok),
+		[true, false]);
+});
+
+test('a table that cannot be meant is refused with the case', () => {
+	const rows = [
+		[[], /empty/],
+		[[{ tool: 't' }], /case 1: verdict must be/],
+		[[{ tool: 't', verdict: 'yes' }], /case 1: verdict must be/],
+		[[{ verdict: 'block' }], /case 1: the tool is missing/],
+		[[{ tool: 't', verdict: 'block', arg: {} }],
+			/unknown member "arg": did you mean args\?/],
+		[[{ tool: 't', verdict: 'block', labels: [1] }], /label/],
+		['{', /line 1/],
+	];
+
+	for (const [cases, why] of rows) {
+		const got = paddock('test', policy, file('cases.json', cases));
+
+		assert.equal(got.status, 1);
+		assert.match(got.stderr, why);
+		assert.equal(got.stdout, '');
+	}
+});
