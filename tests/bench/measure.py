@@ -251,7 +251,8 @@ MEASURES = {'mcp': mcp, 'exec': start, 'web': web, 'start': through_daemon,
                              'tests/bench/bench_noop'),
             'rpc': plain('bench_rpc', 'src/paddock', 'tests/bench/bench_noop'),
             'store': plain('bench_store', '.'),
-            'parse': plain('bench_parse')}
+            'parse': plain('bench_parse'),
+            'decide': plain('bench_decide')}
 
 
 def main(argv):
