@@ -46,9 +46,9 @@ static struct expr_value of_bool(bool b);
 struct expr_value
 expr_eval(struct expr *x, const struct expr_env *env)
 {
-	/* Left as it is but for what has to have a value: this is done at
-	 * every call. */
-	struct machine m;
+	/* Its 8 KiB are left as they are: this is done at every call, and
+	 * nothing is read that was not written. */
+	struct machine m __attribute__((uninitialized));
 
 	m.env = env;
 	m.depth = 0;

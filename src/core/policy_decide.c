@@ -303,7 +303,17 @@ decide_flow(const struct policy *p, const struct policy_tool *t,
 {
 	for (uint32_t i = 0; i < p->n_flow; i++) {
 		const struct policy_flow *f = &p->flow[i];
-		struct speech s = {
+		struct speech s;
+		uint32_t k = 0;
+
+		if (t->risk < f->risk_at_least)
+			continue;
+		while (
+		    k < f->n_if_labels && labels_match(labels, f->if_labels[k]))
+			k++;
+		if (k < f->n_if_labels)
+			continue;
+		s = (struct speech){
 			.kind = f->then,
 			.code = "flow",
 			.rule = { STR("flow."), f->id },
@@ -314,15 +324,6 @@ decide_flow(const struct policy *p, const struct policy_tool *t,
 			    t->name, STR(" is held to "),
 			    str_of(verdict_name(f->then)) },
 		};
-		uint32_t k = 0;
-
-		if (t->risk < f->risk_at_least)
-			continue;
-		while (
-		    k < f->n_if_labels && labels_match(labels, f->if_labels[k]))
-			k++;
-		if (k < f->n_if_labels)
-			continue;
 		if (f->reason.n > 0) {
 			s.reason[0] = f->reason;
 			s.reason[1] = STR("");

@@ -274,11 +274,9 @@ host_fault(struct str host)
 static void
 parse_ports(struct reader *r, const struct spot *s, struct egress_rule *out)
 {
-	char shown[SHOWN_BYTES];
 	struct spot ports;
 	uint64_t one = 0;
 	uint16_t *list;
-	uint32_t n = 0;
 
 	if (json_get(s->v, STR("port")) != NULL &&
 	    read_member(s, "ports", &ports)) {
@@ -295,32 +293,7 @@ parse_ports(struct reader *r, const struct spot *s, struct egress_rule *out)
 		out->n_ports = 1;
 		return;
 	}
-	if (!read_member(s, "ports", &ports) || !read_array(r, &ports))
-		return;
-	if (ports.v->n == 0 || ports.v->n > POLICY_LIST_MAX) {
-		problem(r, &ports, "has %u entries, not 1 to %d", ports.v->n,
-		    POLICY_LIST_MAX);
-		return;
-	}
-	list = arena_alloc(&r->p->arena, ports.v->n * sizeof(*list));
-	if (list == NULL)
-		return;
-	for (const struct json *x = json_first(ports.v); x != NULL;
-	     x = json_next(ports.v, x), n++) {
-		struct spot entry = { .up = &ports, .v = x, .index = n };
-		uint64_t port;
-
-		if (json_u64(x, &port) < 0 || port < 1 || port > UINT16_MAX) {
-			value_show(x, shown);
-			problem(r, &entry,
-			    "must be a TCP port from 1 to 65535, not %s",
-			    shown);
-			return;
-		}
-		list[n] = (uint16_t)port;
-	}
-	out->ports = list;
-	out->n_ports = n;
+	(void)read_ports(r, s, 1, &out->ports, &out->n_ports);
 }
 
 /* One word, or a list of them. */

@@ -129,6 +129,9 @@ bool read_word(struct reader *r, const struct spot *o, const char *name,
     const char *const *words, uint32_t *out);
 bool read_list(struct reader *r, const struct spot *o, const char *name,
     enum entry_kind kind, uint32_t max, struct list *out);
+/* The member "ports": from min to POLICY_LIST_MAX TCP ports. */
+bool read_ports(struct reader *r, const struct spot *o, uint32_t min,
+    const uint16_t **out, uint32_t *n_out);
 /* The only value that this build enforces: others are noted. */
 void read_only(
     struct reader *r, const struct spot *o, const char *name, const char *word);

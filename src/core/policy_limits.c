@@ -9,7 +9,6 @@ static void parse_protect(struct reader *r, const struct spot *sandbox);
 static void parse_mounts(struct reader *r, const struct spot *sandbox);
 static bool parse_mount(
     struct reader *r, const struct spot *entry, struct policy_mount *out);
-static void parse_ports(struct reader *r, const struct spot *sandbox);
 static struct str last_part(struct str name);
 
 static const struct range run_ms = { 1, POLICY_RUN_MAX_MS, "milliseconds" };
@@ -71,7 +70,7 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 		read_known(r, &sandbox, known, later, NOT_YET);
 		(void)read_name(r, &sandbox, "image", &s->image);
 		parse_commands(r, &sandbox);
-		parse_ports(r, &sandbox);
+		(void)read_ports(r, &sandbox, 0, &s->ports, &s->n_ports);
 		(void)read_whole(r, &sandbox, "memory_mb",
 		    (struct range){ 16, SANDBOX_MEMORY_MAX_MB, "MiB" },
 		    &memory_mb);
@@ -305,43 +304,6 @@ parse_mount(
 	if (read_member(entry, "noexec", &any))
 		good &= read_bool(r, entry, "noexec", &out->noexec);
 	return good;
-}
-
-static void
-parse_ports(struct reader *r, const struct spot *sandbox)
-{
-	struct policy_sandbox *s = &r->p->sandbox;
-	char shown[SHOWN_BYTES];
-	struct spot ports;
-	uint16_t *list;
-	uint32_t n = 0;
-
-	if (!read_member(sandbox, "ports", &ports) || !read_array(r, &ports))
-		return;
-	if (ports.v->n > POLICY_LIST_MAX) {
-		problem(r, &ports, "has %u entries; at most %d are allowed",
-		    ports.v->n, POLICY_LIST_MAX);
-		return;
-	}
-	list = arena_alloc(&r->p->arena, ports.v->n * sizeof(*list));
-	if (list == NULL)
-		return;
-	for (const struct json *x = json_first(ports.v); x != NULL;
-	     x = json_next(ports.v, x), n++) {
-		struct spot entry = { .up = &ports, .v = x, .index = n };
-		uint64_t port;
-
-		if (json_u64(x, &port) < 0 || port < 1 || port > UINT16_MAX) {
-			value_show(x, shown);
-			problem(r, &entry,
-			    "must be a TCP port from 1 to 65535, not %s",
-			    shown);
-			return;
-		}
-		list[n] = (uint16_t)port;
-	}
-	s->ports = list;
-	s->n_ports = n;
 }
 
 static struct str

@@ -251,6 +251,44 @@ read_list(struct reader *r, const struct spot *o, const char *name,
 	return good;
 }
 
+bool
+read_ports(struct reader *r, const struct spot *o, uint32_t min,
+    const uint16_t **out, uint32_t *n_out)
+{
+	char shown[SHOWN_BYTES];
+	struct spot ports;
+	uint16_t *list;
+	uint32_t n = 0;
+
+	if (!read_member(o, "ports", &ports) || !read_array(r, &ports))
+		return false;
+	if (ports.v->n < min || ports.v->n > POLICY_LIST_MAX) {
+		problem(r, &ports, "has %u entries, not %u to %d", ports.v->n,
+		    min, POLICY_LIST_MAX);
+		return false;
+	}
+	list = arena_alloc(&r->p->arena, ports.v->n * sizeof(*list));
+	if (list == NULL)
+		return false;
+	for (const struct json *x = json_first(ports.v); x != NULL;
+	     x = json_next(ports.v, x), n++) {
+		struct spot entry = { .up = &ports, .v = x, .index = n };
+		uint64_t port;
+
+		if (json_u64(x, &port) < 0 || port < 1 || port > UINT16_MAX) {
+			value_show(x, shown);
+			problem(r, &entry,
+			    "must be a TCP port from 1 to 65535, not %s",
+			    shown);
+			return false;
+		}
+		list[n] = (uint16_t)port;
+	}
+	*out = list;
+	*n_out = n;
+	return true;
+}
+
 void
 read_only(
     struct reader *r, const struct spot *o, const char *name, const char *word)
@@ -414,15 +452,24 @@ unknown(struct reader *r, const struct spot *o, const struct json *key,
 static bool
 is_name(struct str s, bool star)
 {
+	/* A table, because every call's tool is looked at. */
+	static const bool in_name[256] = {
+		['a' ... 'z'] = true,
+		['A' ... 'Z'] = true,
+		['0' ... '9'] = true,
+		['.'] = true,
+		['_'] = true,
+		[':'] = true,
+		['/'] = true,
+		['@'] = true,
+		['+'] = true,
+		['-'] = true,
+	};
+
 	if (s.n == 0 || s.n > NAME_MAX_BYTES)
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		    (c >= '0' && c <= '9') || (star && c == '*'))
-			continue;
-		if (c == '\0' || strchr("._:/@+-", c) == NULL)
+		if (!in_name[(unsigned char)s.p[i]] && (!star || s.p[i] != '*'))
 			return false;
 	}
 	return true;

@@ -428,12 +428,12 @@ check_globs(struct reader *r, const struct spot *tools)
 
 	for (uint32_t i = 0; i < r->p->n_tools; i++) {
 		struct str name = r->p->tools[i].name;
+		bool glob = str_find(name, '*') < name.n;
 
-		for (uint32_t k = 0; k < i; k++) {
+		for (uint32_t k = 0; glob && k < i; k++) {
 			struct str before = r->p->tools[k].name;
 
-			if (str_find(name, '*') == name.n ||
-			    !same_glob(before, name))
+			if (!same_glob(before, name))
 				continue;
 			problem_key(r, tools, key,
 			    "stands for the same tools as \"%.*s\"; remove one "
