@@ -6,7 +6,7 @@
  * LEAK_WINDOW bytes, and a keyed digest of the whole. Whoever has the prints
  * and the key learns 32 bits of a value, and can test a guess of the whole; a
  * value that was made by chance stays unknown to it. The reasons, and what else
- * was thought of, are in docs/decisions/011-leak-prints.md.
+ * was thought of, are in docs/decisions/012-leak-prints.md.
  *
  * A stream is read in every way at once (enum leak_form), and in each the last
  * bytes go through the rolling hash; where the small number fits, the digest of
