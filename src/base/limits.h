@@ -77,6 +77,8 @@ enum {
 	SECRET_COMMANDS_MAX = 64, /* at once; runs wait for them to open */
 	/* Fields and a target with secrets in them, beside the originals. */
 	FILTER_HEAD_BYTES = 2 * HTTP_MAX_HEAD_BYTES,
+	FILTER_PLACE_BYTES = 80, /* "header " and the start of its name */
+	SPOTTED_MAX = 16, /* patterns on the record of one request */
 	FILTER_HOLD_BYTES = 64 * 1024, /* held back, and given out at the end */
 	/* Compressed bodies are unpacked to be searched. Text packs 10 to 1,
 	 * and logs 50; the first megabyte is free: zeros pack 1000 to 1. */

@@ -74,6 +74,9 @@ struct str egress_leak_hide(const struct run *r, struct str text);
 /* One that was found on its way out, and stopped. */
 void egress_leak_record(struct run *r, uint32_t step, struct str name,
     struct str form, struct str place);
+/* What looked like something that should not (core/patterns.h), and went. */
+void egress_pattern_record(
+    struct run *r, uint32_t step, struct str name, struct str place);
 /* A question that was none. */
 void egress_record_nonsense(struct run *r, const char *why);
 /* egress.c: the verdict, rates and budgets taken; and its answer. */

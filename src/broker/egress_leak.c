@@ -76,7 +76,7 @@ egress_leak_record(struct run *r, uint32_t step, struct str name,
 
 	buf_add_c(&body, "{\"form\":");
 	json_put_str(&body, form);
-	buf_add_c(&body, ",\"name\":");
+	buf_add_c(&body, ",\"kind\":\"secret\",\"name\":");
 	json_put_str(&body, name);
 	buf_add_c(&body, ",\"place\":");
 	json_put_str(&body, egress_leak_hide(r, place));
@@ -89,6 +89,27 @@ egress_leak_record(struct run *r, uint32_t step, struct str name,
 	ev.reason = STR("a request held what must not go out");
 	ev.body = buf_str(&body);
 	(void)record_add(&ev); /* the answer is no either way */
+}
+
+void
+egress_pattern_record(
+    struct run *r, uint32_t step, struct str name, struct str place)
+{
+	struct event ev = record_of(r, EVENT_EGRESS_LEAK);
+	own_buf struct buf body = {};
+
+	buf_add_c(&body, "{\"kind\":\"pattern\",\"name\":");
+	json_put_str(&body, name);
+	buf_add_c(&body, ",\"place\":");
+	json_put_str(&body, egress_leak_hide(r, place));
+	buf_add_byte(&body, '}');
+	ev.step = step;
+	ev.rule = STR("secrets");
+	ev.code = STR("pattern");
+	ev.reason = STR("a request held what looks like a credential or an "
+			"account's number");
+	ev.body = buf_str(&body);
+	(void)record_add(&ev); /* it decides nothing */
 }
 
 /* The name of what it holds; p is NULL when that is nothing. */

@@ -167,6 +167,11 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 		    json_str(json_get(x, STR("name"))),
 		    json_str(json_get(x, STR("form"))),
 		    json_str(json_get(x, STR("place"))));
+	for (const struct json *x = json_first(json_get(told, STR("patterns")));
+	     x != NULL; x = json_next(json_get(told, STR("patterns")), x))
+		egress_pattern_record(r, o->step,
+		    json_str(json_get(x, STR("name"))),
+		    json_str(json_get(x, STR("place"))));
 	*used = m->sent - covered > UINT64_MAX - *used
 	    ? UINT64_MAX
 	    : *used + (m->sent - covered);

@@ -14,9 +14,10 @@
 #include "core/swap.h"
 #include "ipc/msg.h"
 #include "proxy/decode.h"
+#include "proxy/spotted.h"
 #include "sys/locked.h"
 
-enum { FORMAT_BYTES = 128, PLACE_BYTES = 80 };
+enum { FORMAT_BYTES = 128 };
 
 struct secret {
 	struct str name, placeholder, value;
@@ -34,7 +35,8 @@ struct filter {
 	struct leak_stream *leaks; /* NULL: nothing is searched for */
 	bool leaked;
 	struct leak_hit hit;
-	char place[PLACE_BYTES]; /* of the hit */
+	char place[FILTER_PLACE_BYTES]; /* of the hit */
+	struct spotted spotted; /* reported, and no more */
 	struct decode *unpack; /* of a compressed body, to search it */
 	struct ws ws; /* where in a frame a WebSocket's client is */
 	struct swap out; /* placeholders in the request's body */
@@ -178,6 +180,7 @@ filter_free(struct filter *f)
 	free(f->page);
 	leak_stream_free(f->leaks);
 	decode_free(f->unpack);
+	explicit_bzero(&f->spotted, sizeof(f->spotted));
 	mem = f->mem; /* it holds f */
 	if (mem.p == NULL)
 		free(f);
@@ -302,6 +305,8 @@ filter_relay(struct filter *f, struct str bytes, struct err *e)
 		if (search(f, (struct str){ plain, (size_t)n }, "message",
 			STR(""), e) < 0)
 			return -1;
+		if (f->ws.left == 0)
+			spotted_end(&f->spotted, "message");
 	}
 	return 0;
 }
@@ -401,6 +406,8 @@ filter_report(const struct filter *f, struct buf *out)
 		json_put_str(out, str_of(f->place));
 		buf_add_c(out, "}]");
 	}
+	if (!f->leaked) /* else it was stopped */
+		spotted_write(&f->spotted, out);
 	for (uint32_t k = 0; k < f->n; k++)
 		scrubbed += f->scrubbed[k];
 	if (scrubbed > 0) {
@@ -555,6 +562,7 @@ search_whole(struct filter *f, struct str s, const char *place, struct str of,
 	int rc = search(f, s, place, of, e);
 
 	leak_stream_reset(f->leaks);
+	spotted_end(&f->spotted, f->place);
 	return rc;
 }
 
@@ -570,8 +578,10 @@ body_search(struct filter *f, struct str bytes, bool last, struct err *e)
 		rc = decode_feed(f->unpack, bytes, search_unpacked, f, e);
 	else
 		rc = search(f, bytes, "body", STR(""), e);
-	if (last)
+	if (last) {
 		leak_stream_reset(f->leaks);
+		spotted_end(&f->spotted, "body");
+	}
 	return rc;
 }
 
@@ -585,11 +595,15 @@ static int
 search(struct filter *f, struct str s, const char *place, struct str of,
     struct err *e)
 {
-	if (!leak_stream_feed(f->leaks, s, &f->hit))
-		return 0;
-	f->leaked = true;
+	if (f->leaked)
+		return err_set(e, "nothing follows what must not go out");
 	(void)snprintf(f->place, sizeof(f->place), "%s%.*s", place,
 	    (int)(of.n < 64 ? of.n : 64), of.p);
+	if (!leak_stream_feed(f->leaks, s, &f->hit)) {
+		spotted_feed(&f->spotted, s, f->place);
+		return 0;
+	}
+	f->leaked = true;
 	return err_set(e, "%s must not go out (found in the %s, %s)",
 	    f->watch->names[f->hit.print], f->place,
 	    leak_form_name(f->hit.form));

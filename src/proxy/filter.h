@@ -6,7 +6,8 @@
  * says (a field, a parameter of the query, the body), and signs for AWS anew.
  * Before that it refuses what holds any secret or canary of the run, in any
  * form: that was not to be known inside (core/leak.h: it has prints of them,
- * and values only of those that this request may have). On the way back it puts
+ * and values only of those that this request may have). What merely looks like
+ * a credential (core/patterns.h) is reported, and goes on. On the way back it puts
  * the placeholder in the place of the secret, in every form (core/scan.h), and
  * keeps only the readable text of a page. So an echo tells the agent nothing.
  *
@@ -88,7 +89,7 @@ int filter_answer_body(struct filter *f, struct str bytes, bool last,
 /*
  * Appends members for MSG_EGRESS_DONE, each with a comma in front:
  * ,"hidden":n,"hidden_text":"...","leaks":[{"form","name","place"}],
- * "scrubbed":n,"secrets":["NAME"]. Names only.
+ * "patterns":[{"name","place"}],"scrubbed":n,"secrets":["NAME"]. Names only.
  */
 void filter_report(const struct filter *f, struct buf *out);
 

