@@ -221,20 +221,22 @@ certificate(const char *name, X509 *issuer, const char *limits, EVP_PKEY *key,
 }
 
 /*
- * A common name has 64 characters at most; clients read the extension. Some
- * hold it against the limits on DNS names, if it looks like one: an address
- * does.
+ * A common name has 64 characters at most; clients read the extension. An
+ * address has none: GnuTLS, which git has here, holds every common name of a
+ * certificate without DNS names against the limits on DNS names.
  */
 static int
 set_subject(X509 *cert, const char *name)
 {
+	const bool addr = name != NULL && is_addr(name);
 	const char *text = name == NULL ? "paddock: this run only"
-	    : is_addr(name)		? "a host that is an address"
+	    : addr			? "a host that is an address"
 	    : strlen(name) <= 64	? name
 					: "a host with a long name";
 
-	return X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN",
-		   MBSTRING_ASC, (const unsigned char *)text, -1, -1, 0) == 1
+	return X509_NAME_add_entry_by_txt(X509_get_subject_name(cert),
+		   addr ? "O" : "CN", MBSTRING_ASC, (const unsigned char *)text,
+		   -1, -1, 0) == 1
 	    ? 0
 	    : -1;
 }

@@ -85,7 +85,9 @@ async function run(port, rule, command) {
 		.map((line) => JSON.parse(line));
 
 	return { ...r, events,
-		done: events.filter((e) => e.kind === 'egress.done') };
+		// Of requests: a tunnel that led to one has an end of its own.
+		done: events.filter((e) => e.kind === 'egress.done' &&
+			!e.body.url?.startsWith('tls:')) };
 }
 
 // A script inside, as a module that knows connect.mjs.
