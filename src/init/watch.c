@@ -32,6 +32,7 @@ enum {
 	PIPE_BYTES = 2 * 4096,
 	FDS_FREE = 64,
 	YOUNG_TICKS = 5, /* hundredths of a second */
+	EXACT_LOOKS = 2,
 	FORKED_NO_EXEC = 0x40, /* PF_FORKNOEXEC of the kernel */
 	ALIKE_BYTES = MIB, /* a child that was just forked has no more */
 };
@@ -115,7 +116,11 @@ watch_main(void *arg)
 		uint64_t total = 0, us;
 		bool known = look(w, false, &total) == 0;
 
-		if (known && total >= w->limit_bytes)
+		/* Processes are read one after the other: one that has been
+		 * copied or is gone meanwhile counts twice. So that is asked
+		 * again before anything is ended for it. */
+		for (int i = 0;
+		     i < EXACT_LOOKS && known && total >= w->limit_bytes; i++)
 			known = look(w, true, &total) == 0;
 		/* What cannot be counted is too much. */
 		if (!known || total >= w->limit_bytes) {
