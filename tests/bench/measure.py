@@ -14,7 +14,8 @@ import sys
 
 from machine import (EXAMPLE, Failed, Paddock, TOP, free_port, listens, output,
                      publish, running, table, until, us)
-from web import web
+from relay import flows, net, splice
+from web import tls, web
 
 PEER = TOP / 'tests/bench/peer'
 TOOL = 'customer.find'
@@ -246,7 +247,9 @@ def plain(program, *words):
     return measured
 
 
-MEASURES = {'mcp': mcp, 'exec': start, 'web': web, 'start': through_daemon,
+MEASURES = {'mcp': mcp, 'exec': start, 'web': web, 'tls': tls,
+            'splice': splice, 'flows': flows, 'net': net,
+            'start': through_daemon,
             'sandbox': plain('bench_sandbox', 'src/paddock',
                              'tests/bench/bench_noop'),
             'rpc': plain('bench_rpc', 'src/paddock', 'tests/bench/bench_noop'),

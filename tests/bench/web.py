@@ -6,12 +6,15 @@ import shutil
 import socket
 import threading
 
-from machine import Failed, free_port, listens, output, running, table, until, us
+from machine import (TOP, Failed, free_port, listens, output, running, table,
+                     until, us)
 
 CALLS = 5000
 LOAD = 30000
 CONNECTIONS = 16
 NAME = 'web.test'
+SRT = 'sandbox-runtime'
+LOCAL = {'addrs': ['127.0.0.1/32']}
 
 
 @contextlib.contextmanager
@@ -43,13 +46,30 @@ def resolver():
             thread.join()
 
 
-def policy(port):
-    """One host whose GET requests stand for more, and one asked each time."""
-    rule = {'port': port, 'methods': ['GET'], 'addrs': ['127.0.0.1/32']}
+def policy(rules, **egress):
+    """What the sandbox of a measurement may do."""
     return {'policy': 1, 'workflow': 'bench', 'tenant': 'a', 'actor': 'b',
-            'stage': 5, 'tools': {}, 'egress': {'default': 'deny', 'rules': [
-                {'host': NAME, **rule},
-                {'host': 'path.test', 'paths': ['/**'], **rule}]}}
+            'stage': 5, 'tools': {}, 'sandbox': {'memory_mb': 1024},
+            'defaults': {'by_risk': {'external_write': 'allow'}},
+            'egress': {'default': 'deny', 'rules': rules, **egress}}
+
+
+@contextlib.contextmanager
+def sandboxes(build, document):
+    """The words in front of a command that runs in a sandbox under that
+    policy, the copy of the client in there, and the environment for it."""
+    state, work = build / 'bench-web', build / 'bench-web-work'
+    for d in (state, work):
+        shutil.rmtree(d, ignore_errors=True)
+    work.mkdir()
+    inside = shutil.copy(build / 'tests/bench/bench_http', work / 'bench_http')
+    file = work / 'policy.json'
+    file.write_text(json.dumps(document))
+    with resolver() as at:
+        yield ([build / 'src/paddock', 'run', '--quiet', '--state', state,
+                '--dir', work, file, '--'], inside,
+               {**os.environ, 'PADDOCK_RESOLVER': at})
+    shutil.rmtree(state, ignore_errors=True)
 
 
 def measured(bench, address, port, target, host, behind=(), **options):
@@ -64,59 +84,118 @@ def measured(bench, address, port, target, host, behind=(), **options):
 @contextlib.contextmanager
 def other(name, build, port):
     """Another proxy, set up to do as little as it can."""
-    config = (f'http_port 127.0.0.1:{port}\ncache deny all\n'
-              'http_access allow all\naccess_log none\n'
-              f'pid_filename {build}/squid.pid\n'
-              f'cache_log {build}/squid.log\n')
-    argv = [name, '-N', '-f']
     file = build / f'bench-{name}.conf'
-    file.write_text(config)
+    argv = {'squid': ['squid', '-N', '-f', file],
+            'tinyproxy': ['tinyproxy', '-d', '-c', file],
+            SRT: ['node', TOP / 'tests/bench/peer/srt_proxy.mjs', port]}[name]
+    if shutil.which(argv[0]) is None:
+        raise Failed(f'{argv[0]} is not installed')
+    if name == 'squid':
+        file.write_text(f'http_port 127.0.0.1:{port}\ncache deny all\n'
+                        'http_access allow all\naccess_log none\n'
+                        f'pid_filename {build}/squid.pid\n'
+                        f'cache_log {build}/squid.log\n')
+    elif name == 'tinyproxy':
+        file.write_text(f'Listen 127.0.0.1\nPort {port}\nMaxClients 100\n'
+                        'Timeout 60\nLogLevel Critical\n')
     with open(os.devnull, 'w', encoding='utf-8') as none, running(
-            [*argv, file], stdout=none, stderr=none) as p:
+            argv, stdout=none, stderr=none) as p:
         until(lambda: listens(port), 'listener', p)
         yield
 
 
-def row(name, got, base):
-    """A row of the table."""
+def row(name, got, base, paddock=None):
+    """A row of the table. paddock: what the last column is in terms of."""
     get, load = got
-    return [name, us(get['p50']), us(get['p99']),
+    return [name, us(get['min']), us(get['p50']), us(get['p99']),
             us(get['p50'] - base['p50']) if get is not base else '',
-            f'{load:,.0f}']
+            f'{load:,.0f}',
+            f'{paddock / load:.1f}' if paddock else '']
+
+
+HEAD = ['', 'min, us', 'p50, us', 'p99, us', 'added p50, us',
+        f'requests/s, {CONNECTIONS} connections', 'paddock, times that']
 
 
 def web(build, peers):
     """A small GET over a kept connection."""
     bench = build / 'tests/bench/bench_http'
     port = free_port()
-    state, work = build / 'bench-web', build / 'bench-web-work'
-    for d in (state, work):
-        shutil.rmtree(d, ignore_errors=True)
-    work.mkdir()
-    inside = shutil.copy(bench, work / 'bench_http')
-    file = work / 'policy.json'
-    file.write_text(json.dumps(policy(port)))
+    rule = {'port': port, 'methods': ['GET'], **LOCAL}
     rows = []
-    with resolver() as at, running([bench, 'serve', port]) as p:
+    with sandboxes(build, policy([
+            {'host': NAME, **rule},
+            {'host': 'path.test', 'paths': ['/**'], **rule}])) as (
+                run, inside, env), running([bench, 'serve', port]) as p:
         until(lambda: listens(port), 'listener', p)
         direct = measured(bench, '127.0.0.1', port, '/', 'a')
         rows.append(row('directly', direct, direct[0]))
-        run = [build / 'src/paddock', 'run', '--quiet', '--state', state,
-               '--dir', work, file, '--']
+        ours = None
         for what, host in (('out of a sandbox', NAME),
                            ('the same, every request asked about',
                             'path.test')):
             got = measured(inside, host, port, '/', f'{host}:{port}', run,
-                           env={**os.environ, 'PADDOCK_RESOLVER': at})
+                           env=env)
+            ours = ours or got[1]
             rows.append(row(what, got, direct[0]))
-        for name in ('squid',) if peers else ():
-            if shutil.which(name) is None:
-                raise Failed(f'{name} is not installed')
+        for name in ('squid', SRT, 'tinyproxy') if peers else ():
             proxy = free_port()
+            # tinyproxy keeps no connection: each request has its own.
+            more = {'BENCH_DIAL': '1'} if name == 'tinyproxy' else {}
             with other(name, build, proxy):
                 url = f'http://127.0.0.1:{port}/'
                 got = measured(bench, '127.0.0.1', proxy, url,
-                               f'127.0.0.1:{port}')
-            rows.append(row(name, got, direct[0]))
-    return table(['', 'p50, us', 'p99, us', 'added p50, us',
-                  f'requests/s, {CONNECTIONS} connections'], rows)
+                               f'127.0.0.1:{port}', env={**os.environ, **more})
+            base = direct
+            if more:
+                base = measured(bench, '127.0.0.1', port, '/', 'a',
+                                env={**os.environ, **more})
+                rows.append(row('directly, a connection each', base, base[0]))
+            rows.append(row(f'{name}{", a connection each" if more else ""}',
+                            got, base[0], ours))
+    return table(HEAD, rows)
+
+
+def certificate(place):
+    """A CA, and a key and certificate of it for the names in here."""
+    place.mkdir(exist_ok=True)
+    key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+    (place / 'ext').write_text(f'subjectAltName=DNS:{NAME},DNS:path.test,'
+                               'DNS:localhost')
+    for argv in (['req', '-x509', *key, '-keyout', 'ca.key', '-out', 'ca.pem',
+                  '-days', '2', '-subj', '/CN=bench', '-addext',
+                  'basicConstraints=critical,CA:TRUE'],
+                 ['req', *key, '-keyout', 's.key', '-out', 's.csr', '-subj',
+                  '/CN=bench'],
+                 ['x509', '-req', '-in', 's.csr', '-CA', 'ca.pem', '-CAkey',
+                  'ca.key', '-CAcreateserial', '-out', 's.pem', '-days', '2',
+                  '-extfile', 'ext']):
+        output(['openssl', *argv], cwd=place)
+    return (place / 'ca.pem').read_text()
+
+
+def tls(build, _peers):
+    """The same within TLS, which the proxy opens."""
+    bench = build / 'tests/bench/bench_http'
+    port = free_port()
+    keys = build / 'bench-keys'
+    rule = {'port': port, 'proto': 'https', 'methods': ['GET'], **LOCAL,
+            'ca': certificate(keys)}
+    rows = []
+    with sandboxes(build, policy([
+            {'host': NAME, **rule},
+            {'host': 'path.test', 'paths': ['/**'], **rule}])) as (
+                run, inside, env), running(
+                    [bench, 'serve', port, keys / 's.pem',
+                     keys / 's.key']) as p:
+        until(lambda: listens(port), 'listener', p)
+        direct = measured(bench, 'localhost', port, '/', 'a', env={
+            **os.environ, 'BENCH_TLS': '1', 'SSL_CERT_FILE': keys / 'ca.pem'})
+        rows.append(row('directly', direct, direct[0]))
+        for what, host in (('out of a sandbox', NAME),
+                           ('the same, every request asked about',
+                            'path.test')):
+            got = measured(inside, host, port, '/', f'{host}:{port}',
+                           [*run, 'env', 'BENCH_TLS=1'], env=env)
+            rows.append(row(what, got, direct[0]))
+    return table(HEAD[:-1], [r[:-1] for r in rows])
