@@ -73,8 +73,10 @@ enum {
 
 static const struct row rows[CONFINE_ROLES] = {
 	/* name, uid, files, calls, descriptors, file bytes, processes */
+	/* Its limit of descriptors is the most that a role it starts can
+	 * have. */
 	[CONFINE_SUPERVISOR] = { "supervisor", 0, FILES_HOST, CALLS_ANY,
-	    BROKER_FILES, NO_LIMIT, NO_LIMIT },
+	    PROXY_FILES, NO_LIMIT, NO_LIMIT },
 	[CONFINE_BROKER] = { "broker", UID_BASE + 1, FILES_DIR,
 	    CALLS_FILES | CALLS_THREAD, BROKER_FILES, NO_LIMIT,
 	    BROKER_THREADS },
@@ -199,6 +201,10 @@ set_rlimit(int what, uint64_t value, struct err *e)
 
 	if (getrlimit(what, &l) < 0)
 		return err_sys(e, "getrlimit %d", what);
+	/* Root may have more than it was given; others keep what they have. */
+	if (what == RLIMIT_NOFILE && l.rlim_max < value &&
+	    setrlimit(what, &(struct rlimit){ value, value }) == 0)
+		return 0;
 	if (l.rlim_max > value)
 		l.rlim_max = value;
 	l.rlim_cur = l.rlim_max;
