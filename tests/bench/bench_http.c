@@ -58,6 +58,7 @@ enum {
 struct conn {
 	int fd;
 	SSL *ssl;
+	bool closes; /* the client wants no other answer */
 };
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
@@ -186,7 +187,8 @@ serve(char **argv, SSL_CTX *ctx)
 	}
 }
 
-/* A request is small and comes whole: its last four bytes end its head. */
+/* A request is small: its last four bytes end its head. Some proxies send it
+ * in pieces. */
 static void
 serve_one(struct conn *c)
 {
@@ -196,9 +198,13 @@ serve_one(struct conn *c)
 
 	if (n < 0)
 		return;
-	if (n >= 4 && memcmp(bytes + n - 4, "\r\n\r\n", 4) == 0 &&
+	c->closes |=
+	    memmem(bytes, (size_t)n, close_it, sizeof(close_it) - 1) != NULL;
+	if (n >= 4 && memcmp(bytes + n - 4, "\r\n\r\n", 4) != 0)
+		return;
+	if (n >= 4 &&
 	    conn_write(c, (struct str){ answer, sizeof(answer) - 1 }) &&
-	    memmem(bytes, (size_t)n, close_it, sizeof(close_it) - 1) == NULL)
+	    !c->closes)
 		return;
 	hang_up(c);
 	free(c);
@@ -330,15 +336,18 @@ hold(char **argv)
 	for (uint64_t i = 0; i < processes; i++) {
 		uint64_t left = n - i * HELD_BY_ONE;
 
-		if (fork() == 0)
-			_exit(hold_some(argv, buf_str(&request),
+		if (fork() == 0) {
+			status = hold_some(argv, buf_str(&request),
 			    left < HELD_BY_ONE ? left : HELD_BY_ONE, up[1],
-			    down[0]));
+			    down[0]);
+			(void)!write(up[1], status == 0 ? "." : "!", 1);
+			_exit(status);
+		}
 	}
 	(void)close(up[1]);
 	for (int round = 0; round < 2; round++) {
 		for (uint64_t i = 0; i < processes; i++) {
-			if (read(up[0], line, 1) != 1)
+			if (read(up[0], line, 1) != 1 || line[0] != '.')
 				return 1; /* it has said why */
 		}
 		printf("%s %llu\n", round == 0 ? "held" : "answered",

@@ -4,13 +4,15 @@ import contextlib
 import json
 import os
 import pathlib
+import resource
 import subprocess
 
 from machine import Failed, free_port, listens, output, running, table, until, us
 from web import LOCAL, NAME, policy, sandboxes
 
 POURED = 4 << 30
-HELD = 10000
+# Two descriptors each, and some for the rest.
+HELD = min(10000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 600) // 2)
 
 
 def below(pid):

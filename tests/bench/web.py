@@ -86,7 +86,6 @@ def other(name, build, port):
     """Another proxy, set up to do as little as it can."""
     file = build / f'bench-{name}.conf'
     argv = {'squid': ['squid', '-N', '-f', file],
-            'tinyproxy': ['tinyproxy', '-d', '-c', file],
             SRT: ['node', TOP / 'tests/bench/peer/srt_proxy.mjs', port]}[name]
     if shutil.which(argv[0]) is None:
         raise Failed(f'{argv[0]} is not installed')
@@ -95,9 +94,6 @@ def other(name, build, port):
                         'http_access allow all\naccess_log none\n'
                         f'pid_filename {build}/squid.pid\n'
                         f'cache_log {build}/squid.log\n')
-    elif name == 'tinyproxy':
-        file.write_text(f'Listen 127.0.0.1\nPort {port}\nMaxClients 100\n'
-                        'Timeout 60\nLogLevel Critical\n')
     with open(os.devnull, 'w', encoding='utf-8') as none, running(
             argv, stdout=none, stderr=none) as p:
         until(lambda: listens(port), 'listener', p)
@@ -138,21 +134,13 @@ def web(build, peers):
                            env=env)
             ours = ours or got[1]
             rows.append(row(what, got, direct[0]))
-        for name in ('squid', SRT, 'tinyproxy') if peers else ():
+        for name in ('squid', SRT) if peers else ():
             proxy = free_port()
-            # tinyproxy keeps no connection: each request has its own.
-            more = {'BENCH_DIAL': '1'} if name == 'tinyproxy' else {}
             with other(name, build, proxy):
                 url = f'http://127.0.0.1:{port}/'
                 got = measured(bench, '127.0.0.1', proxy, url,
-                               f'127.0.0.1:{port}', env={**os.environ, **more})
-            base = direct
-            if more:
-                base = measured(bench, '127.0.0.1', port, '/', 'a',
-                                env={**os.environ, **more})
-                rows.append(row('directly, a connection each', base, base[0]))
-            rows.append(row(f'{name}{", a connection each" if more else ""}',
-                            got, base[0], ours))
+                               f'127.0.0.1:{port}')
+            rows.append(row(name, got, direct[0], ours))
     return table(HEAD, rows)
 
 
