@@ -72,7 +72,7 @@ expr_convert(struct expr_scratch *s, enum op op, const struct expr_value *v)
 						: expr_of_int((int64_t)v->u);
 		if (v->type == EXPR_INT)
 			return *v;
-		if (!(v->d > -0x1p63 && v->d < 0x1p63))
+		if (!(fabs(v->d) < 0x1p63))
 			return overflow();
 		return expr_of_int((int64_t)v->d);
 	}

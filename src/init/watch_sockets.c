@@ -29,7 +29,7 @@ struct ask {
 
 static uint64_t add_kind(int diag, int family, int protocol, uint64_t *told);
 static size_t write_ask(struct ask *out, int family, int protocol);
-static uint64_t add_one(const struct nlmsghdr *m, int family, uint64_t *told);
+static uint64_t add_one(struct nlmsghdr *m, int family, uint64_t *told);
 
 uint64_t
 watch_sockets(int diag, uint64_t *told)
@@ -65,8 +65,8 @@ add_kind(int diag, int family, int protocol, uint64_t *told)
 		return 0;
 	for (;;) {
 		ssize_t got = recv(diag, room, sizeof(room), MSG_DONTWAIT);
-		const struct nlmsghdr *m = (const void *)room;
-		int left = (int)got;
+		struct nlmsghdr *m = (void *)room;
+		ssize_t left = got;
 
 		if (got <= 0)
 			return bytes;
@@ -110,14 +110,14 @@ write_ask(struct ask *out, int family, int protocol)
 }
 
 static uint64_t
-add_one(const struct nlmsghdr *m, int family, uint64_t *told)
+add_one(struct nlmsghdr *m, int family, uint64_t *told)
 {
 	const size_t fixed = family == AF_UNIX ? sizeof(struct unix_diag_msg)
 					       : sizeof(struct inet_diag_msg);
 	const int wanted =
 	    family == AF_UNIX ? UNIX_DIAG_MEMINFO : INET_DIAG_SKMEMINFO;
-	const char *data = NLMSG_DATA(m);
-	const struct rtattr *a = (const void *)(data + NLMSG_ALIGN(fixed));
+	char *data = NLMSG_DATA(m);
+	struct rtattr *a = (void *)(data + NLMSG_ALIGN(fixed));
 	int left = (int)m->nlmsg_len - (int)NLMSG_SPACE(fixed);
 
 	for (; left > 0 && RTA_OK(a, left); a = RTA_NEXT(a, left)) {

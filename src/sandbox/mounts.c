@@ -116,7 +116,7 @@ make_one(struct build *b, unsigned i, int folder, struct err *e)
 	const bool all = !b->host->root && !shared;
 	int *idmap = &b->mount_idmap[i];
 	own_fd int mount = mount_copy(folder, "", all, flags, *idmap, e);
-	char at[16];
+	char at[20];
 	int r;
 
 	if (mount < 0 && shared)
