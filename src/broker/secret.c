@@ -133,7 +133,7 @@ secrets_add_canary(
 {
 	static const struct secret_use nowhere;
 	char text[CANARY_BYTES];
-	struct str value;
+	struct str value = {};
 
 	if (canary_make(kind, text, &value, e) < 0 ||
 	    secrets_add(s, name, value, &nowhere, 0, 0, e) < 0)
