@@ -7,6 +7,7 @@
 
 static void write_row(
     struct buf *out, const struct store_run *row, const struct run *live);
+static void put_rules(struct buf *out, const struct policy_sandbox *s);
 
 void
 run_write(struct buf *out, const struct run *r)
@@ -83,6 +84,8 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 	if (live != NULL)
 		buf_printf(out, ",\"posture\":%llu",
 		    (unsigned long long)live->posture);
+	if (live != NULL && live->policy->sandbox.n_rules > 0)
+		put_rules(out, &live->policy->sandbox);
 	buf_printf(out, ",\"run\":\"%s\"", id);
 	if (live != NULL)
 		buf_printf(out, ",\"sandbox\":%s",
@@ -118,4 +121,15 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 		json_put_str(out, buf_str(&live->workspace));
 	}
 	buf_add_byte(out, '}');
+}
+
+/* What of the work folder is protected beside the built-in names. */
+static void
+put_rules(struct buf *out, const struct policy_sandbox *s)
+{
+	for (uint32_t i = 0; i < s->n_rules; i++) {
+		buf_add_c(out, i == 0 ? ",\"protect\":[" : ",");
+		json_put_str(out, s->rules[i]);
+	}
+	buf_add_byte(out, ']');
 }

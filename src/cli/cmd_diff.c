@@ -31,8 +31,8 @@ static const char help[] =
     "usage: paddock diff RUN [--dir DIR] [--json]\n"
     "\n"
     "What RUN has added (A), changed (M) and removed (D) in its work folder.\n"
-    "A name that is protected by default is told as such: what other programs\n"
-    "execute by themselves, and secrets, whose content a run does not see.\n"
+    "A name that is protected is told as such: what other programs execute by\n"
+    "themselves, and secrets, whose content a run does not see.\n"
     "\n"
     "  --dir DIR           the folder to compare with, if it is not the one\n"
     "                      that the run was started with\n"
@@ -57,17 +57,21 @@ struct diff {
 	char **names; /* that the sandbox has; sorted for the second look */
 	size_t n, cap;
 	struct buf out;
+	struct protect_rule rules[PROTECT_RULES_MAX]; /* of the run's policy */
+	struct protect protect;
+	struct buf rule_text;
 };
 
-static int folder_of(
-    const struct client *c, const char *run, char **out, struct err *e);
+static int ask_run(struct diff *d, const struct client *c, const char *run,
+    char **folder, struct err *e);
+static void take_rules(struct diff *d, const struct json *list);
 static int look_inside(void *arg, const struct remote_entry *x, struct err *e);
 static bool is_same(const struct diff *d, const char *name,
     const struct remote_entry *x, const struct stat *st);
 static int look_here(struct diff *d, struct err *e);
 static int look_at(struct diff *d, DIR *dir, struct buf *path, struct err *e);
 static void tell(struct diff *d, char what, const char *name);
-static const char *protected_as(const char *name);
+static const char *protected_as(const struct diff *d, const char *name);
 static int by_name(const void *a, const void *b);
 
 int
@@ -107,8 +111,8 @@ cmd_diff(int argc, char **argv)
 		return args_bad(
 		    &a, "%s is not the name of a run", args_rest(&a)[0]);
 	status = client_init(&client, &where, &e);
-	if (status == 0 && dir == NULL)
-		status = folder_of(&client, r.run, &folder, &e);
+	if (status == 0)
+		status = ask_run(&d, &client, r.run, &folder, &e);
 	if (status == 0 && (dir != NULL || folder != NULL)) {
 		const char *at = dir != NULL ? dir : folder;
 
@@ -134,14 +138,16 @@ cmd_diff(int argc, char **argv)
 		free(d.names[i]);
 	free(d.names);
 	free(folder);
+	buf_fini(&d.rule_text);
 	buf_fini(&d.out);
 	fd_fini(&d.root);
 	return status;
 }
 
-/* The work folder that the run was opened with; NULL: none. */
+/* The work folder that the run was opened with, or NULL, and its rules. */
 static int
-folder_of(const struct client *c, const char *run, char **out, struct err *e)
+ask_run(struct diff *d, const struct client *c, const char *run, char **folder,
+    struct err *e)
 {
 	own_reply struct client_reply reply = {};
 	own_buf struct buf text = {};
@@ -155,13 +161,36 @@ folder_of(const struct client *c, const char *run, char **out, struct err *e)
 	(void)snprintf(target, sizeof(target), "/v1/runs/%s", run);
 	if (client_ask(c, &q, &reply, e) < 0)
 		return -1;
+	take_rules(d, json_get(reply.json, STR("protect")));
 	path = json_str(json_get(reply.json, STR("workspace")));
 	if (path.n == 0)
 		return 0;
 	buf_add_str(&text, path);
-	*out = strdup(buf_c(&text));
-	must(*out != NULL);
+	*folder = strdup(buf_c(&text));
+	must(*folder != NULL);
 	return 0;
+}
+
+/* A letter of enum protect_rule_kind, and a pattern. */
+static void
+take_rules(struct diff *d, const struct json *list)
+{
+	size_t at = 0;
+
+	for (const struct json *x = json_first(list); x != NULL;
+	     x = json_next(list, x)) {
+		buf_add_str(&d->rule_text, json_str(x));
+		buf_add_byte(&d->rule_text, '\0');
+	}
+	while (at < d->rule_text.n && d->protect.n < PROTECT_RULES_MAX) {
+		const char *rule = d->rule_text.p + at;
+
+		if (rule[0] != '\0')
+			d->rules[d->protect.n++] =
+			    (struct protect_rule){ rule[0], rule + 1 };
+		at += strlen(rule) + 1;
+	}
+	d->protect.rules = d->rules;
 }
 
 static int
@@ -296,7 +325,7 @@ look_at(struct diff *d, DIR *dir, struct buf *path, struct err *e)
 static void
 tell(struct diff *d, char what, const char *name)
 {
-	const char *as = protected_as(name);
+	const char *as = protected_as(d, name);
 
 	if (d->json) {
 		buf_add_c(&d->out, "{\"change\":\"");
@@ -318,13 +347,10 @@ tell(struct diff *d, char what, const char *name)
 	buf_add_byte(&d->out, '\n');
 }
 
-/* By the built-in names: a run's own rules are not known to its reader. */
 static const char *
-protected_as(const char *name)
+protected_as(const struct diff *d, const char *name)
 {
-	const struct protect rules = {};
-
-	switch (protect_path(&rules, str_of(name))) {
+	switch (protect_path(&d->protect, str_of(name))) {
 	case PROTECT_FREE:
 		return NULL;
 	case PROTECT_SECRET:

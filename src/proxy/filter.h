@@ -7,9 +7,10 @@
  * Before that it refuses what holds any secret or canary of the run, in any
  * form: that was not to be known inside (core/leak.h: it has prints of them,
  * and values only of those that this request may have). What merely looks like
- * a credential (core/patterns.h) is reported, and goes on. On the way back it puts
- * the placeholder in the place of the secret, in every form (core/scan.h), and
- * keeps only the readable text of a page. So an echo tells the agent nothing.
+ * a credential (core/patterns.h) is reported, and goes on. On the way back it
+ * puts the placeholder in the place of the secret, in every form (core/scan.h),
+ * and keeps only the readable text of a page. So an echo tells the agent
+ * nothing.
  *
  * Lengths stay the same but for pages (filter_resizes) and for short secrets
  * in fields and queries. Heads that were changed point into the filter, whose

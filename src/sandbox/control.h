@@ -59,7 +59,8 @@ enum control_gift {
 	GIFT_IDMAP, /* user namespace that shifts the work folder's owner */
 	GIFT_IMAGE_IDMAP, /* likewise the image's */
 	GIFT_MOUNT, /* first of those that shift the mounts' owners */
-	GIFT_GROUP = GIFT_MOUNT + MOUNTS_MAX, /* first of the cgroups to enter, one per controller */
+	GIFT_GROUP = GIFT_MOUNT +
+	    MOUNTS_MAX, /* first of the cgroups to enter, one per controller */
 	GIFTS = GIFT_GROUP + CGROUP_CONTROLLERS,
 };
 _Static_assert(GIFTS <= 32, "a bit each");

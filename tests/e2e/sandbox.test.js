@@ -608,6 +608,25 @@ test('ports that the policy names are reached, and no others', async () => {
 	await d.place.nothingLeft([d.supervisor]);
 });
 
+test('diff goes by what the policy of the run protects', async () => {
+	const d = await Daemon.start();
+	const s = await make(d, { policy: policy({ sandbox: { protect: {
+		deny_write: ['ci'], deny_read: ['*.pem'],
+		allow_read: ['.env'] } } }) });
+
+	await d.post(`${s.at}/exec`, { argv: ['sh', '-c',
+		'mkdir ci; touch ci/run key.pem .env .npmrc'] });
+	const json = await cli(d, ['diff', s.run, '--json']);
+
+	assert.deepStrictEqual(Object.fromEntries(json.out.trim().split('\n')
+		.map((l) => JSON.parse(l)).map((c) => [c.name, c.protected])), {
+		ci: 'run by others', 'ci/run': 'run by others',
+		'key.pem': 'secret', '.env': undefined,
+		'.npmrc': 'run by others' });
+	await d.stop();
+	await d.place.nothingLeft([d.supervisor]);
+});
+
 test('a policy blocks commands, and an agent may do none of this',
 	async () => {
 		const d = await Daemon.start();

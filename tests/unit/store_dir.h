@@ -37,8 +37,8 @@ static inline void
 dir_clear(const struct store_dir *d)
 {
 	static const char *const names[] = { DB_FILE, DB_FILE "-wal",
-		DB_FILE "-shm", DB_FILE "-journal", DB_LOCK_FILE,
-		LOG_KEY_FILE, CHECKPOINTS_FILE };
+		DB_FILE "-shm", DB_FILE "-journal", DB_LOCK_FILE, LOG_KEY_FILE,
+		CHECKPOINTS_FILE };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char file[96];
