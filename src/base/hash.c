@@ -8,6 +8,11 @@
 
 static int digit(char c);
 
+/* One context for the life of a thread: making one costs more than hashing a
+ * record. */
+static _Thread_local EVP_MD_CTX *ctx;
+static _Thread_local EVP_MD *md;
+
 struct hash
 hash_of(const void *p, size_t n)
 {
@@ -19,10 +24,6 @@ hash_of(const void *p, size_t n)
 struct hash
 hash_of_pieces(const struct str *pieces, size_t n)
 {
-	/* One context for the life of the process: making one costs more
-	 * than hashing a record. Roles hash on one thread at a time. */
-	static _Thread_local EVP_MD_CTX *ctx;
-	static _Thread_local const EVP_MD *md;
 	struct hash h;
 	unsigned len = 0;
 
@@ -38,6 +39,15 @@ hash_of_pieces(const struct str *pieces, size_t n)
 		must(EVP_DigestUpdate(ctx, pieces[i].p, pieces[i].n) == 1);
 	must(EVP_DigestFinal_ex(ctx, h.b, &len) == 1 && len == HASH_BYTES);
 	return h;
+}
+
+void
+hash_end_thread(void)
+{
+	EVP_MD_CTX_free(ctx);
+	EVP_MD_free(md);
+	ctx = NULL;
+	md = NULL;
 }
 
 struct hash

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/must.h"
 #include "store/db.h"
 #include "store/inside.h"
@@ -169,6 +170,7 @@ writer_main(void *arg)
 	}
 	if (checkpoint_due(&s->checkpoints) != INT64_MAX)
 		write_and_tell(s, NULL, true);
+	hash_end_thread();
 	return NULL;
 }
 
