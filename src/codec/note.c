@@ -31,7 +31,7 @@ note_key_write(struct buf *out, const struct note_key *k)
 int
 note_key_parse(struct str text, struct note_key *out, struct err *e)
 {
-	struct str id;
+	struct str id = {};
 
 	if (take_key(chomp(text), out, out->key, &id, e) < 0)
 		return -1;

@@ -164,7 +164,7 @@ compile(struct compiler *c)
 static int
 operand(struct compiler *c, bool *again)
 {
-	uint32_t at = c->l.token_at, number;
+	uint32_t at = c->l.token_at, number = 0;
 	struct waiting *top;
 
 	switch (c->l.token) {
@@ -363,7 +363,7 @@ static int
 member(struct compiler *c, bool *again)
 {
 	struct str what;
-	uint32_t at, number;
+	uint32_t at, number = 0;
 
 	if (expr_lex(&c->l) < 0)
 		return -1;
@@ -673,8 +673,9 @@ close_matches(struct compiler *c, const struct waiting *w)
 		return expr_fault_set(c->fault, w->at,
 		    "the pattern must be a text that is written here");
 	if (x->patterns == NULL) {
-		x->patterns = arena_alloc(
-		    c->arena, EXPR_MAX_PATTERNS * sizeof(*x->patterns));
+		x->patterns = arena_alloc(c->arena,
+		    /* An array of pointers. NOLINTNEXTLINE */
+		    EXPR_MAX_PATTERNS * sizeof(*x->patterns));
 		if (x->patterns == NULL)
 			return expr_fault_set(
 			    c->fault, w->at, "no memory left");

@@ -31,6 +31,7 @@ struct machine {
 static const char too_long[] = "the expression takes too many steps";
 
 static uint32_t run(struct machine *m, uint32_t at);
+static bool takes_none(enum op op);
 static void run_operator(struct machine *m, enum op op, struct expr_value *top);
 static struct expr_value both(
     const struct expr_value *a, const struct expr_value *b, bool decides);
@@ -146,6 +147,8 @@ run(struct machine *m, uint32_t at)
 	struct expr_value v;
 	struct loop *l;
 
+	/* The compiler counts, so that each finds what it takes. */
+	must(top != NULL || takes_none((enum op)in->op));
 	switch ((enum op)in->op) {
 	case OP_PUSH:
 		m->stack[m->depth++] = x->constants[in->a];
@@ -243,6 +246,14 @@ run(struct machine *m, uint32_t at)
 		break;
 	}
 	return at + 1;
+}
+
+/* Those that do with an empty stack. */
+static bool
+takes_none(enum op op)
+{
+	return op == OP_PUSH || op == OP_VAR || op == OP_SLOT ||
+	    op == OP_GOTO || op == OP_LIST || op == OP_NEXT;
 }
 
 /* Those that take one or two operands and have one result. */

@@ -66,7 +66,6 @@ expr_index(struct expr_scratch *s, const struct expr_value *v,
     const struct expr_value *at)
 {
 	const struct json *next = NULL;
-	struct expr_value out = {};
 	uint32_t i = 0;
 
 	if (is_map(v)) {
@@ -85,8 +84,7 @@ expr_index(struct expr_scratch *s, const struct expr_value *v,
 	next = json_first(v->json);
 	while (i-- > 0)
 		next = json_next(v->json, next);
-	out = expr_of_json(next);
-	return out;
+	return expr_of_json(next);
 }
 
 struct expr_value
