@@ -143,12 +143,12 @@ run(struct machine *m, uint32_t at)
 {
 	const struct expr *x = m->scratch.x;
 	const struct instr *in = &x->code[at];
-	struct expr_value *top = m->depth > 0 ? &m->stack[m->depth - 1] : NULL;
+	struct expr_value *top = &m->stack[m->depth > 0 ? m->depth - 1 : 0];
 	struct expr_value v;
 	struct loop *l;
 
 	/* The compiler counts, so that each finds what it takes. */
-	must(top != NULL || takes_none((enum op)in->op));
+	must(m->depth > 0 || takes_none((enum op)in->op));
 	switch ((enum op)in->op) {
 	case OP_PUSH:
 		m->stack[m->depth++] = x->constants[in->a];
