@@ -21,7 +21,7 @@ keyfile_read(const char *state, bool systemd, const char *name, struct err *e)
 {
 	own_fd int folder = open_folder(state, systemd, e), fd = -1;
 	char bytes[SECRET_FILE_MAX_BYTES + 1];
-	struct stat st;
+	struct stat st = {};
 	size_t n;
 	int out;
 
@@ -47,7 +47,7 @@ keyfile_read_command(
     const char *state, const char *name, char *text, size_t cap, struct err *e)
 {
 	own_fd int folder = open_folder(state, false, e), at = -1, fd = -1;
-	struct stat st;
+	struct stat st = {};
 	size_t n;
 
 	if (folder < 0)
