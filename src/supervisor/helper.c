@@ -208,7 +208,7 @@ static void
 on_out(struct loop_watch *w, uint32_t events)
 {
 	struct helper *x = LOOP_OF(w, struct helper, out);
-	ssize_t n;
+	ssize_t n = 0;
 	int fd;
 
 	(void)events;
