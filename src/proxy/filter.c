@@ -481,7 +481,7 @@ scans_make(struct filter *f, struct err *e)
 			return err_set(e, "a secret is too short or too long");
 	}
 	if (body) {
-		struct str fakes[SCAN_MAX_WORDS];
+		struct str fakes[SCAN_MAX_WORDS] = {};
 
 		/* Those that may not be in a body are replaced by themselves,
 		 * so that both lists stay in step. */
