@@ -51,7 +51,7 @@ note_secret_parse(struct str text, struct note_key *out,
     uint8_t secret[static SIGN_KEY_BYTES], struct err *e)
 {
 	const size_t head = sizeof(SECRET) - 1;
-	struct str id;
+	struct str id = {};
 
 	text = chomp(text);
 	if (!str_starts(text, STR(SECRET)))

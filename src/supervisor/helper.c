@@ -90,6 +90,7 @@ helper_start(struct helpers *h, uint64_t run, uint32_t index, const char *name,
 	if (keyfile_read_command(h->state, name, text, sizeof(text), e) < 0 ||
 	    words_of(text, argv, e) < 0)
 		return err_add(e, "secrets/commands/%s", name);
+	must(argv[0] != NULL);
 	x = calloc(1, sizeof(*x));
 	must(x != NULL);
 	x->all = h;

@@ -108,7 +108,7 @@ what_only_resembles_one_is_not(void **state)
 		"AKIA" A16 "Q",
 		"AKIA" A16 "q",
 		"AKIAQ7Q7Q7Q7Q7Q7Q7Q",
-		"xAKIA" A16,
+		("xAKIA" A16),
 		"4111111111111112",
 		"04111111111111111",
 		"x4111111111111111",
