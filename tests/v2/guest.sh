@@ -138,7 +138,7 @@ echo "# Linux $(uname -r), $(cat $top/cgroup.controllers)"
 
 # Without any group: the run goes on with what is left, and says so.
 umount $top
-inside paddock exec --json --memory 64 --disk 16 --cpu 1 -- true
+inside paddock exec --json --memory 64 --disk 16 --cpu 0.5 -- true
 [ $status -eq 0 ] && ! has_walls memory && ! has_walls pids && ! has_walls cpu
 ok $? "without groups: the walls of groups are not claimed"
 grep -q 'no group of processes' /tmp/err
