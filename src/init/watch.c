@@ -41,6 +41,7 @@ struct process {
 	uint64_t pid;
 	struct watch_status s;
 	uint64_t part_bytes; /* of anon_bytes, when looked at exactly */
+	bool lends; /* its memory to a child of vfork */
 };
 
 struct watch {
@@ -62,7 +63,7 @@ static int add_processes(struct watch *w, bool exactly, uint64_t *total);
 static int add_process(struct watch *w, const char *name);
 static int read_status(int proc, const char *name, struct watch_status *out);
 static int read_threads(int proc, const char *name, struct watch_status *out);
-static bool is_borrower(const struct watch *w, const struct process *p);
+static bool is_borrower(struct watch *w, const struct process *p);
 static bool is_young(int proc, uint64_t pid);
 static uint64_t own_part(int proc, const struct process *p);
 static int add_files(const struct watch *w, uint64_t *total);
@@ -257,6 +258,7 @@ watch_status_parse(const char *text, struct watch_status *out)
 		.threads = field(text, "Threads:"),
 		.parent = field(text, "PPid:"),
 		.has_memory = strstr(text, "\nRssAnon:") != NULL,
+		.waits = strstr(text, "\nState:\tD") != NULL,
 	};
 }
 
@@ -268,16 +270,23 @@ watch_status_parse(const char *text, struct watch_status *out)
  * little time that it is taken for such a child.
  */
 static bool
-is_borrower(const struct watch *w, const struct process *p)
+is_borrower(struct watch *w, const struct process *p)
 {
 	for (size_t i = 0; i < w->n; i++) {
-		const struct process *parent = &w->of[i];
+		struct process *parent = &w->of[i];
 
-		if (parent->pid == p->s.parent)
-			return p->part_bytes >= p->s.anon_bytes / 100 * 98 &&
-			    p->s.anon_bytes <=
-			    parent->s.anon_bytes + ALIKE_BYTES &&
-			    is_young(dirfd(w->proc), p->pid);
+		if (parent->pid != p->s.parent)
+			continue;
+		if (p->part_bytes < p->s.anon_bytes / 100 * 98 ||
+		    p->s.anon_bytes > parent->s.anon_bytes + ALIKE_BYTES)
+			return false;
+		/* While it waits for its child, it has this one and no
+		 * other: however long that takes on a busy machine. */
+		if (parent->s.waits && !parent->lends) {
+			parent->lends = true;
+			return true;
+		}
+		return is_young(dirfd(w->proc), p->pid);
 	}
 	return false;
 }

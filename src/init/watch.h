@@ -29,6 +29,7 @@ struct watch_status {
 	uint64_t threads;
 	uint64_t parent;
 	int has_memory; /* a dead one has none; nor has a dead first thread */
+	int waits; /* and cannot be woken: as after vfork */
 };
 
 /* text, n bytes and a NUL, is of any length that was read. */

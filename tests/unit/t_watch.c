@@ -36,14 +36,19 @@ a_process_is_read_from_its_status(void **state)
 		    "Name:\tcc1\nState:\tR (running)\nPPid:\t7\nFDSize:\t256\n"
 		    "VmRSS:\t 900 kB\nRssAnon:\t     512 kB\nRssFile:\t 3 kB\n"
 		    "VmPTE:\t 40 kB\nVmSwap:\t 100 kB\nThreads:\t3\n",
-		    { 612 << 10, 40 << 10, 256, 3, 7, 1 } },
+		    { 612 << 10, 40 << 10, 256, 3, 7, 1, 0 } },
+		{ "it waits for a child of vfork",
+		    "Name:\tx\nState:\tD (disk sleep)\nPPid:\t1\nRssAnon:\t4 "
+		    "kB\n"
+		    "Threads:\t1\n",
+		    { 4 << 10, 0, 0, 1, 1, 1, 1 } },
 		{ "its first thread has ended, others have not",
 		    "Name:\tx\nState:\tZ (zombie)\nPPid:\t1\nFDSize:\t0\n"
 		    "Threads:\t2\n",
-		    { 0, 0, 0, 2, 1, 0 } },
+		    { 0, 0, 0, 2, 1, 0, 0 } },
 		{ "a name that looks like a line (the kernel escapes it)",
 		    "Name:\t\\nRssAnon: 9\nPPid:\t1\nThreads:\t1\n",
-		    { 0, 0, 0, 1, 1, 0 } },
+		    { 0, 0, 0, 1, 1, 0, 0 } },
 		{ "nothing", "", {} },
 		{ "cut off", "Name:\tx\nRssAnon:", {} },
 	};
@@ -58,6 +63,7 @@ a_process_is_read_from_its_status(void **state)
 		assert_int_equal(got.fds, rows[i].want.fds);
 		assert_int_equal(got.threads, rows[i].want.threads);
 		assert_int_equal(got.parent, rows[i].want.parent);
+		assert_int_equal(got.waits, rows[i].want.waits);
 		if (strcmp(rows[i].why, "cut off") != 0)
 			assert_int_equal(
 			    got.has_memory, rows[i].want.has_memory);
