@@ -351,6 +351,7 @@ propose_export(struct run *r, struct call *c, const struct verdict *v,
 		json_put_str(&why, str_of(e.text));
 		buf_add_c(
 		    &why, ",\"suggested_next_step\":\"Mend the paths.\"}");
+		c->not_begun = true;
 		finish(c, REPLY_TOOL_ERROR, buf_str(&why), false, "error");
 		return;
 	}
@@ -366,6 +367,7 @@ propose_export(struct run *r, struct call *c, const struct verdict *v,
 static void
 on_export(struct run *r, struct call *c, bool whole)
 {
+	c->not_begun = !whole || export_is_empty(r, c->step);
 	if (r->state != RUN_OPEN && r->state != RUN_OPENING) {
 		finish(
 		    c, REPLY_STOPPED, buf_str(&r->stop_json), false, "blocked");
@@ -719,7 +721,8 @@ finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	c->kind = kind;
 	buf_add_str(&c->result, result);
 	c->finished = true;
-	note_failure(r, c);
+	if (!c->not_begun)
+		note_failure(r, c);
 	if (row != NULL && kind != REPLY_STOPPED)
 		policy_result_labels(row, str_of(c->tool), &r->labels);
 	if (!durable_first(c->risk, c->approval))

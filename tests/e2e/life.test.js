@@ -147,6 +147,7 @@ while not os.path.exists("/tmp/enough"):
 print("asked", n)
 '`, { policy, open: { world: world() } });
 
+			await d.event(run, (e) => e.kind === 'tool.finished', 'a call');
 			for (let i = 0; i < 12; i++) {
 				await d.post(`/v1/sandboxes/${run}/pause`);
 				// What was recorded is on its way to the disk.
