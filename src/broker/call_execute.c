@@ -1,0 +1,325 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/must.h"
+#include "broker/approval.h"
+#include "broker/call.h"
+#include "broker/call_int.h"
+#include "broker/export.h"
+#include "broker/record.h"
+
+static struct call *in_world; /* what the world is answering */
+
+static void tell(struct call *c);
+static void answer(struct call *c);
+static void on_timeout(struct loop_timer *t);
+static void wait_durable(struct call *c, uint64_t seq);
+static struct call *take_from_world(uint64_t number);
+
+void
+on_world_result(const struct msg_world_result *m, struct str payload)
+{
+	struct call *c = take_from_world(m->call);
+
+	if (c == NULL)
+		return; /* timed out, and answered then */
+	call_finish(c, m->ok ? REPLY_OK : REPLY_TOOL_ERROR, payload,
+	    m->wrote != 0, m->ok ? "ok" : "error");
+}
+
+void
+call_durable(uint64_t seq)
+{
+	struct call **at = &broker.durable_first;
+
+	while (*at != NULL) {
+		struct call *c = *at;
+		struct run *r = run_find(c->run);
+
+		if (c->wait_seq > seq) {
+			at = &c->next_durable;
+			continue;
+		}
+		*at = c->next_durable;
+		if (*at == NULL)
+			broker.durable_last = at;
+		must(r != NULL); /* open calls keep their run */
+		if (c->finished)
+			answer(c);
+		else
+			call_to_world(r, c);
+	}
+}
+
+void
+call_gone(uint64_t asker)
+{
+	for (struct call *c = in_world; c != NULL; c = c->next) {
+		if (c->asker == asker)
+			c->asker = 0;
+	}
+	for (struct call *c = broker.durable_first; c != NULL;
+	     c = c->next_durable) {
+		if (c->asker == asker)
+			c->asker = 0;
+	}
+}
+
+void
+call_world_lost(void)
+{
+	while (in_world != NULL) {
+		struct call *c = take_from_world(in_world->number);
+
+		call_finish(c, REPLY_TOOL_ERROR,
+		    STR("{\"code\":\"unknown\",\"error\":\"The tool's service "
+			"ended before it answered; it is not known whether "
+			"the call had an effect.\",\"suggested_next_step\":"
+			"\"Ask a person to check before trying again.\"}"),
+		    false, "unknown");
+	}
+}
+
+void
+call_supervisor_lost(void)
+{
+	struct call *next;
+	struct call *c = broker.durable_first;
+
+	broker.durable_first = NULL;
+	broker.durable_last = &broker.durable_first;
+	for (; c != NULL; c = next) {
+		next = c->next_durable;
+		if (c->finished)
+			wait_durable(c, c->wait_seq);
+		else
+			call_finish(c, REPLY_TOOL_ERROR,
+			    STR("{\"code\":\"not_begun\",\"error\":\"The run "
+				"ended before the call began.\","
+				"\"suggested_next_step\":\"Open another run."
+				"\"}"),
+			    false, "blocked");
+	}
+	call_world_lost();
+}
+
+void
+call_execute_approved(struct run *r, const struct approval *a)
+{
+	struct call *c = calloc(1, sizeof(*c));
+
+	must(c != NULL);
+	c->run = r->id;
+	c->step = a->step;
+	memcpy(c->tool, a->tool, sizeof(c->tool));
+	buf_add_str(&c->args, buf_str(&a->args));
+	c->args_hash = a->hash;
+	c->risk = a->risk;
+	c->simulated = a->simulated;
+	c->approval = a->id;
+	r->calls_open++;
+	call_execute(r, c);
+}
+
+void
+call_execute(struct run *r, struct call *c)
+{
+	uint64_t seq = call_record_start(r, c);
+
+	if (seq == 0) {
+		c->kind = REPLY_BAD;
+		buf_add_c(&c->result, STORE_FAILED);
+		answer(c);
+		return;
+	}
+	if (call_durable_first(c->risk, c->approval))
+		wait_durable(c, seq);
+	else
+		call_to_world(r, c);
+}
+
+void
+call_to_world(struct run *r, struct call *c)
+{
+	const struct policy_tool *row =
+	    policy_tool_find(r->policy, str_of(c->tool));
+	struct msg_world_call m = {
+		.run = c->run,
+		.call = ++broker.next_call,
+		.now_ns = clock_utc_ns(),
+	};
+	own_buf struct buf payload = {};
+	int64_t ms = WORLD_TIMEOUT_MS;
+
+	/* Stopped while its record went to disk: it has not begun. */
+	if (r->state != RUN_OPEN && r->state != RUN_OPENING) {
+		call_finish(
+		    c, REPLY_STOPPED, buf_str(&r->stop_json), false, "blocked");
+		return;
+	}
+	if (export_is(str_of(c->tool))) {
+		own_buf struct buf out = {};
+		enum reply_kind kind = export_write(r, c, &out);
+
+		call_finish(c, kind, buf_str(&out), kind == REPLY_OK,
+		    kind == REPLY_OK ? "ok" : "error");
+		return;
+	}
+	if (row != NULL && row->timeout_ms > 0 && row->timeout_ms < ms)
+		ms = row->timeout_ms;
+	buf_add_c(&payload, "{\"arguments\":");
+	buf_add_str(&payload, buf_str(&c->args));
+	buf_add_c(&payload, ",\"name\":");
+	json_put_str(&payload, str_of(c->tool));
+	buf_add_byte(&payload, '}');
+	c->number = m.call;
+	c->next = in_world;
+	in_world = c;
+	c->timeout.on_time = on_timeout;
+	loop_timer_set(
+	    broker.loop, &c->timeout, loop_now_ns(broker.loop) + ms * 1000000);
+	(void)peer_send(&broker.world, MSG_WORLD_CALL, &m, buf_str(&payload),
+	    NULL, 0); /* a world that is gone ends its calls */
+}
+
+void
+call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
+    const char *status)
+{
+	struct run *r = run_find(c->run);
+	struct event ev;
+	own_buf struct buf shown = {};
+	const struct policy_tool *row;
+	uint64_t seq;
+
+	must(r != NULL); /* open calls keep their run */
+	loop_timer_clear(broker.loop, &c->timeout);
+	row = policy_tool_find(r->policy, str_of(c->tool));
+	/* What could not be recorded is not given out. */
+	if (c->unrecorded) {
+		kind = REPLY_BAD;
+		result = STR(STORE_FAILED);
+	}
+	c->kind = kind;
+	buf_add_str(&c->result, result);
+	c->finished = true;
+	if (!c->not_begun)
+		call_note_failure(r, c);
+	if (row != NULL && kind != REPLY_STOPPED)
+		policy_result_labels(row, str_of(c->tool), &r->labels);
+	if (!call_durable_first(c->risk, c->approval))
+		tell(c);
+
+	ev = record_of(r, EVENT_TOOL_FINISHED);
+	ev.step = c->step;
+	ev.tool = str_of(c->tool);
+	ev.tier = str_of(risk_name(c->risk));
+	ev.status = c->simulated && kind == REPLY_OK ? STR("simulated")
+						     : str_of(status);
+	ev.out.bytes = buf_str(&c->result);
+	if (row != NULL && row->n_redact_result > 0) {
+		static struct arena arena; /* one result at a time */
+		struct err e = {};
+		const struct json *v;
+
+		arena_reset(&arena);
+		v = json_parse(buf_str(&c->result), NULL, &arena, &e, NULL);
+		if (v != NULL)
+			redact_write(&shown, v, row->redact_result,
+			    row->n_redact_result);
+		ev.out.bytes =
+		    v != NULL && !shown.failed ? buf_str(&shown) : STR("");
+		ev.out.redacted = !str_eq(ev.out.bytes, buf_str(&c->result));
+	}
+	ev.effect = wrote ? STR("overlay") : STR("none");
+	ev.origin = STR("fake");
+	if (export_is(str_of(c->tool))) {
+		ev.effect = wrote && !c->simulated ? STR("real") : STR("none");
+		ev.origin = STR("sandbox");
+	}
+	ev.ms = (clock_mono_ns() - c->started_ns) / 1000000;
+	seq = record_add(&ev);
+	if (seq != 0 && call_durable_first(c->risk, c->approval))
+		wait_durable(c, seq);
+	else
+		answer(c);
+}
+
+bool
+call_durable_first(enum risk risk, uint64_t approval)
+{
+	return risk >= RISK_INTERNAL_WRITE || approval != 0;
+}
+
+/* Once: who has been told does not ask any more. */
+static void
+tell(struct call *c)
+{
+	static const uint32_t http[] = {
+		[REPLY_OK] = 200,
+		[REPLY_TOOL_ERROR] = 422,
+		[REPLY_REFUSED] = 403,
+		[REPLY_STOPPED] = 409,
+		[REPLY_PENDING] = 202,
+		[REPLY_BAD] = 503,
+	};
+
+	reply(c->asker, c->kind, http[c->kind], buf_str(&c->result));
+	c->asker = 0;
+}
+
+/* The last of a call: its run may close after this. */
+static void
+answer(struct call *c)
+{
+	struct run *r = run_find(c->run);
+
+	if (c->approval != 0)
+		approval_finished(c->approval, c->kind, buf_str(&c->result));
+	tell(c);
+	must(r != NULL && r->calls_open > 0);
+	r->calls_open--;
+	call_free(c);
+}
+
+static void
+on_timeout(struct loop_timer *t)
+{
+	struct call *c = LOOP_OF(t, struct call, timeout);
+	struct call *mine = take_from_world(c->number);
+
+	must(mine == c);
+	call_finish(c, REPLY_TOOL_ERROR,
+	    STR("{\"code\":\"timeout\",\"error\":\"The tool did not answer in "
+		"time; it is not known whether the call had an effect.\","
+		"\"suggested_next_step\":\"Read the state of things before "
+		"trying again.\"}"),
+	    false, "timeout");
+}
+
+static void
+wait_durable(struct call *c, uint64_t seq)
+{
+	c->wait_seq = seq;
+	c->next_durable = NULL;
+	*broker.durable_last = c;
+	broker.durable_last = &c->next_durable;
+	store_hurry(broker.store);
+}
+
+static struct call *
+take_from_world(uint64_t number)
+{
+	for (struct call **at = &in_world; *at != NULL; at = &(*at)->next) {
+		struct call *c = *at;
+
+		if (c->number == number) {
+			*at = c->next;
+			c->next = NULL;
+			return c;
+		}
+	}
+	return NULL;
+}

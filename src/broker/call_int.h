@@ -1,0 +1,64 @@
+/*
+ * broker/call_int.h: what the sources of call.h share among themselves.
+ *
+ *     call.c          the request, its verdict, and what each verdict does
+ *     call_record.c   the records before an effect
+ *     call_use.c      how often a tool failed and was tried again
+ *     call_export.c   files.export, whose files are read before the decision
+ *     call_execute.c  the effect, its end, and the answer
+ */
+#ifndef BROKER_CALL_INT_H
+#define BROKER_CALL_INT_H
+
+#include "broker/call.h"
+
+#define STORE_FAILED                                                           \
+	"{\"error\":{\"code\":\"store_failed\",\"message\":\"The store takes " \
+	"no "                                                                  \
+	"more records: nothing was done.\",\"suggested_next_step\":\"An "      \
+	"operator must look at the disk.\"}}"
+
+/* A call that will be executed. Takes the arguments over. */
+struct call *call_new(struct run *r, uint64_t asker, struct str tool,
+    struct buf *args, const struct hash *hash, const struct verdict *v);
+void call_free(struct call *c);
+
+/* The call as it was asked, redacted as the policy says. False: not kept. */
+bool call_record_proposal(struct run *r, struct str tool,
+    const struct policy_tool *row, const struct json *args,
+    struct str canonical);
+bool call_record_decision(
+    struct run *r, uint32_t step, struct str tool, const struct verdict *v);
+/* The record's number, or 0: it is not kept. */
+uint64_t call_record_start(struct run *r, const struct call *c);
+
+/*
+ * False when the call is a retry, the very call that failed last once more,
+ * and the tool has had all of its retries in this run.
+ */
+bool call_may_retry(struct run *r, const struct policy_tool *row,
+    struct str tool, const struct hash *hash);
+/* The call has ended: its tool has failed, or has not. */
+void call_note_failure(struct run *r, const struct call *c);
+
+/*
+ * Reads what is to leave, then executes c, or asks a person when v says so.
+ * Takes c over.
+ */
+void call_propose_export(struct run *r, struct call *c, const struct verdict *v,
+    const struct json *args);
+
+/* What changes more than the run's own drafts, or a person has decided. */
+bool call_durable_first(enum risk risk, uint64_t approval);
+/* Records the start; writes wait until that is on disk. Takes c over. */
+void call_execute(struct run *r, struct call *c);
+/* The effect itself: its records are where they have to be. Takes c over. */
+void call_to_world(struct run *r, struct call *c);
+/*
+ * Records the end, and answers: when a write's end is on disk, else before, so
+ * that nobody waits for a record that may be lost with us anyway.
+ */
+void call_finish(struct call *c, enum reply_kind kind, struct str result,
+    bool wrote, const char *status);
+
+#endif
