@@ -22,6 +22,7 @@
 #include "cli/out.h"
 #include "cli/remote.h"
 #include "cli/term.h"
+#include "cli/trace_cmd.h"
 #include "core/id.h"
 #include "sandbox/protect.h"
 #include "sys/copy_out.h"
@@ -29,6 +30,7 @@
 
 static const char help[] =
     "usage: paddock diff RUN [--dir DIR] [--json]\n"
+    "       paddock diff RUN RUN [--limit N] [--json]\n"
     "\n"
     "What RUN has added (A), changed (M) and removed (D) in its work folder.\n"
     "A name that is protected is told as such: what other programs execute by\n"
@@ -37,7 +39,13 @@ static const char help[] =
     "  --dir DIR           the folder to compare with, if it is not the one\n"
     "                      that the run was started with\n"
     "  --json              a line of JSON for each\n" CLIENT_HELP "\n"
-    "Exit status: 0; 1 when it could not be told in full; 2 for wrong usage.\n"
+    "With two runs: where what they asked, what was decided and what was\n"
+    "answered part, as a tree; from the store, without a daemon.\n"
+    "\n"
+    "  --limit N           at most N steps that differ; 20 if not given\n"
+    "\n"
+    "Exit status: 0; 1 when it could not be told in full, or two runs differ;\n"
+    "2 for wrong usage.\n"
     "\n"
     "example: paddock diff r-7k3m9q2v5w1x\n";
 
@@ -46,6 +54,7 @@ enum { DEPTH = COPY_MAX_DEPTH };
 static const struct option options[] = {
 	{ "dir", required_argument, NULL, 'd' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "limit", required_argument, NULL, 'n' },
 	CLIENT_OPTIONS,
 	ARGS_HELP,
 	{},
@@ -83,6 +92,7 @@ cmd_diff(int argc, char **argv)
 	struct remote r = { .path = "." };
 	char *folder = NULL;
 	const char *dir = NULL;
+	uint64_t limit = 0;
 	struct args a;
 	struct err e = {};
 	uint64_t id;
@@ -99,13 +109,27 @@ cmd_diff(int argc, char **argv)
 		case 'j':
 			d.json = true;
 			break;
+		case 'n':
+			if (str_to_u64(str_of(optarg), &limit) < 0 ||
+			    limit == 0 || limit > UINT32_MAX)
+				return args_bad(&a,
+				    "--limit %s: not a number from 1 on",
+				    optarg);
+			break;
 		default:
 			(void)client_option(&where, c, optarg);
 		}
 	}
-	status = args_need(&a, 1, 1, "RUN");
+	status = args_need(&a, 1, 2, "RUN");
 	if (status != 0)
 		return status;
+	if (args_count(&a) == 2 && dir != NULL)
+		return args_bad(&a, "--dir is for one run");
+	if (args_count(&a) == 1 && limit != 0)
+		return args_bad(&a, "--limit is for two runs");
+	if (args_count(&a) == 2)
+		return trace_diff(
+		    where.state, args_rest(&a), d.json, (uint32_t)limit);
 	if (id_parse('r', str_of(args_rest(&a)[0]), &id) < 0 ||
 	    str_copy(str_of(args_rest(&a)[0]), r.run, sizeof(r.run)) < 0)
 		return args_bad(

@@ -17,14 +17,15 @@
 #include "sys/fd.h"
 
 static const char trace_help[] =
-    "usage: paddock trace show RUN | verify [RUN] | ls | export RUN |\n"
-    "       checkpoint\n"
+    "usage: paddock trace show RUN | verify [RUN] | ls | grep TEXT |\n"
+    "       export RUN | checkpoint\n"
     "\n"
     "Shows and verifies what runs did, also while a daemon runs.\n"
     "\n"
     "  show RUN            each step: what was asked, decided and done\n"
     "  verify [RUN]        that no record was changed, dropped or moved\n"
     "  ls                  the runs that have a trace\n"
+    "  grep TEXT           where a text stands in what was recorded\n"
     "  export RUN          one run as a file that proves itself\n"
     "  checkpoint          what was signed last, and the log's key\n"
     "\n"
@@ -111,6 +112,7 @@ cmd_trace(int argc, char **argv)
 		{ "show", cmd_show },
 		{ "verify", cmd_trace_verify },
 		{ "ls", cmd_ls },
+		{ "grep", cmd_trace_grep },
 		{ "export", cmd_trace_export },
 		{ "checkpoint", cmd_trace_checkpoint },
 	};
@@ -128,8 +130,8 @@ cmd_trace(int argc, char **argv)
 		if (c == ARGS_STOP)
 			return a.exit;
 	if (args_count(&a) == 0)
-		return args_bad(
-		    &a, "show, verify, ls, export or checkpoint is missing");
+		return args_bad(&a,
+		    "show, verify, ls, grep, export or checkpoint is missing");
 	near = suggest_for(str_of(args_rest(&a)[0]));
 	for (size_t i = 0; i < count; i++)
 		suggest_try(&near, str_of(subcommands[i].name));
@@ -138,7 +140,7 @@ cmd_trace(int argc, char **argv)
 		    args_rest(&a)[0], STR_FMT(near.best));
 	return args_bad(&a,
 	    "unknown subcommand %s; there are show, "
-	    "verify, ls, export, checkpoint",
+	    "verify, ls, grep, export, checkpoint",
 	    args_rest(&a)[0]);
 }
 
@@ -213,6 +215,21 @@ trace_options(struct trace *t, int argc, char **argv, const char *help,
 			break;
 		case 'w':
 			t->witness = optarg;
+			break;
+		case 'i':
+			t->ignore_case = true;
+			break;
+		case 'K':
+			t->kind = optarg;
+			break;
+		case 'T':
+			t->tool = optarg;
+			break;
+		case 'P':
+			t->policy = optarg;
+			break;
+		case 'W':
+			t->workflow = optarg;
 			break;
 		}
 	}

@@ -42,6 +42,8 @@ static const struct command {
 	{ NULL, "reject", "refuse a waiting call", cmd_reject },
 
 	{ "Look closer", "trace", "show and verify what runs did", cmd_trace },
+	{ NULL, "replay", "step through a run, or judge it by another policy",
+	    cmd_replay },
 	{ NULL, "egress", "what runs wanted to reach", cmd_egress },
 	{ NULL, "secret", "secrets of runs, never their values", cmd_secret },
 	{ NULL, "policy", "check, explain and test policies", cmd_policy },

@@ -33,5 +33,6 @@ int cmd_top(int argc, char **argv);
 int cmd_egress(int argc, char **argv);
 int cmd_secret(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 
 #endif

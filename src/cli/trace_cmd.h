@@ -10,9 +10,10 @@
 #include "store/store.h"
 
 struct trace {
-	bool json;
+	bool json, ignore_case;
 	uint32_t from, limit; /* limit 0: not given */
-	const char *state, *key, *witness, *out;
+	const char *state, *key, *witness, *out, *policy, *workflow;
+	const char *kind, *tool;
 	struct args args;
 	struct store *store;
 	struct term term;
@@ -41,5 +42,10 @@ int trace_key(const char *text, struct note_key *out, struct err *e);
 int cmd_trace_verify(int argc, char **argv);
 int cmd_trace_export(int argc, char **argv);
 int cmd_trace_checkpoint(int argc, char **argv);
+int cmd_trace_grep(int argc, char **argv);
+
+/* Where two runs part; limit 0: 20 branches. Exit status 0: nowhere, 1. */
+int trace_diff(
+    const char *state, char *const *names, bool json, uint32_t limit);
 
 #endif

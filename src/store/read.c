@@ -16,6 +16,9 @@
 
 enum { NS_PER_US = 1000 };
 
+static int read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
+    uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
+    void *arg, struct err *e);
 static int bind_text(sqlite3_stmt *st, int at, struct str s, struct err *e);
 static int bind_number(sqlite3_stmt *st, int at, int64_t v, struct err *e);
 static bool read_event(sqlite3_stmt *st, struct store_row *row);
@@ -26,6 +29,22 @@ store_events(struct store *s, uint64_t run, uint32_t from_step, uint32_t limit,
     bool (*on)(void *arg, const struct store_row *row), void *arg,
     struct err *e)
 {
+	return read_steps(s, run, from_step, INT64_MAX, limit, on, arg, e);
+}
+
+int
+store_step(struct store *s, uint64_t run, uint32_t step,
+    bool (*on)(void *arg, const struct store_row *row), void *arg,
+    struct err *e)
+{
+	return read_steps(s, run, step, step, 0, on, arg, e);
+}
+
+static int
+read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
+    uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
+    void *arg, struct err *e)
+{
 	own_stmt sqlite3_stmt *list = NULL, *get = NULL;
 	char id[ID_BYTES];
 	int got;
@@ -33,7 +52,7 @@ store_events(struct store *s, uint64_t run, uint32_t from_step, uint32_t limit,
 	/* Sorts numbers rather than records: the index has them by step. */
 	id_text('r', run, id);
 	if (db_prepare(s->reader,
-		"SELECT seq FROM event WHERE run = ? AND step >= ?"
+		"SELECT seq FROM event WHERE run = ? AND step BETWEEN ? AND ?"
 		" ORDER BY seq LIMIT ?",
 		&list, e) < 0 ||
 	    db_prepare(s->reader,
@@ -41,8 +60,9 @@ store_events(struct store *s, uint64_t run, uint32_t from_step, uint32_t limit,
 		" WHERE seq = ?",
 		&get, e) < 0 ||
 	    bind_text(list, 1, str_of(id), e) < 0 ||
-	    bind_number(list, 2, from_step, e) < 0 ||
-	    bind_number(list, 3, limit > 0 ? (int64_t)limit : -1, e) < 0)
+	    bind_number(list, 2, from, e) < 0 ||
+	    bind_number(list, 3, to, e) < 0 ||
+	    bind_number(list, 4, limit > 0 ? (int64_t)limit : -1, e) < 0)
 		return -1;
 	while ((got = db_step(list, e)) > 0) {
 		struct store_row row;

@@ -125,6 +125,10 @@ struct store_row {
 int store_events(struct store *s, uint64_t run, uint32_t from_step,
     uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
     void *arg, struct err *e);
+/* All of one step, in order. */
+int store_step(struct store *s, uint64_t run, uint32_t step,
+    bool (*on)(void *arg, const struct store_row *row), void *arg,
+    struct err *e);
 /* Newest first; run 0: all; only_open: those without an end. */
 int store_runs(struct store *s, uint64_t run, bool only_open, uint32_t limit,
     bool (*on)(void *arg, const struct store_run *r), void *arg, struct err *e);

@@ -1,0 +1,191 @@
+#include "cli/recorded.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/limits.h"
+
+/* A proposal that has no decision yet: calls of a run overlap. */
+struct proposal {
+	uint32_t step; /* 0: free */
+	bool redacted, kept;
+	struct hash args;
+};
+
+/* More than a run has connections; behind that the oldest is given up. */
+enum { PROPOSALS = 2 * HTTP_MAX_CONNECTIONS_PER_RUN };
+
+struct reading {
+	struct store *store;
+	uint64_t run;
+	const struct policy *policy;
+	int (*on)(void *arg, const struct recorded_call *c, struct err *e);
+	void *arg;
+	struct err *e;
+	bool failed;
+	struct labels labels;
+	struct proposal open[PROPOSALS];
+	struct arena record, args; /* of the record at hand, and of its call */
+	struct buf blob;
+};
+
+static bool on_record(void *arg, const struct store_row *row);
+static void proposed(
+    struct reading *r, const struct store_row *row, const struct json *j);
+static int decided(
+    struct reading *r, const struct store_row *row, const struct json *j);
+static void labels_recorded(struct labels *l, const struct json *list);
+static struct proposal *proposal_of(struct reading *r, uint32_t step);
+static struct proposal *oldest(struct reading *r);
+
+int
+recorded_calls(struct store *s, uint64_t run, const struct policy *p,
+    int (*on)(void *arg, const struct recorded_call *c, struct err *e),
+    void *arg, struct err *e)
+{
+	static struct reading r; /* large, and one at a time */
+	int status;
+
+	r = (struct reading){
+		.store = s,
+		.run = run,
+		.policy = p,
+		.on = on,
+		.arg = arg,
+		.e = e,
+		.blob.max = JSON_MAX_BYTES + 1,
+	};
+	status = store_events(s, run, 0, 0, on_record, &r, e);
+	arena_fini(&r.record);
+	arena_fini(&r.args);
+	buf_fini(&r.blob);
+	return status < 0 || r.failed ? -1 : 0;
+}
+
+static bool
+on_record(void *arg, const struct store_row *row)
+{
+	struct reading *r = arg;
+	const struct json *j;
+	int status = 0;
+
+	/* Most records say nothing here; they are not worth parsing. */
+	if (row->kind != EVENT_TOOL_PROPOSED &&
+	    row->kind != EVENT_POLICY_DECISION &&
+	    row->kind != EVENT_TOOL_FINISHED &&
+	    row->kind != EVENT_EGRESS_DECISION)
+		return true;
+	if (row->kind == EVENT_TOOL_FINISHED) {
+		const struct policy_tool *t = r->policy != NULL
+		    ? policy_tool_find(r->policy, row->tool)
+		    : NULL;
+
+		if (t != NULL)
+			policy_result_labels(t, row->tool, &r->labels);
+		return true;
+	}
+	arena_reset(&r->record);
+	j = json_parse(row->body, NULL, &r->record, r->e, NULL);
+	if (j == NULL) {
+		(void)err_add(r->e, "record %" PRIu64, row->seq);
+		status = -1;
+	} else if (row->kind == EVENT_TOOL_PROPOSED) {
+		proposed(r, row, j);
+	} else if (row->kind == EVENT_POLICY_DECISION) {
+		status = decided(r, row, j);
+	} else {
+		labels_recorded(
+		    &r->labels, json_at(j, "body", "labels_added", NULL));
+	}
+	r->failed = status < 0;
+	return !r->failed;
+}
+
+static void
+proposed(struct reading *r, const struct store_row *row, const struct json *j)
+{
+	const struct json *args = json_at(j, "tool", "args", NULL);
+	struct proposal *p = proposal_of(r, 0);
+
+	if (p == NULL)
+		p = oldest(r);
+	p->step = row->step;
+	p->kept =
+	    hash_from_hex(json_str(json_get(args, STR("h"))), &p->args) == 0;
+	p->redacted =
+	    str_eq(json_str(json_get(args, STR("kept"))), STR("redacted"));
+}
+
+static int
+decided(struct reading *r, const struct store_row *row, const struct json *j)
+{
+	struct proposal *p = row->step > 0 ? proposal_of(r, row->step) : NULL;
+	struct recorded_call c = {
+		.run = r->run,
+		.step = row->step,
+		.t_ns = row->t_ns,
+		.tool = row->tool,
+		.labels = &r->labels,
+		.rule = json_str(json_at(j, "dec", "rule", NULL)),
+		.code = json_str(json_at(j, "dec", "code", NULL)),
+	};
+	struct err ignored;
+
+	if (p == NULL)
+		return 0; /* of edited arguments: judged for a reviewer */
+	if (verdict_parse(
+		json_str(json_at(j, "body", "would", NULL)), &c.verdict) < 0)
+		return err_set(
+		    r->e, "record %" PRIu64 " has no verdict", row->seq);
+	if (r->policy == NULL) {
+		r->labels = (struct labels){};
+		labels_recorded(&r->labels, json_at(j, "body", "labels", NULL));
+	}
+	c.redacted = p->redacted;
+	arena_reset(&r->args);
+	buf_reset(&r->blob);
+	if (p->kept && store_blob(r->store, &p->args, &r->blob, &ignored) == 0)
+		c.args = json_parse(
+		    buf_str(&r->blob), NULL, &r->args, &ignored, NULL);
+	*p = (struct proposal){};
+	return r->on(r->arg, &c, r->e);
+}
+
+/* "*" stands for labels that were too many to keep. */
+static void
+labels_recorded(struct labels *l, const struct json *list)
+{
+	if (!json_is(list, JSON_ARRAY))
+		return;
+	for (const struct json *x = json_first(list); x != NULL;
+	     x = json_next(list, x)) {
+		if (str_eq(json_str(x), STR("*")))
+			l->overflowed = true;
+		else
+			labels_add(l, json_str(x));
+	}
+}
+
+/* step 0: a free one. */
+static struct proposal *
+proposal_of(struct reading *r, uint32_t step)
+{
+	for (size_t i = 0; i < PROPOSALS; i++) {
+		if (r->open[i].step == step)
+			return &r->open[i];
+	}
+	return NULL;
+}
+
+static struct proposal *
+oldest(struct reading *r)
+{
+	struct proposal *first = &r->open[0];
+
+	for (size_t i = 1; i < PROPOSALS; i++) {
+		if (r->open[i].step < first->step)
+			first = &r->open[i];
+	}
+	return first;
+}
