@@ -222,6 +222,13 @@ enum {
 	NAME_MAX_BYTES = 128, /* tool, workflow, tenant, actor, role, scope */
 	TOOLS_MAX = 1024, /* tools in one policy */
 	SCOPES_MAX = 64, /* scopes of one identity */
+	ATTRIBUTES_MAX = 16, /* of one identity: looked through for each */
+	ATTRIBUTE_MAX_BYTES = 256, /* one value: a name or an id */
+	TOKENS_MAX = 1024, /* API tokens that are good, of one daemon */
+	TOKEN_TTL_MAX_S = 366 * 24 * 3600, /* a year: then make another */
+	TOKEN_TTL_S = 30 * 24 * 3600, /* when nobody says */
+	TOKEN_USE_S = 60, /* a last use is stored at most this often */
+	TOKEN_KEEP_S = 30 * 24 * 3600, /* an ended one is listed so long */
 	LABELS_MAX = 256, /* labels one run can carry */
 	ARGV_MAX_BYTES = 256 * 1024, /* command and environment of a run */
 };

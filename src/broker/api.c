@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -13,11 +12,12 @@
 #include "broker/inside.h"
 #include "broker/run.h"
 #include "broker/secret_api.h"
+#include "broker/token.h"
+#include "broker/who.h"
 #include "codec/json.h"
 #include "core/id.h"
-
-/* Who may ask: an operator, and for some things an agent about its own run. */
-enum { MAY_OPERATOR = 1, MAY_AGENT = 2, MAY_ANYONE = 4 };
+#include "core/rights.h"
+#include "ipc/api.h"
 
 struct request {
 	const struct caller *who;
@@ -55,53 +55,46 @@ static void do_stat(const struct request *q);
 static void do_secret_list(const struct request *q);
 static void do_secret_check(const struct request *q);
 static void do_secret_revoke(const struct request *q);
+static void do_token_create(const struct request *q);
+static void do_token_list(const struct request *q);
+static void do_token_revoke(const struct request *q);
 
-static const struct {
-	const char *name; /* for people */
-	unsigned may;
-	bool needs_run;
-	void (*handler)(const struct request *q);
-} table[API_OPS] = {
-	[API_HEALTH] = { "health", MAY_ANYONE, false, do_health },
-	[API_RUN_OPEN] = { "open a run", MAY_OPERATOR, false, do_run_open },
-	[API_RUN_LIST] = { "list runs", MAY_OPERATOR, false, do_run_list },
-	[API_RUN_GET] = { "see a run", MAY_OPERATOR, true, do_run_get },
-	[API_RUN_WAIT] = { "wait for a run", MAY_OPERATOR, true, do_run_wait },
-	[API_RUN_STOP] = { "stop a run", MAY_OPERATOR, true, do_run_stop },
-	[API_STOP_ALL] = { "stop all runs", MAY_OPERATOR, false, do_stop_all },
-	[API_TOOL_LIST] = { "list tools", MAY_OPERATOR | MAY_AGENT, true,
-	    do_tool_list },
-	[API_EVENT_LIST] = { "read events", MAY_OPERATOR, true, do_event_list },
-	[API_EVENT_STREAM] = { "follow events", MAY_OPERATOR, true,
-	    do_event_stream },
-	[API_APPROVAL_LIST] = { "list approvals", MAY_OPERATOR, false,
-	    do_approval_list },
-	[API_APPROVAL_GET] = { "see an approval", MAY_OPERATOR, false,
-	    do_approval_get },
-	[API_APPROVAL_DECIDE] = { "decide an approval", MAY_OPERATOR, false,
-	    do_approval_decide },
-	[API_EXEC] = { "run a command in a sandbox", MAY_OPERATOR, true,
-	    do_exec },
-	[API_FILE] = { "touch files of a sandbox", MAY_OPERATOR, true,
-	    do_file },
-	[API_PORT] = { "reach a port of a sandbox", MAY_OPERATOR, true,
-	    do_port },
-	[API_PAUSE] = { "pause a sandbox", MAY_OPERATOR, true, do_pause },
-	[API_RESUME] = { "resume a sandbox", MAY_OPERATOR, true, do_resume },
-	[API_STAT] = { "measure a sandbox", MAY_OPERATOR, true, do_stat },
-	[API_SECRET_LIST] = { "list secrets", MAY_OPERATOR, false,
-	    do_secret_list },
-	[API_SECRET_CHECK] = { "check a secret", MAY_OPERATOR, false,
-	    do_secret_check },
-	[API_SECRET_REVOKE] = { "revoke a secret", MAY_OPERATOR, false,
-	    do_secret_revoke },
+static void (*const handlers[API_OPS])(const struct request *q) = {
+	[API_HEALTH] = do_health,
+	[API_RUN_OPEN] = do_run_open,
+	[API_RUN_LIST] = do_run_list,
+	[API_RUN_GET] = do_run_get,
+	[API_RUN_WAIT] = do_run_wait,
+	[API_RUN_STOP] = do_run_stop,
+	[API_STOP_ALL] = do_stop_all,
+	[API_TOOL_LIST] = do_tool_list,
+	[API_EVENT_LIST] = do_event_list,
+	[API_EVENT_STREAM] = do_event_stream,
+	[API_APPROVAL_LIST] = do_approval_list,
+	[API_APPROVAL_GET] = do_approval_get,
+	[API_APPROVAL_DECIDE] = do_approval_decide,
+	[API_EXEC] = do_exec,
+	[API_FILE] = do_file,
+	[API_PORT] = do_port,
+	[API_PAUSE] = do_pause,
+	[API_RESUME] = do_resume,
+	[API_STAT] = do_stat,
+	[API_SECRET_LIST] = do_secret_list,
+	[API_SECRET_CHECK] = do_secret_check,
+	[API_SECRET_REVOKE] = do_secret_revoke,
+	[API_TOKEN_CREATE] = do_token_create,
+	[API_TOKEN_LIST] = do_token_list,
+	[API_TOKEN_REVOKE] = do_token_revoke,
 };
 
 struct run_list {
+	const struct caller *who;
 	struct buf *out;
 	struct str tag; /* "key=value" or "key" that it asks for; or "" */
 };
 
+static bool may(const struct caller *who, const struct api_rule *rule);
+static void refuse(const struct request *q, const struct api_rule *rule);
 static int find_run(struct request *q);
 static bool on_run_row(void *arg, const struct store_run *row);
 static bool on_event_row(void *arg, const struct store_row *row);
@@ -116,7 +109,7 @@ on_api(const struct msg_api *m, const struct frame *f)
 	    caller_of((enum door)m->door, m->uid, m->run, &m->token);
 	struct request q = { .who = &who, .call = m->call, .frame = f };
 	struct err e = {};
-	unsigned rights = MAY_ANYONE;
+	const struct api_rule *rule;
 
 	arena_reset(&arena);
 	q.args = json_parse(f->payload, NULL, &arena, &e, NULL);
@@ -125,58 +118,52 @@ on_api(const struct msg_api *m, const struct frame *f)
 		    "Send an object; see docs/openapi.json.");
 		return;
 	}
-	if (who.known)
-		rights |= who.run == 0 ? MAY_OPERATOR : MAY_AGENT;
-	if ((table[m->op].may & rights) == 0) {
-		char text[128];
-
-		(void)snprintf(
-		    text, sizeof(text), "You may not %s.", table[m->op].name);
-		reply_error(m->call, who.known ? 403 : 401,
-		    who.known ? "forbidden" : "unauthorized", text,
-		    who.known ? "Ask an operator."
-			      : "Send the operator's or the run's token.");
+	rule = api_rule((enum api_op)m->op);
+	if (!may(&who, rule)) {
+		refuse(&q, rule);
 		return;
 	}
 	if (find_run(&q) < 0)
 		return;
-	if (table[m->op].needs_run && q.run == 0) {
+	if (rule->needs_run && q.run == 0) {
 		reply_error(m->call, 400, "bad_request",
 		    "The member `run` is missing.",
 		    "Name a run, as in \"r-7k3m9q2v5w1x\".");
 		return;
 	}
-	table[m->op].handler(&q);
+	handlers[m->op](&q);
 }
 
-struct caller
-caller_of(enum door door, uint32_t uid, uint64_t run, const struct hash *token)
+/* The one place where a request is held against what its asker may. */
+static bool
+may(const struct caller *who, const struct api_rule *rule)
 {
-	struct caller c = { .door = door };
-	const struct run *r = NULL;
+	if (rule->scope.n == 0)
+		return true;
+	if (who->who == NULL)
+		return who->known && rule->agent;
+	return caller_may(who, rule->scope) &&
+	    (!rule->all_tenants || caller_sees(who, RIGHTS_ALL_TENANTS));
+}
 
-	if (door == DOOR_UNIX) {
-		/* The socket's mode let only its owner and root in. As root
-		 * the owner is root, and we are not. */
-		c.known = uid == 0 || uid == getuid();
-		(void)snprintf(c.name, sizeof(c.name), "uid:%u", uid);
-		return c;
-	}
-	if (door == DOOR_TOKEN && hash_eq(token, &broker.operator_token)) {
-		c.known = true;
-		(void)snprintf(c.name, sizeof(c.name), "operator-token");
-		return c;
-	}
-	if (door == DOOR_TOKEN)
-		r = run_find_token(token);
-	else if (door == DOOR_RUN)
-		r = run_find(run);
-	c.run = r != NULL ? r->id : 0;
-	c.known = r != NULL;
-	if (r != NULL)
-		(void)snprintf(c.name, sizeof(c.name), "%.*s",
-		    STR_FMT(r->policy->identity.actor));
-	return c;
+static void
+refuse(const struct request *q, const struct api_rule *rule)
+{
+	char text[128], next[160];
+
+	(void)snprintf(text, sizeof(text), "You may not %s.", rule->name);
+	if (!q->who->known)
+		(void)snprintf(next, sizeof(next),
+		    "Send a token that is good: `paddock token create`.");
+	else if (q->who->who == NULL)
+		(void)snprintf(next, sizeof(next), "Ask an operator.");
+	else
+		(void)snprintf(next, sizeof(next),
+		    "It takes the scope %.*s%s. Ask an operator.",
+		    STR_FMT(rule->scope),
+		    rule->all_tenants ? " and the tenant *" : "");
+	reply_error(q->call, q->who->known ? 403 : 401,
+	    q->who->known ? "forbidden" : "unauthorized", text, next);
 }
 
 /* The run that is asked about. An agent can name its own only. */
@@ -200,6 +187,14 @@ find_run(struct request *q)
 		    "That is not your own run.", "Leave `run` out.");
 		return -1;
 	}
+	/* Another tenant's run is as unknown as none at all. */
+	if (q->who->who != NULL && !caller_sees(q->who, RIGHTS_ALL_TENANTS) &&
+	    !caller_sees_run(q->who, q->run)) {
+		reply_error(q->call, 404, "unknown_run",
+		    "There is no such run.",
+		    "List runs with `paddock ps --all` or GET /v1/runs.");
+		return -1;
+	}
 	return 0;
 }
 
@@ -209,6 +204,11 @@ do_health(const struct request *q)
 	own_buf struct buf out = {};
 	unsigned n = 0;
 
+	/* What others do is nothing for who belongs to one tenant. */
+	if (!caller_sees(q->who, RIGHTS_ALL_TENANTS)) {
+		reply(q->call, REPLY_OK, 200, STR("{\"status\":\"ok\"}"));
+		return;
+	}
 	/* One that has closed stays until its end is on disk. */
 	for (const struct run *r = broker.runs; r != NULL; r = r->next)
 		n += r->state != RUN_CLOSED;
@@ -239,7 +239,8 @@ do_run_list(const struct request *q)
 		limit = 100;
 	begin_list(&out, "runs");
 	for (const struct run *r = broker.runs; r != NULL; r = r->next) {
-		if (r->state == RUN_CLOSED && !all)
+		if ((r->state == RUN_CLOSED && !all) ||
+		    !caller_sees(q->who, r->policy->identity.tenant))
 			continue;
 		if (sandboxes && (!r->has_sandbox || r->state == RUN_CLOSED))
 			continue;
@@ -250,7 +251,7 @@ do_run_list(const struct request *q)
 	}
 	if (all &&
 	    store_runs(broker.store, 0, false, (uint32_t)limit, on_run_row,
-		&(struct run_list){ &out, tag }, &e) < 0) {
+		&(struct run_list){ q->who, &out, tag }, &e) < 0) {
 		reply_error(q->call, 500, "store_failed", e.text,
 		    "Look at the daemon's log; the disk may be full.");
 		return;
@@ -264,8 +265,8 @@ on_run_row(void *arg, const struct store_run *row)
 {
 	const struct run_list *list = arg;
 
-	if (run_find(row->id) != NULL)
-		return true; /* listed already, and fresher */
+	if (run_find(row->id) != NULL || !caller_sees(list->who, row->tenant))
+		return true; /* listed already, and fresher; or not his */
 	if (list->tag.n > 0) {
 		own_buf struct buf tags = {}, image = {};
 
@@ -329,7 +330,8 @@ do_stop_all(const struct request *q)
 
 	for (struct run *r = broker.runs; r != NULL; r = next) {
 		next = r->next;
-		if (r->state == RUN_CLOSED)
+		if (r->state == RUN_CLOSED ||
+		    !caller_sees(q->who, r->policy->identity.tenant))
 			continue;
 		run_stop(r, "stopped_by_operator", STR(""), true);
 		n++;
@@ -402,13 +404,13 @@ do_event_stream(const struct request *q)
 static void
 do_approval_list(const struct request *q)
 {
-	approval_list(q->call, q->args);
+	approval_list(q->who, q->call, q->args);
 }
 
 static void
 do_approval_get(const struct request *q)
 {
-	approval_get(q->call, q->args);
+	approval_get(q->who, q->call, q->args);
 }
 
 static void
@@ -456,7 +458,7 @@ do_stat(const struct request *q)
 static void
 do_secret_list(const struct request *q)
 {
-	secret_list(q->call, q->run);
+	secret_list(q->who, q->call, q->run);
 }
 
 static void
@@ -469,6 +471,24 @@ static void
 do_secret_revoke(const struct request *q)
 {
 	secret_revoke(q->who, q->call, q->run, q->args);
+}
+
+static void
+do_token_create(const struct request *q)
+{
+	token_create(q->who, q->call, q->args);
+}
+
+static void
+do_token_list(const struct request *q)
+{
+	token_list(q->call);
+}
+
+static void
+do_token_revoke(const struct request *q)
+{
+	token_revoke(q->who, q->call, q->args);
 }
 
 static void

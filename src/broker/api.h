@@ -1,5 +1,5 @@
 /*
- * broker/api.h: requests of REST /v1, one table: what, who may, handler.
+ * broker/api.h: requests of REST /v1: who asks, and may they (ipc/api.h).
  */
 #ifndef BROKER_API_H
 #define BROKER_API_H

@@ -95,8 +95,10 @@ void approval_hold(
 void approval_finished(uint64_t id, enum reply_kind kind, struct str result);
 
 /* API: list, one, decide. Each answers by itself. */
-void approval_list(uint64_t call, const struct json *args);
-void approval_get(uint64_t call, const struct json *args);
+void approval_list(
+    const struct caller *who, uint64_t call, const struct json *args);
+void approval_get(
+    const struct caller *who, uint64_t call, const struct json *args);
 void approval_decide(
     const struct caller *who, uint64_t call, const struct json *args);
 

@@ -10,6 +10,7 @@
 #include "broker/call.h"
 #include "broker/egress.h"
 #include "broker/record.h"
+#include "broker/who.h"
 
 struct decision {
 	struct approval *a;
@@ -19,7 +20,13 @@ struct decision {
 	const struct json *args;
 };
 
-static bool may_vote(const struct decision *d);
+/* Rows of the store, as somebody may see them. */
+struct rows {
+	const struct caller *who;
+	struct buf *out;
+};
+
+static bool may_vote(const struct decision *d, bool again_is_bad);
 static bool same_vote(const struct approval *a, const char *name);
 static void approve(struct decision *d);
 static bool take_edit(struct decision *d);
@@ -34,9 +41,10 @@ static void write_row(struct buf *out, const struct store_approval *row);
 static void detail_write(struct buf *out, const struct approval *a);
 
 void
-approval_list(uint64_t call, const struct json *args)
+approval_list(const struct caller *who, uint64_t call, const struct json *args)
 {
 	own_buf struct buf out = {};
+	struct rows rows = { who, &out };
 	struct str state = json_str(json_get(args, STR("state")));
 	struct err e = {};
 
@@ -46,7 +54,8 @@ approval_list(uint64_t call, const struct json *args)
 	if (str_eq(state, STR("pending"))) {
 		for (const struct approval *a = broker.approvals; a != NULL;
 		     a = a->next) {
-			if (a->state != APPROVAL_PENDING)
+			if (a->state != APPROVAL_PENDING ||
+			    !caller_sees_run(who, a->run))
 				continue;
 			if (out.p[out.n - 1] != '[')
 				buf_add_byte(&out, ',');
@@ -54,7 +63,7 @@ approval_list(uint64_t call, const struct json *args)
 		}
 	} else if (store_approvals(broker.store, 0,
 		       str_eq(state, STR("all")) ? STR("") : state, on_row,
-		       &out, &e) < 0) {
+		       &rows, &e) < 0) {
 		reply_error(call, 500, "store_failed", e.text,
 		    "Look at the daemon's log; the disk may be full.");
 		return;
@@ -64,19 +73,20 @@ approval_list(uint64_t call, const struct json *args)
 }
 
 void
-approval_get(uint64_t call, const struct json *args)
+approval_get(const struct caller *who, uint64_t call, const struct json *args)
 {
 	own_buf struct buf out = {};
+	struct rows rows = { who, &out };
 	uint64_t id = 0;
 	const struct approval *a = NULL;
 	struct err e = {};
 
 	if (id_parse('a', json_str(json_get(args, STR("approval"))), &id) == 0)
 		a = approval_find(id);
-	if (a != NULL)
+	if (a != NULL && caller_sees_run(who, a->run))
 		approval_write(&out, a);
-	else if (id != 0 &&
-	    store_approvals(broker.store, id, STR(""), on_row, &out, &e) < 0) {
+	else if (a == NULL && id != 0 &&
+	    store_approvals(broker.store, id, STR(""), on_row, &rows, &e) < 0) {
 		reply_error(call, 500, "store_failed", e.text,
 		    "Look at the daemon's log; the disk may be full.");
 		return;
@@ -115,7 +125,8 @@ approval_decide(
 	if (id_parse('a', json_str(json_get(args, STR("approval"))), &id) == 0)
 		d.a = approval_find(id);
 	d.r = d.a != NULL ? run_find(d.a->run) : NULL;
-	if (d.a == NULL || d.r == NULL) {
+	/* Another tenant's is as unknown as none at all. */
+	if (d.a == NULL || d.r == NULL || !caller_sees_run(who, d.r->id)) {
 		reply_error(call, 404, "unknown_approval",
 		    "No such approval is open.",
 		    "`paddock approvals --all` lists them all.");
@@ -137,7 +148,8 @@ approval_decide(
 		    "now.");
 		return;
 	}
-	if (!may_vote(&d))
+	/* A no may follow a yes, and an edit begins the votes anew. */
+	if (!may_vote(&d, which == 0))
 		return;
 	(void)str_copy(json_str(json_get(args, STR("reason"))), d.a->reason,
 	    sizeof(d.a->reason)); /* a longer one is left out */
@@ -222,23 +234,27 @@ approval_record(const struct approval *a, const struct run *r, const char *by,
 
 /* Separation of duty: rows of the policy, not of this function. */
 static bool
-may_vote(const struct decision *d)
+may_vote(const struct decision *d, bool again_is_bad)
 {
 	const struct policy_approval *rule = d->a->rule;
 	const struct identity *actor = &d->r->policy->identity;
+	const struct identity *who = d->who->who;
 	bool has_role = rule->n_from_roles == 0;
 	const char *why = NULL;
 
 	for (uint32_t i = 0; i < rule->n_from_roles; i++)
-		has_role |= str_eq(rule->from_roles[i], STR("operator"));
-	if (rule->distinct_from_actor && str_eq_c(actor->actor, d->who->name))
+		has_role |= identity_has_role(who, rule->from_roles[i]);
+	if (rule->distinct_from_actor &&
+	    (str_eq_c(actor->actor, d->who->name) ||
+		(str_eq(actor->actor, who->actor) &&
+		    caller_sees(d->who, actor->tenant))))
 		why = "The actor of a run cannot decide its approvals.";
 	else if (rule->distinct_from_requester &&
-	    strcmp(d->r->requester, d->who->name) == 0)
+	    caller_same_person(d->r->requester, d->who->name))
 		why = "Who opened the run cannot decide this approval.";
 	else if (!has_role)
 		why = "This approval needs a role that you do not have.";
-	else if (same_vote(d->a, d->who->name))
+	else if (again_is_bad && same_vote(d->a, d->who->name))
 		why = "You have voted on it already.";
 	if (why == NULL)
 		return true;
@@ -251,7 +267,7 @@ static bool
 same_vote(const struct approval *a, const char *name)
 {
 	for (uint32_t i = 0; i < a->n_votes; i++) {
-		if (strcmp(a->votes[i], name) == 0)
+		if (caller_same_person(a->votes[i], name))
 			return true;
 	}
 	return false;
@@ -436,8 +452,11 @@ answer(const struct decision *d)
 static bool
 on_row(void *arg, const struct store_approval *row)
 {
-	struct buf *out = arg;
+	const struct rows *rows = arg;
+	struct buf *out = rows->out;
 
+	if (!caller_sees_run(rows->who, row->run))
+		return true;
 	if (out->n > 0 && out->p[out->n - 1] != '[')
 		buf_add_byte(out, ',');
 	write_row(out, row);

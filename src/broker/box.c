@@ -9,6 +9,7 @@
 #include "broker/call.h"
 #include "broker/record.h"
 #include "broker/run.h"
+#include "broker/who.h"
 
 /* A tool call that waits for its run to go on. */
 struct held {

@@ -2,8 +2,8 @@
  * broker/broker.h: the one process that decides, and the one that records.
  *
  * A tool call goes call.c -> policy -> (approval.c) -> world -> call.c; an
- * API request goes api.c, whose table says who may ask what. All state that
- * matters is in the store; what is here can be lost.
+ * API request goes api.c, which holds it against the table of ipc/api.h first.
+ * All state that matters is in the store; what is here can be lost.
  */
 #ifndef BROKER_BROKER_H
 #define BROKER_BROKER_H
@@ -23,6 +23,7 @@
 
 struct run;
 struct call;
+struct caller; /* broker/who.h */
 struct approval;
 struct stream;
 struct asker;
@@ -48,17 +49,6 @@ struct broker {
 };
 
 extern struct broker broker;
-
-/* Who asks: what the door told, turned into rights. */
-struct caller {
-	enum door door;
-	uint64_t run; /* an agent's own run; 0: an operator */
-	bool known; /* false: nobody we know, no rights */
-	char name[NAME_MAX_BYTES]; /* "uid:0", "token", an actor */
-};
-
-struct caller caller_of(
-    enum door door, uint32_t uid, uint64_t run, const struct hash *token);
 
 /* Answers a request of the gateway. call 0 answers nobody. */
 void reply(uint64_t call, enum reply_kind kind, uint32_t http, struct str json);

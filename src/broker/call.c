@@ -12,6 +12,8 @@
 #include "broker/call_int.h"
 #include "broker/export.h"
 #include "broker/record.h"
+#include "broker/who.h"
+#include "ipc/api.h"
 
 static struct run *run_of(const struct msg_tool_call *m, struct caller *who);
 static void propose(
@@ -36,6 +38,12 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 	struct err e = {};
 
 	if (r == NULL) {
+		if (who.who != NULL && !caller_may(&who, API_CALL_SCOPE)) {
+			reply_error(m->call, 403, "forbidden",
+			    "You may not call tools.",
+			    "It takes the scope calls:make. Ask an operator.");
+			return;
+		}
 		reply_error(m->call, who.known ? 404 : 401, "unknown_run",
 		    "No open run belongs to this call.",
 		    "Call from inside the sandbox, or send the run's token.");
@@ -111,7 +119,10 @@ run_of(const struct msg_tool_call *m, struct caller *who)
 		return NULL;
 	/* An operator may call in a run's place: what is named is the run. */
 	if (who->run == 0)
-		return run_find(m->run);
+		return caller_may(who, API_CALL_SCOPE) &&
+			caller_sees_run(who, m->run)
+		    ? run_find(m->run)
+		    : NULL;
 	if (m->run != 0 && m->run != who->run)
 		return NULL;
 	return run_find(who->run);

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "broker/record.h"
+#include "broker/who.h"
 #include "codec/json.h"
 
 struct grant {

@@ -20,6 +20,7 @@
 #include "broker/export.h"
 #include "broker/inside.h"
 #include "broker/run.h"
+#include "broker/token.h"
 #include "codec/json.h"
 #include "sys/confine.h"
 #include "sys/fd.h"
@@ -80,7 +81,8 @@ set_up(int supervisor_fd, struct err *e)
 	broker.store = store_open(".", e);
 	if (broker.store == NULL)
 		return err_add(e, "store");
-	if (load_operator_token(e) < 0 || run_recover(e) < 0)
+	if (load_operator_token(e) < 0 || token_load(e) < 0 ||
+	    run_recover(e) < 0)
 		return -1;
 	broker.durable_last = &broker.durable_first;
 	broker.store_watch = (struct loop_watch){
@@ -205,6 +207,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_CA_NEW:
 	case MSG_REPLY:
 	case MSG_EVENT:
+	case MSG_TOKEN_GONE:
 	case MSG_WORLD_OPEN:
 	case MSG_WORLD_CALL:
 	case MSG_WORLD_CLOSE:
@@ -321,6 +324,7 @@ on_durable(struct loop_watch *w, uint32_t events)
 	}
 	call_durable(store_durable(broker.store));
 	egress_durable(store_durable(broker.store));
+	token_durable(store_durable(broker.store));
 	follow_durable();
 	run_sweep();
 	broker_maybe_quit();

@@ -19,6 +19,7 @@
 #include "broker/record.h"
 #include "broker/run.h"
 #include "broker/run_int.h"
+#include "broker/who.h"
 #include "core/egress.h"
 #include "image/config.h"
 #include "sys/fd.h"
@@ -65,6 +66,10 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	policy = run_policy_take(call, args);
 	if (policy == NULL)
 		return;
+	if (!caller_may_open(who, call, policy)) {
+		policy_free(policy);
+		return;
+	}
 	r = make(who, call, policy);
 	if (json_bool(json_get(args, STR("attach")), false))
 		r->attached = call;

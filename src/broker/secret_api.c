@@ -9,6 +9,7 @@
 #include "broker/record.h"
 #include "broker/run.h"
 #include "broker/secret.h"
+#include "broker/who.h"
 #include "sys/fd.h"
 
 /* Who waits to hear of a store. */
@@ -28,7 +29,7 @@ static uint32_t revoke_of(struct run *r, const struct caller *who,
 static bool is_from(const struct policy_secret *p, struct str from);
 
 void
-secret_list(uint64_t call, uint64_t run)
+secret_list(const struct caller *who, uint64_t call, uint64_t run)
 {
 	own_buf struct buf out = {};
 	int64_t now = clock_mono_ns();
@@ -37,6 +38,7 @@ secret_list(uint64_t call, uint64_t run)
 	buf_add_c(&out, "{\"secrets\":[");
 	for (const struct run *r = broker.runs; r != NULL; r = r->next) {
 		if (r->state == RUN_CLOSED || r->secrets == NULL ||
+		    !caller_sees(who, r->policy->identity.tenant) ||
 		    (run != 0 && r->id != run))
 			continue;
 		(void)secrets_expire(r->secrets, now);
@@ -149,6 +151,7 @@ secret_revoke(const struct caller *who, uint64_t call, uint64_t run,
 	buf_add_c(&out, "{\"revoked\":[");
 	for (struct run *r = broker.runs; r != NULL; r = r->next) {
 		if (r->state != RUN_CLOSED && r->secrets != NULL &&
+		    caller_sees(who, r->policy->identity.tenant) &&
 		    (run == 0 || r->id == run))
 			n += revoke_of(r, who, name, from, &out);
 	}

@@ -9,7 +9,7 @@
 #include "codec/json.h"
 
 /* API_SECRET_LIST: of all open runs, or of one. run 0: all. */
-void secret_list(uint64_t call, uint64_t run);
+void secret_list(const struct caller *who, uint64_t call, uint64_t run);
 /* API_SECRET_CHECK {"from":"file:NAME"}: answers when the store has been read.
  */
 void secret_check(uint64_t call, const struct json *args);

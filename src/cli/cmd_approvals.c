@@ -371,12 +371,7 @@ get_one(const struct client *c, const char *id, struct client_reply *r,
 static int
 write_json(const struct json *v, struct err *e)
 {
-	own_buf struct buf text = {}, out = {};
-
-	json_write_pretty(&text, v);
-	out_json_text(&out, buf_str(&text), STDOUT_FILENO);
-	buf_add_byte(&out, '\n');
-	if (out_write(&out) != EXIT_DONE)
-		return err_set(e, "the answer is not complete");
-	return 0;
+	return out_json(v) == EXIT_DONE
+	    ? 0
+	    : err_set(e, "the answer is not complete");
 }

@@ -7,12 +7,12 @@
 #include "cli/commands.h"
 #include "cli/out.h"
 #include "cli/state.h"
+#include "cli/sub.h"
 #include "cli/term.h"
 #include "cli/trace_cmd.h"
 #include "cli/trace_show.h"
 #include "codec/json.h"
 #include "core/id.h"
-#include "core/suggest.h"
 #include "store/store.h"
 #include "sys/fd.h"
 
@@ -105,43 +105,17 @@ static bool flush(struct reading *r);
 int
 cmd_trace(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(int argc, char **argv);
-	} subcommands[] = {
+	static const struct sub subs[] = {
 		{ "show", cmd_show },
 		{ "verify", cmd_trace_verify },
 		{ "ls", cmd_ls },
 		{ "grep", cmd_trace_grep },
 		{ "export", cmd_trace_export },
 		{ "checkpoint", cmd_trace_checkpoint },
+		{},
 	};
-	const size_t count = sizeof(subcommands) / sizeof(subcommands[0]);
-	static const struct option none[] = { ARGS_HELP, {} };
-	struct suggest near;
-	struct args a;
-	int c;
 
-	for (size_t i = 0; argc > 1 && i < count; i++)
-		if (strcmp(argv[1], subcommands[i].name) == 0)
-			return subcommands[i].run(argc - 1, argv + 1);
-	args_init(&a, argc, argv, trace_help, none);
-	while ((c = args_next(&a)) != ARGS_END)
-		if (c == ARGS_STOP)
-			return a.exit;
-	if (args_count(&a) == 0)
-		return args_bad(&a,
-		    "show, verify, ls, grep, export or checkpoint is missing");
-	near = suggest_for(str_of(args_rest(&a)[0]));
-	for (size_t i = 0; i < count; i++)
-		suggest_try(&near, str_of(subcommands[i].name));
-	if (near.best.n > 0)
-		return args_bad(&a, "unknown subcommand %s; did you mean %.*s?",
-		    args_rest(&a)[0], STR_FMT(near.best));
-	return args_bad(&a,
-	    "unknown subcommand %s; there are show, "
-	    "verify, ls, grep, export, checkpoint",
-	    args_rest(&a)[0]);
+	return sub_main(argc, argv, trace_help, subs);
 }
 
 static int

@@ -40,6 +40,7 @@ static const struct command {
 	    cmd_approvals },
 	{ NULL, "approve", "let a waiting call go ahead, once", cmd_approve },
 	{ NULL, "reject", "refuse a waiting call", cmd_reject },
+	{ NULL, "token", "tokens of people and services", cmd_token },
 
 	{ "Look closer", "trace", "show and verify what runs did", cmd_trace },
 	{ NULL, "replay", "step through a run, or judge it by another policy",

@@ -32,6 +32,7 @@ int cmd_stop(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_egress(int argc, char **argv);
 int cmd_secret(int argc, char **argv);
+int cmd_token(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 

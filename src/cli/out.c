@@ -110,3 +110,14 @@ note(struct str text)
 	if (!line.failed)
 		(void)fd_write_all(STDERR_FILENO, line.p, line.n, &e);
 }
+
+int
+out_json(const struct json *v)
+{
+	own_buf struct buf text = {}, out = {};
+
+	json_write_pretty(&text, v);
+	out_json_text(&out, buf_str(&text), STDOUT_FILENO);
+	buf_add_byte(&out, '\n');
+	return out_write(&out);
+}

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "codec/json.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -26,6 +27,8 @@ int out_write(struct buf *b);
 /* Appends JSON text; for a terminal in ASCII, so that nothing in it can move
  * the cursor or reverse the line. It stays the same value. */
 void out_json_text(struct buf *b, struct str json, int fd);
+/* The value, indented, to standard output. Returns the exit status. */
+int out_json(const struct json *v);
 /* Appends UTC to the second: "2026-11-21 01:50:36". */
 void out_time(struct buf *b, int64_t utc_ns);
 

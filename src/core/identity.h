@@ -12,6 +12,11 @@
 #include "base/limits.h"
 #include "base/str.h"
 
+/* What else is known of somebody, such as whose customer they are. */
+struct identity_attribute {
+	struct str name, value;
+};
+
 struct identity {
 	struct str tenant;
 	struct str actor;
@@ -19,6 +24,8 @@ struct identity {
 	uint32_t n_scopes;
 	struct str roles[SCOPES_MAX];
 	struct str scopes[SCOPES_MAX];
+	uint32_t n_attributes;
+	struct identity_attribute attributes[ATTRIBUTES_MAX];
 };
 
 bool identity_has_role(const struct identity *i, struct str role);
@@ -27,5 +34,9 @@ bool identity_has_role(const struct identity *i, struct str role);
  * ends in ":*" and starts the same ("tickets:*" holds "tickets:read").
  */
 bool identity_has_scope(const struct identity *i, struct str scope);
+/* May be an attribute: a name that expressions can spell, and none of ours. */
+bool identity_attribute_ok(struct str name);
+/* The value of an attribute, or NULL. */
+const struct str *identity_attribute(const struct identity *i, struct str name);
 
 #endif

@@ -152,7 +152,7 @@ finish(struct policy *p, const struct json *document)
 	p->canonical = (struct str){ copy, canonical.n };
 	p->version = hash_of(copy, canonical.n);
 	policy_index(p);
-	policy_when_identity(p);
+	policy_identity_value(p);
 }
 
 /* The parser's own place is one in the JSON text: ours says it better. */

@@ -227,6 +227,7 @@ struct policy {
 	struct str version_name;
 	struct hash version; /* SHA-256: the policy version */
 	struct identity identity;
+	bool tenant_written, actor_written, roles_written; /* in the document */
 	struct expr_value identity_value; /* as expressions see it */
 	uint32_t stage; /* 1..5 */
 	enum policy_mode mode;
@@ -250,6 +251,12 @@ struct policy {
 	struct str canonical; /* the document, RFC 8785 */
 	struct arena arena; /* holds all of the above */
 };
+
+/*
+ * What the document leaves out of its identity becomes who's, but for scopes:
+ * of those the run has what the document names. -1: out of memory.
+ */
+int policy_identity_default(struct policy *p, const struct identity *who);
 
 enum policy_format { POLICY_JSON, POLICY_YAML };
 

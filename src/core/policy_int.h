@@ -164,7 +164,7 @@ void policy_parse_flow(struct reader *r, const struct spot *root);
 /* policy_when.c: "when" of a tool, whose mode is known; and what it says. */
 void policy_parse_when(
     struct reader *r, const struct spot *tool, struct policy_tool *t);
-void policy_when_identity(struct policy *p); /* fills identity_value */
+void policy_identity_value(struct policy *p); /* fills identity_value */
 /*
  * What the rules say of a call whose arguments are there: of those that hold
  * the most restrictive, whatever their order.

@@ -91,9 +91,11 @@ parse_identity(struct reader *r, const struct spot *root)
 	struct identity *id = &r->p->identity;
 	struct list list;
 
-	(void)read_name(r, root, "tenant", &id->tenant);
-	(void)read_name(r, root, "actor", &id->actor);
-	if (read_list(r, root, "roles", ENTRY_NAME, SCOPES_MAX, &list))
+	r->p->tenant_written = read_name(r, root, "tenant", &id->tenant);
+	r->p->actor_written = read_name(r, root, "actor", &id->actor);
+	r->p->roles_written =
+	    read_list(r, root, "roles", ENTRY_NAME, SCOPES_MAX, &list);
+	if (r->p->roles_written)
 		copy_list(&list, id->roles, &id->n_roles);
 	if (read_list(r, root, "scopes", ENTRY_SCOPE, SCOPES_MAX, &list))
 		copy_list(&list, id->scopes, &id->n_scopes);

@@ -19,7 +19,8 @@ policy_parse_short(struct reader *r, const struct spot *root)
 	p->version_name = STR("0");
 	p->stage = 5;
 	p->mode = POLICY_ENFORCE;
-	(void)read_name(r, root, "tenant_id", &p->identity.tenant);
+	p->tenant_written =
+	    read_name(r, root, "tenant_id", &p->identity.tenant);
 	if (read_whole(r, root, "max_runtime_seconds",
 		(struct range){ 1, POLICY_RUN_MAX_MS / 1000, "seconds" },
 		&seconds))

@@ -14,8 +14,6 @@ static void parse_when(struct reader *r, const struct spot *s,
     const struct policy_tool *t, struct policy_when *w);
 static void parse_if(
     struct reader *r, const struct spot *s, struct policy_when *w);
-static struct expr_value texts(
-    struct arena *a, const struct str *list, uint32_t n);
 static struct expr_value record(const struct expr_record *r);
 
 enum {
@@ -122,26 +120,6 @@ parse_if(struct reader *r, const struct spot *s, struct policy_when *w)
 }
 
 void
-policy_when_identity(struct policy *p)
-{
-	struct expr_field *f = arena_alloc(&p->arena, 4 * sizeof(*f));
-	struct expr_record *r = arena_alloc(&p->arena, sizeof(*r));
-
-	if (f == NULL || r == NULL)
-		return;
-	f[0] = (struct expr_field){ STR("tenant"),
-		expr_of_str(p->identity.tenant) };
-	f[1] =
-	    (struct expr_field){ STR("actor"), expr_of_str(p->identity.actor) };
-	f[2] = (struct expr_field){ STR("roles"),
-		texts(&p->arena, p->identity.roles, p->identity.n_roles) };
-	f[3] = (struct expr_field){ STR("scopes"),
-		texts(&p->arena, p->identity.scopes, p->identity.n_scopes) };
-	*r = (struct expr_record){ 4, f };
-	p->identity_value = record(r);
-}
-
-void
 policy_when_decide(const struct policy *p, const struct policy_tool *t,
     const struct policy_call *c, struct when_verdict *out)
 {
@@ -194,18 +172,6 @@ policy_when_decide(const struct policy *p, const struct policy_tool *t,
 			out->mode_by = w;
 		}
 	}
-}
-
-static struct expr_value
-texts(struct arena *a, const struct str *list, uint32_t n)
-{
-	struct expr_value *items = arena_alloc(a, n * sizeof(*items));
-
-	for (uint32_t i = 0; items != NULL && i < n; i++)
-		items[i] = expr_of_str(list[i]);
-	return (struct expr_value){
-		.type = EXPR_LIST, .n = items != NULL ? n : 0, .items = items
-	};
 }
 
 static struct expr_value

@@ -79,6 +79,18 @@ door_close_all(struct gateway *g)
 	}
 }
 
+void
+door_hang_up(struct gateway *g, const struct hash *token)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *cl = g->clients[i];
+
+		if (cl != NULL && cl->caller.door == DOOR_TOKEN &&
+		    hash_eq(&cl->caller.token, token))
+			http_conn_close(&cl->conn);
+	}
+}
+
 const struct doorway *
 door_of(const struct client *cl)
 {

@@ -18,6 +18,8 @@ int door_open_take(
 /* Closes the run's door and all connections to it, if there is one. */
 void door_close(struct gateway *g, uint64_t run);
 void door_close_all(struct gateway *g);
+/* Closes all connections whose request under way came with this token. */
+void door_hang_up(struct gateway *g, const struct hash *token);
 
 /* The door that a client came through. */
 const struct doorway *door_of(const struct client *cl);

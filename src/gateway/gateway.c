@@ -138,6 +138,10 @@ on_broker(struct peer *p, const struct frame *f)
 		pending_on_reply(g, f->body, f->payload);
 	} else if (f->type == MSG_EVENT) {
 		pending_on_event(g, f->body, f->payload);
+	} else if (f->type == MSG_TOKEN_GONE) {
+		const struct msg_token_gone *m = f->body;
+
+		door_hang_up(g, &m->token);
 	} else if (f->type == MSG_EXPORT) {
 		export_begin(g, f->body, f->payload);
 	} else if (f->type == MSG_DOOR_OPEN) {

@@ -100,7 +100,7 @@ rest_query_bytes(struct str query, struct str name, struct buf *out)
 	return -1;
 }
 
-/* Names are of runs and approvals; what follows them is a number. */
+/* Names are of runs, approvals and tokens; what follows them is a number. */
 static int
 path_put(struct client *cl, const struct rest_route *r,
     const struct str arg[static REST_PATH_MAX], struct buf *b)
@@ -130,8 +130,9 @@ path_put(struct client *cl, const struct rest_route *r,
 	}
 	if (id_parse(name.p[0], arg[0], &id) < 0) {
 		answer_error(cl, 404,
-		    name.p[0] == 'r' ? "not the name of a run"
-				     : "not the name of an approval");
+		    name.p[0] == 'r'	   ? "not the name of a run"
+			: name.p[0] == 't' ? "not the name of a token"
+					   : "not the name of an approval");
 		return -1;
 	}
 	if (b->n > 1)

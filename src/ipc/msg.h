@@ -53,6 +53,7 @@ enum msg_type {
 	MSG_GONE, /* gateway -> broker: who asked has hung up */
 	MSG_REPLY, /* broker -> gateway: the answer to either */
 	MSG_EVENT, /* broker -> gateway: one more for a subscriber */
+	MSG_TOKEN_GONE, /* broker -> gateway: this token is good no more */
 	MSG_INSIDE_DONE, /* gateway -> broker: what was granted has ended */
 	MSG_EXPORT, /* broker -> gateway: read these files of a sandbox */
 	MSG_EXPORT_READ, /* gateway -> broker: what they were */
@@ -414,6 +415,9 @@ enum api_op {
 	API_SECRET_LIST,
 	API_SECRET_CHECK,
 	API_SECRET_REVOKE,
+	API_TOKEN_CREATE,
+	API_TOKEN_LIST,
+	API_TOKEN_REVOKE,
 	API_OPS,
 };
 
@@ -445,6 +449,12 @@ struct msg_export {
 	uint64_t number; /* the broker's; echoed */
 };
 _Static_assert(sizeof(struct msg_export) == 16, "no padding");
+
+/* Whoever came in with it is hung up on. */
+struct msg_token_gone {
+	struct hash token; /* SHA-256 of the bearer token */
+};
+_Static_assert(sizeof(struct msg_token_gone) == 32, "no padding");
 
 struct msg_gone {
 	uint64_t call;

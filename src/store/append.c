@@ -172,6 +172,15 @@ store_put_token(struct store *s, const struct store_token *t)
 	return put(s, &c);
 }
 
+int
+store_put_api_token(struct store *s, const struct hash *token, struct str body)
+{
+	struct chain c = {};
+
+	add(&c, ST_API_TOKEN, (struct param[]){ hash(token), blob(body) }, 2);
+	return put(s, &c);
+}
+
 static struct param
 text(struct str s)
 {

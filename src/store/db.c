@@ -21,6 +21,11 @@ enum { BUSY_TIMEOUT_MS = 5000 };
 	"CREATE TABLE checkpoint(size INTEGER PRIMARY KEY, t INT NOT NULL," \
 	" note BLOB NOT NULL, parts BLOB NOT NULL);"
 
+/* What programs of the same format that do not know it leave alone. */
+static const char later[] =
+    "CREATE TABLE IF NOT EXISTS api_token(hash BLOB PRIMARY KEY,"
+    " body BLOB NOT NULL)";
+
 /*
  * The event index lets a run be read in the order of its calls without
  * touching the records; SQLite keeps it beside the table in one transaction.
@@ -111,7 +116,8 @@ db_open_write(const char *dir, sqlite3 **out, struct err *e)
 		return -1;
 	if (check(db, buf_c(&path), &empty, e) < 0)
 		return err_add(e, "open %s", buf_c(&path));
-	if (settle(db, e) < 0 || (empty ? make(db, e) : renew(db, e)) < 0)
+	if (settle(db, e) < 0 || (empty ? make(db, e) : renew(db, e)) < 0 ||
+	    db_exec(db, later, e) < 0)
 		return err_add(e, "open %s", buf_c(&path));
 	*out = db_take(&db);
 	return 0;

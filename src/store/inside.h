@@ -32,6 +32,7 @@ enum statement {
 	ST_DRAFT,
 	ST_POLICY,
 	ST_TOKEN,
+	ST_API_TOKEN,
 	STATEMENTS,
 };
 

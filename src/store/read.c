@@ -180,6 +180,28 @@ store_tokens(struct store *s,
 }
 
 int
+store_api_tokens(struct store *s,
+    bool (*on)(void *arg, const struct hash *token, struct str body), void *arg,
+    struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	int got;
+
+	if (db_prepare(s->reader, "SELECT hash, body FROM api_token", &st, e) <
+	    0)
+		return -1;
+	while ((got = db_step(st, e)) > 0) {
+		struct hash token;
+
+		if (db_hash(st, 0, &token) < 0)
+			return err_set(e, "an API token's row is damaged");
+		if (!on(arg, &token, db_str(st, 1)))
+			return 0;
+	}
+	return got;
+}
+
+int
 store_blob(
     struct store *s, const struct hash *h, struct buf *out, struct err *e)
 {

@@ -106,6 +106,10 @@ struct store_token {
 
 int store_put_token(struct store *s, const struct store_token *t);
 
+/* What an API token stands for, by its hash: an object, the broker's own. */
+int store_put_api_token(
+    struct store *s, const struct hash *token, struct str body);
+
 /* --- reading ----------------------------------------------------------- */
 /*
  * Each calls `on` per row until it returns false. 0, or -1 with e. They see
@@ -138,6 +142,10 @@ int store_approvals(struct store *s, uint64_t id, struct str state,
     struct err *e);
 int store_tokens(struct store *s,
     bool (*on)(void *arg, const struct store_token *t), void *arg,
+    struct err *e);
+/* Of a store that is open for writing. */
+int store_api_tokens(struct store *s,
+    bool (*on)(void *arg, const struct hash *token, struct str body), void *arg,
     struct err *e);
 /* Appends a blob's bytes. -1 when there is none. */
 int store_blob(

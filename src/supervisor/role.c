@@ -393,6 +393,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_GONE:
 	case MSG_REPLY:
 	case MSG_EVENT:
+	case MSG_TOKEN_GONE:
 	case MSG_INSIDE_DONE:
 	case MSG_EXPORT:
 	case MSG_EXPORT_READ:

@@ -200,9 +200,11 @@ describe('a request that a person decides on', () => {
 		await yes(a);
 		assert.strictEqual((await one(c.run)).detail.votes.length, 1);
 		assert.strictEqual(seen.length, 0);
-		const tcp = await d.tcp().decide(a.approval, 'approve');
+		const { secret } = await d.post('/v1/tokens', { tenant: 'a',
+			actor: 'ann', roles: ['approver'] });
+		const two = await d.tcp(secret).decide(a.approval, 'approve');
 
-		assert.strictEqual(tcp.status, 200, JSON.stringify(tcp.body));
+		assert.strictEqual(two.status, 200, JSON.stringify(two.body));
 		assert.strictEqual((await c.end()).out, 'GET /ask/two 0');
 	});
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "gateway/rest.h"
+#include "ipc/api.h"
 #include "sys/fd.h"
 
 static const char *file;
@@ -120,6 +121,46 @@ every_route_is_described_with_its_query_and_body(void **state)
 }
 
 static void
+every_operation_says_which_scope_it_takes(void **state)
+{
+	struct doc d = {};
+	const struct rest_route *r;
+
+	(void)state;
+	doc_read(&d);
+	for (size_t i = 0; (r = rest_route_at(i)) != NULL; i++) {
+		const struct json *op = operation(&d, r);
+		struct str said =
+		    json_str(json_get(op, STR("x-paddock-scope")));
+		bool all = json_bool(
+		    json_get(op, STR("x-paddock-all-tenants")), false);
+
+		if (r->in_run) {
+			/* At a run's own door its agent is who asks. */
+			assert_int_equal(said.n, 0);
+			assert_true(r->call || api_rule(r->op)->agent);
+		} else if (r->call) {
+			assert_true(str_eq(said, API_CALL_SCOPE));
+		} else {
+			assert_true(str_eq(said, api_rule(r->op)->scope));
+			assert_int_equal(all, api_rule(r->op)->all_tenants);
+		}
+	}
+	doc_fini(&d);
+}
+
+/* Health is all that nobody at all may ask. */
+static void
+every_operation_but_health_takes_a_scope(void **state)
+{
+	(void)state;
+	for (int op = 0; op < API_OPS; op++) {
+		if (op != API_HEALTH)
+			assert_true(api_rule((enum api_op)op)->scope.n > 0);
+	}
+}
+
+static void
 nothing_is_described_that_does_not_exist(void **state)
 {
 	struct doc d = {};
@@ -142,6 +183,8 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    every_route_is_described_with_its_query_and_body),
+		cmocka_unit_test(every_operation_says_which_scope_it_takes),
+		cmocka_unit_test(every_operation_but_health_takes_a_scope),
 		cmocka_unit_test(nothing_is_described_that_does_not_exist),
 	};
 

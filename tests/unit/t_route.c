@@ -51,6 +51,8 @@ static const struct route expected[] = {
 	    BODY(msg_sandbox_denied), 4096, 0, 0 },
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_OPEN, BODY(msg_door),
 	    ARGV_MAX_BYTES, 1, 2 },
+	{ ROLE_BROKER, ROLE_GATEWAY, MSG_TOKEN_GONE, BODY(msg_token_gone), 0, 0,
+	    0 },
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_INSIDE_DONE, BODY(msg_inside_done),
 	    4096, 0, 0 },
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_CLOSE, BODY(msg_door), 0, 0, 0 },

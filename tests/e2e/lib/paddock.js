@@ -237,7 +237,8 @@ export class Api {
 				a.on('error', fail).on('end', () => {
 					let parsed = all;
 
-					if (/json/.test(a.headers['content-type']))
+					if (/json/.test(a.headers['content-type']) &&
+					    method !== 'HEAD')
 						parsed = JSON.parse(all);
 					done({ status: a.statusCode,
 						headers: a.headers, body: parsed });
