@@ -6,8 +6,6 @@
 
 #include "base/must.h"
 
-static int digit(char c);
-
 /* One context for the life of a thread: making one costs more than hashing a
  * record. */
 static _Thread_local EVP_MD_CTX *ctx;
@@ -87,23 +85,12 @@ hash_from_hex(struct str hex, struct hash *out)
 	if (hex.n != 2 * HASH_BYTES)
 		return -1;
 	for (int i = 0; i < HASH_BYTES; i++) {
-		int hi = digit(hex.p[2 * i]), lo = digit(hex.p[2 * i + 1]);
+		int hi = str_hex_digit(hex.p[2 * i]),
+		    lo = str_hex_digit(hex.p[2 * i + 1]);
 
 		if (hi < 0 || lo < 0)
 			return -1;
 		out->b[i] = (uint8_t)(hi << 4 | lo);
 	}
 	return 0;
-}
-
-static int
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }

@@ -36,6 +36,16 @@ int str_to_u64(struct str s, uint64_t *out);
 /* Copies s with a NUL behind it; -1 when it does not fit or holds a NUL. */
 int str_copy(struct str s, char *dst, size_t cap);
 
+/* What a hexadecimal digit of either case stands for, or -1. */
+static inline int
+str_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /*
  * Glob with '*' for any run of bytes, all else literally. Tool names, labels
  * and the like. At most pattern length times text length steps.

@@ -587,16 +587,12 @@ entity(struct str s, bool last, uint32_t *c)
 		size_t k = hex ? 3 : 2, first = k;
 
 		for (; k < i; k++) {
-			char d = s.p[k];
-			uint32_t one = d >= '0' && d <= '9' ? d - '0'
-			    : d >= 'a' && d <= 'f'	    ? d - 'a' + 10
-			    : d >= 'A' && d <= 'F'	    ? d - 'A' + 10
-							    : 99;
+			int one = str_hex_digit(s.p[k]);
 
-			if (one >= (hex ? 16U : 10U))
+			if (one < 0 || one >= (hex ? 16 : 10))
 				break;
 			if (v <= 0x10ffff)
-				v = v * (hex ? 16 : 10) + one;
+				v = v * (hex ? 16 : 10) + (uint32_t)one;
 		}
 		if (k == first)
 			return 1;

@@ -26,7 +26,6 @@ static int size_byte(
     struct http1_body *b, char c, uint16_t *status, struct err *e);
 static int trailer_byte(
     struct http1_body *b, char c, uint16_t *status, struct err *e);
-static int hex_value(char c);
 static int refuse(
     uint16_t *status, struct err *e, uint16_t value, const char *why);
 
@@ -171,7 +170,7 @@ frame_byte(struct http1_body *b, char c, uint16_t *status, struct err *e)
 static int
 size_byte(struct http1_body *b, char c, uint16_t *status, struct err *e)
 {
-	int digit = hex_value(c);
+	int digit = str_hex_digit(c);
 
 	if (digit >= 0) {
 		/* As many digits as 64 bits have: the shift cannot overflow. */
@@ -227,18 +226,6 @@ trailer_byte(struct http1_body *b, char c, uint16_t *status, struct err *e)
 		b->state = AT_TRAILER_NAME;
 	}
 	return 0;
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 static int

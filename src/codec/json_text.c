@@ -107,17 +107,11 @@ json_text_hex4(struct str text, size_t at)
 	if (at > text.n || text.n - at < 4)
 		return -1;
 	for (size_t i = at; i < at + 4; i++) {
-		char c = text.p[i];
+		int one = str_hex_digit(text.p[i]);
 
-		v <<= 4;
-		if (c >= '0' && c <= '9')
-			v |= c - '0';
-		else if (c >= 'a' && c <= 'f')
-			v |= c - 'a' + 10;
-		else if (c >= 'A' && c <= 'F')
-			v |= c - 'A' + 10;
-		else
+		if (one < 0)
 			return -1;
+		v = v << 4 | one;
 	}
 	return v;
 }

@@ -325,18 +325,6 @@ add_fields(
 	return 0;
 }
 
-static int
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* RFC 3986: all but the unreserved. decode: %XX in s is one byte; slash: a
  * '/' that is not encoded stays so. */
 static void
@@ -350,9 +338,10 @@ encode(struct buf *b, struct str s, bool decode, bool slash)
 		bool stays = c == '/' && slash;
 
 		if (decode && c == '%' && i + 2 < s.n &&
-		    digit(s.p[i + 1]) >= 0 && digit(s.p[i + 2]) >= 0) {
-			c = (uint8_t)(digit(s.p[i + 1]) << 4 |
-			    digit(s.p[i + 2]));
+		    str_hex_digit(s.p[i + 1]) >= 0 &&
+		    str_hex_digit(s.p[i + 2]) >= 0) {
+			c = (uint8_t)(str_hex_digit(s.p[i + 1]) << 4 |
+			    str_hex_digit(s.p[i + 2]));
 			i += 2;
 		}
 		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||

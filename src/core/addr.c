@@ -269,14 +269,11 @@ group_parse(struct str s, uint8_t out[static 2])
 	if (s.n == 0 || s.n > 4)
 		return -1;
 	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
+		int digit = str_hex_digit(s.p[i]);
 
-		if (c >= '0' && c <= '9')
-			v = v << 4 | (unsigned)(c - '0');
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			v = v << 4 | (unsigned)((c | 0x20) - 'a' + 10);
-		else
+		if (digit < 0)
 			return -1;
+		v = v << 4 | (unsigned)digit;
 	}
 	out[0] = (uint8_t)(v >> 8);
 	out[1] = (uint8_t)v;

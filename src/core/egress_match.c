@@ -6,7 +6,6 @@
 #include "core/egress.h"
 
 static bool decodes_plainly(struct str path, size_t at);
-static int hex(char c);
 
 bool
 egress_host_match(struct str pattern, struct str host)
@@ -92,8 +91,8 @@ decodes_plainly(struct str path, size_t at)
 
 	if (path.n - at < 3)
 		return false;
-	high = hex(path.p[at + 1]);
-	low = hex(path.p[at + 2]);
+	high = str_hex_digit(path.p[at + 1]);
+	low = str_hex_digit(path.p[at + 2]);
 	if (high < 0 || low < 0)
 		return false;
 	c = high << 4 | low;
@@ -101,14 +100,4 @@ decodes_plainly(struct str path, size_t at)
 	    !(c >= '0' && c <= '9') &&
 	    !((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && c != '-' && c != '.' &&
 	    c != '_' && c != '~';
-}
-
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		return (c | 0x20) - 'a' + 10;
-	return -1;
 }

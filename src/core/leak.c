@@ -58,7 +58,6 @@ static void step_hex(struct leak_stream *l, uint8_t c);
 static void step_base64(struct leak_stream *l, uint8_t c);
 static void forget(struct leak_stream *l, enum reading from, int n);
 static enum leak_form form_of(enum reading r);
-static int digit(uint8_t c);
 static int sextet(uint8_t c);
 
 void
@@ -281,12 +280,13 @@ step_url(struct leak_stream *l, uint8_t c)
 {
 	struct escape *x = &l->url;
 
-	if (x->n > 0 && digit(c) >= 0) {
+	if (x->n > 0 && str_hex_digit((char)c) >= 0) {
 		x->p[x->n++] = (char)c;
 		if (x->n == 3) {
 			x->n = 0;
 			url_out(l,
-			    (uint8_t)(digit((uint8_t)x->p[1]) * 16 + digit(c)));
+			    (uint8_t)(str_hex_digit(x->p[1]) * 16 +
+				str_hex_digit((char)c)));
 		}
 		return;
 	}
@@ -323,7 +323,7 @@ step_json(struct leak_stream *l, uint8_t c)
 		step(l, READ_JSON, (uint8_t)bytes[name - names]);
 		return;
 	}
-	if (x->n >= 2 && digit(c) >= 0) {
+	if (x->n >= 2 && str_hex_digit((char)c) >= 0) {
 		unsigned v = 0;
 
 		if (x->n < 5) {
@@ -331,8 +331,8 @@ step_json(struct leak_stream *l, uint8_t c)
 			return;
 		}
 		for (uint32_t i = 2; i < 5; i++)
-			v = v << 4 | (unsigned)digit((uint8_t)x->p[i]);
-		v = v << 4 | (unsigned)digit(c);
+			v = v << 4 | (unsigned)str_hex_digit(x->p[i]);
+		v = v << 4 | (unsigned)str_hex_digit((char)c);
 		x->n = 0;
 		/* Values are ASCII: 0xff is in none. */
 		step(l, READ_JSON, v < 0x80 ? (uint8_t)v : 0xff);
@@ -351,7 +351,7 @@ step_json(struct leak_stream *l, uint8_t c)
 static void
 step_hex(struct leak_stream *l, uint8_t c)
 {
-	int v = digit(c);
+	int v = str_hex_digit((char)c);
 
 	if (v < 0) {
 		if (l->hex_count > 0 &&
@@ -409,18 +409,6 @@ form_of(enum reading r)
 	if (r >= READ_HEX)
 		return LEAK_HEX;
 	return (enum leak_form)r;
-}
-
-static int
-digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* What six bits a character of either alphabet stands for. */

@@ -86,7 +86,6 @@ static bool is_card(const char *digits, size_t n, uint64_t starts);
 static bool is_issued(uint32_t first, size_t n);
 static bool is_iban(const char *text, size_t n, uint64_t starts);
 static uint8_t kind_of(uint8_t c);
-static int hex_of(uint8_t c);
 
 uint32_t
 patterns_feed(struct patterns *p, struct str bytes)
@@ -167,7 +166,7 @@ escaped(struct patterns *p, uint8_t c)
 		}
 		return;
 	}
-	if (n >= skip && hex_of(c) < 0) {
+	if (n >= skip && str_hex_digit((char)c) < 0) {
 		p->n_held = 0;
 		for (size_t i = 0; i < n; i++)
 			take(p, (uint8_t)p->held[i]);
@@ -178,7 +177,7 @@ escaped(struct patterns *p, uint8_t c)
 	if (p->n_held < all)
 		return;
 	for (size_t i = skip; i < all; i++)
-		value = value * 16 + (uint32_t)hex_of((uint8_t)p->held[i]);
+		value = value * 16 + (uint32_t)str_hex_digit(p->held[i]);
 	p->n_held = 0;
 	take(p, value < 0x80 ? (uint8_t)value : 0x80);
 }
@@ -449,13 +448,4 @@ kind_of(uint8_t c)
 	if (c >= '0' && c <= '9')
 		return DIGIT;
 	return c == '_' ? UNDER : c == '-' ? DASH : 0;
-}
-
-static int
-hex_of(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }

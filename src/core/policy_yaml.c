@@ -302,16 +302,9 @@ put_radix(struct buf *out, struct str s)
 		return false;
 	base = s.p[1] == 'o' ? 8 : 16;
 	for (size_t i = 2; i < s.n; i++) {
-		char c = s.p[i];
-		uint64_t digit = base;
+		int digit = str_hex_digit(s.p[i]);
 
-		if (c >= '0' && c <= '9')
-			digit = (uint64_t)c - '0';
-		else if (c >= 'a' && c <= 'f')
-			digit = (uint64_t)c - 'a' + 10;
-		else if (c >= 'A' && c <= 'F')
-			digit = (uint64_t)c - 'A' + 10;
-		if (digit >= base)
+		if (digit < 0 || (uint64_t)digit >= base)
 			return false;
 		if (__builtin_mul_overflow(v, base, &v) ||
 		    __builtin_add_overflow(v, digit, &v))

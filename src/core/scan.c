@@ -67,7 +67,6 @@ static void step_url(struct scan *s, uint8_t c, const struct scan_sink *sink);
 static void url_out(
     struct scan *s, uint8_t c, uint64_t from, const struct scan_sink *sink);
 static void step_json(struct scan *s, uint8_t c, const struct scan_sink *sink);
-static int digit(uint8_t c);
 static unsigned nibble(uint8_t c);
 
 static const enum scan_form forms[] = { SCAN_PLAIN, SCAN_REVERSED, SCAN_URL,
@@ -468,7 +467,7 @@ step_url(struct scan *s, uint8_t c, const struct scan_sink *sink)
 {
 	struct escape *x = &s->url;
 
-	if (x->n > 0 && digit(c) >= 0) {
+	if (x->n > 0 && str_hex_digit((char)c) >= 0) {
 		x->p[x->n++] = c;
 		if (x->n == 3) {
 			x->n = 0;
@@ -535,7 +534,7 @@ step_json(struct scan *s, uint8_t c, const struct scan_sink *sink)
 		step(s, READ_JSON, (uint8_t)bytes[name - names], x->from, sink);
 		return;
 	}
-	if (x->n >= 2 && digit(c) >= 0) {
+	if (x->n >= 2 && str_hex_digit((char)c) >= 0) {
 		unsigned v;
 
 		x->p[x->n++] = c;
@@ -563,21 +562,9 @@ step_json(struct scan *s, uint8_t c, const struct scan_sink *sink)
 	step(s, READ_JSON, c, s->pos, sink);
 }
 
-static int
-digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Of what is a digit. */
 static unsigned
 nibble(uint8_t c)
 {
-	return (unsigned)digit(c) & 15;
+	return (unsigned)str_hex_digit((char)c) & 15;
 }

@@ -8,7 +8,6 @@ static int query_put(struct client *cl, const struct rest_route *r,
 static int pair_put(struct client *cl, const struct rest_route *r,
     struct str name, struct str value, struct buf *b);
 static int decode(struct str text, struct buf *out);
-static int hex(char c);
 
 int
 rest_args(struct client *cl, const struct rest_route *r,
@@ -218,26 +217,15 @@ decode(struct str text, struct buf *out)
 		char c = text.p[i];
 
 		if (c == '%') {
-			if (text.n - i < 3 || hex(text.p[i + 1]) < 0 ||
-			    hex(text.p[i + 2]) < 0)
+			if (text.n - i < 3 ||
+			    str_hex_digit(text.p[i + 1]) < 0 ||
+			    str_hex_digit(text.p[i + 2]) < 0)
 				return -1;
-			c = (char)(hex(text.p[i + 1]) * 16 +
-			    hex(text.p[i + 2]));
+			c = (char)(str_hex_digit(text.p[i + 1]) * 16 +
+			    str_hex_digit(text.p[i + 2]));
 			i += 2;
 		}
 		buf_add_byte(out, c);
 	}
 	return out->failed ? -1 : 0;
-}
-
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }

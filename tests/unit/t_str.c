@@ -220,6 +220,21 @@ a_hostile_glob_takes_no_exponential_time(void **state)
 	    (struct str){ text, sizeof(text) }));
 }
 
+static void
+a_hexadecimal_digit_of_either_case_has_its_value_and_nothing_else_one(
+    void **state)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+
+	(void)state;
+	for (int c = -128; c < 128; c++) {
+		const char *at = c == 0 ? NULL : strchr(digits, (char)c);
+
+		assert_int_equal(str_hex_digit((char)c),
+		    at == NULL ? -1 : (at - digits) % 16);
+	}
+}
+
 int
 main(void)
 {
@@ -235,6 +250,8 @@ main(void)
 		cmocka_unit_test(a_copy_is_whole_and_terminated_or_refused),
 		cmocka_unit_test(
 		    a_glob_takes_a_star_for_any_bytes_and_all_else_literally),
+		cmocka_unit_test(
+		    a_hexadecimal_digit_of_either_case_has_its_value_and_nothing_else_one),
 		cmocka_unit_test(a_hostile_glob_takes_no_exponential_time),
 	};
 
