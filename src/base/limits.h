@@ -79,6 +79,11 @@ enum {
 	FILTER_HEAD_BYTES = 2 * HTTP_MAX_HEAD_BYTES,
 	FILTER_PLACE_BYTES = 80, /* "header " and the start of its name */
 	SPOTTED_MAX = 16, /* patterns on the record of one request */
+	/* An answer that pauses for so long gives out what may begin a secret:
+	 * less than its first eight bytes. Pieces of what was written at once
+	 * come sooner. More bytes are one, but for chance. */
+	FILTER_HUSH_MS = 30,
+	FILTER_BEGUN_MS = 2000,
 	FILTER_HOLD_BYTES = 64 * 1024, /* held back, and given out at the end */
 	/* Compressed bodies are unpacked to be searched. Text packs 10 to 1,
 	 * and logs 50; the first megabyte is free: zeros pack 1000 to 1. */

@@ -408,6 +408,7 @@ record_done(struct run *r, const struct egress_open *o,
 	any = true;
 	buf_printf(
 	    &body, ",\"received\":%llu", (unsigned long long)m->received);
+	put_copy(&body, "scrubbed", json_get(told, STR("scrubbed")), &any);
 	put_copy(&body, "secrets", json_get(told, STR("secrets")), &any);
 	buf_printf(&body, ",\"sent\":%llu,\"status\":%u",
 	    (unsigned long long)m->sent, m->status);

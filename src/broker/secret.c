@@ -318,6 +318,10 @@ secrets_write_prints(const struct secrets *s, struct buf *out)
 		    i > 0 ? "," : "", one->print.bytes, hex, one->print.head);
 		buf_add_c(out, ",\"name\":");
 		json_put_str(out, buf_str(&one->name));
+		if (one->state != SECRET_BAIT) {
+			buf_add_c(out, ",\"placeholder\":");
+			json_put_str(out, buf_str(&one->placeholder));
+		}
 		buf_printf(out, ",\"tail\":%u}", one->print.tail);
 	}
 	buf_add_c(out, "]}");

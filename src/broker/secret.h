@@ -92,7 +92,7 @@ struct str secrets_in_host(const struct secrets *s, struct str host);
 struct leak_set *secrets_leaks(const struct secrets *s);
 struct str secrets_name(const struct secrets *s, uint32_t i);
 /* For MSG_EGRESS_WATCH: {"key":"...","words":[{"bytes","digest","head","name",
- * "tail"}, ...]}. */
+ * "placeholder"?,"tail"}, ...]}. */
 void secrets_write_prints(const struct secrets *s, struct buf *out);
 
 /* Wipes the value. False when there is no such secret. */

@@ -19,11 +19,18 @@ struct state {
 	uint32_t h;
 	uint64_t n; /* bytes since it began */
 	char *ring;
+	/* Of a stream that is tracked: */
+	uint32_t back; /* the rolling hash of the window read backwards */
+	uint32_t *at; /* ring: where each byte began, modulo 2^32 */
+	uint32_t likely; /* bytes in a row that a value may have */
+	bool open; /* a window looked like the beginning of a value */
+	uint64_t begin, end; /* which, and where the longest such value ends */
 };
 
 struct escape {
 	char p[6];
 	uint32_t n;
+	uint64_t from;
 };
 
 struct leak_set {
@@ -42,20 +49,30 @@ struct leak_stream {
 	uint32_t nibbles, hex_count;
 	uint32_t bits, base64_count;
 	uint64_t pos;
+	uint64_t end; /* behind the byte that is looked at: pos, or before */
 	bool found;
 	struct leak_hit hit;
+	bool tracked;
+	uint64_t nibble_from, sextet_from[4];
+	uint32_t line_ends; /* in a row */
+	uint64_t calm; /* behind two of them */
 	char rings[];
 };
 
 static uint32_t rotate(uint32_t h, unsigned by);
 static struct hash digest_of(const struct leak_key *k, struct str value);
-static void step(struct leak_stream *l, enum reading r, uint8_t c);
+static void step(
+    struct leak_stream *l, enum reading r, uint8_t c, uint64_t from);
+static void track(
+    struct leak_stream *l, enum reading r, uint8_t c, uint64_t from);
+static uint64_t begin_of(
+    const struct leak_stream *l, const struct state *s, uint64_t i);
 static void compare(struct leak_stream *l, enum reading r, uint16_t seen);
 static void step_url(struct leak_stream *l, uint8_t c);
-static void url_out(struct leak_stream *l, uint8_t c);
+static void url_out(struct leak_stream *l, uint8_t c, uint64_t from);
 static void step_json(struct leak_stream *l, uint8_t c);
 static void step_hex(struct leak_stream *l, uint8_t c);
-static void step_base64(struct leak_stream *l, uint8_t c);
+static void step_base64(struct leak_stream *l, uint8_t c, uint64_t from);
 static void forget(struct leak_stream *l, enum reading from, int n);
 static enum leak_form form_of(enum reading r);
 static int sextet(uint8_t c);
@@ -160,11 +177,30 @@ leak_stream_new(struct leak_set *s)
 	return l;
 }
 
+struct leak_stream *
+leak_stream_tracked(struct leak_set *s)
+{
+	size_t rings = (size_t)READINGS * s->ring;
+	struct leak_stream *l = leak_stream_new(s);
+	uint32_t *at = calloc(rings, sizeof(*at));
+
+	if (l == NULL || at == NULL) {
+		free(at);
+		leak_stream_free(l);
+		return NULL;
+	}
+	l->tracked = true;
+	for (int r = 0; r < READINGS; r++)
+		l->state[r].at = at + (size_t)r * s->ring;
+	return l;
+}
+
 void
 leak_stream_free(struct leak_stream *l)
 {
 	if (l == NULL)
 		return;
+	free(l->state[0].at);
 	explicit_bzero(l->rings, (size_t)READINGS * l->set->ring);
 	leak_set_free(l->set);
 	free(l);
@@ -176,25 +212,90 @@ leak_stream_reset(struct leak_stream *l)
 	forget(l, READ_PLAIN, READINGS);
 	l->url.n = l->json.n = 0;
 	l->hex_count = l->base64_count = 0;
-	l->pos = 0;
+	l->pos = l->calm = 0;
+	l->line_ends = 0;
 }
 
 bool
 leak_stream_feed(struct leak_stream *l, struct str bytes, struct leak_hit *out)
 {
-	l->found = false;
-	for (size_t i = 0; i < bytes.n && !l->found; i++) {
-		uint8_t c = (uint8_t)bytes.p[i];
+	return leak_stream_take(l, &bytes, out);
+}
 
-		l->pos++;
-		step(l, READ_PLAIN, c);
+bool
+leak_stream_take(struct leak_stream *l, struct str *bytes, struct leak_hit *out)
+{
+	l->found = false;
+	while (bytes->n > 0 && !l->found) {
+		uint8_t c = (uint8_t)bytes->p[0];
+
+		bytes->p++;
+		bytes->n--;
+		l->end = ++l->pos;
+		step(l, READ_PLAIN, c, l->pos - 1);
 		step_url(l, c);
 		step_json(l, c);
 		step_hex(l, c);
+		if (c == '\n')
+			l->line_ends++;
+		else if (c != '\r')
+			l->line_ends = 0;
+		if (l->line_ends > 1)
+			l->calm = l->pos;
 	}
 	if (l->found)
 		*out = l->hit;
 	return l->found;
+}
+
+uint64_t
+leak_stream_begun(const struct leak_stream *l)
+{
+	uint64_t most = (uint64_t)LEAK_STRETCH * l->set->ring;
+	uint64_t safe = l->pos;
+
+	for (int r = 0; r < READINGS; r++) {
+		const struct state *s = &l->state[r];
+		uint64_t from = s->open ? begin_of(l, s, s->begin) : l->pos;
+
+		safe = from < safe ? from : safe;
+	}
+	return l->pos - safe > most ? l->pos - most : safe;
+}
+
+uint64_t
+leak_stream_safe(const struct leak_stream *l)
+{
+	uint64_t most = (uint64_t)LEAK_STRETCH * l->set->ring;
+	uint64_t safe = leak_stream_begun(l);
+
+	for (int r = 0; r < READINGS; r++) {
+		const struct state *s = &l->state[r];
+		uint64_t n =
+		    s->likely < LEAK_WINDOW - 1 ? s->likely : LEAK_WINDOW - 1;
+		uint64_t from = l->pos;
+
+		if (n > 0 && begin_of(l, s, s->n - n) >= l->calm)
+			from = begin_of(l, s, s->n - n);
+		else if (n > 0)
+			from = l->calm;
+		safe = from < safe ? from : safe;
+	}
+	if (l->url.n > 0 && l->url.from < safe)
+		safe = l->url.from;
+	if (l->json.n > 0 && l->json.from < safe)
+		safe = l->json.from;
+	/* What is half a byte in some alignment. */
+	if (l->hex_count > 0 && l->nibble_from >= l->calm &&
+	    l->nibble_from < safe)
+		safe = l->nibble_from;
+	if (l->base64_count > 0) {
+		uint64_t from = l->sextet_from[(l->base64_count - 1) & 3];
+
+		if (from >= l->calm && from < safe)
+			safe = from;
+	}
+	return l->pos - safe > most ? l->pos - most : safe;
 }
 
 const char *
@@ -220,8 +321,9 @@ digest_of(const struct leak_key *k, struct str value)
 	    value);
 }
 
+/* A byte of a reading, which began at from and ends with the byte at pos. */
 static void
-step(struct leak_stream *l, enum reading r, uint8_t c)
+step(struct leak_stream *l, enum reading r, uint8_t c, uint64_t from)
 {
 	const struct leak_set *set = l->set;
 	struct state *s = &l->state[r];
@@ -233,6 +335,8 @@ step(struct leak_stream *l, enum reading r, uint8_t c)
 		    set->key.table[(uint8_t)s->ring[(s->n - LEAK_WINDOW) &
 			(set->ring - 1)]],
 		    LEAK_WINDOW);
+	if (l->tracked)
+		track(l, r, c, from);
 	s->ring[s->n++ & (set->ring - 1)] = (char)c;
 	s->h = h;
 	seen = (uint16_t)(h >> 16);
@@ -240,6 +344,65 @@ step(struct leak_stream *l, enum reading r, uint8_t c)
 	    ((set->tails[seen / 8] | set->heads[seen / 8]) & 1 << seen % 8) !=
 		0)
 		compare(l, r, seen);
+	if (s->open && s->n >= s->end)
+		s->open = false;
+}
+
+/*
+ * Before the byte is in the ring: does the window that it completes look like
+ * the beginning of a value? Its hash backwards is in a print of a value that
+ * begins so, and its hash forwards of one that is written backwards.
+ */
+static void
+track(struct leak_stream *l, enum reading r, uint8_t c, uint64_t from)
+{
+	const struct leak_set *set = l->set;
+	struct state *s = &l->state[r];
+	uint64_t n = s->n + 1;
+	uint16_t seen;
+
+	s->at[s->n & (set->ring - 1)] = (uint32_t)from;
+	if (s->n >= LEAK_WINDOW)
+		s->back ^= set->key.table[(
+		    uint8_t)s->ring[(s->n - LEAK_WINDOW) & (set->ring - 1)]];
+	s->back =
+	    rotate(s->back, 31) ^ rotate(set->key.table[c], LEAK_WINDOW - 1);
+	/* Values are printable, but for the line ends of keys. */
+	if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c > 0x7e) {
+		s->likely = 0;
+		s->open = false;
+		return;
+	}
+	seen = (uint16_t)(s->back >> 16);
+	if (++s->likely < LEAK_WINDOW ||
+	    ((set->tails[seen / 8] | set->heads[seen / 8]) & 1 << seen % 8) ==
+		0)
+		return;
+	for (uint32_t i = 0; i < set->n; i++) {
+		const struct leak_print *p = &set->prints[i];
+		uint64_t end = n - LEAK_WINDOW + p->bytes;
+
+		if (p->head != seen && p->tail != seen)
+			continue;
+		if (!s->open) {
+			s->open = true;
+			s->begin = n - LEAK_WINDOW;
+			s->end = end;
+		}
+		s->end = end > s->end ? end : s->end;
+	}
+}
+
+/* Where the i-th byte of a reading began; at most a ring's worth ago. */
+static uint64_t
+begin_of(const struct leak_stream *l, const struct state *s, uint64_t i)
+{
+	uint32_t at;
+
+	if (s->n - i > l->set->ring)
+		i = s->n - l->set->ring;
+	at = s->at[i & (l->set->ring - 1)];
+	return l->pos - (uint32_t)((uint32_t)l->pos - at);
 }
 
 /* Rarely: the window looks like the beginning or the end of a value. */
@@ -250,10 +413,12 @@ compare(struct leak_stream *l, enum reading r, uint16_t seen)
 	const struct state *s = &l->state[r];
 	char text[SCAN_MAX_WORD_BYTES];
 
-	for (uint32_t i = 0; i < set->n && !l->found; i++) {
+	for (uint32_t i = 0; i < set->n && (!l->found || l->tracked); i++) {
 		const struct leak_print *p = &set->prints[i];
 
 		for (int back = 0; back < 2; back++) {
+			struct leak_hit hit = { i, form_of(r), back != 0,
+				l->end, 0, p->bytes, 0 };
 			struct hash d;
 
 			if ((back != 0 ? p->head : p->tail) != seen ||
@@ -266,9 +431,17 @@ compare(struct leak_stream *l, enum reading r, uint16_t seen)
 			    &set->key, (struct str){ text, p->bytes });
 			if (!hash_eq(&d, &p->digest))
 				continue;
+			if (l->tracked)
+				hit.from = begin_of(l, s, s->n - p->bytes);
+			/* The last byte's place in its group of three. */
+			if (r >= READ_BASE64)
+				hit.shift =
+				    (((l->base64_count + READ_BASE64 - r) & 3) +
+					2 * p->bytes) %
+				    3;
+			if (!l->found || hit.from < l->hit.from)
+				l->hit = hit;
 			l->found = true;
-			l->hit = (struct leak_hit){ i, form_of(r), back != 0,
-				l->pos };
 			break;
 		}
 	}
@@ -286,24 +459,30 @@ step_url(struct leak_stream *l, uint8_t c)
 			x->n = 0;
 			url_out(l,
 			    (uint8_t)(str_hex_digit(x->p[1]) * 16 +
-				str_hex_digit((char)c)));
+				str_hex_digit((char)c)),
+			    x->from);
 		}
 		return;
 	}
-	for (uint32_t i = 0; i < x->n; i++)
-		url_out(l, (uint8_t)x->p[i]);
+	for (uint32_t i = 0; i < x->n; i++) {
+		l->end = x->from + i + 1;
+		url_out(l, (uint8_t)x->p[i], x->from + i);
+	}
+	l->end = l->pos;
 	x->n = 0;
-	if (c == '%')
+	if (c == '%') {
 		x->p[x->n++] = '%';
-	else
-		url_out(l, c);
+		x->from = l->pos - 1;
+	} else {
+		url_out(l, c, l->pos - 1);
+	}
 }
 
 static void
-url_out(struct leak_stream *l, uint8_t c)
+url_out(struct leak_stream *l, uint8_t c, uint64_t from)
 {
-	step(l, READ_URL, c);
-	step_base64(l, c);
+	step(l, READ_URL, c, from);
+	step_base64(l, c, from);
 }
 
 static void
@@ -320,7 +499,7 @@ step_json(struct leak_stream *l, uint8_t c)
 	}
 	if (x->n == 1 && c != '\0' && (name = strchr(names, c)) != NULL) {
 		x->n = 0;
-		step(l, READ_JSON, (uint8_t)bytes[name - names]);
+		step(l, READ_JSON, (uint8_t)bytes[name - names], x->from);
 		return;
 	}
 	if (x->n >= 2 && str_hex_digit((char)c) >= 0) {
@@ -335,16 +514,21 @@ step_json(struct leak_stream *l, uint8_t c)
 		v = v << 4 | (unsigned)str_hex_digit((char)c);
 		x->n = 0;
 		/* Values are ASCII: 0xff is in none. */
-		step(l, READ_JSON, v < 0x80 ? (uint8_t)v : 0xff);
+		step(l, READ_JSON, v < 0x80 ? (uint8_t)v : 0xff, x->from);
 		return;
 	}
-	for (uint32_t i = 0; i < x->n; i++)
-		step(l, READ_JSON, (uint8_t)x->p[i]);
+	for (uint32_t i = 0; i < x->n; i++) {
+		l->end = x->from + i + 1;
+		step(l, READ_JSON, (uint8_t)x->p[i], x->from + i);
+	}
+	l->end = l->pos;
 	x->n = 0;
-	if (c == '\\')
+	if (c == '\\') {
 		x->p[x->n++] = '\\';
-	else
-		step(l, READ_JSON, c);
+		x->from = l->pos - 1;
+	} else {
+		step(l, READ_JSON, c, l->pos - 1);
+	}
 }
 
 /* It is not known which digit begins a byte: both are tried. */
@@ -363,12 +547,14 @@ step_hex(struct leak_stream *l, uint8_t c)
 	}
 	l->nibbles = (l->nibbles << 4 | (unsigned)v) & 0xff;
 	if (l->hex_count++ > 0)
-		step(l, READ_HEX + (l->hex_count & 1), (uint8_t)l->nibbles);
+		step(l, READ_HEX + (l->hex_count & 1), (uint8_t)l->nibbles,
+		    l->nibble_from);
+	l->nibble_from = l->pos - 1;
 }
 
 /* Nor which of four characters begins three bytes. */
 static void
-step_base64(struct leak_stream *l, uint8_t c)
+step_base64(struct leak_stream *l, uint8_t c, uint64_t from)
 {
 	int v = sextet(c);
 
@@ -387,8 +573,10 @@ step_base64(struct leak_stream *l, uint8_t c)
 
 		if (at > 0)
 			step(l, READ_BASE64 + q,
-			    (uint8_t)(l->bits >> (6 - 2 * at)));
+			    (uint8_t)(l->bits >> (6 - 2 * at)),
+			    l->sextet_from[(l->base64_count - 1) & 3]);
 	}
+	l->sextet_from[l->base64_count & 3] = from;
 	l->base64_count++;
 }
 
@@ -396,8 +584,12 @@ static void
 forget(struct leak_stream *l, enum reading from, int n)
 {
 	for (int i = 0; i < n; i++) {
-		l->state[from + i].h = 0;
-		l->state[from + i].n = 0;
+		struct state *s = &l->state[from + i];
+
+		s->h = s->back = 0;
+		s->n = 0;
+		s->likely = 0;
+		s->open = false;
 	}
 }
 

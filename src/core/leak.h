@@ -12,6 +12,9 @@
  * bytes go through the rolling hash; where the small number fits, the digest of
  * as many bytes as the value has says whether it is the value. Forwards and
  * backwards cost the same. The bytes may come cut anywhere.
+ *
+ * A stream that is tracked knows also where a value began, and which of its
+ * bytes may be the beginning of one that goes on: what core/hide.h needs.
  */
 #ifndef CORE_LEAK_H
 #define CORE_LEAK_H
@@ -23,7 +26,10 @@
 #include "base/limits.h"
 #include "base/str.h"
 
-enum { LEAK_WINDOW = SCAN_MIN_WORD_BYTES };
+enum {
+	LEAK_WINDOW = SCAN_MIN_WORD_BYTES,
+	LEAK_STRETCH = 8, /* "\\u0041" has six bytes, "0x41, " too */
+};
 
 /* How it was written. */
 enum leak_form {
@@ -70,15 +76,38 @@ struct leak_hit {
 	enum leak_form form;
 	bool reversed;
 	uint64_t to; /* bytes of the stream, behind its last */
+	/* Of a stream that is tracked: its first, and in base64 how many bytes
+	 * of others are before it, mod 3. */
+	uint64_t from;
+	uint32_t bytes; /* of the value */
+	uint32_t shift;
 };
 
 struct leak_stream *leak_stream_new(struct leak_set *s); /* NULL: no memory */
+struct leak_stream *leak_stream_tracked(struct leak_set *s); /* likewise */
 void leak_stream_free(struct leak_stream *l); /* wipes; NULL is nothing */
 /* Another stream begins. */
 void leak_stream_reset(struct leak_stream *l);
 /* True, and the first hit, when a value has ended within these bytes. */
 bool leak_stream_feed(
     struct leak_stream *l, struct str bytes, struct leak_hit *out);
+/*
+ * The same, and takes from the front of *bytes what has been read: all of them,
+ * or up to a hit. When several end there, the hit of a stream that is tracked
+ * is the one that began first.
+ */
+bool leak_stream_take(
+    struct leak_stream *l, struct str *bytes, struct leak_hit *out);
+/*
+ * Of a stream that is tracked: no value that is still to end begins before
+ * this byte, but where more than LEAK_STRETCH bytes stand for each of its own.
+ * Between two line ends in a row nothing shorter than LEAK_WINDOW is waited
+ * for: so does an event of a stream end that somebody waits for.
+ */
+uint64_t leak_stream_safe(const struct leak_stream *l);
+/* The same for those of which LEAK_WINDOW bytes have come: chance looks so once
+ * in 32768 bytes. */
+uint64_t leak_stream_begun(const struct leak_stream *l);
 
 const char *leak_form_name(enum leak_form f); /* "base64" */
 

@@ -1,12 +1,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/egress.h"
 #include "core/policy_int.h"
 
 static void note(struct policy_problems *notes, const char *group,
     struct str name, const char *text);
 static void note_tool(const struct policy *p, const struct policy_tool *t,
     struct policy_problems *notes);
+static void note_unread(
+    const struct egress_rule *r, uint32_t i, struct policy_problems *notes);
 static void note_approval(const struct policy *p,
     const struct policy_approval *a, struct policy_problems *notes);
 
@@ -20,6 +23,8 @@ policy_notes(const struct policy *p, struct policy_problems *notes)
 		    "recorded");
 	for (uint32_t i = 0; i < p->n_tools; i++)
 		note_tool(p, &p->tools[i], notes);
+	for (uint32_t i = 0; i < p->n_egress && p->n_secrets > 0; i++)
+		note_unread(&p->egress[i], i, notes);
 	for (uint32_t i = 0; i < p->n_approvals; i++)
 		note_approval(p, &p->approvals[i], notes);
 }
@@ -45,6 +50,21 @@ note_tool(const struct policy *p, const struct policy_tool *t,
 		    "the policy says %s, but the %s makes it %s",
 		    verdict_name(t->mode), v.rule, verdict_name(v.would));
 	note(notes, "tools", t->name, text);
+}
+
+/* Where a secret could come back, and nobody would see it. */
+static void
+note_unread(
+    const struct egress_rule *r, uint32_t i, struct policy_problems *notes)
+{
+	char path[48];
+
+	if (r->tls != TLS_PIN && (r->protos & 1U << PROTO_TCP) == 0)
+		return;
+	(void)snprintf(path, sizeof(path), "egress.rules[%u]", i);
+	note(notes, path, STR(""),
+	    "nobody reads what passes here: a secret of the run that the host "
+	    "has from elsewhere can come back by it");
 }
 
 static void

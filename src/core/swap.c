@@ -4,7 +4,7 @@
 
 static void on_hit(void *arg, const struct scan_hit *hit);
 static char new_char(
-    struct str to, const struct scan_hit *hit, size_t i, size_t n);
+    struct str to, enum scan_form form, uint32_t shift, size_t i, size_t n);
 static int give(struct swap *s, uint64_t until, struct buf *out);
 
 void
@@ -36,12 +36,19 @@ swap_end(struct swap *s, struct buf *out)
 	return give(s, s->from + s->hold.n, out);
 }
 
+void
+swap_write(
+    char *p, size_t n, struct str to, enum scan_form form, uint32_t shift)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = new_char(to, form, shift, i, n);
+}
+
 static void
 on_hit(void *arg, const struct scan_hit *hit)
 {
 	struct swap *s = arg;
 	size_t n = (size_t)(hit->to - hit->from);
-	char *p;
 
 	if (hit->to == s->last_to && hit->from >= s->last_from)
 		return;
@@ -50,18 +57,17 @@ on_hit(void *arg, const struct scan_hit *hit)
 	s->last_to = hit->to;
 	if (s->hits != NULL)
 		s->hits[hit->word]++;
-	p = s->hold.p + (hit->from - s->from);
-	for (size_t i = 0; i < n; i++)
-		p[i] = new_char(s->to[hit->word], hit, i, n);
+	swap_write(s->hold.p + (hit->from - s->from), n, s->to[hit->word],
+	    hit->form, hit->shift);
 }
 
 /* The i-th of n characters of the new text, in the form of the old. */
 static char
-new_char(struct str to, const struct scan_hit *hit, size_t i, size_t n)
+new_char(struct str to, enum scan_form form, uint32_t shift, size_t i, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	switch (hit->form) {
+	switch (form) {
 	case SCAN_REVERSED:
 		/* Cut as forwards: its beginning is what stays. */
 		i = n - 1 - i;
@@ -72,9 +78,9 @@ new_char(struct str to, const struct scan_hit *hit, size_t i, size_t n)
 		return digits[(uint8_t)to.p[i / 2] >> (i % 2 == 0 ? 4 : 0) &
 		    15];
 	case SCAN_BASE64:
-		if (i >= scan_base64_chars(to.n, hit->shift))
+		if (i >= scan_base64_chars(to.n, shift))
 			return 'x';
-		return scan_base64_char(to, hit->shift, i);
+		return scan_base64_char(to, shift, i);
 	case SCAN_PLAIN:
 	case SCAN_URL:
 	case SCAN_JSON:

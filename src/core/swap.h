@@ -25,6 +25,13 @@ struct swap {
 	uint64_t last_from, last_to; /* of the hit before */
 };
 
+/*
+ * Writes n bytes of `to` in this form. shift is for SCAN_BASE64: as in struct
+ * scan_hit.
+ */
+void swap_write(
+    char *p, size_t n, struct str to, enum scan_form form, uint32_t shift);
+
 /* Wipes what was held. scan and to are their owner's. */
 void swap_fini(struct swap *s);
 /* Appends to out what is certain. -1 when memory is gone. */

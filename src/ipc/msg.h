@@ -638,9 +638,9 @@ enum egress_revoke_kind {
 
 /*
  * MSG_EGRESS_WATCH, to the proxy, behind the run's door: body struct msg_door,
- * payload {"key":"64 digits","words":[{"bytes","digest","head","name","tail"},
- * ...]}: prints of the run's secrets and canaries (core/leak.h). It replaces
- * the one before.
+ * payload {"key":"64 digits","words":[{"bytes","digest","head","name",
+ * "placeholder"?,"tail"},...]}: prints of the run's secrets and canaries
+ * (core/leak.h), and what stands for a secret. It replaces the one before.
  */
 
 struct msg_egress_revoke {

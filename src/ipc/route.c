@@ -97,8 +97,8 @@ static const struct route routes[] = {
 	    0, 0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_REVOKE, BODY(msg_egress_revoke),
 	    TEXT, 0, 0 },
-	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_WATCH, BODY(msg_door),
-	    EGRESS_MAX_ASK_BYTES, 0, 0 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_WATCH, BODY(msg_door), BIG, 0,
+	    0 },
 };
 
 const struct route *

@@ -10,7 +10,7 @@
 struct decode {
 	ZSTD_DStream *zstd; /* NULL: it is zlib's */
 	z_stream z;
-	bool ended; /* a member of gzip has; another may follow */
+	bool ended; /* a member or frame has; another may follow */
 	uint64_t in, out;
 	char room[UNPACK_PIECE_BYTES];
 };
@@ -18,15 +18,22 @@ struct decode {
 static int feed_zlib(struct decode *u, struct str *bytes, size_t *n);
 static int feed_zstd(struct decode *u, struct str *bytes, size_t *n);
 
+bool
+decode_knows(struct str coding)
+{
+	return str_eq_nocase(coding, STR("zstd")) ||
+	    str_eq_nocase(coding, STR("gzip")) ||
+	    str_eq_nocase(coding, STR("x-gzip")) ||
+	    str_eq_nocase(coding, STR("deflate"));
+}
+
 struct decode *
 decode_new(struct str coding)
 {
 	bool zstd = str_eq_nocase(coding, STR("zstd"));
 	struct decode *u;
 
-	if (!zstd && !str_eq_nocase(coding, STR("gzip")) &&
-	    !str_eq_nocase(coding, STR("x-gzip")) &&
-	    !str_eq_nocase(coding, STR("deflate")))
+	if (!decode_knows(coding))
 		return NULL;
 	u = calloc(1, sizeof(*u));
 	if (u == NULL)
@@ -89,6 +96,12 @@ decode_feed(struct decode *u, struct str bytes,
 	    : err_set(e, "a body goes on behind its compressed end");
 }
 
+bool
+decode_ended(const struct decode *u)
+{
+	return u->in == 0 || u->ended;
+}
+
 static int
 feed_zlib(struct decode *u, struct str *bytes, size_t *n)
 {
@@ -121,9 +134,14 @@ feed_zstd(struct decode *u, struct str *bytes, size_t *n)
 {
 	ZSTD_inBuffer in = { bytes->p, bytes->n, 0 };
 	ZSTD_outBuffer out = { u->room, sizeof(u->room), 0 };
+	size_t before = in.size, left;
 
-	if (ZSTD_isError(ZSTD_decompressStream(u->zstd, &out, &in)) != 0)
+	left = ZSTD_decompressStream(u->zstd, &out, &in);
+	if (ZSTD_isError(left) != 0)
 		return -1;
+	/* Without input it asks for the head of another frame. */
+	if (before > 0)
+		u->ended = left == 0;
 	bytes->p += in.pos;
 	bytes->n -= in.pos;
 	*n = out.pos;

@@ -8,43 +8,11 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "codec/base64.h"
-#include "codec/html_text.h"
 #include "codec/sigv4.h"
-#include "codec/ws.h"
-#include "core/swap.h"
 #include "ipc/msg.h"
-#include "proxy/decode.h"
-#include "proxy/spotted.h"
-#include "sys/locked.h"
+#include "proxy/filter_int.h"
 
 enum { FORMAT_BYTES = 128 };
-
-struct secret {
-	struct str name, placeholder, value;
-	struct str header, query, format, access_key; /* n is 0: none */
-	bool body;
-};
-
-struct filter {
-	struct locked mem; /* all that follows points into it */
-	uint32_t n; /* secrets */
-	struct secret secrets[SCAN_MAX_WORDS];
-	struct str values[SCAN_MAX_WORDS], fakes[SCAN_MAX_WORDS];
-	uint64_t used[SCAN_MAX_WORDS], scrubbed[SCAN_MAX_WORDS];
-	const struct filter_watch *watch;
-	struct leak_stream *leaks; /* NULL: nothing is searched for */
-	bool leaked;
-	struct leak_hit hit;
-	char place[FILTER_PLACE_BYTES]; /* of the hit */
-	struct spotted spotted; /* reported, and no more */
-	struct decode *unpack; /* of a compressed body, to search it */
-	struct ws ws; /* where in a frame a WebSocket's client is */
-	struct swap out; /* placeholders in the request's body */
-	struct swap back; /* secrets in the answer */
-	struct html_text *page;
-	struct buf scrubbed_page; /* between the two */
-	bool strip_html, wants_body;
-};
 
 static int secret_take(struct filter *f, const struct json *v, struct err *e);
 static int scans_make(struct filter *f, struct err *e);
@@ -62,14 +30,13 @@ static int search(struct filter *f, struct str s, const char *place,
 static int search_unpacked(void *arg, struct str bytes, struct err *e);
 static int coding_take(
     struct filter *f, const struct http1_head *h, struct err *e);
+static void codings_keep(struct filter *f, struct http1_head *h);
 static int field_swap(struct filter *f, struct secret *s, uint64_t *used,
     struct str *value, struct err *e);
 static int query_swap(struct filter *f, struct secret *s, uint64_t *used,
     struct str *target, struct err *e);
 static int replace(struct filter *f, struct str in, struct str from,
     struct str to, struct str *out, uint64_t *hits, struct err *e);
-static int scrub(struct filter *f, struct str *s, struct err *e);
-static void field_drop(struct http1_head *h, struct str name);
 static void names_write(struct buf *out, const char *member,
     const struct filter *f, const uint64_t *counts);
 
@@ -79,6 +46,8 @@ filter_watch_take(
 {
 	const struct json *words = json_get(payload, STR("words"));
 	struct leak_print prints[SECRETS_PER_RUN_MAX];
+	struct str fakes[SECRETS_PER_RUN_MAX];
+	struct arena text = {};
 	struct leak_set *set;
 	struct hash key;
 	uint32_t n = 0;
@@ -90,6 +59,7 @@ filter_watch_take(
 	     x = json_next(words, x), n++) {
 		uint64_t bytes, head, tail;
 
+		fakes[n] = json_str(json_get(x, STR("placeholder")));
 		if (json_u64(json_get(x, STR("bytes")), &bytes) < 0 ||
 		    json_u64(json_get(x, STR("head")), &head) < 0 ||
 		    json_u64(json_get(x, STR("tail")), &tail) < 0 ||
@@ -108,7 +78,15 @@ filter_watch_take(
 	explicit_bzero(&key, sizeof(key));
 	if (set == NULL)
 		return err_set(e, "no memory, or no print");
-	leak_set_free(w->set); /* streams of before keep theirs */
+	for (uint32_t i = 0; i < n; i++) {
+		fakes[i].p = arena_copy(&text, fakes[i]);
+		must(fakes[i].p != NULL);
+	}
+	/* Streams of before keep their set; what a secret is called stays. */
+	leak_set_free(w->set);
+	arena_fini(&w->text);
+	memcpy(w->fakes, fakes, n * sizeof(fakes[0]));
+	w->text = text;
 	w->set = set;
 	w->n = n;
 	return 0;
@@ -118,6 +96,7 @@ void
 filter_watch_fini(struct filter_watch *w)
 {
 	leak_set_free(w->set);
+	arena_fini(&w->text);
 	*w = (struct filter_watch){};
 }
 
@@ -173,11 +152,7 @@ filter_free(struct filter *f)
 	if (f == NULL)
 		return;
 	swap_fini(&f->out);
-	swap_fini(&f->back);
-	buf_fini(&f->scrubbed_page);
-	if (f->page != NULL)
-		html_fini(f->page);
-	free(f->page);
+	filter_answer_fini(f);
 	leak_stream_free(f->leaks);
 	decode_free(f->unpack);
 	explicit_bzero(&f->spotted, sizeof(f->spotted));
@@ -220,10 +195,11 @@ filter_request_head(struct filter *f, struct http1_head *h, struct err *e)
 			    (struct http1_field){ s->header, value };
 		}
 	}
-	/* What is compressed cannot be searched. */
-	if (f->n > 0 || f->strip_html) {
-		field_drop(h, STR("accept-encoding"));
-		field_drop(h, STR("range"));
+	/* What of the answer cannot be read whole cannot be searched. */
+	if (f->n > 0 || f->strip_html || f->leaks != NULL) {
+		filter_field_drop(h, STR("range"));
+		filter_field_drop(h, STR("grpc-accept-encoding"));
+		codings_keep(f, h);
 	}
 	for (uint32_t k = 0; k < f->n; k++) {
 		if (f->secrets[k].access_key.n > 0 && sigv4_signed(h)) {
@@ -321,71 +297,6 @@ filter_has(const struct filter *f, struct str name)
 	return false;
 }
 
-int
-filter_answer_head(struct filter *f, struct http1_head *h, struct err *e)
-{
-	const struct str *coded = http1_get(h, STR("content-encoding"));
-	const struct str *type = http1_get(h, STR("content-type"));
-
-	for (uint32_t i = 0; i < h->n; i++) {
-		if (scrub(f, &h->field[i].value, e) < 0)
-			return -1;
-	}
-	if (h->body == HTTP1_BODY_NONE)
-		return 0;
-	if (coded != NULL && coded->n > 0 &&
-	    !str_eq_nocase(*coded, STR("identity")) &&
-	    (f->back.scan != NULL || f->strip_html))
-		return err_set(e,
-		    "the answer has a content encoding that was not asked "
-		    "for, and cannot be searched");
-	if (f->strip_html && type != NULL && type->n >= 9 &&
-	    (str_eq_nocase((struct str){ type->p, 9 }, STR("text/html")) ||
-		(type->n >= 21 &&
-		    str_eq_nocase((struct str){ type->p, 21 },
-			STR("application/xhtml+xml"))))) {
-		f->page = calloc(1, sizeof(*f->page));
-		if (f->page == NULL)
-			return err_set(e, "no memory");
-		field_drop(h, STR("content-length"));
-		field_drop(h, STR("etag"));
-		for (uint32_t i = 0; i < h->n; i++) {
-			if (str_eq_nocase(
-				h->field[i].name, STR("content-type")))
-				h->field[i].value =
-				    STR("text/plain; charset=utf-8");
-		}
-	}
-	return 0;
-}
-
-bool
-filter_resizes(const struct filter *f)
-{
-	return f->page != NULL;
-}
-
-int
-filter_answer_body(struct filter *f, struct str bytes, bool last,
-    struct buf *out, struct err *e)
-{
-	struct buf *clean = f->page != NULL ? &f->scrubbed_page : out;
-
-	if (f->back.scan == NULL) {
-		buf_add_str(clean, bytes);
-	} else if (swap_feed(&f->back, bytes, clean) < 0 ||
-	    (last && swap_end(&f->back, clean) < 0)) {
-		return err_set(e, "no memory");
-	}
-	if (f->page != NULL) {
-		if (html_feed(f->page, buf_str(clean), out) < 0 ||
-		    (last && html_end(f->page, out) < 0))
-			return err_set(e, "no memory");
-		buf_reset(clean);
-	}
-	return out->failed || clean->failed ? err_set(e, "no memory") : 0;
-}
-
 void
 filter_report(const struct filter *f, struct buf *out)
 {
@@ -410,6 +321,7 @@ filter_report(const struct filter *f, struct buf *out)
 		spotted_write(&f->spotted, out);
 	for (uint32_t k = 0; k < f->n; k++)
 		scrubbed += f->scrubbed[k];
+	scrubbed += f->hide.hits;
 	if (scrubbed > 0) {
 		buf_add_c(out, ",\"scrubbed\":");
 		buf_add_u64(out, scrubbed);
@@ -631,6 +543,45 @@ coding_take(struct filter *f, const struct http1_head *h, struct err *e)
 		  (int)(coding->n < 40 ? coding->n : 40), coding->p);
 }
 
+/*
+ * What the server may send is what can be unpacked here: of the client's list
+ * the rest is left out, and nothing of it is left out when that is all.
+ */
+static void
+codings_keep(struct filter *f, struct http1_head *h)
+{
+	for (uint32_t i = 0; i < h->n; i++) {
+		struct str rest = h->field[i].value;
+		own_buf struct buf kept = {};
+		char *p;
+
+		if (!str_eq_nocase(h->field[i].name, STR("accept-encoding")))
+			continue;
+		while (rest.n > 0) {
+			struct str one = { rest.p, str_find(rest, ',') };
+			struct str name =
+			    str_trim((struct str){ one.p, str_find(one, ';') });
+
+			if (decode_knows(name) ||
+			    str_eq_nocase(name, STR("identity"))) {
+				buf_add_c(&kept, kept.n > 0 ? ", " : "");
+				buf_add_str(&kept, str_trim(one));
+			}
+			rest.p += one.n;
+			rest.n -= one.n;
+			if (rest.n > 0) {
+				rest.p++;
+				rest.n--;
+			}
+		}
+		if (kept.n == 0)
+			buf_add_c(&kept, "identity");
+		p = arena_copy(&f->fields, buf_str(&kept));
+		must(p != NULL);
+		h->field[i].value = (struct str){ p, kept.n };
+	}
+}
+
 /* In the field as it is, or in what Basic credentials stand for. */
 static int
 field_swap(struct filter *f, struct secret *s, uint64_t *used,
@@ -760,46 +711,6 @@ replace(struct filter *f, struct str in, struct str from, struct str to,
 	*hits += found;
 	*out = (struct str){ p, n };
 	return 0;
-}
-
-/* A field of the answer: a stream of its own. */
-static int
-scrub(struct filter *f, struct str *s, struct err *e)
-{
-	own_buf struct buf clean = { .max = HTTP_MAX_HEAD_BYTES };
-	struct swap one = {
-		.scan = f->back.scan,
-		.to = f->back.to,
-		.hits = f->back.hits,
-	};
-	int rc;
-
-	if (one.scan == NULL || s->n == 0)
-		return 0;
-	/* Heads come before the body: its stream has not begun. */
-	scan_reset(one.scan);
-	rc = swap_feed(&one, *s, &clean);
-	if (rc == 0)
-		rc = swap_end(&one, &clean);
-	scan_reset(one.scan);
-	swap_fini(&one);
-	if (rc == 0 && memcmp(clean.p, s->p, s->n) != 0)
-		*s = locked_copy(&f->mem, buf_str(&clean));
-	return rc < 0 || s->p == NULL
-	    ? err_set(e, "a head is too long to be changed")
-	    : 0;
-}
-
-static void
-field_drop(struct http1_head *h, struct str name)
-{
-	uint32_t keep = 0;
-
-	for (uint32_t i = 0; i < h->n; i++) {
-		if (!str_eq_nocase(h->field[i].name, name))
-			h->field[keep++] = h->field[i];
-	}
-	h->n = keep;
 }
 
 static void

@@ -8,14 +8,17 @@
  * form: that was not to be known inside (core/leak.h: it has prints of them,
  * and values only of those that this request may have). What merely looks like
  * a credential (core/patterns.h) is reported, and goes on. On the way back it
- * puts the placeholder in the place of the secret, in every form (core/scan.h),
- * and keeps only the readable text of a page. So an echo tells the agent
- * nothing.
+ * puts the placeholder in the place of every secret of the run, in every form
+ * (core/scan.h for those that this request may have, core/hide.h for all
+ * others), and keeps only the readable text of a page. So an echo tells the
+ * agent nothing, whoever the server got the secret from. What comes compressed
+ * is given on unpacked.
  *
- * Lengths stay the same but for pages (filter_resizes) and for short secrets
- * in fields and queries. Heads that were changed point into the filter, whose
- * memory is locked, and wiped by filter_free: a head is written before that,
- * and who copies the bytes of a request that holds a secret wipes the copy.
+ * Lengths stay the same but for pages and what is unpacked (filter_resizes),
+ * and for short secrets in fields and queries. Heads that were changed point
+ * into the filter, whose memory is locked, and wiped by filter_free: a head is
+ * written before that, and who copies the bytes of a request that holds a
+ * secret wipes the copy.
  *
  * The order of calls: filter_request_head, filter_request_body for each piece
  * and once with last; filter_answer_head, filter_answer_body likewise. An
@@ -27,6 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "codec/http1.h"
@@ -40,6 +44,9 @@ struct filter_watch {
 	struct leak_set *set; /* NULL: nothing */
 	uint32_t n;
 	char names[SECRETS_PER_RUN_MAX][SECRET_NAME_BYTES];
+	/* What an answer holds instead; n is 0 for a canary. */
+	struct str fakes[SECRETS_PER_RUN_MAX];
+	struct arena text; /* of the fakes */
 };
 
 /* Another payload takes the place of the one before. -1: the first stays. */
@@ -86,6 +93,21 @@ int filter_answer_head(struct filter *f, struct http1_head *h, struct err *e);
 bool filter_resizes(const struct filter *f);
 int filter_answer_body(struct filter *f, struct str bytes, bool last,
     struct buf *out, struct err *e);
+/*
+ * True while some bytes are held back that may begin a secret. When no more of
+ * the answer comes for FILTER_HUSH_MS, filter_answer_rest gives those that
+ * anything may begin with; after FILTER_BEGUN_MS, all.
+ */
+bool filter_answer_holds(const struct filter *f);
+int filter_answer_rest(
+    struct filter *f, bool all, struct buf *out, struct err *e);
+/* True when a secret was in it that this request could not have. */
+bool filter_answer_found(const struct filter *f);
+
+/* Appends an answer that is not a server's, without the run's secrets; returns
+ * how many were in it. w may be NULL. */
+uint64_t filter_watch_hide(
+    const struct filter_watch *w, struct str text, struct buf *out);
 
 /*
  * Appends members for MSG_EGRESS_DONE, each with a comma in front:

@@ -17,6 +17,7 @@
 static void on_client(struct stream *s, uint32_t events);
 static void on_server(struct stream *s, uint32_t events);
 static void on_timer(struct loop_timer *t);
+static void on_hush(struct loop_timer *t);
 static void pump(struct forward *f);
 static bool step(struct forward *f);
 static bool read_client(struct forward *f);
@@ -30,8 +31,8 @@ static bool relay(struct forward *f);
 static bool shake(struct forward *f);
 static void answer_as_told(struct forward *f,
     const struct msg_egress_verdict *v, const struct json *answer);
-static void told_field(
-    struct buf *fields, struct str name, struct str value, struct str *type);
+static void told_field(const struct forward *f, struct buf *fields,
+    struct str name, struct str value, struct str *type);
 static void set_wants(struct forward *f);
 static void set_timer(struct forward *f);
 static bool is_held(struct forward *f);
@@ -45,6 +46,7 @@ forward_start(struct forward *f, struct str ahead)
 	f->client.on_ready = on_client;
 	f->server.on_ready = on_server;
 	f->timer.on_time = on_timer;
+	f->hush.on_time = on_hush;
 	f->in.max = f->out.max = FORWARD_BUFFER_BYTES + HTTP_MAX_HEAD_BYTES;
 	f->to_server.max = f->from_server.max = f->in.max;
 	buf_add_str(&f->in, ahead);
@@ -55,6 +57,7 @@ void
 forward_stop(struct forward *f, bool hard)
 {
 	loop_timer_clear(f->loop, &f->timer);
+	loop_timer_clear(f->loop, &f->hush);
 	stream_close(&f->client, hard);
 	stream_close(&f->server, hard);
 	buf_fini(&f->in);
@@ -166,7 +169,7 @@ static void
 answer_as_told(struct forward *f, const struct msg_egress_verdict *v,
     const struct json *answer)
 {
-	own_buf struct buf fields = {}, body = {};
+	own_buf struct buf fields = {}, body = {}, clean = {};
 	const struct json *headers = json_get(answer, STR("headers"));
 	const struct json *kept = json_get(answer, STR("fields"));
 	const struct json *encoded = json_get(answer, STR("body_b64"));
@@ -176,13 +179,13 @@ answer_as_told(struct forward *f, const struct msg_egress_verdict *v,
 	for (const struct json *k = json_first(headers); k != NULL;
 	     k = json_next(headers, k))
 		told_field(
-		    &fields, json_str(k), json_str(json_value(k)), &type);
+		    f, &fields, json_str(k), json_str(json_value(k)), &type);
 	for (const struct json *k = json_first(kept); k != NULL;
 	     k = json_next(kept, k)) {
 		const struct json *name = json_first(k);
 
 		if (name != NULL)
-			told_field(&fields, json_str(name),
+			told_field(f, &fields, json_str(name),
 			    json_str(json_next(k, name)), &type);
 	}
 	if (encoded == NULL)
@@ -190,17 +193,23 @@ answer_as_told(struct forward *f, const struct msg_egress_verdict *v,
 	else if (base64_decode(&body, json_str(encoded), BASE64_STANDARD, &e) <
 	    0)
 		buf_reset(&body);
+	/* It may be another run's, which had another secret. */
+	(void)filter_watch_hide(f->watch, buf_str(&body), &clean);
+	if (clean.failed)
+		buf_reset(&clean);
 	answer_own(f,
 	    v->status >= 200 && v->status <= 599 ? (uint16_t)v->status : 403,
-	    buf_str(&fields), type, buf_str(&body));
+	    buf_str(&fields), type, buf_str(&clean));
 	request_over(f, NULL);
 }
 
 /* Framing is ours to say, and a value is one line. */
 static void
-told_field(
-    struct buf *fields, struct str name, struct str value, struct str *type)
+told_field(const struct forward *f, struct buf *fields, struct str name,
+    struct str value, struct str *type)
 {
+	own_buf struct buf clean = {};
+
 	if (!http1_is_token(name) ||
 	    str_eq_nocase(name, STR("content-length")) ||
 	    str_eq_nocase(name, STR("connection")) ||
@@ -213,7 +222,8 @@ told_field(
 	}
 	buf_add_str(fields, name);
 	buf_add_c(fields, ": ");
-	buf_add_str(fields, value);
+	(void)filter_watch_hide(f->watch, value, &clean);
+	buf_add_str(fields, clean.failed ? STR("") : buf_str(&clean));
 	buf_add_c(fields, "\r\n");
 }
 
@@ -292,6 +302,31 @@ on_timer(struct loop_timer *t)
 		return;
 	}
 	pump(f);
+}
+
+static void
+on_hush(struct loop_timer *t)
+{
+	struct forward *f = LOOP_OF(t, struct forward, hush);
+
+	answer_rest(f, f->hushed);
+	if (!f->hushed && f->filter != NULL && filter_answer_holds(f->filter)) {
+		f->hushed = true;
+		loop_timer_set(f->loop, &f->hush,
+		    clock_mono_ns() + (int64_t)FILTER_BEGUN_MS * NS_PER_MS);
+	}
+	pump(f);
+}
+
+void
+forward_hush(struct forward *f)
+{
+	f->hushed = false;
+	if (filter_answer_holds(f->filter))
+		loop_timer_set(f->loop, &f->hush,
+		    clock_mono_ns() + FILTER_HUSH_MS * NS_PER_MS);
+	else
+		loop_timer_clear(f->loop, &f->hush);
 }
 
 /*
@@ -538,6 +573,8 @@ relay(struct forward *f)
 		buf_reset(&f->from_server);
 		/* What may be the beginning of a secret waits for more. */
 		f->holds_back = f->filter != NULL && !f->server_ended;
+		if (f->filter != NULL)
+			forward_hush(f);
 		moved = true;
 	}
 	if (f->client_ended && f->in.n == 0 && f->to_server.n == 0 &&

@@ -140,6 +140,8 @@ struct forward {
 	uint16_t standing_port;
 	bool by_standing;
 	struct loop_timer timer;
+	struct loop_timer hush; /* the answer pauses: see filter_answer_holds */
+	bool hushed; /* it has gone off once since */
 	bool pumping, pump_again, lingers;
 	bool holds_back; /* the filter may, of a relayed stream */
 	bool holds; /* the timer is for its rate */

@@ -7,6 +7,7 @@
 static void begin_answer(
     struct forward *f, struct http1_head *h, size_t head_bytes);
 static void pass_content(struct forward *f, size_t n);
+static void put_content(struct forward *f, const struct buf *clean);
 static void put_last_chunk(struct forward *f, struct str bytes);
 static void server_lost(struct forward *f, const char *why);
 static void answer_over(struct forward *f);
@@ -201,15 +202,48 @@ pass_content(struct forward *f, size_t n)
 		forward_close(f, true);
 		return;
 	}
-	kept_body(f, buf_str(&out));
+	forward_hush(f);
+	put_content(f, &out);
+}
+
+void
+answer_rest(struct forward *f, bool all)
+{
+	own_buf struct buf out = {};
+	struct err e = {};
+
+	if (f->filter == NULL || !f->answering ||
+	    !filter_answer_holds(f->filter) ||
+	    (f->phase != FORWARD_PASSES && f->phase != FORWARD_RELAYS))
+		return;
+	if (filter_answer_rest(f->filter, all, &out, &e) < 0) {
+		request_over(f, e.text);
+		forward_close(f, true);
+		return;
+	}
+	if (f->phase == FORWARD_RELAYS) {
+		f->out.max += out.n;
+		buf_add_str(&f->out, buf_str(&out));
+	} else {
+		put_content(f, &out);
+	}
+}
+
+/* As the filter has it. */
+static void
+put_content(struct forward *f, const struct buf *clean)
+{
+	struct str out = buf_str(clean);
+
+	kept_body(f, out);
 	f->out.max += out.n +
 	    f->trailers.n; /* a page's text may come at once, at its end */
 	if (f->rechunk && f->answer.done && f->trailers.n > 0)
-		put_last_chunk(f, buf_str(&out));
+		put_last_chunk(f, out);
 	else if (f->rechunk)
-		put_chunk(&f->out, buf_str(&out), f->answer.done);
+		put_chunk(&f->out, out, f->answer.done);
 	else
-		buf_add_str(&f->out, buf_str(&out));
+		buf_add_str(&f->out, out);
 }
 
 /* With the trailers: gRPC's status is one. */

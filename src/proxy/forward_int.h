@@ -43,6 +43,8 @@ void head_write_own(uint16_t status, struct str fields, struct str type,
 void forward_drop_server(struct forward *f, bool hard);
 /* Ends everything, at the end of this turn. */
 void forward_close(struct forward *f, bool hard);
+/* The filter has seen more of the answer: for how long it may hold that. */
+void forward_hush(struct forward *f);
 /* These bytes count against the rate of the rule. */
 void forward_count(struct forward *f, size_t bytes);
 
@@ -80,6 +82,8 @@ void kept_reset(struct forward *f);
 
 bool answer_take(struct forward *f); /* a head */
 bool answer_pass(struct forward *f); /* some of its body */
+/* No more of it comes for now: what the filter holds of it goes out. */
+void answer_rest(struct forward *f, bool all);
 /* An error of ours, in the shape of every refusal here. Ends the request. */
 void forward_refuse(
     struct forward *f, uint16_t status, const char *code, const char *why);

@@ -188,11 +188,14 @@ request_over(struct forward *f, const char *error)
 
 	/* The secrets of this request are wiped with it, and what an echo may
 	 * have left in buffers. Behind an error nothing of them is used. */
-	if (f->filter != NULL && filter_has(f->filter, STR(""))) {
+	if (f->filter != NULL &&
+	    (filter_has(f->filter, STR("")) ||
+		filter_answer_found(f->filter))) {
 		wipe(&f->to_server, error != NULL ? 0 : f->to_server.n);
 		wipe(&f->from_server, error != NULL ? 0 : f->from_server.n);
 		wipe(&f->content, 0);
 	}
+	loop_timer_clear(f->loop, &f->hush);
 	filter_free(f->filter);
 	f->filter = NULL;
 	if (f->gathered.n > 0)

@@ -521,6 +521,38 @@ no_added_restriction_loosens_a_verdict(void **state)
 }
 
 static void
+notes_name_each_rule_that_a_secret_could_come_back_by_unread(void **state)
+{
+	static struct policy_problems notes;
+	static const char *const rules =
+	    "'egress':{'rules':[{'host':'db.example.com','port':5432,"
+	    "'proto':'tcp'},{'host':'api.example.com'},"
+	    "{'host':'p.example.com','tls':'pin'}]}}";
+	char text[1024];
+	struct policy *p;
+
+	(void)state;
+	for (int secrets = 0; secrets < 2; secrets++) {
+		(void)snprintf(text, sizeof(text),
+		    "{'policy':1,'workflow':'w','stage':5,'tools':{},%s%s",
+		    secrets != 0 ? "'secrets':{'K':{'from':'file:k',"
+				   "'inject':{'header':'x'}}},"
+				 : "",
+		    rules);
+		p = compile(text);
+		policy_notes(p, &notes);
+		assert_int_equal(notes.n, 2 * secrets);
+		if (secrets != 0) {
+			assert_string_equal(
+			    notes.item[0].path, "egress.rules[0]");
+			assert_string_equal(
+			    notes.item[1].path, "egress.rules[2]");
+		}
+		policy_free(p);
+	}
+}
+
+static void
 notes_tell_what_is_legal_but_perhaps_not_meant(void **state)
 {
 	static struct policy_problems notes;
@@ -617,6 +649,8 @@ main(void)
 		cmocka_unit_test(every_one_of_many_tools_is_found),
 		cmocka_unit_test(labels_that_overflowed_taint_the_run),
 		cmocka_unit_test(no_added_restriction_loosens_a_verdict),
+		cmocka_unit_test(
+		    notes_name_each_rule_that_a_secret_could_come_back_by_unread),
 		cmocka_unit_test(
 		    notes_tell_what_is_legal_but_perhaps_not_meant),
 	};

@@ -90,8 +90,8 @@ static const struct route expected[] = {
 	    0, 0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_REVOKE, BODY(msg_egress_revoke),
 	    4096, 0, 0 },
-	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_WATCH, BODY(msg_door),
-	    EGRESS_MAX_ASK_BYTES, 0, 0 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_WATCH, BODY(msg_door), BIG, 0,
+	    0 },
 };
 enum { N_EXPECTED = sizeof(expected) / sizeof(expected[0]) };
 
