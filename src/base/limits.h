@@ -111,7 +111,7 @@ enum {
 	MCP_PROGRESS_MS = 5000, /* between signs of life on a stream */
 	/* A tool list may be kept this long: policies change by new runs. */
 	MCP_LIST_TTL_MS = 60 * 1000,
-	REST_MAX_TOKEN_BYTES = 512, /* a bearer token */
+	REST_MAX_TOKEN_BYTES = 512, /* a bearer token that is not signed */
 	REST_STREAM_MS = 250, /* no event yet: the stream begins without */
 	OUTPUT_KEEP_RUNS = 64, /* ended runs whose output is kept */
 	TRUST_MAX_BYTES = 1024 * 1024, /* a machine's roots, as PEM */
@@ -234,6 +234,18 @@ enum {
 	TOKEN_TTL_S = 30 * 24 * 3600, /* when nobody says */
 	TOKEN_USE_S = 60, /* a last use is stored at most this often */
 	TOKEN_KEEP_S = 30 * 24 * 3600, /* an ended one is listed so long */
+	JWT_MAX_BYTES = 7680, /* a signed token: a header line has 8192 */
+	JWK_KID_MAX_BYTES = 256, /* the name of a key: SHA-512 in hex, twice */
+	JWKS_MAX_BYTES = 64 * 1024, /* a set of keys; the largest have 10 KiB */
+	JWKS_MAX_KEYS = 64, /* in one set: those of today and of yesterday */
+	ISSUERS_MAX = 16, /* of signed tokens: their keys stay in memory */
+	ISSUER_UIDS_MAX = 256, /* users of this machine who are let in */
+	ISSUER_ROLES_MAX = 256, /* rows of one issuer's map */
+	ISSUER_LEEWAY_S = 30, /* clocks differ by so much, when nobody says */
+	ISSUER_LEEWAY_MAX_S = 300, /* more would make expiry mean little */
+	BEARERS_MAX = 1024, /* signed tokens whose check is remembered */
+	IDENTITY_NAME_BYTES = 64, /* of a file in identity/, with its NUL */
+	IDENTITY_FILES_MAX = 32, /* the configuration and its sets of keys */
 	LABELS_MAX = 256, /* labels one run can carry */
 	ARGV_MAX_BYTES = 256 * 1024, /* command and environment of a run */
 };

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/limits.h"
 #include "broker/approval.h"
+#include "broker/bearer.h"
 #include "broker/box.h"
 #include "broker/broker.h"
 #include "broker/follow.h"
@@ -24,6 +26,7 @@ struct request {
 	uint64_t call;
 	const struct json *args;
 	const struct frame *frame;
+	const struct hash *token; /* that it came with; zeros: none */
 	uint64_t run; /* of args.run, or the agent's own; 0: none named */
 };
 
@@ -107,7 +110,9 @@ on_api(const struct msg_api *m, const struct frame *f)
 	static struct arena arena; /* one request at a time */
 	struct caller who =
 	    caller_of((enum door)m->door, m->uid, m->run, &m->token);
-	struct request q = { .who = &who, .call = m->call, .frame = f };
+	struct request q = {
+		.who = &who, .call = m->call, .frame = f, .token = &m->token
+	};
 	struct err e = {};
 	const struct api_rule *rule;
 
@@ -149,10 +154,14 @@ may(const struct caller *who, const struct api_rule *rule)
 static void
 refuse(const struct request *q, const struct api_rule *rule)
 {
-	char text[128], next[160];
+	const char *fault = bearer_fault(q->token);
+	char text[128], next[ERR_TEXT_BYTES + 32];
 
 	(void)snprintf(text, sizeof(text), "You may not %s.", rule->name);
-	if (!q->who->known)
+	if (!q->who->known && fault[0] != '\0')
+		(void)snprintf(next, sizeof(next),
+		    "Send a token that is good: %s.", fault);
+	else if (!q->who->known)
 		(void)snprintf(next, sizeof(next),
 		    "Send a token that is good: `paddock token create`.");
 	else if (q->who->who == NULL)

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "broker/api.h"
+#include "broker/bearer.h"
 #include "broker/approval.h"
 #include "broker/box.h"
 #include "broker/broker.h"
@@ -159,6 +160,12 @@ on_frame(struct peer *p, const struct frame *f)
 		return;
 	case MSG_API:
 		on_api(f->body, f);
+		return;
+	case MSG_BEARER:
+		on_bearer(f->body, f->payload);
+		return;
+	case MSG_IDENTITY:
+		on_identity(f->body, f);
 		return;
 	case MSG_GONE: {
 		const struct msg_gone *m = f->body;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/bearer.h"
 #include "broker/run.h"
 #include "broker/token.h"
 #include "core/rights.h"
@@ -26,10 +27,13 @@ caller_of(enum door door, uint32_t uid, uint64_t run, const struct hash *token)
 	const struct run *r = NULL;
 
 	if (door == DOOR_UNIX) {
-		/* As root the owner is root, and we are not. */
-		c.known = uid == 0 || uid == getuid();
-		c.who = c.known ? &operator_identity : NULL;
 		(void)snprintf(c.name, sizeof(c.name), "uid:%u", uid);
+		/* As root the owner is root, and we are not. */
+		if (uid == 0 || uid == getuid())
+			c.who = &operator_identity;
+		else
+			c.who = bearer_uid(uid, c.name);
+		c.known = c.who != NULL;
 		return c;
 	}
 	if (door == DOOR_TOKEN && hash_eq(token, &broker.operator_token)) {
@@ -42,6 +46,8 @@ caller_of(enum door door, uint32_t uid, uint64_t run, const struct hash *token)
 		r = run_find_token(token);
 		if (r == NULL)
 			c.who = token_use(token, c.name);
+		if (r == NULL && c.who == NULL)
+			c.who = bearer_use(token, c.name);
 	} else if (door == DOOR_RUN) {
 		r = run_find(run);
 	}

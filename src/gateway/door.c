@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "codec/jwt.h"
 #include "gateway/answer.h"
 #include "gateway/inside.h"
 #include "gateway/mcp.h"
@@ -21,7 +22,8 @@ static struct client *client_of(struct http_conn *c);
 static bool is_from_here(const struct client *cl, const char **why);
 static bool is_loopback(struct str authority, uint16_t port);
 static int caller_find(struct client *cl, const char **why);
-static int bearer_take(struct str value, struct hash *token);
+static int bearer_take(struct client *cl, struct str value);
+static int bearer_pass(struct client *cl, struct str token);
 static void door_free(struct doorway *d);
 
 const struct http_ops door_ops = {
@@ -308,7 +310,7 @@ caller_find(struct client *cl, const char **why)
 		return 0;
 	cl->caller.door = DOOR_TOKEN;
 	if (auth != NULL && http1_count(h, STR("Authorization")) == 1 &&
-	    bearer_take(*auth, &cl->caller.token) == 0)
+	    bearer_take(cl, *auth) == 0)
 		return 0;
 	*why = auth == NULL
 	    ? "a token is needed here: Authorization: Bearer TOKEN"
@@ -316,9 +318,12 @@ caller_find(struct client *cl, const char **why)
 	return -1;
 }
 
-/* RFC 6750 section 2.1. The token itself goes nowhere from here. */
+/*
+ * RFC 6750 section 2.1. The token itself goes nowhere from here, unless it is
+ * a signed one, which the broker checks.
+ */
 static int
-bearer_take(struct str value, struct hash *token)
+bearer_take(struct client *cl, struct str value)
 {
 	static const char others[] = "-._~+/=";
 	struct str t;
@@ -327,7 +332,7 @@ bearer_take(struct str value, struct hash *token)
 	    !str_eq_nocase((struct str){ value.p, 7 }, STR("Bearer ")))
 		return -1;
 	t = str_trim((struct str){ value.p + 7, value.n - 7 });
-	if (t.n == 0 || t.n > REST_MAX_TOKEN_BYTES)
+	if (t.n == 0 || t.n > JWT_MAX_BYTES)
 		return -1;
 	for (size_t i = 0; i < t.n; i++) {
 		char c = t.p[i];
@@ -338,7 +343,25 @@ bearer_take(struct str value, struct hash *token)
 		if (!ok)
 			return -1;
 	}
-	*token = hash_of(t.p, t.n);
+	cl->caller.token = hash_of(t.p, t.n);
+	if (jwt_looks_like(t))
+		return bearer_pass(cl, t);
+	return t.n <= REST_MAX_TOKEN_BYTES ? 0 : -1;
+}
+
+/* Before the request that it came with, over the same link. */
+static int
+bearer_pass(struct client *cl, struct str token)
+{
+	const struct msg_bearer m = { .token = cl->caller.token };
+	own_arena struct arena a = {};
+	struct err e = {};
+	struct jwt parsed;
+
+	if (jwt_parse(token, &a, &parsed, &e) < 0)
+		return -1;
+	(void)peer_send(&cl->gateway->broker, MSG_BEARER, &m, token, NULL,
+	    0); /* without a broker the request fails, too */
 	return 0;
 }
 

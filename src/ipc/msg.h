@@ -29,6 +29,7 @@ enum msg_type {
 	MSG_WIRE, /* supervisor -> role, fd: your link to another role */
 	MSG_LISTEN, /* supervisor -> gateway, fd: a listener for people */
 	MSG_QUIT, /* supervisor -> broker: close all runs, then exit */
+	MSG_IDENTITY, /* supervisor -> broker, fd: a file of identity/ */
 
 	MSG_SANDBOX_START, /* broker -> supervisor */
 	MSG_SANDBOX_STARTED, /* supervisor -> broker */
@@ -50,6 +51,7 @@ enum msg_type {
 
 	MSG_TOOL_CALL, /* gateway -> broker */
 	MSG_API, /* gateway -> broker: a request of REST /v1 */
+	MSG_BEARER, /* gateway -> broker: a signed token, before its request */
 	MSG_GONE, /* gateway -> broker: who asked has hung up */
 	MSG_REPLY, /* broker -> gateway: the answer to either */
 	MSG_EVENT, /* broker -> gateway: one more for a subscriber */
@@ -104,6 +106,16 @@ struct msg_listen {
 	uint32_t port; /* LISTEN_TCP */
 };
 _Static_assert(sizeof(struct msg_listen) == 8, "no padding");
+
+/*
+ * All of them, one by one, at the broker's start and when one has changed. The
+ * descriptor is a sealed memfd; the last message has neither it nor a name.
+ * Payload, of one that is not taken: why, as text.
+ */
+struct msg_identity {
+	char name[IDENTITY_NAME_BYTES]; /* NUL-terminated */
+};
+_Static_assert(sizeof(struct msg_identity) == 64, "no padding");
 
 struct msg_quit {
 	uint32_t when_idle; /* 1: once no run is open; 0: stop them all */
@@ -378,6 +390,12 @@ struct msg_tool_call {
 	uint32_t door; /* enum door */
 };
 _Static_assert(sizeof(struct msg_tool_call) == 56, "no padding");
+
+/* Payload: the token, which codec/jwt.h takes. */
+struct msg_bearer {
+	struct hash token; /* its SHA-256, as the request has it */
+};
+_Static_assert(sizeof(struct msg_bearer) == 32, "no padding");
 
 enum door {
 	DOOR_RUN, /* a listener inside a sandbox: the run is known */

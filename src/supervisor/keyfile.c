@@ -14,6 +14,8 @@
 static int open_at(
     int folder, const char *name, struct stat *st, struct err *e);
 static int open_folder(const char *state, bool systemd, struct err *e);
+static int open_in(const char *state, const char *folder, struct err *e);
+static bool is_ours(const struct stat *st);
 static size_t read_up_to(int fd, char *bytes, size_t cap);
 
 int
@@ -59,8 +61,7 @@ keyfile_read_command(
 	fd = open_at(at, name, &st, e);
 	if (fd < 0)
 		return -1;
-	if ((st.st_mode & 0022) != 0 ||
-	    (st.st_uid != 0 && st.st_uid != geteuid()))
+	if (!is_ours(&st))
 		return err_set(e,
 		    "%s can be written by others: chmod 600 it, and own it",
 		    name);
@@ -70,6 +71,27 @@ keyfile_read_command(
 		    e, "%s is no text of less than %zu bytes", name, cap);
 	text[n] = '\0';
 	return 0;
+}
+
+int
+keyfile_read_identity(const char *state, const char *name, struct err *e)
+{
+	own_fd int folder = open_in(state, "identity", e), fd = -1;
+	own_buf struct buf text = {};
+	struct stat st = {};
+
+	if (folder < 0)
+		return -1;
+	fd = open_at(folder, name, &st, e);
+	if (fd < 0)
+		return -1;
+	if (!is_ours(&st))
+		return err_set(e,
+		    "%s can be written by others: chmod 600 it, and own it",
+		    name);
+	if (fd_read_all(fd, &text, JWKS_MAX_BYTES, e) < 0)
+		return err_add(e, "%s", name);
+	return fd_sealed(text.p != NULL ? text.p : "", text.n, e);
 }
 
 static int
@@ -105,18 +127,33 @@ read_up_to(int fd, char *bytes, size_t cap)
 static int
 open_folder(const char *state, bool systemd, struct err *e)
 {
-	const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-	const char *path = systemd ? getenv("CREDENTIALS_DIRECTORY") : state;
-	own_fd int at = -1;
+	const char *path = getenv("CREDENTIALS_DIRECTORY");
 	int fd;
 
+	if (!systemd)
+		return open_in(state, "secrets", e);
 	if (path == NULL)
 		return err_set(e, "the daemon has no $CREDENTIALS_DIRECTORY");
-	at = open(path, flags);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 ? fd : err_sys(e, "open %s", path);
+}
+
+static int
+open_in(const char *state, const char *folder, struct err *e)
+{
+	const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+	own_fd int at = open(state, flags);
+	int fd;
+
 	if (at < 0)
-		return err_sys(e, "open %s", path);
-	if (systemd)
-		return fd_take(&at);
-	fd = openat(at, "secrets", flags | O_NOFOLLOW);
-	return fd >= 0 ? fd : err_sys(e, "open %s/secrets", path);
+		return err_sys(e, "open %s", state);
+	fd = openat(at, folder, flags | O_NOFOLLOW);
+	return fd >= 0 ? fd : err_sys(e, "open %s/%s", state, folder);
+}
+
+static bool
+is_ours(const struct stat *st)
+{
+	return (st->st_mode & 0022) == 0 &&
+	    (st->st_uid == 0 || st->st_uid == geteuid());
 }

@@ -17,6 +17,11 @@
 int keyfile_read(
     const char *state, bool systemd, const char *name, struct err *e);
 /*
+ * Reads identity/NAME of the state directory: a regular file that is root's or
+ * ours, and that nobody else can write to. Returns a sealed memfd, or -1.
+ */
+int keyfile_read_identity(const char *state, const char *name, struct err *e);
+/*
  * Reads secrets/commands/NAME of the state directory into text, as a C string:
  * a regular file that is root's or ours, and that nobody else can write to.
  */

@@ -23,6 +23,7 @@
 #include "supervisor/cells.h"
 #include "supervisor/child.h"
 #include "supervisor/helper.h"
+#include "supervisor/identity.h"
 #include "supervisor/keyfile.h"
 #include "supervisor/rootfs.h"
 #include "supervisor/state.h"
@@ -45,6 +46,7 @@ static struct {
 	struct sandbox_host host;
 	struct cells *cells;
 	struct helpers *helpers;
+	struct identity_files identity;
 	struct locked env; /* secrets that came in the environment */
 	struct child child[ROLES]; /* [ROLE_SUPERVISOR] unused */
 	struct loop_watch signals, life, kills;
@@ -174,6 +176,9 @@ set_up(const char *dir, const char *listen, struct err *e)
 	sup.cells = cells_new(sup.loop, &sup.host, sup.state.dir,
 	    (struct cells_hear){ on_cell_exit, on_cell_denied }, e);
 	if (sup.cells == NULL)
+		return -1;
+	sup.identity.broker = &sup.child[ROLE_BROKER].link;
+	if (identity_open(&sup.identity, sup.loop, sup.state.dir, e) < 0)
 		return -1;
 	sup.helpers = helpers_new(
 	    sup.loop, sup.state.dir, (struct helpers_hear){ on_secret_read });
@@ -355,6 +360,9 @@ on_frame(struct peer *p, const struct frame *f)
 		if (c->ready)
 			return;
 		c->ready = true;
+		/* Before anybody can ask the broker who they are. */
+		if (p->other == ROLE_BROKER)
+			identity_send(&sup.identity, p);
 		if (wire_role(p->other, &e) < 0)
 			log_error("%s", e.text);
 		/* After a restart, too, the gateway may be the first. */
@@ -379,6 +387,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_WIRE:
 	case MSG_LISTEN:
 	case MSG_QUIT:
+	case MSG_IDENTITY:
 	case MSG_SANDBOX_STARTED:
 	case MSG_SANDBOX_EXITED:
 	case MSG_SANDBOX_TOLD:
@@ -390,6 +399,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_CA:
 	case MSG_TOOL_CALL:
 	case MSG_API:
+	case MSG_BEARER:
 	case MSG_GONE:
 	case MSG_REPLY:
 	case MSG_EVENT:
@@ -687,6 +697,7 @@ static void
 tear_down(void)
 {
 	helpers_free(sup.helpers);
+	identity_close(&sup.identity);
 	locked_fini(&sup.env);
 	cells_free(sup.cells);
 	for (int r = ROLE_BROKER; r < ROLES; r++) {

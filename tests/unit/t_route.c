@@ -27,6 +27,8 @@ static const struct route expected[] = {
 	{ ROLE_SUPERVISOR, ROLE_GATEWAY, MSG_LISTEN, BODY(msg_listen), 0, 1,
 	    1 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_QUIT, BODY(msg_quit), 0, 0, 0 },
+	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_IDENTITY, BODY(msg_identity), 4096,
+	    0, 1 },
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_START,
 	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 0, 5 + MOUNTS_MAX },
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_KILL,
@@ -51,6 +53,8 @@ static const struct route expected[] = {
 	    BODY(msg_sandbox_denied), 4096, 0, 0 },
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_DOOR_OPEN, BODY(msg_door),
 	    ARGV_MAX_BYTES, 1, 2 },
+	{ ROLE_GATEWAY, ROLE_BROKER, MSG_BEARER, BODY(msg_bearer),
+	    JWT_MAX_BYTES, 0, 0 },
 	{ ROLE_BROKER, ROLE_GATEWAY, MSG_TOKEN_GONE, BODY(msg_token_gone), 0, 0,
 	    0 },
 	{ ROLE_GATEWAY, ROLE_BROKER, MSG_INSIDE_DONE, BODY(msg_inside_done),
@@ -190,7 +194,7 @@ a_foreign_message_is_named_with_its_sender(void **state)
 	assert_int_equal(
 	    route_check(ROLE_GATEWAY, ROLE_SUPERVISOR, &h, 64, 3, &e), -1);
 	assert_string_equal(e.text,
-	    "gateway may not send message 5 (SANDBOX_START) to supervisor");
+	    "gateway may not send message 6 (SANDBOX_START) to supervisor");
 	assert_int_equal(
 	    route_check(ROLE_WORLD, ROLE_BROKER, &odd, 0, 0, &e), -1);
 	assert_string_equal(
