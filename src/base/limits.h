@@ -478,6 +478,9 @@ enum {
 	GUARD_COVERS_MAX = 4096,
 	COMMIT_DEPTH_MAX = 128, /* as above, when changes are written back */
 	COMMIT_TOLD_MAX = 64, /* files that are named in a message */
+	/* Files under protected names of a folder that is written for good: an
+	 * editor's extensions are 20,000, at 100 bytes each. */
+	PLANTED_FILES_MAX = 200 * 1000,
 };
 
 /* paddock exec --explain */

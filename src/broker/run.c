@@ -91,6 +91,7 @@ on_sandbox_denied(const struct msg_sandbox_denied *m, struct str payload)
 		[DENIED_SPECIAL] = { "write_back", "special" },
 		[DENIED_UNREADABLE] = { "write_back", "unreadable" },
 		[DENIED_WRITE_BACK] = { "write_back", "failed" },
+		[DENIED_PLANTED] = { "mount", "flagged" },
 	};
 	struct run *r = run_find(m->run);
 	own_buf struct buf body = {};
@@ -310,6 +311,8 @@ run_close(struct run *r)
 	    (unsigned long long)r->exited.inodes, r->exited.left_out,
 	    (unsigned long long)r->exited.memory_peak_bytes,
 	    (unsigned long long)r->exited.pids_refused);
+	if (r->exited.planted > 0)
+		buf_printf(&body, ",\"planted\":%u", r->exited.planted);
 	if ((r->exited.flags & TOLD_PRESSURE) != 0)
 		write_pressure(&body, &r->exited);
 	buf_add_c(&body, ",\"status\":");

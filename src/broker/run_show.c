@@ -79,8 +79,11 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 		buf_add_c(out, ",\"labels\":");
 		labels_write(out, &live->labels);
 	}
-	buf_printf(out, ",\"opened_ms\":%lld,\"policy_version\":\"%s\"",
-	    (long long)(row->opened_ns / 1000000), hex);
+	buf_printf(
+	    out, ",\"opened_ms\":%lld", (long long)(row->opened_ns / 1000000));
+	if (live != NULL && live->exited.planted > 0)
+		buf_printf(out, ",\"planted\":%u", live->exited.planted);
+	buf_printf(out, ",\"policy_version\":\"%s\"", hex);
 	if (live != NULL)
 		buf_printf(out, ",\"posture\":%llu",
 		    (unsigned long long)live->posture);

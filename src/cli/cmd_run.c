@@ -382,11 +382,15 @@ tell_end(const struct run_command *r, const struct json *v, const char *id)
 	const struct json *stop = json_get(v, STR("stop"));
 	struct str status = json_str(json_get(v, STR("status")));
 	own_buf struct buf line = {};
-	uint64_t exit_status;
+	uint64_t exit_status, planted;
 
 	if (r->json) {
 		json_write(&line, v);
 		run_watch_json(buf_str(&line));
+	} else if (json_u64(json_get(v, STR("planted")), &planted) == 0) {
+		out_note("run %s: %llu files that other programs execute are "
+			 "new or changed in its mounts: paddock trace show %s",
+		    id, (unsigned long long)planted, id);
 	}
 	if (str_eq_c(status, "closed")) {
 		if (json_u64(json_get(v, STR("exit_status")), &exit_status) <

@@ -243,8 +243,10 @@ struct msg_sandbox_exited {
 	uint32_t pressure_memory;
 	uint32_t pressure_io;
 	uint32_t flags; /* TOLD_PRESSURE* */
+	uint32_t planted; /* files told with DENIED_PLANTED, or more */
+	uint32_t unused;
 };
-_Static_assert(sizeof(struct msg_sandbox_exited) == 104, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_exited) == 112, "no padding");
 
 enum sandbox_ask {
 	ASK_STAT,
@@ -342,6 +344,7 @@ enum denied_wall {
 	DENIED_SPECIAL, /* not written back: no file, folder or link */
 	DENIED_UNREADABLE, /* not written back: its mode forbids it */
 	DENIED_WRITE_BACK, /* the rest was not written back: why */
+	DENIED_PLANTED, /* other programs execute it; in a folder for good */
 	DENIED_WALLS,
 };
 

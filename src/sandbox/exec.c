@@ -18,6 +18,7 @@
 #include "sandbox/explain.h"
 #include "sandbox/folder.h"
 #include "sandbox/mounts.h"
+#include "sandbox/planted.h"
 #include "sandbox/sandbox.h"
 #include "sys/fd.h"
 
@@ -107,6 +108,12 @@ static int parse(int argc, char **argv, struct options *o);
 static int parse_value(struct options *o, const char *name, const char *value);
 static int add_rule(struct options *o, char kind, const char *pattern);
 static int add_mount(struct options *o, const char *text);
+/* What was planted is named up to a number. */
+struct planted_lines {
+	bool json;
+	unsigned n;
+};
+
 static int open_mounts(
     struct sandbox_mount *mounts, const struct options *o, struct err *e);
 static void close_mounts(const struct sandbox_mount *mounts, unsigned n);
@@ -124,13 +131,14 @@ static int watch(
     struct sandbox *sb, int signals, struct explain *x, struct err *e);
 static void tell_denied(struct explain *x, int notify);
 static int tell_end(const struct options *o, const struct sandbox *sb,
-    const struct sandbox_end *end);
+    const struct sandbox_end *end, uint32_t n_planted);
 static int write_back(const struct options *o, const struct sandbox *sb,
     int folder, int status, struct err *e);
+static void tell_planted(void *arg, const char *path);
 static void tell_left_out(void *arg, enum commit_why why, const char *path);
 static const char *path_inside(const struct options *o);
 static void tell_json(const struct sandbox *sb, const struct sandbox_end *end,
-    uint32_t posture, int status);
+    uint32_t n_planted, int status);
 
 int
 exec_main(int argc, char **argv, int (*init_main)(char **argv, char **envp))
@@ -501,6 +509,9 @@ run(const struct options *o, struct err *e)
 		.init = go_on_as_init,
 	};
 	struct sandbox_mount mounts[MOUNTS_MAX];
+	static struct planted planted;
+	struct planted_lines tell = { .json = o->json };
+	uint32_t n_planted = 0;
 	sigset_t mask;
 	int r;
 
@@ -532,9 +543,12 @@ run(const struct options *o, struct err *e)
 	if (open_mounts(mounts, o, e) < 0)
 		return -1;
 	spec.mounts = mounts;
-	r = sandbox_start(&host, &spec, &sb, e);
+	r = planted_begin(&planted, &spec, e);
+	if (r == 0)
+		r = sandbox_start(&host, &spec, &sb, e);
 	close_mounts(mounts, o->n_mounts);
 	if (r < 0) {
+		planted_fini(&planted);
 		sandbox_host_fini(&host);
 		return -1;
 	}
@@ -548,9 +562,12 @@ run(const struct options *o, struct err *e)
 	if (r == 0)
 		r = sandbox_reap(&sb, &end, e);
 	if (r == 0)
-		r = tell_end(o, &sb, &end);
+		n_planted = planted_tell(&planted, tell_planted, &tell);
+	if (r == 0)
+		r = tell_end(o, &sb, &end, n_planted);
 	if (r >= 0 && o->write_back)
 		r = write_back(o, &sb, folder, r, e);
+	planted_fini(&planted);
 	sandbox_fini(&sb);
 	sandbox_host_fini(&host);
 	return r;
@@ -669,7 +686,7 @@ tell_denied(struct explain *x, int notify)
 /* Says why it ended, where that is not the command's own doing. */
 static int
 tell_end(const struct options *o, const struct sandbox *sb,
-    const struct sandbox_end *end)
+    const struct sandbox_end *end, uint32_t n_planted)
 {
 	const struct sandbox_limits *l = &sb->limits;
 	const char *name = o->command[0];
@@ -736,8 +753,26 @@ tell_end(const struct options *o, const struct sandbox *sb,
 		break;
 	}
 	if (o->json)
-		tell_json(sb, end, sb->posture, status);
+		tell_json(sb, end, n_planted, status);
+	else if (n_planted > 0)
+		(void)fprintf(stderr,
+		    "paddock: exec: %u files that other programs execute are "
+		    "new or changed: look at them before you work there\n",
+		    n_planted);
 	return status;
+}
+
+static void
+tell_planted(void *arg, const char *path)
+{
+	struct planted_lines *l = arg;
+
+	if (++l->n > COMMIT_TOLD_MAX)
+		return;
+	(void)fputs(
+	    l->json ? "{\"planted\":\"" : "paddock: exec: planted: ", stderr);
+	explain_put_text(path);
+	(void)fputs(l->json ? "\"}\n" : "\n", stderr);
 }
 
 /* The exit status: what was left out is no success. */
@@ -807,24 +842,24 @@ path_inside(const struct options *o)
 
 static void
 tell_json(const struct sandbox *sb, const struct sandbox_end *end,
-    uint32_t posture, int status)
+    uint32_t n_planted, int status)
 {
 	const char *comma = "";
 
 	(void)fprintf(stderr,
 	    "{\"status\":%d,\"limit\":\"%s\",\"wall_us\":%llu,\"cpu_us\":%llu,"
 	    "\"memory_max_bytes\":%llu,\"oom_kills\":%llu,"
-	    "\"pids_refused\":%llu,\"uid\":%u,\"walls\":[",
+	    "\"pids_refused\":%llu,\"planted\":%u,\"uid\":%u,\"walls\":[",
 	    status, sandbox_limit_name(end->limit),
 	    (unsigned long long)end->wall_ns / 1000,
 	    (unsigned long long)end->cpu_ns / 1000,
 	    (unsigned long long)end->memory_max_bytes,
 	    (unsigned long long)end->oom_kills,
-	    (unsigned long long)end->pids_refused, sb->uid);
+	    (unsigned long long)end->pids_refused, n_planted, sb->uid);
 	for (uint32_t i = 0; i < WALL_COUNT; i++) {
 		uint32_t wall = 1U << i;
 
-		if ((posture & wall) == 0)
+		if ((sb->posture & wall) == 0)
 			continue;
 		(void)fprintf(
 		    stderr, "%s\"%s\"", comma, sandbox_wall_name(wall));

@@ -56,6 +56,14 @@ folder_is_state(int dir)
 	    S_ISDIR(st.st_mode);
 }
 
+bool
+folder_is_git(int dir)
+{
+	return faccessat(dir, "HEAD", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    faccessat(dir, "objects", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    faccessat(dir, "refs", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int
 path_of(int fd, char out[static PATH_MAX], struct err *e)
 {

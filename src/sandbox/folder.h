@@ -30,4 +30,7 @@ int folder_check(int fd, struct stat *out, struct err *e);
 /* True for the directory in which a paddock keeps its state. */
 bool folder_is_state(int dir);
 
+/* True for a repository as git sees it: whatever the folder is called. */
+bool folder_is_git(int dir);
+
 #endif

@@ -69,7 +69,6 @@ static int look_at(
 static int enter(struct guard *g, int at, const char *name, struct err *e);
 static int cover(
     struct guard *g, int at, const char *name, bool secret, struct err *e);
-static bool is_git(int dir);
 static bool is_special(int dir, const char *name, uint8_t type);
 
 int
@@ -200,7 +199,7 @@ enter(struct guard *g, int at, const char *name, struct err *e)
 	g->levels[g->depth++] = (struct level){
 		.fd = fd,
 		.path_n = n,
-		.is_git = is_git(fd),
+		.is_git = folder_is_git(fd),
 	};
 	return 0;
 }
@@ -230,15 +229,6 @@ cover(struct guard *g, int at, const char *name, bool secret, struct err *e)
 	if (mount < 0 || mount_cover(mount, target, e) < 0)
 		return err_add(e, "protect %s", g->path);
 	return 0;
-}
-
-/* As git sees it: whatever the folder is called. */
-static bool
-is_git(int dir)
-{
-	return faccessat(dir, "HEAD", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    faccessat(dir, "objects", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    faccessat(dir, "refs", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Neither file nor folder nor link: behind it is who made it. */

@@ -31,6 +31,8 @@ struct cell {
 	int64_t wall_left_ns; /* while it is frozen */
 	int image_lock; /* keeps its image from being removed; -1: none */
 	int folder; /* the work folder, to be written back to; or -1 */
+	bool write_back; /* it is, or could have been */
+	struct planted planted; /* in mounts that are written for good */
 	struct giveback giveback;
 	struct msg_sandbox_exited ended; /* told when that is done */
 	struct protect_rule *rules; /* own, with their text behind them */
@@ -60,7 +62,9 @@ static int rules_take(
 static void cell_gone(struct cell *cell);
 static void on_left_out(
     struct giveback *w, enum commit_why why, const char *path);
+static void on_planted(struct giveback *w, const char *path);
 static void on_written(struct giveback *w, const char *why);
+static void tell_not_written(struct cell *cell, const char *why);
 static int watch_denied(struct cell *cell, struct err *e);
 static void on_denied(struct loop_watch *w, uint32_t events);
 static void say_denied(const struct cell *cell,
@@ -264,9 +268,13 @@ cells_start(struct cells *c, const struct frame *f,
 	    ? WALL_MEMORY | WALL_PIDS | WALL_CPU
 	    : 0;
 
-	if (pool_start(
-		&c->pool, m->tenant, &spec, clock_mono_ns(), &cell->sb, e) < 0)
+	if (planted_begin(&cell->planted, &spec, e) < 0)
 		return -1;
+	if (pool_start(&c->pool, m->tenant, &spec, clock_mono_ns(), &cell->sb,
+		e) < 0) {
+		planted_fini(&cell->planted);
+		return -1;
+	}
 	if (spec.limits.io_bytes_per_s > 0 &&
 	    sandbox_io_limit(&cell->sb, spec.workspace_fd, e) < 0) {
 		if ((m->flags & START_LIMITS_REQUIRED) != 0) {
@@ -430,20 +438,23 @@ on_over(struct loop_watch *w, uint32_t events)
 
 	(void)events;
 	cell_end(cell, &cell->ended);
-	if (cell->sb.upper < 0 || cell->folder < 0) {
-		cell_gone(cell);
-		return;
-	}
+	cell->write_back = cell->sb.upper >= 0 && cell->folder >= 0;
 	/* What a limit or a person has stopped is not written back. */
-	if (cell->sb.killed_for != LIMIT_NONE) {
-		on_written(&cell->giveback, "the run was stopped");
+	if (cell->write_back && cell->sb.killed_for != LIMIT_NONE) {
+		tell_not_written(cell, "the run was stopped");
+		cell->write_back = false;
+	}
+	if (!cell->write_back && cell->planted.n == 0) {
+		cell_gone(cell);
 		return;
 	}
 	cell->giveback.loop = cell->of->loop;
 	cell->giveback.on_told = on_left_out;
+	cell->giveback.on_planted = on_planted;
 	cell->giveback.on_end = on_written;
-	if (giveback_start(&cell->giveback, cell->sb.upper, cell->folder,
-		&cell->protect, &e) < 0)
+	if (giveback_start(&cell->giveback,
+		cell->write_back ? cell->sb.upper : -1, cell->folder,
+		&cell->protect, &cell->planted, &e) < 0)
 		on_written(&cell->giveback, e.text);
 }
 
@@ -485,13 +496,32 @@ static void
 on_written(struct giveback *w, const char *why)
 {
 	struct cell *cell = LOOP_OF(w, struct cell, giveback);
+
+	/* Nobody knows then what is in the folders, either. */
+	if (why != NULL && cell->planted.n > 0 && !cell->write_back)
+		on_planted(w, why);
+	else if (why != NULL)
+		tell_not_written(cell, why);
+	cell_gone(cell);
+}
+
+static void
+tell_not_written(struct cell *cell, const char *why)
+{
 	const struct msg_sandbox_denied m = { .wall = DENIED_WRITE_BACK };
 
-	if (why != NULL) {
-		cell->ended.left_out++;
-		say_denied(cell, &m, "", "", why);
-	}
-	cell_gone(cell);
+	cell->ended.left_out++;
+	say_denied(cell, &m, "", "", why);
+}
+
+static void
+on_planted(struct giveback *w, const char *path)
+{
+	struct cell *cell = LOOP_OF(w, struct cell, giveback);
+	const struct msg_sandbox_denied m = { .wall = DENIED_PLANTED };
+
+	if (++cell->ended.planted <= COMMIT_TOLD_MAX)
+		say_denied(cell, &m, "", "", path);
 }
 
 static int
@@ -647,6 +677,7 @@ cell_fini(struct cell *cell)
 	uint32_t slot = cell->sb.slot;
 
 	giveback_fini(&cell->giveback);
+	planted_fini(&cell->planted);
 	if (cell->explain != NULL)
 		(void)loop_remove(cell->of->loop, &cell->denied);
 	free(cell->explain);

@@ -20,8 +20,10 @@ enum {
 	TELL_FD = 3,
 	UPPER_FD,
 	FOLDER_FD,
-	FIRST_FREE = 16, /* above the three */
+	MOUNT_FD, /* first of planted_folder.fd */
+	FIRST_FREE = 16, /* above all of them */
 	WHY_END = UINT8_MAX, /* not of enum commit_why */
+	WHY_PLANTED = UINT8_MAX - 1, /* likewise */
 };
 
 /* One packet. */
@@ -29,16 +31,18 @@ struct told {
 	uint8_t why;
 	char text[PATH_MAX]; /* with a NUL */
 };
+_Static_assert(MOUNT_FD + MOUNTS_MAX <= FIRST_FREE, "room for all");
 
-static void write_main(
-    int tell, int upper, int folder, const struct protect *protect);
+static void write_main(int tell, int upper, int folder,
+    const struct protect *protect, struct planted planted);
+static void tell_planted(void *arg, const char *path);
 static void tell_path(void *arg, enum commit_why why, const char *path);
 static void say(int fd, unsigned why, const char *text);
 static void on_heard(struct loop_watch *watch, uint32_t events);
 
 int
 giveback_start(struct giveback *w, int upper, int folder,
-    const struct protect *protect, struct err *e)
+    const struct protect *protect, const struct planted *planted, struct err *e)
 {
 	own_fd int ours = -1, theirs = -1;
 	int pair[2];
@@ -56,7 +60,7 @@ giveback_start(struct giveback *w, int upper, int folder,
 		return -1;
 	w->pid = fork();
 	if (w->pid == 0)
-		write_main(theirs, upper, folder, protect);
+		write_main(theirs, upper, folder, protect, *planted);
 	if (w->pid < 0) {
 		w->pid = 0;
 		(void)err_sys(e, "fork");
@@ -79,27 +83,49 @@ giveback_fini(struct giveback *w)
 	w->pid = 0;
 }
 
+/* planted is a copy: the descriptors in it get new numbers. */
 static void
-write_main(int tell, int upper, int folder, const struct protect *protect)
+write_main(int tell, int upper, int folder, const struct protect *protect,
+    struct planted planted)
 {
-	int fd[3] = { tell, upper, folder };
 	struct commit c = { .protect = *protect, .tell = tell_path };
 	struct err e = {};
 	bool ok = prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0;
+	int *fd[3 + MOUNTS_MAX] = { &tell, &upper, &folder };
+	int n = 3;
 
-	for (int i = 0; i < 3; i++)
-		fd[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, FIRST_FREE);
-	for (int i = 0; i < 3; i++)
-		ok = ok && fd[i] >= 0 && dup2(fd[i], TELL_FD + i) >= 0;
-	ok = ok && fd_close_from(FOLDER_FD + 1, &e) == 0;
+	for (unsigned i = 0; i < planted.n; i++)
+		fd[n++] = &planted.folder[i].fd;
+	for (int i = 0; ok && i < n; i++) {
+		if (*fd[i] < 0)
+			continue;
+		*fd[i] = fcntl(*fd[i], F_DUPFD_CLOEXEC, FIRST_FREE);
+		ok = *fd[i] >= 0;
+	}
+	for (int i = 0; ok && i < n; i++) {
+		if (*fd[i] < 0)
+			(void)close(TELL_FD + i); /* if it is there */
+		else
+			ok = dup2(*fd[i], TELL_FD + i) >= 0;
+		*fd[i] = *fd[i] < 0 ? -1 : TELL_FD + i;
+	}
+	ok = ok && fd_close_from(TELL_FD + n, &e) == 0;
 	ok = ok && (geteuid() != 0 || setgroups(0, NULL) == 0);
 	if (!ok)
 		_exit(1);
-	if (commit_folder(&c, UPPER_FD, FOLDER_FD, &e) < 0)
+	(void)planted_tell(&planted, tell_planted, NULL);
+	if (upper >= 0 && commit_folder(&c, upper, folder, &e) < 0)
 		say(TELL_FD, WHY_END, e.text);
 	else
 		say(TELL_FD, WHY_END, "");
 	_exit(0);
+}
+
+static void
+tell_planted(void *arg, const char *path)
+{
+	(void)arg;
+	say(TELL_FD, WHY_PLANTED, path);
 }
 
 static void
@@ -132,6 +158,10 @@ on_heard(struct loop_watch *watch, uint32_t events)
 		return;
 	if (n > 1)
 		m.text[n - 2] = '\0';
+	if (n > 1 && m.why == WHY_PLANTED) {
+		w->on_planted(w, m.text);
+		return;
+	}
 	if (n > 1 && m.why != WHY_END) {
 		w->on_told(w, (enum commit_why)m.why, m.text);
 		return;

@@ -81,6 +81,43 @@ for (const user of users) {
 			await place.nothingLeft([]);
 		});
 
+		for (const [how, end, status] of [
+			['by itself', 'true', 0],
+			['by a limit', 'sleep 60', 1],
+		]) {
+			test(`what is planted is on record: ended ${how}`, async () => {
+				const place = home(user, all);
+
+				if (status !== 0)
+					fs.writeFileSync(path.join(place.dir,
+						'etc/policy.json'), JSON.stringify(policy({
+						sandbox: { mounts: all },
+						budgets: { max_runtime_ms: 2000 } })));
+				const r = await place.command(['run',
+					'../etc/policy.json', '--state', place.state,
+					'--env', place.mark, '--', 'sh', '-c',
+					'mkdir -p /m/rw/.git/hooks; ' +
+					`echo >/m/rw/.git/hooks/x; ${end}`],
+				{ ...options(place), input: '' }).end();
+
+				assert.strictEqual(r.status, status, r.err);
+				assert.match(r.err, /1 files that other programs execute/);
+				const t = await place.cli(['trace', 'show', 'last',
+					'--json'], options(place));
+				const records = t.out.trim().split('\n')
+					.map((l) => JSON.parse(l));
+				const flagged = records.filter((x) =>
+					x.kind === 'sandbox.denied');
+
+				assert.deepStrictEqual(flagged.map((x) => [x.body.wall,
+					x.body.rule, x.body.about]), [['mount', 'flagged',
+					'/m/rw/.git/hooks/x']]);
+				assert.strictEqual(records.find((x) =>
+					x.kind === 'run.closed').body.planted, 1);
+				await place.nothingLeft([]);
+			});
+		}
+
 		for (const [from, message] of [
 			['../missing', /mounts\[0\]\.from: folder \.\.\/missing: No/],
 			['../ro/file', /a file: only a folder/],

@@ -146,6 +146,84 @@ for (const user of users) {
 				'rw/.git/config'), 'utf8'), '[core]\n');
 		});
 
+		// What the host would execute afterwards, and how it comes to be
+		// there. The control is the last row: work that plants nothing.
+		for (const [what, script, told] of [
+			['a repository', 'git init -q . && git config user.name x',
+				['.git/config']],
+			['a hook', 'mkdir -p .git/hooks; echo evil ' +
+				'>.git/hooks/pre-commit', ['.git/hooks/pre-commit']],
+			['a folder that is renamed', 'mkdir -p x/hooks; ' +
+				'echo evil >x/hooks/h; mv x .git', ['.git/hooks/h']],
+			['one that was there, renamed', 'mv tree .git',
+				['.git/hooks/old']],
+			['a repository that is put in its place',
+				'mv deep away; mkdir -p deep/.git; ' +
+				'echo evil >deep/.git/config', ['deep/.git/config']],
+			['a bare one of any name', 'mkdir -p r/objects r/refs ' +
+				'r/hooks; echo x >r/HEAD; echo evil >r/hooks/h',
+			['r/hooks/h']],
+			['a link', 'ln -s sub .vscode', ['.vscode']],
+			['a link where a folder belongs', 'ln -s sub/x .git',
+				['.git']],
+			['a hard link', 'echo evil >e; ln e .bashrc',
+				['.bashrc']],
+			['another name of what is there', 'echo evil >>alias',
+				['.profile']],
+			['a deep folder, and letters', 'mkdir -p a/b/c/.GIT/Hooks; ' +
+				'echo >a/b/c/.GIT/Hooks/x', ['a/b/c/.GIT/Hooks/x']],
+			['a key', 'mkdir .ssh; echo >.ssh/authorized_keys',
+				['.ssh/authorized_keys']],
+			['a name with control characters', 'mkdir .vscode; ' +
+				'echo >".vscode/a$(printf "\\033")b"',
+			['.vscode/a\\u001bb']],
+			['more folders than anybody looks through',
+				'i=0; while [ $i -lt 140 ]; do mkdir d && cd d || ' +
+				'exit 1; i=$((i+1)); done; mkdir .git',
+				[/: over 128 folders below each other/]],
+			['nothing', 'echo fine >file; mkdir -p s/t; mv s u; ' +
+				'echo evil >>.profile; cat .profile >/dev/null', []],
+		]) {
+			test(`planted by ${what}`, () => {
+				const at = path.join(dir, 'plant');
+				const own = ['', 'tree', 'tree/hooks', 'tree/hooks/old',
+					'deep', 'deep/.git', 'deep/.git/config', 'sub',
+					'.profile'];
+
+				fs.mkdirSync(path.join(at, 'tree/hooks'),
+					{ recursive: true });
+				fs.mkdirSync(path.join(at, 'deep/.git'),
+					{ recursive: true });
+				fs.mkdirSync(path.join(at, 'sub'));
+				for (const f of ['tree/hooks/old', 'deep/.git/config',
+					'.profile'])
+					fs.writeFileSync(path.join(at, f), 'old\n');
+				fs.linkSync(path.join(at, '.profile'),
+					path.join(at, 'alias'));
+				if (root) {
+					for (const f of own)
+						fs.chownSync(path.join(at, f), user.owner,
+							user.owner);
+				}
+				const r = exec(['plant:/m:rw'],
+					`cd /m && export HOME=/tmp && ${script}`);
+				const again = told[0] instanceof RegExp ? undefined
+					: exec(['plant:/m:rw'], 'true', ['--json']);
+
+				fs.rmSync(at, { recursive: true });
+				for (const t of told) {
+					assert.match(r.stderr, t instanceof RegExp ? t
+						: new RegExp(`planted: /m/${t.replace(
+							/[.\\]/g, '\\$&')}\n`));
+				}
+				assert.equal(/other programs execute are new/
+					.test(r.stderr), told.length > 0, r.stderr);
+				// A second run begins with what is there by now.
+				if (again !== undefined)
+					assert.match(again.stderr, /"planted":0/);
+			});
+		}
+
 		test('a set-user-id program in it is any program', () => {
 			const r = exec(all, 'id -u; for d in /m/*; do $d/id -u; done');
 			const ids = new Set(r.stdout.trim().split('\n'));
