@@ -17,6 +17,8 @@
 #define PLACE_TRUST_DIR "/run/paddock/trust"
 #define PLACE_TRUST_FILE "ca.pem"
 #define PLACE_TRUST PLACE_TRUST_DIR "/" PLACE_TRUST_FILE
+#define PLACE_TRUST_JAVA_FILE "cacerts"
+#define PLACE_TRUST_JAVA PLACE_TRUST_DIR "/" PLACE_TRUST_JAVA_FILE
 
 /* NULL when the path can be a place, else what it must be. */
 const char *place_fault(struct str path);

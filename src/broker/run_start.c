@@ -30,7 +30,10 @@ static int add_env(struct run *r, const struct json *env,
 static void add_commands(struct run *r);
 static void add_always(
     struct run *r, const struct json *env, const struct image_config *image);
-static void add_trust(struct run *r);
+static void add_trust(
+    struct run *r, const struct json *env, const struct image_config *image);
+static bool is_trust(struct str name);
+static bool is_placeholder(const struct run *r, struct str name);
 static void add_placeholders(struct run *r);
 static void add_files(struct run *r);
 static void add_pair(struct run *r, const char *pair);
@@ -238,6 +241,8 @@ add_env(struct run *r, const struct json *env, const struct image_config *image,
 		/* An image is nobody's request: what it may not set is left
 		 * out. */
 		if (env_name_ok(name) && !is_ours(name) &&
+		    !is_placeholder(r, name) &&
+		    !(egress_inspects(r->policy) && is_trust(name)) &&
 		    (env == NULL || json_get(env, name) == NULL))
 			add_pair(r, image->env[i]);
 	}
@@ -249,10 +254,18 @@ add_env(struct run *r, const struct json *env, const struct image_config *image,
 			return err_set(e,
 			    "`env`: \"%.*s\" is not a name that may be set",
 			    (int)(name.n > 64 ? 64 : name.n), name.p);
+		if (is_placeholder(r, name))
+			return err_set(e,
+			    "`env`: %.*s is the variable of a secret of the "
+			    "policy; leave it out, or rename it in `secrets`",
+			    (int)name.n, name.p);
 		if (!json_is(json_value(k), JSON_STRING) ||
 		    str_find(value, '\0') != value.n)
 			return err_set(e, "`env`: the value of %.*s is no text",
 			    (int)name.n, name.p);
+		if (egress_inspects(r->policy) &&
+		    str_eq(name, STR("JAVA_TOOL_OPTIONS")))
+			continue; /* add_trust has it */
 		buf_add_str(&r->start, name);
 		buf_add_byte(&r->start, '=');
 		add_word(&r->start, value);
@@ -322,7 +335,7 @@ add_always(
 	    "PADDOCK_MCP_URL=http://127.0.0.1:%d/mcp", RUN_DOOR_PORT);
 	add_pair(r, text);
 	if (egress_inspects(r->policy))
-		add_trust(r);
+		add_trust(r, env, image);
 	for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++) {
 		(void)snprintf(text, sizeof(text), "%s=http://127.0.0.1:%d",
 		    proxies[i], RUN_PROXY_PORT);
@@ -330,18 +343,59 @@ add_always(
 	}
 }
 
-/* The run's own CA, for those who do not read the system's bundle. */
-static void
-add_trust(struct run *r)
-{
-	static const char *const names[] = { "SSL_CERT_FILE",
-		"NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
-		"GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "PIP_CERT" };
+static const char *const trust_names[] = { "SSL_CERT_FILE",
+	"NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+	"GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "PIP_CERT" };
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		buf_add_c(&r->start, names[i]);
+/*
+ * The run's own CA, for those who do not read the system's bundle. Its opener
+ * may know better than the image, which cannot know of it. To what else Java is
+ * told it is added.
+ */
+static void
+add_trust(
+    struct run *r, const struct json *env, const struct image_config *image)
+{
+	static const char java[] = "JAVA_TOOL_OPTIONS";
+	const struct json *own = json_get(env, str_of(java));
+	struct str more = json_str(own);
+
+	for (size_t i = 0; i < sizeof(trust_names) / sizeof(trust_names[0]);
+	     i++) {
+		if (json_get(env, str_of(trust_names[i])) != NULL)
+			continue;
+		buf_add_c(&r->start, trust_names[i]);
 		add_pair(r, "=" PLACE_TRUST);
 	}
+	for (size_t i = 0;
+	     own == NULL && image != NULL && image->env[i] != NULL; i++) {
+		if (str_eq_c(name_of(image->env[i]), java))
+			more = str_of(image->env[i] + sizeof(java));
+	}
+	buf_printf(
+	    &r->start, "%s=%.*s%s", java, STR_FMT(more), more.n > 0 ? " " : "");
+	add_pair(r, "-Djavax.net.ssl.trustStore=" PLACE_TRUST_JAVA);
+}
+
+static bool
+is_trust(struct str name)
+{
+	for (size_t i = 0; i < sizeof(trust_names) / sizeof(trust_names[0]);
+	     i++) {
+		if (str_eq_c(name, trust_names[i]))
+			return true;
+	}
+	return str_eq(name, STR("JAVA_TOOL_OPTIONS"));
+}
+
+static bool
+is_placeholder(const struct run *r, struct str name)
+{
+	for (uint32_t i = 0; i < r->policy->n_secrets; i++) {
+		if (str_eq(r->policy->secrets[i].env, name))
+			return true;
+	}
+	return false;
 }
 
 /* What stands for the secrets; the values stay here. */

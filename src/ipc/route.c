@@ -91,8 +91,8 @@ static const struct route routes[] = {
 
 	{ ROLE_BROKER, ROLE_PROXY, MSG_CA_NEW, BODY(msg_door), ARGV_MAX_BYTES,
 	    0, 0 },
-	{ ROLE_PROXY, ROLE_BROKER, MSG_CA, BODY(msg_door), ARGV_MAX_BYTES, 0,
-	    0 },
+	{ ROLE_PROXY, ROLE_BROKER, MSG_CA, BODY(msg_door), 2 * TRUST_MAX_BYTES,
+	    0, 0 },
 	{ ROLE_PROXY, ROLE_BROKER, MSG_EGRESS_ASK, BODY(msg_egress_ask),
 	    EGRESS_MAX_ASK_BYTES, 0, 0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_VERDICT, BODY(msg_egress_verdict),

@@ -296,7 +296,7 @@ static void
 ca_new(struct proxy *p, uint64_t run, struct str hosts)
 {
 	const struct msg_door m = { .run = run };
-	own_buf struct buf pem = {};
+	own_buf struct buf both = {};
 	struct proxy_ca *c = calloc(1, sizeof(*c));
 	struct err e = {};
 
@@ -305,11 +305,14 @@ ca_new(struct proxy *p, uint64_t run, struct str hosts)
 	c->ca = tls_ca_new(hosts, &e);
 	c->next = p->cas;
 	p->cas = c;
-	if (c->ca != NULL)
-		tls_ca_pem(c->ca, &pem);
-	else
+	if (c->ca != NULL) {
+		tls_ca_pem(c->ca, &both);
+		buf_add_byte(&both, '\0');
+		tls_ca_java(c->ca, &both);
+	} else {
 		log_error("no CA why=\"%s\"", e.text);
-	(void)peer_send(&p->broker, MSG_CA, &m, buf_str(&pem), NULL,
+	}
+	(void)peer_send(&p->broker, MSG_CA, &m, buf_str(&both), NULL,
 	    0); /* a broker that is gone ends us */
 }
 

@@ -357,6 +357,12 @@ context(const SSL_METHOD *method, struct err *e)
 	return ctx;
 }
 
+X509_STORE *
+tls_machine_roots(void)
+{
+	return SSL_CTX_get_cert_store(tls.client);
+}
+
 /* Without any, every server is refused, and the reason says so. */
 static int
 load_roots(SSL_CTX *ctx, struct err *e)

@@ -37,6 +37,8 @@ struct tls_ca *tls_ca_new(struct str hosts, struct err *e);
 void tls_ca_free(struct tls_ca *ca); /* may be NULL */
 /* Appends its certificate as PEM. */
 void tls_ca_pem(const struct tls_ca *ca, struct buf *out);
+/* Appends a store of Java's: the machine's certificates, and this one. */
+void tls_ca_java(const struct tls_ca *ca, struct buf *out);
 
 /*
  * Makes an open plain stream the server's end of TLS. name is a DNS name, lower

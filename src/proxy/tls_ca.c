@@ -13,6 +13,7 @@
 #include "base/must.h"
 #include "codec/json.h"
 #include "core/addr.h"
+#include "proxy/tls_java.h"
 
 enum {
 	SERIAL_BYTES = 16,
@@ -106,6 +107,12 @@ tls_ca_pem(const struct tls_ca *ca, struct buf *out)
 	n = BIO_get_mem_data(mem, &p);
 	buf_add(out, p, (size_t)n);
 	BIO_free(mem);
+}
+
+void
+tls_ca_java(const struct tls_ca *ca, struct buf *out)
+{
+	java_store_write(out, tls_machine_roots(), ca->cert);
 }
 
 SSL_CTX *

@@ -1,7 +1,7 @@
 /*
  * sandbox/trust.c: certificates that the programs of one sandbox are to
- * trust, beside those of the machine: a file of its own, read-only, in the
- * place of the machine's bundle where there is one.
+ * trust, beside those of the machine: files of its own, read-only, in the
+ * place of the machine's bundle, and of Java's, where there are any.
  */
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,19 +13,25 @@
 
 enum { FLAGS = MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC };
 
-static int write_bundle(int dir, const struct build *b, struct err *e);
+static int write_file(
+    int dir, const char *name, struct str text, struct err *e);
 
 int
 root_add_trust(const struct build *b, const char *root, struct err *e)
 {
 	const struct mount_option options[] = {
-		{ "size", "2m" }, /* a machine's bundle has some 220 KiB */
+		{ "size", "4m" }, /* a machine's bundle has some 220 KiB */
 		{ "nr_inodes", "4" },
 		{ "mode", "755" },
 	};
 	/* Of Debian's programs; others read what the variables name. */
-	static const char *const bundle = "etc/ssl/certs/ca-certificates.crt";
-	own_fd int base = -1, dir = -1, file = -1;
+	static const struct {
+		const char *from, *to;
+	} usual[] = {
+		{ &PLACE_TRUST[1], "etc/ssl/certs/ca-certificates.crt" },
+		{ &PLACE_TRUST_JAVA[1], "etc/ssl/certs/java/cacerts" },
+	};
+	own_fd int base = -1, dir = -1;
 
 	if (root_add_files(b, root, e) < 0)
 		return -1;
@@ -36,27 +42,34 @@ root_add_trust(const struct build *b, const char *root, struct err *e)
 		return err_sys(e, "open %s", root);
 	dir = mount_new(
 	    "tmpfs", options, sizeof(options) / sizeof(options[0]), FLAGS, e);
-	if (dir < 0 || write_bundle(dir, b, e) < 0 ||
+	if (dir < 0 ||
+	    write_file(dir, PLACE_TRUST_FILE, b->spec->trust, e) < 0 ||
+	    write_file(dir, PLACE_TRUST_JAVA_FILE, b->spec->trust_java, e) <
+		0 ||
 	    mount_restrict(dir, FLAGS | MOUNT_RDONLY, e) < 0 ||
 	    mount_attach(dir, base, &PLACE_TRUST_DIR[1], e) < 0)
 		return err_add(e, "certificates");
 	/* A stranger's image may have a link there: then it is not touched. */
-	if (b->spec->image || faccessat(base, bundle, F_OK, 0) < 0)
-		return 0;
-	file = mount_copy(
-	    base, &PLACE_TRUST[1], false, FLAGS | MOUNT_RDONLY, -1, e);
-	if (file < 0 || mount_attach(file, base, bundle, e) < 0)
-		return err_add(e, "certificates");
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+		own_fd int file = -1;
+
+		if (b->spec->image || faccessat(base, usual[i].to, F_OK, 0) < 0)
+			continue;
+		file = mount_copy(
+		    base, usual[i].from, false, FLAGS | MOUNT_RDONLY, -1, e);
+		if (file < 0 || mount_attach(file, base, usual[i].to, e) < 0)
+			return err_add(e, "certificates");
+	}
 	return 0;
 }
 
 static int
-write_bundle(int dir, const struct build *b, struct err *e)
+write_file(int dir, const char *name, struct str text, struct err *e)
 {
-	own_fd int fd = openat(dir, PLACE_TRUST_FILE,
-	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	own_fd int fd =
+	    openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 
 	if (fd < 0)
-		return err_sys(e, "create %s", PLACE_TRUST_FILE);
-	return fd_write_all(fd, b->spec->trust.p, b->spec->trust.n, e);
+		return err_sys(e, "create %s", name);
+	return fd_write_all(fd, text.p, text.n, e);
 }

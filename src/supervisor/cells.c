@@ -52,7 +52,8 @@ struct cells {
 	struct cell cell[RUNS_MAX];
 };
 
-static int trust_read(int pem, struct buf *out, struct err *e);
+static int trust_read(
+    int both, struct buf *out, struct buf *java, struct err *e);
 static int image_take(const struct cells *c, const char *const *words,
     struct sandbox_spec *spec, int *lock, struct err *e);
 static int words_take(
@@ -127,20 +128,28 @@ cells_free(struct cells *c)
 	free(c);
 }
 
-/* What the programs of the machine trust, if it says so, and pem. */
+/*
+ * What the programs of the machine trust, if it says so, and the PEM that the
+ * descriptor begins with; behind a NUL there is the same for Java.
+ */
 static int
-trust_read(int pem, struct buf *out, struct err *e)
+trust_read(int both, struct buf *out, struct buf *java, struct err *e)
 {
 	static const char *const file = "/etc/ssl/certs/ca-certificates.crt";
 	own_buf struct buf more = {};
+	size_t end;
 
 	if (access(file, R_OK) == 0 &&
 	    file_read(file, out, TRUST_MAX_BYTES, e) < 0)
 		return -1;
-	if (fd_read_sealed(pem, &more, TRUST_MAX_BYTES, e) < 0)
+	if (fd_read_sealed(both, &more, 2 * TRUST_MAX_BYTES, e) < 0)
 		return -1;
+	end = str_find(buf_str(&more), '\0');
+	if (end == more.n)
+		return err_set(e, "nothing for Java");
 	buf_add_c(out, "\n");
-	buf_add_str(out, buf_str(&more));
+	buf_add(out, more.p, end);
+	buf_add(java, more.p + end + 1, more.n - end - 1);
 	return out->failed ? err_set(e, "too many certificates") : 0;
 }
 
@@ -154,7 +163,7 @@ cells_start(struct cells *c, const struct frame *f,
 	bool image = (m->flags & START_IMAGE) != 0;
 	bool chdir = (m->flags & START_CHDIR) != 0;
 	bool trust = (m->flags & START_CA) != 0;
-	own_buf struct buf bundle = {};
+	own_buf struct buf bundle = {}, java = {};
 	size_t n_stdio = m->argc > 0 ? 3 : 0;
 	/* Start-up is the only time that uses them, and runs alone. */
 	static const char *words[WORDS_MAX + 8 + 2 * SECRETS_PER_RUN_MAX];
@@ -174,7 +183,7 @@ cells_start(struct cells *c, const struct frame *f,
 	if (m->mounts > MOUNTS_MAX ||
 	    f->n_fds != n_stdio + folder + m->mounts + trust)
 		return err_set(e, "descriptors do not fit the flags");
-	if (trust && trust_read(f->fds[f->n_fds - 1], &bundle, e) < 0)
+	if (trust && trust_read(f->fds[f->n_fds - 1], &bundle, &java, e) < 0)
 		return err_add(e, "certificates");
 	argv = used;
 	if (words_take(&at, m->argc, words, &used, e) < 0)
@@ -247,6 +256,7 @@ cells_start(struct cells *c, const struct frame *f,
 		(m->flags & START_FLAG) != 0 };
 	spec.protect = cell->protect;
 	spec.trust = buf_str(&bundle);
+	spec.trust_java = buf_str(&java);
 	spec.explain = (m->flags & START_EXPLAIN) != 0;
 	spec.fake_root = (m->flags & START_ROOT) != 0;
 	spec.limits = (struct sandbox_limits){

@@ -288,8 +288,6 @@ echo | openssl s_client -connect api.test:${tls} -servername api.test -brief 2>&
 python3 -c "import urllib.request as u; print(u.urlopen('${at}/python').read().decode())"
 node -e "fetch('${at}/node').then(async (r) => console.log(await r.text()))"
 git ls-remote ${at}/git 2>&1 | grep -c -i certificate
-awk '/BEGIN/{t=""}{t=t $0 "\\n"}END{printf "%s", t}' /run/paddock/trust/ca.pem > one.pem
-keytool -importcert -noprompt -file one.pem -keystore trust -storepass changeit 2>/dev/null
 cat > Get.java <<'J'
 public class Get {
 	public static void main(String[] a) throws Exception {
@@ -298,11 +296,15 @@ public class Get {
 	}
 }
 J
-java -Xmx128m -Djavax.net.ssl.trustStore=trust -Djavax.net.ssl.trustStorePassword=changeit Get.java ${at}/java
+java -Xmx128m Get.java ${at}/java
+java -Xmx128m -Djavax.net.ssl.trustStorePassword=changeit Get.java ${at}/checked
+env -u JAVA_TOOL_OPTIONS /usr/lib/jvm/java-17-openjdk-*/bin/java -Xmx128m Get.java ${at}/debian
+keytool -list -keystore /run/paddock/trust/cacerts -storepass changeit 2>/dev/null | grep -c '^paddock,.*trustedCertEntry'
 `, { ...policy(rules()), sandbox: { memory_mb: 1024, pids: 256 } });
 
 			assert.strictEqual(r.out, 'GET /curl\nVerification: OK\n' +
-				'GET /python\nGET /node\n0\nGET /java\n', r.err);
+				'GET /python\nGET /node\n0\nGET /java\n' +
+				'GET /checked\nGET /debian\n1\n', r.err);
 		});
 });
 

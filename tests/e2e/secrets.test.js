@@ -11,6 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import zlib from 'node:zlib';
 
 import { certificates, closeAll, listen, resolver } from './lib/outside.js';
+import { docker, skip as noImage } from './lib/image.js';
 import { isRoot, Place, until } from './lib/paddock.js';
 import { descendants } from './lib/proc.js';
 
@@ -335,6 +336,37 @@ describe('where secrets are read', () => {
 			assert.strictEqual(r.out, '');
 		}
 	});
+
+	// What an image sets is its maker's idea, and is of another time.
+	test('an image turns neither a placeholder nor what is trusted elsewhere',
+		{ skip: noImage }, async () => {
+			const { dir } = docker({ Env: ['PATH=/bin', 'TOKEN=dummy',
+				'SSL_CERT_FILE=/other', 'JAVA_TOOL_OPTIONS=-Xmx64m',
+				'OWN=stays'], User: '1000' },
+			{ 'etc/passwd': 'u:x:1000:1000::/home/u:/bin/sh\n' });
+			const r = await place.cli(['image', 'import', dir, '--name',
+				'env:1', '--state', place.state]);
+
+			assert.strictEqual(r.status, 0, r.err);
+			const q = await ran('export -p; cat /etc/app/token /home/u/.k',
+				policy({ TICKETS: { ...tickets.TICKETS,
+					file: '/etc/app/token' },
+				B: { ...tickets.TICKETS, env: 'B', file: '/home/u/.k' } },
+				{ sandbox: { image: 'env:1' } }));
+			const has = (name) => q.out.split('\n').filter((l) =>
+				l.startsWith(`export ${name}=`)).map((l) =>
+				l.slice(8 + name.length).replaceAll("'", ''));
+			const [token] = has('TOKEN'), [b] = has('B');
+
+			assert.match(token, /^pdk_\w{20}$/, q.out + q.err);
+			assert.deepStrictEqual(has('TOKEN').length, 1);
+			assert.deepStrictEqual(has('SSL_CERT_FILE'),
+				['/run/paddock/trust/ca.pem']);
+			assert.deepStrictEqual(has('JAVA_TOOL_OPTIONS'), ['-Xmx64m ' +
+				'-Djavax.net.ssl.trustStore=/run/paddock/trust/cacerts']);
+			assert.deepStrictEqual(has('OWN'), ['stays']);
+			assert.ok(q.out.endsWith(token + b), q.out);
+		});
 
 	test('another workflow or stage opens no run', async () => {
 		const r = await ran('echo ran', policy({ TICKETS: {
