@@ -314,6 +314,9 @@ enum {
 	RUN_PENDING_MAX = 64, /* calls of one run under way at once */
 	APPROVAL_DEADLINE_MS = 15 * 60 * 1000, /* when a policy names none */
 	APPROVAL_DEADLINE_MAX_MS = 7 * 24 * 3600 * 1000, /* a week */
+	STATS_PEOPLE_MAX = 256, /* whose decisions are counted apart */
+	STATS_DECISIONS_MAX = 1024, /* of each, whose median is told */
+	LINKS_MAX = 16, /* reply links of one approval: one for each voter */
 	APPROVAL_HOLD_MS = 45 * 1000, /* a door holds a request this long */
 	/* Between the structured stop and the kill: the agent may read why, and
 	 * end by itself. */

@@ -49,6 +49,8 @@ static void do_event_stream(const struct request *q);
 static void do_approval_list(const struct request *q);
 static void do_approval_get(const struct request *q);
 static void do_approval_decide(const struct request *q);
+static void do_approval_link(const struct request *q);
+static void do_approval_stats(const struct request *q);
 static void do_exec(const struct request *q);
 static void do_file(const struct request *q);
 static void do_port(const struct request *q);
@@ -76,6 +78,8 @@ static void (*const handlers[API_OPS])(const struct request *q) = {
 	[API_APPROVAL_LIST] = do_approval_list,
 	[API_APPROVAL_GET] = do_approval_get,
 	[API_APPROVAL_DECIDE] = do_approval_decide,
+	[API_APPROVAL_LINK] = do_approval_link,
+	[API_APPROVAL_STATS] = do_approval_stats,
 	[API_EXEC] = do_exec,
 	[API_FILE] = do_file,
 	[API_PORT] = do_port,
@@ -148,6 +152,7 @@ may(const struct caller *who, const struct api_rule *rule)
 	if (who->who == NULL)
 		return who->known && rule->agent;
 	return caller_may(who, rule->scope) &&
+	    (who->approval == 0 || rule->by_link) &&
 	    (!rule->all_tenants || caller_sees(who, RIGHTS_ALL_TENANTS));
 }
 
@@ -426,6 +431,18 @@ static void
 do_approval_decide(const struct request *q)
 {
 	approval_decide(q->who, q->call, q->args);
+}
+
+static void
+do_approval_link(const struct request *q)
+{
+	approval_link(q->who, q->call, q->args);
+}
+
+static void
+do_approval_stats(const struct request *q)
+{
+	approval_stats(q->who, q->call, q->args);
 }
 
 static void

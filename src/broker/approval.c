@@ -255,6 +255,25 @@ approval_state_name(enum approval_state s)
 	return names[s];
 }
 
+void
+approval_escalate(struct approval *a, const struct run *r, const char *by)
+{
+	const struct policy_approval *to = a->rule->escalate_to;
+
+	a->escalated = true;
+	if (to != NULL) {
+		/* Votes were of those who may vote no longer. */
+		a->rule = to;
+		a->n_votes = 0;
+		a->deadline_ns =
+		    clock_utc_ns() + (int64_t)to->deadline_ms * 1000000;
+		loop_timer_set(broker.loop, &a->deadline,
+		    clock_mono_ns() + (int64_t)to->deadline_ms * 1000000);
+	}
+	(void)approval_record(a, r, by, "escalate", false);
+	(void)approval_store(a); /* its records say the same */
+}
+
 static struct approval *
 find_same(const struct run *r, const struct hash *hash)
 {
@@ -324,9 +343,8 @@ on_deadline(struct loop_timer *t)
 
 	must(r != NULL); /* a run's approvals end before it does */
 	if (a->rule->on_timeout == ON_TIMEOUT_ESCALATE) {
-		a->escalated = true;
-		(void)approval_record(a, r, "paddock", "escalate", false);
-		(void)approval_store(a); /* its records say the same */
+		a->unlimited = a->rule->escalate_to == NULL;
+		approval_escalate(a, r, "paddock");
 		return;
 	}
 	(void)approval_record(a, r, "paddock", "expire", false);
@@ -416,6 +434,7 @@ approval_free(struct approval *a)
 	buf_fini(&a->args);
 	buf_fini(&a->args_shown);
 	buf_fini(&a->why);
+	buf_fini(&a->decisions);
 	buf_fini(&a->result);
 	free(a);
 }

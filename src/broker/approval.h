@@ -39,12 +39,14 @@ struct approval {
 	uint64_t run;
 	uint32_t step;
 	enum approval_state state;
-	bool escalated;
+	bool escalated; /* by a person, or by time */
+	bool unlimited; /* its deadline has passed, and it still waits */
 	char tool[NAME_MAX_BYTES];
 	enum risk risk;
 	bool simulated; /* a rule says so, whatever a person says */
 	uint64_t ask; /* 0: a tool call; else what wants to leave: egress.h */
-	const struct policy_approval *rule; /* of the run's policy */
+	/* Of the run's policy; of whom it was escalated to, once it was. */
+	const struct policy_approval *rule;
 	struct buf args; /* canonical; after an edit, the edited ones */
 	struct buf args_shown; /* redacted as the policy says, for the store */
 	struct hash hash; /* call_hash of what is executed */
@@ -54,6 +56,7 @@ struct approval {
 	struct loop_timer deadline;
 	uint32_t n_votes;
 	char votes[VOTES_MAX][NAME_MAX_BYTES];
+	struct buf decisions; /* {"by","ms","verdict"},...: of people */
 	char reason[256]; /* of a rejection */
 	struct holder holders[HOLDERS_MAX];
 	enum reply_kind kind; /* of the result, once there is one */
@@ -100,6 +103,19 @@ void approval_list(
 void approval_get(
     const struct caller *who, uint64_t call, const struct json *args);
 void approval_decide(
+    const struct caller *who, uint64_t call, const struct json *args);
+
+/* approval_link.c: makes a token for one person's answer. */
+void approval_link(
+    const struct caller *who, uint64_t call, const struct json *args);
+/* Whose answer it is, and to what; or NULL: no link that is good. */
+const struct identity *approval_link_use(const struct hash *token,
+    uint64_t *approval, char name[static NAME_MAX_BYTES]);
+/* He has answered: who is what approval_link_use gave. */
+void approval_link_spend(const struct identity *who);
+
+/* How people decide: approval_stats.c. */
+void approval_stats(
     const struct caller *who, uint64_t call, const struct json *args);
 
 /* A run is ending: what is pending is cancelled. */

@@ -30,6 +30,8 @@ static bool may_vote(const struct decision *d, bool again_is_bad);
 static bool same_vote(const struct approval *a, const char *name);
 static void approve(struct decision *d);
 static bool take_edit(struct decision *d);
+static void note_decision(
+    struct approval *a, const char *by, const char *verdict);
 static bool edit_allowed(const struct policy_approval *rule, struct str key);
 static bool still_allowed(const struct decision *d, struct str args);
 static void execute(struct decision *d);
@@ -83,7 +85,9 @@ approval_get(const struct caller *who, uint64_t call, const struct json *args)
 
 	if (id_parse('a', json_str(json_get(args, STR("approval"))), &id) == 0)
 		a = approval_find(id);
-	if (a != NULL && caller_sees_run(who, a->run))
+	if (who->approval != 0 && who->approval != id)
+		id = 0;
+	if (id != 0 && a != NULL && caller_sees_run(who, a->run))
 		approval_write(&out, a);
 	else if (a == NULL && id != 0 &&
 	    store_approvals(broker.store, id, STR(""), on_row, &rows, &e) < 0) {
@@ -126,7 +130,8 @@ approval_decide(
 		d.a = approval_find(id);
 	d.r = d.a != NULL ? run_find(d.a->run) : NULL;
 	/* Another tenant's is as unknown as none at all. */
-	if (d.a == NULL || d.r == NULL || !caller_sees_run(who, d.r->id)) {
+	if (d.a == NULL || d.r == NULL || !caller_sees_run(who, d.r->id) ||
+	    (who->approval != 0 && who->approval != id)) {
 		reply_error(call, 404, "unknown_approval",
 		    "No such approval is open.",
 		    "`paddock approvals --all` lists them all.");
@@ -139,6 +144,12 @@ approval_decide(
 		    approval_state_name(d.a->state));
 		reply_error(
 		    call, 409, "decided", text, "Nothing is left to decide.");
+		return;
+	}
+	if (who->approval != 0 && which != 0 && which != 2) {
+		reply_error(call, 403, "forbidden",
+		    "A reply link says approve or reject.",
+		    "Use a token of your own for anything else.");
 		return;
 	}
 	if (which <= 1 && d.r->box.paused) {
@@ -207,13 +218,15 @@ approval_store(const struct approval *a)
 }
 
 bool
-approval_record(const struct approval *a, const struct run *r, const char *by,
+approval_record(struct approval *a, const struct run *r, const char *by,
     const char *verdict, bool edited)
 {
 	struct event ev = record_of(r, EVENT_APPROVAL_DECIDED);
 	own_buf struct buf body = {};
 	char hex[HASH_HEX_BYTES];
 
+	if (strcmp(by, "paddock") != 0)
+		note_decision(a, by, verdict);
 	hash_hex(&a->hash, hex);
 	buf_printf(&body, "{\"approval\":\"%s\",\"by\":", a->text);
 	json_put_str(&body, str_of(by));
@@ -223,6 +236,10 @@ approval_record(const struct approval *a, const struct run *r, const char *by,
 		buf_add_c(&body, ",\"reason\":");
 		json_put_str(&body, str_of(a->reason));
 	}
+	if (a->escalated) {
+		buf_add_c(&body, ",\"rule\":");
+		json_put_str(&body, a->rule->name);
+	}
 	buf_printf(
 	    &body, ",\"verdict\":\"%s\",\"votes\":%u}", verdict, a->n_votes);
 	ev.step = a->step;
@@ -230,6 +247,16 @@ approval_record(const struct approval *a, const struct run *r, const char *by,
 	ev.tier = str_of(risk_name(a->risk));
 	ev.body = buf_str(&body);
 	return record_add(&ev) != 0;
+}
+
+/* Who decided what, and how long after it was asked. */
+static void
+note_decision(struct approval *a, const char *by, const char *verdict)
+{
+	buf_add_c(&a->decisions, a->decisions.n > 0 ? ",{\"by\":" : "{\"by\":");
+	json_put_str(&a->decisions, str_of(by));
+	buf_printf(&a->decisions, ",\"ms\":%lld,\"verdict\":\"%s\"}",
+	    (long long)((clock_utc_ns() - a->requested_ns) / 1000000), verdict);
 }
 
 /* Separation of duty: rows of the policy, not of this function. */
@@ -281,6 +308,8 @@ approve(struct decision *d)
 
 	if (!still_allowed(d, buf_str(&a->args)))
 		return;
+	if (d->who->approval != 0)
+		approval_link_spend(d->who->who);
 	if (a->n_votes < VOTES_MAX)
 		memcpy(a->votes[a->n_votes++], d->who->name, NAME_MAX_BYTES);
 	if (!approval_record(a, d->r, d->who->name,
@@ -397,7 +426,7 @@ still_allowed(const struct decision *d, struct str args)
 		policy_decide(d->r->policy, &pc, &v);
 	if (d->r->state != RUN_OPEN)
 		why = "The run is not open any more.";
-	else if (clock_utc_ns() > d->a->deadline_ns && !d->a->escalated)
+	else if (clock_utc_ns() > d->a->deadline_ns && !d->a->unlimited)
 		why = "Its deadline has passed.";
 	else if (d->a->ask == 0 && v.kind == VERDICT_BLOCK)
 		why = "The policy blocks the call as it is now.";
@@ -434,9 +463,7 @@ reject(struct decision *d, bool terminate)
 static void
 escalate(struct decision *d)
 {
-	d->a->escalated = true;
-	(void)approval_record(d->a, d->r, d->who->name, "escalate", false);
-	(void)approval_store(d->a); /* its records say the same */
+	approval_escalate(d->a, d->r, d->who->name);
 	answer(d);
 }
 
@@ -489,10 +516,20 @@ write_row(struct buf *out, const struct store_approval *row)
 static void
 detail_write(struct buf *out, const struct approval *a)
 {
-	buf_printf(out, "{\"edited\":%s,\"escalated\":%s,",
+	buf_add_c(out, "{\"decisions\":[");
+	buf_add_str(out, buf_str(&a->decisions));
+	buf_printf(out, "],\"edited\":%s,\"escalated\":%s,",
 	    hash_eq(&a->hash, &a->asked_hash) ? "false" : "true",
 	    a->escalated ? "true" : "false");
 	buf_add_str(out, buf_str(&a->why));
+	buf_add_c(out, ",\"level\":{\"from_roles\":[");
+	for (uint32_t i = 0; i < a->rule->n_from_roles; i++) {
+		buf_add_c(out, i > 0 ? "," : "");
+		json_put_str(out, a->rule->from_roles[i]);
+	}
+	buf_add_c(out, "],\"name\":");
+	json_put_str(out, a->rule->name);
+	buf_printf(out, ",\"quorum\":%u}", a->rule->quorum);
 	if (a->reason[0] != '\0') {
 		buf_add_c(out, ",\"reason\":");
 		json_put_str(out, str_of(a->reason));

@@ -13,8 +13,10 @@ void approval_answer_all(struct approval *a);
 /* Writes its row. 0, or -1 when the store takes no more. */
 int approval_store(const struct approval *a);
 /* Records a vote or what time did. False when the store takes no more. */
-bool approval_record(const struct approval *a, const struct run *r,
-    const char *by, const char *verdict, bool edited);
+bool approval_record(struct approval *a, const struct run *r, const char *by,
+    const char *verdict, bool edited);
+/* To whom its rule says, or marked; a later deadline with that. */
+void approval_escalate(struct approval *a, const struct run *r, const char *by);
 void approval_write(struct buf *out, const struct approval *a);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/approval.h"
 #include "broker/bearer.h"
 #include "broker/run.h"
 #include "broker/token.h"
@@ -48,6 +49,8 @@ caller_of(enum door door, uint32_t uid, uint64_t run, const struct hash *token)
 			c.who = token_use(token, c.name);
 		if (r == NULL && c.who == NULL)
 			c.who = bearer_use(token, c.name);
+		if (r == NULL && c.who == NULL)
+			c.who = approval_link_use(token, &c.approval, c.name);
 	} else if (door == DOOR_RUN) {
 		r = run_find(run);
 	}
@@ -62,6 +65,9 @@ caller_of(enum door door, uint32_t uid, uint64_t run, const struct hash *token)
 bool
 caller_may(const struct caller *c, struct str scope)
 {
+	/* Who has a link to an approval has its two scopes and no other. */
+	if (c->approval != 0)
+		return str_starts(scope, STR("approvals:"));
 	return c->who != NULL && rights_may(c->who, scope);
 }
 

@@ -21,6 +21,7 @@ struct caller {
 	uint64_t run; /* an agent's own run; 0: a person */
 	bool known; /* false: nobody we know, no rights */
 	const struct identity *who; /* of a person; NULL: an agent, nobody */
+	uint64_t approval; /* may see and decide this one alone; 0: any */
 	char name[NAME_MAX_BYTES]; /* "uid:0", "acme/alice", an actor */
 };
 

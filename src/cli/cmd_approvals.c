@@ -6,16 +6,21 @@
 
 #include "base/clock.h"
 #include "cli/approval_show.h"
+#include "cli/approvals_more.h"
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/out.h"
+#include "cli/sub.h"
 #include "cli/term.h"
 #include "core/id.h"
 
 static const char list_help[] =
     "usage: paddock approvals [ID] [--all] [--json]\n"
+    "       paddock approvals stats | link | answer\n"
     "\n"
-    "Lists the calls that wait for a person, or shows one of them.\n"
+    "Lists the calls that wait for a person, or shows one of them. `stats` is\n"
+    "how people decide, `link` makes a token for one person's answer, `answer`\n"
+    "answers by a script.\n"
     "\n"
     "  --all               also those that are decided\n"
     "  --json              as JSON\n" CLIENT_HELP "\n"
@@ -99,6 +104,13 @@ static int write_json(const struct json *v, struct err *e);
 int
 cmd_approvals(int argc, char **argv)
 {
+	static const struct sub subs[] = {
+		{ "stats", cmd_approvals_stats },
+		{ "link", cmd_approvals_link },
+		{ "answer", cmd_approvals_answer },
+		{},
+	};
+	const struct sub *sub = sub_find(argc, argv, subs);
 	struct client_options o = {};
 	bool all = false, as_json = false;
 	struct args a;
@@ -106,6 +118,8 @@ cmd_approvals(int argc, char **argv)
 	uint64_t id;
 	int c, status;
 
+	if (sub != NULL)
+		return sub->run(argc - 1, argv + 1);
 	args_init(&a, argc, argv, list_help, list_options);
 	while ((c = args_next(&a)) != ARGS_END) {
 		switch (c) {

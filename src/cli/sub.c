@@ -16,13 +16,12 @@ int
 sub_main(int argc, char **argv, const char *help, const struct sub *subs)
 {
 	static const struct option none[] = { ARGS_HELP, {} };
+	const struct sub *s = sub_find(argc, argv, subs);
 	struct args a;
 	int c;
 
-	for (const struct sub *s = subs; argc > 1 && s->name != NULL; s++) {
-		if (strcmp(argv[1], s->name) == 0)
-			return s->run(argc - 1, argv + 1);
-	}
+	if (s != NULL)
+		return s->run(argc - 1, argv + 1);
 	args_init(&a, argc, argv, help, none);
 	while ((c = args_next(&a)) != ARGS_END) {
 		if (c == ARGS_STOP)
@@ -30,6 +29,16 @@ sub_main(int argc, char **argv, const char *help, const struct sub *subs)
 	}
 	return args_count(&a) == 0 ? missing(&a, subs)
 				   : unknown(&a, args_rest(&a)[0], subs);
+}
+
+const struct sub *
+sub_find(int argc, char **argv, const struct sub *subs)
+{
+	for (const struct sub *s = subs; argc > 1 && s->name != NULL; s++) {
+		if (strcmp(argv[1], s->name) == 0)
+			return s;
+	}
+	return NULL;
 }
 
 static int

@@ -15,6 +15,10 @@ struct sub {
 	int (*run)(int argc, char **argv);
 };
 
+/* The one that argv[1] names, or NULL: for commands that are more than these.
+ */
+const struct sub *sub_find(int argc, char **argv, const struct sub *subs);
+
 /* help is shown for --help without a subcommand. Returns the exit status. */
 int sub_main(int argc, char **argv, const char *help, const struct sub *subs);
 

@@ -54,7 +54,7 @@ enum policy_mode {
 enum on_timeout {
 	ON_TIMEOUT_DENY,
 	ON_TIMEOUT_HALT, /* the run is stopped */
-	ON_TIMEOUT_ESCALATE, /* stays pending, marked; never allowed */
+	ON_TIMEOUT_ESCALATE, /* as escalate_to says; never allowed */
 };
 
 struct policy_approval {
@@ -66,6 +66,9 @@ struct policy_approval {
 	bool distinct_from_requester; /* nor who opened the run */
 	uint64_t deadline_ms;
 	enum on_timeout on_timeout;
+	struct str escalate_name; /* "": none */
+	/* Whose rules hold from then on; NULL: it stays pending, marked. */
+	const struct policy_approval *escalate_to;
 	uint32_t n_edit;
 	struct str edit[16]; /* arguments that a reviewer may change */
 };

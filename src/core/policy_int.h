@@ -161,6 +161,10 @@ void policy_parse_egress(struct reader *r, const struct spot *root);
 void policy_parse_approvals(struct reader *r, const struct spot *root);
 void policy_parse_tools(struct reader *r, const struct spot *root);
 void policy_parse_flow(struct reader *r, const struct spot *root);
+/* policy_approvals.c: escalate_to of each row, once all of them are read. */
+void policy_link_approvals(struct reader *r, const struct spot *all,
+    struct policy_approval *rows, uint32_t n);
+
 /* policy_when.c: "when" of a tool, whose mode is known; and what it says. */
 void policy_parse_when(
     struct reader *r, const struct spot *tool, struct policy_tool *t);

@@ -74,6 +74,7 @@ policy_parse_approvals(struct reader *r, const struct spot *root)
 			.deadline_ms = APPROVAL_DEADLINE_MS,
 		};
 	}
+	policy_link_approvals(r, &all, rows, n);
 	p->approvals = rows;
 	p->n_approvals = n;
 }
@@ -93,9 +94,10 @@ parse_approval(
     struct reader *r, const struct spot *s, struct policy_approval *a)
 {
 	static const char *const known[] = { "quorum", "from_roles",
-		"distinct_from", "deadline_s", "on_timeout", "edit", NULL };
-	static const char *const later[] = { "preview", "channels", "reuse",
+		"distinct_from", "deadline_s", "on_timeout", "edit",
 		"escalate_to", NULL };
+	static const char *const later[] = { "preview", "channels", "reuse",
+		NULL };
 	static const char *const timeouts[] = { "deny", "halt", "escalate",
 		NULL };
 	uint64_t quorum = 1, deadline_s = APPROVAL_DEADLINE_MS / 1000;
@@ -117,6 +119,7 @@ parse_approval(
 	a->deadline_ms = deadline_s * 1000;
 	(void)read_word(r, s, "on_timeout", timeouts, &on_timeout);
 	a->on_timeout = (enum on_timeout)on_timeout;
+	(void)read_name(r, s, "escalate_to", &a->escalate_name);
 	if (read_list(r, s, "from_roles", ENTRY_NAME,
 		sizeof(a->from_roles) / sizeof(a->from_roles[0]), &list)) {
 		for (uint32_t i = 0; i < list.n; i++)

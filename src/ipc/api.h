@@ -18,6 +18,7 @@ struct api_rule {
 	bool agent; /* an agent may ask it about its own run */
 	bool needs_run; /* the member `run` must be there */
 	bool all_tenants; /* for those who belong to no tenant only */
+	bool by_link; /* also by a reply link, about its approval */
 };
 
 const struct api_rule *api_rule(enum api_op op);

@@ -424,6 +424,8 @@ enum api_op {
 	API_APPROVAL_LIST,
 	API_APPROVAL_GET,
 	API_APPROVAL_DECIDE,
+	API_APPROVAL_LINK,
+	API_APPROVAL_STATS,
 	/* Into a sandbox: a reply of REPLY_OK is the broker's grant, and the
 	 * gateway then does it through the RPC socket of the run. */
 	API_EXEC,

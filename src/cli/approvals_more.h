@@ -1,0 +1,11 @@
+/*
+ * cli/approvals_more.h: what `paddock approvals` has beside the list.
+ */
+#ifndef CLI_APPROVALS_MORE_H
+#define CLI_APPROVALS_MORE_H
+
+int cmd_approvals_stats(int argc, char **argv);
+int cmd_approvals_link(int argc, char **argv);
+int cmd_approvals_answer(int argc, char **argv);
+
+#endif
