@@ -184,12 +184,12 @@ static int
 close_others(const struct build *b, struct err *e)
 {
 	const struct sandbox_spec *spec = b->spec;
-	int keep[13 + 2 * MOUNTS_MAX + CGROUP_CONTROLLERS] = { 0, 1, 2,
+	int keep[14 + 2 * MOUNTS_MAX + CGROUP_CONTROLLERS] = { 0, 1, 2,
 		b->control, b->rpc, b->idmap, spec->workspace_fd,
-		b->host->binary_fd, b->image_idmap,
+		b->host->binary_fd, b->image_idmap, b->work,
 		spec->image ? spec->image_fd : -1 };
 	const size_t n = sizeof(keep) / sizeof(keep[0]);
-	size_t used = 10;
+	size_t used = 11;
 	int from = 0;
 
 	for (int i = 0; i < 3; i++) {

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/limits.h"
+#include "sandbox/ground.h"
 #include "sandbox/net.h"
 #include "sandbox/sandbox.h"
 
@@ -34,6 +35,8 @@ struct build {
 	struct stat mount_stat[MOUNTS_MAX]; /* of spec.mounts */
 	uint32_t posture; /* grows in the child */
 	int notify; /* listener of refused calls, in the child; or -1 */
+	struct ground *ground; /* where the child starts; NULL: at home */
+	int work; /* of the folder then: root_copy_work; or -1 */
 	int root; /* the new root file system, in the child */
 	int mount[MOUNTS_MAX]; /* detached, likewise; or -1 */
 	int disk; /* /tmp there, likewise */
@@ -60,6 +63,15 @@ int build_run(void *build);
  * folder. The working directory is its root; "/" is the host's still.
  */
 int root_begin(struct build *b, struct err *e);
+
+/*
+ * For ground.h: in a mount namespace of the caller's own, makes of it what all
+ * roots have in common, and leaves nothing else in it.
+ */
+int root_make_ground(int binary_fd, struct err *e);
+
+/* What it shows of the host, one after the other; NULL at the end. */
+const char *root_shared_path(size_t i);
 
 /*
  * Adds the work folder and goes there: "/" is inside, nothing of the old tree

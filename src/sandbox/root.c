@@ -7,8 +7,12 @@
  * /proc            of this pid namespace, read-only
  * work folder      overlay: the folder below, scratch above
  *
+ * What is the same for all sandboxes of a caller, share_* makes: in the root
+ * itself, or once on the ground (ground.h), from where it is taken.
+ *
  * Paths without a leading slash are relative to the new root, which is the
- * working directory; those with one are the host's until mount_pivot.
+ * working directory; those with one are the
+ * host's, or of the ground, until the end of root_finish.
  */
 #include "sandbox/build.h"
 
@@ -37,10 +41,29 @@ enum {
 /* Relative to the new root, as all else here. */
 static const char *const binary_path = &CONTROL_BINARY[1];
 
-static int make_root(struct build *b, struct err *e);
-static int make_system(struct err *e);
+/* Of the host, as it is; the first are links or directories beside /usr. */
+static const char *const shared_paths[] = { "/bin", "/sbin", "/lib", "/lib32",
+	"/lib64", "/libx32", "/usr", "/etc/ld.so.cache", "/etc/alternatives",
+	"/etc/ssl", "/etc/localtime",
+	"/etc/java-17-openjdk" /* Debian's Java reads it first */ };
+
+enum { BESIDE_USR = 6, FIRST_OF_ETC = BESIDE_USR + 1 };
+
+/* What differs in /etc is here where the rest of it is shared. */
+#define NAMES_DIR "run/names"
+
+static const char *const names_files[] = { "passwd", "group", "hosts",
+	"resolv.conf" };
+
+static int make_root(int *root, struct err *e);
+static int make_system(bool taken, struct err *e);
 static int make_etc(const struct build *b, struct err *e);
+static int make_names(const struct build *b, const char *dir, struct err *e);
+static int share_etc(struct err *e);
+static int make_own(const struct build *b, struct err *e);
+static int share_own(int binary_fd, struct err *e);
 static int make_dev(const struct build *b, struct err *e);
+static int share_dev(bool root, struct err *e);
 static int make_proc(struct build *b, struct err *e);
 static int make_scratch(struct build *b, struct err *e);
 static int make_work(struct build *b, int *work, struct err *e);
@@ -54,22 +77,84 @@ static int put_overlay(
 static int put_file(const char *path, const char *text, struct err *e);
 static int put_dir(const char *path, mode_t mode, struct err *e);
 static int put_mount(int mount, const char *path, struct err *e);
+static int put_system(const char *from, const char *path, struct err *e);
 static int put_copy(
     const char *from, const char *path, unsigned flags, struct err *e);
 
 int
 root_begin(struct build *b, struct err *e)
 {
-	own_fd int self = -1, binary = -1;
-
-	if (mount_private(e) < 0 || make_root(b, e) < 0)
+	/* On the ground nothing is shared with other namespaces. */
+	if (b->ground == NULL && mount_private(e) < 0)
 		return -1;
-	if (!b->spec->image && (make_system(e) < 0 || make_etc(b, e) < 0))
+	if (make_root(&b->root, e) < 0 || put_dir("run", 0755, e) < 0)
+		return -1;
+	if (!b->spec->image &&
+	    (make_system(b->ground != NULL, e) < 0 || make_etc(b, e) < 0))
 		return -1;
 	if (make_dev(b, e) < 0 || make_proc(b, e) < 0 || make_scratch(b, e) < 0)
 		return -1;
-	if (put_dir("run/paddock", 0755, e) < 0 ||
-	    put_file(binary_path, "", e) < 0)
+	return make_own(b, e);
+}
+
+const char *
+root_shared_path(size_t i)
+{
+	return i < COUNT(shared_paths) ? shared_paths[i] : NULL;
+}
+
+int
+root_make_ground(int binary_fd, struct err *e)
+{
+	static const char *const apart[] = { "etc", "dev", "run/paddock" };
+	own_fd int root = -1;
+
+	if (mount_private(e) < 0 || make_root(&root, e) < 0 ||
+	    put_dir("run", 0755, e) < 0 || make_system(false, e) < 0)
+		return -1;
+	/* A mount each, so that a root takes it as a whole. */
+	for (size_t i = 0; i < COUNT(apart); i++) {
+		if (put_dir(apart[i], 0755, e) < 0 ||
+		    put_copy(apart[i], apart[i], 0, e) < 0)
+			return -1;
+	}
+	if (share_etc(e) < 0 || share_dev(true, e) < 0 ||
+	    share_own(binary_fd, e) < 0)
+		return -1;
+	for (size_t i = 0; i < COUNT(names_files); i++) {
+		char from[64], to[64];
+
+		(void)snprintf(
+		    to, sizeof(to), "/" NAMES_DIR "/%s", names_files[i]);
+		(void)snprintf(from, sizeof(from), "etc/%s", names_files[i]);
+		if (symlink(to, from) < 0)
+			return err_sys(e, "symlink %s", from);
+	}
+	for (size_t i = 0; i < COUNT(apart); i++) {
+		if (mount_rdonly(apart[i], true, e) < 0)
+			return -1;
+	}
+	if (mount_restrict(root, ROOT_FLAGS | MOUNT_RDONLY, e) < 0)
+		return -1;
+	return mount_pivot(e);
+}
+
+/* The program itself, and what covers others. */
+static int
+make_own(const struct build *b, struct err *e)
+{
+	if (put_dir("run/paddock", 0755, e) < 0)
+		return -1;
+	return b->ground != NULL ? mount_move("/run/paddock", "run/paddock", e)
+				 : share_own(b->host->binary_fd, e);
+}
+
+static int
+share_own(int binary_fd, struct err *e)
+{
+	own_fd int self = -1, binary = -1;
+
+	if (put_file(binary_path, "", e) < 0)
 		return -1;
 	if (put_dir(&PLACE_TRUST_DIR[1], 0755, e) < 0 ||
 	    put_dir("run/paddock/" GUARD_DIR, 0, e) < 0 ||
@@ -77,7 +162,7 @@ root_begin(struct build *b, struct err *e)
 		return -1;
 	if (chmod("run/paddock/" GUARD_FILE, 0) < 0)
 		return err_sys(e, "chmod");
-	self = root_open_here(b->host->binary_fd, e);
+	self = root_open_here(binary_fd, e);
 	if (self < 0)
 		return err_add(e, "the program itself");
 	binary = mount_copy(self, "", false, DATA_FLAGS | MOUNT_RDONLY, -1, e);
@@ -102,15 +187,16 @@ root_finish(struct build *b, struct err *e)
 	}
 	if (add_workspace(b, &work, e) < 0 || root_add_trust(b, ".", e) < 0)
 		return -1;
-	if (mount_restrict(root, ROOT_FLAGS | MOUNT_RDONLY, e) < 0 ||
-	    mount_pivot(e) < 0)
+	if (mount_restrict(root, ROOT_FLAGS | MOUNT_RDONLY, e) < 0)
 		return -1;
-	return 0;
+	/* On the ground an empty root lies below it, and nobody inside may
+	 * change the root directory: no wait to take that off. */
+	return b->ground != NULL ? mount_go_in(e) : mount_pivot(e);
 }
 
 /* On top of the host's "/", which this namespace leaves at the end. */
 static int
-make_root(struct build *b, struct err *e)
+make_root(int *out, struct err *e)
 {
 	const struct mount_option options[] = {
 		{ "size", "1m" },
@@ -126,22 +212,22 @@ make_root(struct build *b, struct err *e)
 		return -1;
 	if (fchdir(root) < 0)
 		return err_sys(e, "fchdir to the new root");
-	b->root = fd_take(&root);
+	*out = fd_take(&root);
 	return 0;
 }
 
-/* /usr, and beside it the links or directories that lead there. */
+/* /usr, and beside it the links or directories that lead there; on the ground
+ * they are for the taking. */
 static int
-make_system(struct err *e)
+make_system(bool taken, struct err *e)
 {
-	static const char *const beside[] = { "/bin", "/sbin", "/lib", "/lib32",
-		"/lib64", "/libx32" };
-	const unsigned flags = DATA_FLAGS | MOUNT_RDONLY;
+	const char *const *beside = shared_paths;
+	int (*take)(const char *from, const char *to, struct err *e) =
+	    taken ? mount_move : put_system;
 
-	if (put_dir("usr", 0755, e) < 0 ||
-	    put_copy("/usr", "usr", flags, e) < 0)
+	if (put_dir("usr", 0755, e) < 0 || take("/usr", "usr", e) < 0)
 		return -1;
-	for (size_t i = 0; i < COUNT(beside); i++) {
+	for (size_t i = 0; i < BESIDE_USR; i++) {
 		const char *inside = beside[i] + 1;
 		char target[PATH_MAX];
 		ssize_t n = readlink(beside[i], target, sizeof(target) - 1);
@@ -152,7 +238,7 @@ make_system(struct err *e)
 				return err_sys(e, "symlink %s", inside);
 		} else if (errno == EINVAL) { /* a directory of its own */
 			if (put_dir(inside, 0755, e) < 0 ||
-			    put_copy(beside[i], inside, flags, e) < 0)
+			    take(beside[i], inside, e) < 0)
 				return -1;
 		} else if (errno != ENOENT) {
 			return err_sys(e, "readlink %s", beside[i]);
@@ -161,43 +247,58 @@ make_system(struct err *e)
 	return 0;
 }
 
-/* Nothing of the host's /etc but what the programs of its /usr depend on. */
 static int
 make_etc(const struct build *b, struct err *e)
 {
-	static const char *const of_host[] = { "/etc/ld.so.cache",
-		"/etc/alternatives", "/etc/ssl", "/etc/localtime",
-		"/etc/java-17-openjdk" /* Debian's Java reads it first */ };
-	char text[512];
-
 	if (put_dir("etc", 0755, e) < 0)
 		return -1;
-	(void)snprintf(text, sizeof(text),
+	if (b->ground == NULL)
+		return make_names(b, "etc", e) < 0 ? -1 : share_etc(e);
+	if (mount_move("/etc", "etc", e) < 0 || put_dir(NAMES_DIR, 0755, e) < 0)
+		return -1;
+	return make_names(b, NAMES_DIR, e);
+}
+
+/* names_files, which say who the sandbox is. */
+static int
+make_names(const struct build *b, const char *dir, struct err *e)
+{
+	char text[COUNT(names_files)][512], path[64];
+
+	(void)snprintf(text[0], sizeof(text[0]),
 	    "root:x:0:0:root:%s\n"
 	    "agent:x:%u:%u:agent:/tmp:/bin/sh\n"
 	    "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
 	    b->spec->fake_root ? "/tmp:/bin/sh" : "/:/usr/sbin/nologin", b->uid,
 	    b->gid);
-	if (put_file("etc/passwd", text, e) < 0)
-		return -1;
-	(void)snprintf(text, sizeof(text),
+	(void)snprintf(text[1], sizeof(text[1]),
 	    "root:x:0:\nagent:x:%u:\nnogroup:x:65534:\n", b->gid);
-	if (put_file("etc/group", text, e) < 0)
-		return -1;
-	(void)snprintf(text, sizeof(text),
+	(void)snprintf(text[2], sizeof(text[2]),
 	    "127.0.0.1 localhost %s\n::1 localhost\n", b->spec->hostname);
-	if (put_file("etc/hosts", text, e) < 0)
-		return -1;
+	(void)snprintf(text[3], sizeof(text[3]), "%s",
+	    b->spec->net ? NET_RESOLV_CONF : "");
+	for (size_t i = 0; i < COUNT(names_files); i++) {
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", dir, names_files[i]);
+		if (put_file(path, text[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Nothing of the host's /etc but what the programs of its /usr depend on. */
+static int
+share_etc(struct err *e)
+{
 	if (put_file("etc/nsswitch.conf",
-		"passwd: files\ngroup: files\nhosts: files dns\n", e) < 0 ||
-	    put_file(
-		"etc/resolv.conf", b->spec->net ? NET_RESOLV_CONF : "", e) < 0)
+		"passwd: files\ngroup: files\nhosts: files dns\n", e) < 0)
 		return -1;
-	for (size_t i = 0; i < COUNT(of_host); i++) {
+	for (size_t i = FIRST_OF_ETC; i < COUNT(shared_paths); i++) {
 		struct stat st;
-		const char *inside = of_host[i] + 1;
+		const char *inside = shared_paths[i] + 1;
 		char target[PATH_MAX];
-		ssize_t n = readlink(of_host[i], target, sizeof(target) - 1);
+		ssize_t n =
+		    readlink(shared_paths[i], target, sizeof(target) - 1);
 		int r;
 
 		/* A link into /usr, as that of the time zone is, leads to the
@@ -208,12 +309,12 @@ make_etc(const struct build *b, struct err *e)
 				return err_sys(e, "symlink %s", inside);
 			continue;
 		}
-		if (stat(of_host[i], &st) < 0)
+		if (stat(shared_paths[i], &st) < 0)
 			continue; /* a host without it has programs without */
 		r = S_ISDIR(st.st_mode) ? put_dir(inside, 0755, e)
 					: put_file(inside, "", e);
 		if (r < 0 ||
-		    put_copy(of_host[i], inside,
+		    put_copy(shared_paths[i], inside,
 			DATA_FLAGS | MOUNT_NOEXEC | MOUNT_RDONLY, e) < 0)
 			return -1;
 	}
@@ -222,6 +323,29 @@ make_etc(const struct build *b, struct err *e)
 
 static int
 make_dev(const struct build *b, struct err *e)
+{
+	const struct mount_option pts[] = {
+		{ "mode", "620" },
+		{ "ptmxmode", "666" },
+	};
+	own_fd int devpts = -1;
+	int r;
+
+	if (put_dir("dev", 0755, e) < 0)
+		return -1;
+	r = b->ground != NULL ? mount_move("/dev", "dev", e)
+			      : share_dev(b->host->root, e);
+	if (r < 0)
+		return -1;
+	devpts = mount_new(
+	    "devpts", pts, COUNT(pts), MOUNT_NOSUID | MOUNT_NOEXEC, e);
+	if (devpts < 0 || put_mount(devpts, "dev/pts", e) < 0)
+		return -1;
+	return 0;
+}
+
+static int
+share_dev(bool root, struct err *e)
 {
 	static const struct {
 		const char *path; /* the host's, for want of mknod */
@@ -242,20 +366,14 @@ make_dev(const struct build *b, struct err *e)
 		{ "/proc/self/fd/2", "dev/stderr" },
 		{ "pts/ptmx", "dev/ptmx" },
 	};
-	const struct mount_option pts[] = {
-		{ "mode", "620" },
-		{ "ptmxmode", "666" },
-	};
-	own_fd int devpts = -1;
 
-	if (put_dir("dev", 0755, e) < 0 || put_dir("dev/pts", 0755, e) < 0 ||
-	    put_dir("dev/shm", 0755, e) < 0)
+	if (put_dir("dev/pts", 0755, e) < 0 || put_dir("dev/shm", 0755, e) < 0)
 		return -1;
 	for (size_t i = 0; i < COUNT(nodes); i++) {
 		const char *inside = nodes[i].path + 1;
 
 		/* Numbers of memory devices: devices.txt of the kernel. */
-		if (b->host->root &&
+		if (root &&
 		    mknod(inside, S_IFCHR | 0666, makedev(1, nodes[i].minor)) ==
 			0)
 			continue;
@@ -267,10 +385,6 @@ make_dev(const struct build *b, struct err *e)
 		if (symlink(links[i].target, links[i].path) < 0)
 			return err_sys(e, "symlink %s", links[i].path);
 	}
-	devpts = mount_new(
-	    "devpts", pts, COUNT(pts), MOUNT_NOSUID | MOUNT_NOEXEC, e);
-	if (devpts < 0 || put_mount(devpts, "dev/pts", e) < 0)
-		return -1;
 	return 0;
 }
 
@@ -312,7 +426,8 @@ make_proc(struct build *b, struct err *e)
 	for (size_t i = 0; i < COUNT(covered); i++) {
 		if (access(covered[i], F_OK) < 0)
 			continue;
-		if (put_copy("dev/null", covered[i], ROOT_FLAGS | MOUNT_RDONLY,
+		if (put_copy("dev/null", covered[i],
+			b->ground != NULL ? 0 : ROOT_FLAGS | MOUNT_RDONLY,
 			e) < 0)
 			return -1;
 	}
@@ -351,7 +466,7 @@ make_scratch(struct build *b, struct err *e)
 	if (shm < 0 || put_mount(shm, "dev/shm", e) < 0)
 		return -1;
 	/* A usual place for temporary files, and the only one under /var. */
-	if (put_dir("var", 0755, e) < 0 || put_dir("run", 0755, e) < 0)
+	if (put_dir("var", 0755, e) < 0)
 		return -1;
 	if (symlink("/tmp", "var/tmp") < 0)
 		return err_sys(e, "symlink var/tmp");
@@ -370,10 +485,14 @@ make_work(struct build *b, int *work, struct err *e)
 	if (spec->park && b->scratch < 0)
 		return err_sys(e, "open tmp");
 	if (spec->workspace_fd >= 0) {
-		folder = root_open_here(spec->workspace_fd, e);
-		if (folder < 0)
+		*work = b->work; /* on the ground there is no such path */
+		b->work = -1;
+		folder =
+		    *work >= 0 ? -1 : root_open_here(spec->workspace_fd, e);
+		if (*work < 0 && folder < 0)
 			return err_add(e, "work folder");
-		*work = root_copy_work(b, folder, e);
+		if (*work < 0)
+			*work = root_copy_work(b, folder, e);
 		if (*work >= 0 && put_overlay(b, "tmp/", work, e) < 0)
 			return err_add(e, "overlay over %s", b->workspace_path);
 	} else if (!spec->folder) {
@@ -640,4 +759,10 @@ put_copy(const char *from, const char *path, unsigned flags, struct err *e)
 	if (fd < 0)
 		return -1;
 	return put_mount(fd, path, e);
+}
+
+static int
+put_system(const char *from, const char *path, struct err *e)
+{
+	return put_copy(from, path, DATA_FLAGS | MOUNT_RDONLY, e);
 }

@@ -45,6 +45,7 @@ static int make_image_idmap(
 static int make_mount_idmap(
     struct build *b, unsigned i, struct ns_helper *helper, struct err *e);
 static int check_mounts(struct build *b, struct err *e);
+static int choose_ground(struct build *b, struct err *e);
 static int spawn(struct sandbox *sb, struct build *b, struct err *e);
 static pid_t spawn_with(
     uint64_t flags, struct sandbox *sb, struct build *b, struct err *e);
@@ -87,6 +88,7 @@ sandbox_host_many(struct sandbox_host *h, struct err *e)
 {
 	int n =
 	    seccomp_compile(&sandbox_filter, h->filter, SECCOMP_PROGRAM_MAX, e);
+	struct err ignored;
 
 	if (n < 0)
 		return -1;
@@ -94,6 +96,9 @@ sandbox_host_many(struct sandbox_host *h, struct err *e)
 	h->mount_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (h->mount_ns < 0)
 		return err_sys(e, "open /proc/self/ns/mnt");
+	/* Without it each takes longer, and gets the same. */
+	if (h->root)
+		h->ground = ground_new(h->mount_ns, h->binary_fd, &ignored);
 	return 0;
 }
 
@@ -101,6 +106,7 @@ void
 sandbox_host_fini(struct sandbox_host *h)
 {
 	cgroup_place_fini(&h->cgroups);
+	ground_free(h->ground);
 	if (h->n_filter > 0)
 		fd_fini(&h->mount_ns);
 	*h = (struct sandbox_host){ .binary_fd = -1, .mount_ns = -1 };
@@ -119,6 +125,7 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 		.image_idmap = -1,
 		.control = -1,
 		.rpc = -1,
+		.work = -1,
 		.root = -1,
 		.disk = -1,
 		.upper = -1,
@@ -163,7 +170,10 @@ sandbox_start(const struct sandbox_host *h, const struct sandbox_spec *spec,
 	if (r == 0)
 		r = prepare(h, &s, out, &b, &helpers, e);
 	if (r == 0)
+		r = choose_ground(&b, e);
+	if (r == 0)
 		r = spawn(out, &b, e);
+	fd_fini(&b.work);
 	fd_fini(&b.control);
 	fd_fini(&b.rpc);
 	if (r == 0 && b.beside)
@@ -370,6 +380,29 @@ make_image_idmap(struct build *b, struct ns_helper *helper, struct err *e)
 	return b->image_idmap < 0 ? err_add(e, "image") : 0;
 }
 
+/*
+ * The ground has neither the host's folders nor its /proc: for what needs them
+ * the sandbox is built at home. A file that is put into a sandbox may have its
+ * place in what is shared; of a parked one that cannot be written by then.
+ */
+static int
+choose_ground(struct build *b, struct err *e)
+{
+	const struct sandbox_spec *s = b->spec;
+
+	if (b->host->ground == NULL || b->beside || s->image || s->fake_root ||
+	    s->n_mounts > 0 || (s->n_files > 0 && !s->park) ||
+	    (b->posture & WALL_MEMORY) == 0)
+		return 0;
+	if (s->workspace_fd >= 0) {
+		b->work = root_copy_work(b, s->workspace_fd, e);
+		if (b->work < 0)
+			return err_add(e, "work folder");
+	}
+	b->ground = b->host->ground;
+	return 0;
+}
+
 static int
 spawn(struct sandbox *sb, struct build *b, struct err *e)
 {
@@ -415,8 +448,14 @@ spawn_with(uint64_t flags, struct sandbox *sb, struct build *b, struct err *e)
 	int into = b->cgroup->place != NULL ? cgroup_birth_fd(b->cgroup) : -1;
 	pid_t pid;
 
-	if (!b->beside)
-		return ns_spawn(flags, into, build_run, b, &sb->pidfd, e);
+	if (b->ground != NULL && ground_enter(b->ground, e) < 0)
+		return -1;
+	if (!b->beside) {
+		pid = ns_spawn(flags, into, build_run, b, &sb->pidfd, e);
+		if (b->ground != NULL)
+			ground_leave(b->ground);
+		return pid;
+	}
 	pid = ns_fork(flags, into, &sb->pidfd, e);
 	if (pid == 0)
 		_exit(build_run(b));

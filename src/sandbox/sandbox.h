@@ -218,6 +218,7 @@ struct sandbox_host {
 	gid_t gid;
 	int landlock_abi; /* 0: not there */
 	int mount_ns; /* our own, or -1: see sandbox_host_many */
+	struct ground *ground; /* likewise; NULL: each makes its own */
 	int binary_fd; /* the small static program, O_PATH; borrowed */
 	struct cgroup_place cgroups;
 	size_t n_filter; /* 0: not compiled */

@@ -107,6 +107,14 @@ mount_cover(int mount, int target, struct err *e)
 }
 
 int
+mount_move(const char *from, const char *to, struct err *e)
+{
+	if (syscall(SYS_move_mount, AT_FDCWD, from, AT_FDCWD, to, 0) < 0)
+		return err_sys(e, "move_mount %s to %s", from, to);
+	return 0;
+}
+
+int
 mount_private(struct err *e)
 {
 	if (syscall(SYS_mount, NULL, "/", NULL, REC_PRIVATE, NULL) < 0)
@@ -123,6 +131,16 @@ mount_pivot(struct err *e)
 		return err_sys(e, "pivot_root");
 	if (syscall(SYS_umount2, ".", DETACH) < 0)
 		return err_sys(e, "umount the old root");
+	if (chdir("/") < 0)
+		return err_sys(e, "chdir /");
+	return 0;
+}
+
+int
+mount_go_in(struct err *e)
+{
+	if (chroot(".") < 0)
+		return err_sys(e, "chroot");
 	if (chdir("/") < 0)
 		return err_sys(e, "chdir /");
 	return 0;

@@ -51,11 +51,18 @@ int mount_attach(int mount, int dirfd, const char *path, struct err *e);
 /* Likewise on top of what this descriptor stands for, a link included. */
 int mount_cover(int mount, int target, struct err *e);
 
+/* Takes what is mounted at from to another place of this namespace. */
+int mount_move(const char *from, const char *to, struct err *e);
+
 /* Nothing that is mounted from now on is seen by other namespaces. */
 int mount_private(struct err *e);
 
 /* The mount that the working directory is the root of becomes "/", and what
  * was there before is gone. */
 int mount_pivot(struct err *e);
+
+/* Likewise for this process and those it starts, where what was there before
+ * is harmless: it stays below. */
+int mount_go_in(struct err *e);
 
 #endif
