@@ -26,6 +26,7 @@
 
 static bool is_in_run(char **argv);
 static int exec_image(int argc, char **argv);
+static int version(int argc, char **argv);
 static int become_large_half(char **argv);
 
 int
@@ -48,10 +49,8 @@ main(int argc, char **argv, char **envp)
 		return mcp_bridge_main(argc - 1, argv + 1);
 	if (argc >= 2 &&
 	    (strcmp(argv[1], "version") == 0 ||
-		strcmp(argv[1], "--version") == 0)) {
-		(void)puts("paddock " PADDOCK_VERSION);
-		return 0;
-	}
+		strcmp(argv[1], "--version") == 0))
+		return version(argc, argv);
 	return become_large_half(argv);
 }
 
@@ -64,6 +63,28 @@ is_in_run(char **argv)
 			return true;
 	}
 	return false;
+}
+
+static int
+version(int argc, char **argv)
+{
+	if (argc == 2) {
+		(void)puts("paddock " PADDOCK_VERSION);
+		return 0;
+	}
+	if (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0) {
+		(void)fputs("usage: paddock version\n"
+			    "\n"
+			    "Prints the version.\n"
+			    "\n"
+			    "example: paddock version\n",
+		    stdout);
+		return 0;
+	}
+	(void)fprintf(stderr,
+	    "paddock: version: unknown option %s; see paddock version --help\n",
+	    argv[2]);
+	return 2;
 }
 
 /* The large half finds the image, and executes us again with a descriptor. */

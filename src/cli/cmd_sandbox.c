@@ -94,15 +94,17 @@ cmd_sandbox(int argc, char **argv)
 	const char *what;
 	struct args a;
 	struct err e;
+	bool go_on;
 	int status;
 
 	args_init(&a, argc, argv, help, options);
 	status = read_options(&a, &s);
-	if (status < 0)
+	go_on = status < 0; /* not after --help, which is 0 as well */
+	if (go_on)
 		status = args_need(&a, 1, ARGS_MANY, "create, ls or rm");
-	if (status == 0 && client_init(&c, &s.where, &e) < 0)
+	if (go_on && status == 0 && client_init(&c, &s.where, &e) < 0)
 		status = out_fail(&e);
-	if (status == 0) {
+	if (go_on && status == 0) {
 		int n = args_count(&a);
 
 		what = args_rest(&a)[0];

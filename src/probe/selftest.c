@@ -57,7 +57,9 @@ static const char usage_text[] =
     "  --quick   without those that use up memory, disk and processes\n"
     "  --json    a line per attempt, and one with the figures\n"
     "\n"
-    "The exit status is 1 when anything is open.\n";
+    "The exit status is 1 when anything is open.\n"
+    "\n"
+    "example: paddock selftest --quick\n";
 
 static const char *const groups[GROUPS] = { "files", "processes", "network",
 	"limits" };
