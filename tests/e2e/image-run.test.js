@@ -93,6 +93,62 @@ const users = isRoot ? [['root', {}], ['an ordinary user', nobody]]
 
 for (const [name, user] of users)
 	describe(`an image as root directory, as ${name}`, { skip }, () => {
+		test('mounts are seen in it, each by its mode', () => {
+			// Where the mounts go the image has links, files, nothing.
+			const p = Place.of((files) => {
+				fs.symlinkSync('/etc', path.join(files, 'm'));
+				fs.writeFileSync(path.join(files, 'f'), 'a file');
+			}, user);
+			const before = p.images();
+
+			for (const d of ['ro', 'overlay', 'rw']) {
+				const at = path.join(p.dir, d);
+
+				p.make(at);
+				fs.writeFileSync(path.join(at, 'x'), 'host\n');
+				fs.writeFileSync(path.join(at, '.env'), 'secret\n');
+				const owner = isRoot ? user.uid ?? 12345
+					: process.getuid();
+				if (isRoot)
+					for (const f of ['.', 'x', '.env'])
+						fs.chownSync(path.join(at, f), owner, owner);
+			}
+			const r = p.exec('for d in /m/ro /f/overlay /new/rw; do ' +
+				'cat $d/x; (echo new >$d/y) 2>/dev/null && cat $d/y; ' +
+				'cat $d/.env 2>/dev/null; done; ' +
+				'mkdir -p /new/rw/.git/hooks; echo >/new/rw/.git/hooks/h',
+			'--mount', `${p.dir}/ro:/m/ro`,
+			'--mount', `${p.dir}/overlay:/f/overlay:overlay`,
+			'--mount', `${p.dir}/rw:/new/rw:rw`);
+
+			assert.strictEqual(r.stdout, 'host\nhost\nnew\nhost\nnew\n',
+				r.stderr);
+			assert.strictEqual(r.status, 0, r.stderr);
+			assert.match(r.stderr, /planted: \/new\/rw\/\.git\/hooks\/h/);
+			assert.deepStrictEqual(p.images(), before);
+			assert.deepStrictEqual(['ro', 'overlay', 'rw'].map((d) =>
+				fs.existsSync(path.join(p.dir, d, 'y'))),
+			[false, false, true]);
+			assert.ok(!fs.existsSync('/etc/ro'));
+		});
+
+		test('a mount that would cover what the sandbox has is refused',
+			() => {
+				const p = Place.of(undefined, user);
+
+				for (const [to, says] of [['/dev/x', /of its own/],
+					['/run/paddock', /of its own/], ['/proc', /of its own/],
+					[`${p.work}/in`, /beside that/],
+					['/a\tb', /control characters/]]) {
+					const r = p.exec('echo started', '--mount',
+						`${p.work}:${to}`);
+
+					assert.ok(r.status === 1 || r.status === 2, r.stderr);
+					assert.strictEqual(r.stdout, '');
+					assert.match(r.stderr, says);
+				}
+			});
+
 		test('can be written everywhere, and keeps nothing', () => {
 			const p = Place.of(undefined, user);
 			const before = p.images();
