@@ -371,6 +371,8 @@ enum {
 	/* A program that is held against a digest: hashing this much takes PID
 	 * 1 about a second. */
 	COMMAND_HASH_MAX_BYTES = 256 * 1024 * 1024,
+	/* Programs that were refused, told of one run: the rest is the same. */
+	COMMANDS_TOLD_MAX = 64,
 	RPC_MAX_EXECS = 256, /* commands of one sandbox under way at once */
 	RPC_SHARED_BYTES = 8192, /* what their results take */
 	RPC_MAX_WORKERS = 32, /* file operations and the like, likewise */

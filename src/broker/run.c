@@ -92,6 +92,7 @@ on_sandbox_denied(const struct msg_sandbox_denied *m, struct str payload)
 		[DENIED_UNREADABLE] = { "write_back", "unreadable" },
 		[DENIED_WRITE_BACK] = { "write_back", "failed" },
 		[DENIED_PLANTED] = { "mount", "flagged" },
+		[DENIED_COMMAND] = { "commands", "program" },
 	};
 	struct run *r = run_find(m->run);
 	own_buf struct buf body = {};

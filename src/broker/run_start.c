@@ -282,6 +282,7 @@ add_commands(struct run *r)
 
 	if (!s->commands_listed && s->n_commands_block == 0)
 		return;
+	r->start_msg.flags |= START_JUDGED;
 	buf_add_c(&r->start, START_COMMANDS);
 	if (s->commands_listed)
 		buf_add_c(&r->start, "\nl");

@@ -5,6 +5,10 @@
 #include "core/policy_int.h"
 
 static void parse_commands(struct reader *r, const struct spot *sandbox);
+static bool read_commands(struct reader *r, const struct spot *commands,
+    const char *name, struct list *out);
+static bool read_command(
+    struct reader *r, const struct spot *entry, struct str *out);
 static void parse_protect(struct reader *r, const struct spot *sandbox);
 static void parse_mounts(struct reader *r, const struct spot *sandbox);
 static bool parse_mount(
@@ -139,7 +143,7 @@ policy_command_decide(
 		struct str entry = s->commands_block[i];
 
 		*rule = "sandbox.commands.block";
-		if (!command_is_digest(entry) &&
+		if (!str_starts(entry, STR("sha256:")) &&
 		    str_eq(last_part(entry), last_part(name)))
 			return false;
 	}
@@ -147,7 +151,7 @@ policy_command_decide(
 		return true;
 	for (uint32_t i = 0; i < s->n_commands_allow; i++) {
 		if (str_eq(s->commands_allow[i], name) ||
-		    command_is_digest(s->commands_allow[i]))
+		    str_starts(s->commands_allow[i], STR("sha256:")))
 			return true;
 	}
 	*rule = "sandbox.commands.allow";
@@ -177,17 +181,106 @@ parse_commands(struct reader *r, const struct spot *sandbox)
 	    !read_object(r, &commands))
 		return;
 	read_known(r, &commands, known, later, NOT_YET);
-	if (read_list(
-		r, &commands, "allow", ENTRY_COMMAND, POLICY_LIST_MAX, &list)) {
+	if (read_commands(r, &commands, "allow", &list)) {
 		s->commands_listed = true;
 		s->commands_allow = list.p;
 		s->n_commands_allow = list.n;
 	}
-	if (read_list(
-		r, &commands, "block", ENTRY_COMMAND, POLICY_LIST_MAX, &list)) {
+	if (read_commands(r, &commands, "block", &list)) {
 		s->commands_block = list.p;
 		s->n_commands_block = list.n;
 	}
+}
+
+/*
+ * A list of texts, in which { "path": P, "sha256": D } may stand for a file
+ * that is both: kept as "sha256:D:P".
+ */
+static bool
+read_commands(struct reader *r, const struct spot *commands, const char *name,
+    struct list *out)
+{
+	struct spot s;
+	struct str *list;
+	uint32_t n = 0;
+	bool any = false, good = true;
+
+	if (!read_member(commands, name, &s))
+		return false;
+	for (const struct json *x = json_is(s.v, JSON_ARRAY) ? json_first(s.v)
+							     : NULL;
+	     x != NULL; x = json_next(s.v, x))
+		any |= json_is(x, JSON_OBJECT);
+	if (!any)
+		return read_list(
+		    r, commands, name, ENTRY_COMMAND, POLICY_LIST_MAX, out);
+	if (s.v->n > POLICY_LIST_MAX) {
+		problem(r, &s, "has %u entries, at most %d are allowed", s.v->n,
+		    POLICY_LIST_MAX);
+		return false;
+	}
+	list = arena_alloc(&r->p->arena, s.v->n * sizeof(*list));
+	if (list == NULL)
+		return false;
+	for (const struct json *x = json_first(s.v); x != NULL;
+	     x = json_next(s.v, x), n++) {
+		struct spot entry = { .up = &s, .v = x, .index = n };
+
+		good = read_command(r, &entry, &list[n]) && good;
+		for (uint32_t i = 0; good && i < n; i++) {
+			if (!str_eq(list[i], list[n]))
+				continue;
+			problem(r, &entry, "stands twice; remove one");
+			good = false;
+		}
+	}
+	*out = (struct list){ list, n };
+	return good;
+}
+
+static bool
+read_command(struct reader *r, const struct spot *entry, struct str *out)
+{
+	static const char *const known[] = { "path", "sha256", NULL };
+	static const char *const later[] = { NULL };
+	char shown[SHOWN_BYTES];
+	const char *fault = entry_fault(ENTRY_COMMAND, json_str(entry->v));
+	struct str path = {}, digest = {};
+	struct spot at;
+	own_buf struct buf text = {};
+
+	if (!json_is(entry->v, JSON_OBJECT)) {
+		*out = json_str(entry->v);
+		if (json_is(entry->v, JSON_STRING) && fault == NULL)
+			return true;
+		value_show(entry->v, shown);
+		problem(r, entry, "must be %s, not %s",
+		    fault != NULL ? fault : "a text", shown);
+		return false;
+	}
+	read_known(r, entry, known, later, NOT_YET);
+	for (size_t i = 0; known[i] != NULL; i++) {
+		if (read_member(entry, known[i], &at))
+			continue;
+		read_missing(r, entry, known[i],
+		    "an entry of both names a file and what it holds");
+		return false;
+	}
+	if (!read_entry(r, entry, "path", ENTRY_COMMAND, &path) ||
+	    !read_text(r, entry, "sha256", &digest))
+		return false;
+	buf_printf(&text, "sha256:%.*s", STR_FMT(digest));
+	if (path.p[0] != '/' || !command_is_digest(buf_str(&text))) {
+		problem(r, entry,
+		    "`path` must be an absolute path, and `sha256` 64 digits "
+		    "in lower case");
+		return false;
+	}
+	buf_add_byte(&text, ':');
+	buf_add_str(&text, path);
+	out->p = arena_copy(&r->p->arena, buf_str(&text));
+	out->n = text.n;
+	return out->p != NULL;
 }
 
 static void

@@ -21,8 +21,12 @@ struct rule {
 static const char *next_rule(const char *at, struct rule *out);
 static long judge_one(
     const struct judge *j, struct judge_room *room, int fd, const char *name);
+static long is_loader(
+    struct judge_room *room, int fd, const struct stat *st, const char *name);
 static long hits(const struct judge *j, struct judge_room *room,
     const struct rule *rule, int fd, const struct stat *st);
+static long hits_digest(struct judge_room *room, const struct rule *rule,
+    int fd, const struct stat *st);
 static long same_file(
     struct judge_room *room, const char *path, int fd, const struct stat *st);
 static long same_bytes(struct judge_room *room, int fd, int other);
@@ -111,10 +115,41 @@ judge_one(
 		}
 		allowed |= r > 0;
 	}
-	if (!listed || allowed)
+	if (!listed)
+		return is_loader(room, fd, &st, name);
+	if (allowed)
 		return 0;
 	say(room, name, " is none of sandbox.commands.allow", NULL);
 	return -EKEYREJECTED;
+}
+
+/*
+ * Where only some programs are refused: what the kernel starts others with, on
+ * its own, runs whichever it is given, and they are not executed then.
+ */
+static long
+is_loader(
+    struct judge_room *room, int fd, const struct stat *st, const char *name)
+{
+	static const char *const loaders[] = {
+		"/lib64/ld-linux-x86-64.so.2",
+		"/lib/ld-linux-aarch64.so.1",
+		"/lib/ld-musl-x86_64.so.1",
+		"/lib/ld-musl-aarch64.so.1",
+	};
+
+	for (size_t i = 0; i < sizeof(loaders) / sizeof(loaders[0]); i++) {
+		long r = same_file(room, loaders[i], fd, st);
+
+		if (r < 0)
+			return r;
+		if (r == 0)
+			continue;
+		say(room, name, " would run what sandbox.commands.block has",
+		    NULL);
+		return -EKEYREJECTED;
+	}
+	return 0;
 }
 
 /* NULL: that was the last. */
@@ -137,7 +172,7 @@ hits(const struct judge *j, struct judge_room *room, const struct rule *rule,
 	const char *dir = j->path;
 
 	if (rule->n > head && strncmp(rule->p, DIGEST, head) == 0)
-		return has_digest(room, fd, st, rule->p + head, rule->n - head);
+		return hits_digest(room, rule, fd, st);
 	if (rule->p[0] == '/')
 		return put_path(room, "", 0, rule)
 		    ? same_file(room, room->path, fd, st)
@@ -155,6 +190,28 @@ hits(const struct judge *j, struct judge_room *room, const struct rule *rule,
 			return 0;
 		dir += n + 1;
 	}
+}
+
+/* "sha256:D", or with ":P" behind it a file that is also what P leads to. */
+static long
+hits_digest(struct judge_room *room, const struct rule *rule, int fd,
+    const struct stat *st)
+{
+	const size_t digits = 2 * SHA256_BYTES, whole = strlen(DIGEST) + digits;
+	struct rule path = { rule->kind, rule->p + whole + 1,
+		rule->n > whole ? rule->n - whole - 1 : 0 };
+
+	if (rule->n < whole)
+		return 0;
+	if (rule->n > whole) {
+		long r = put_path(room, "", 0, &path)
+		    ? same_file(room, room->path, fd, st)
+		    : 0;
+
+		if (r <= 0)
+			return r;
+	}
+	return has_digest(room, fd, st, rule->p + strlen(DIGEST), digits);
 }
 
 /* What cannot be opened is no program, so nothing is the same as it. */

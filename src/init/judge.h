@@ -8,12 +8,14 @@
  *
  *   block  it is the file that the entry's path leads to, or a name in any
  *          folder of the sandbox's PATH; or it has the same bytes; or the
- *          digest that the entry is
+ *          digest that the entry is; or, of "sha256:D:P", both D and P
  *   allow  likewise, when there is a list: else it is refused
  *
  * A script is judged, and then the program on its first line. What is judged
  * is executed, by its descriptor; a script by its path, since its interpreter
- * opens that. What a command starts itself is not judged.
+ * opens that. What a command starts itself is judged when it is in place
+ * (init/tracer.h): of a script, the interpreter. Where there are entries of
+ * block alone, the dynamic loader as a program is refused as well.
  *
  * The rules come as one string of PID 1's environment that no one else can
  * make: its name is empty. It is taken out before there is a command.

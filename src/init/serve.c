@@ -28,6 +28,8 @@ enum {
 	WAIT_RPC,
 	WAIT_CHILD,
 	WAIT_STARTS,
+	/* However many processes stop and end, others are heard, too. */
+	CHILDREN_AT_ONCE = 64,
 	WAIT_MAX = WAIT_STARTS + RPC_MAX_STARTING,
 };
 
@@ -129,13 +131,17 @@ serving_thread(void *arg)
 		init_report(CONTROL_NOT_STARTED, e.sys);
 		_exit(0);
 	}
+	if (s->judge.rules != NULL && tracer_start(&s->tracer, &s->judge) < 0) {
+		init_report(CONTROL_NOT_STARTED, errno);
+		_exit(0);
+	}
 	if (s->argv[0] != NULL)
 		start_main(s);
 	drop_streams();
 	for (;;) {
 		wait_for_events(s, wait);
 		/* Children first: ends are what callers wait for. */
-		if (wait[WAIT_CHILD].revents != 0)
+		if (wait[WAIT_CHILD].revents != 0 || s->more)
 			on_children(s);
 		for (unsigned i = 0; i < s->execs.n_used; i++) {
 			struct exec *x = &s->execs.execs[i];
@@ -192,6 +198,7 @@ start_main(struct serve *s)
 	st->tty = false;
 	st->cwd = "";
 	st->judge = &s->judge;
+	st->tracer = s->tracer.seed != 0 ? &s->tracer : NULL;
 	st->argv = (const char *const *)s->argv;
 	st->envp = (const char *const *)s->envp;
 	s->main = x;
@@ -234,7 +241,8 @@ wait_for_events(struct serve *s, struct pollfd wait[WAIT_MAX])
 	for (int i = 0; i < RPC_MAX_STARTING; i++)
 		wait[WAIT_STARTS + i] =
 		    (struct pollfd){ .fd = s->execs.starts[i].watch };
-	while (poll(wait, WAIT_MAX, poll_time(s)) < 0 && errno == EINTR)
+	while (poll(wait, WAIT_MAX, s->more ? 0 : poll_time(s)) < 0 &&
+	    errno == EINTR)
 		continue;
 }
 
@@ -263,14 +271,20 @@ on_children(struct serve *s)
 {
 	struct signalfd_siginfo info;
 	struct rusage used;
-	int status;
-	pid_t pid;
+	int status, left = CHILDREN_AT_ONCE;
+	pid_t pid = 0;
 
 	/* Which child does not matter: all are asked. */
 	(void)!read(s->child, &info, sizeof(info));
-	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
-		struct exec *x = exec_of_pid(&s->execs, pid);
+	while (left-- > 0 && (pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
+		struct exec *x;
 
+		if (tracer_stopped(&s->tracer, pid, status))
+			continue;
+		/* Nothing could be started any more. */
+		if (pid == s->tracer.seed)
+			_exit(2);
+		x = exec_of_pid(&s->execs, pid);
 		relay_reaped(s->relay, pid, status);
 
 		s->untold = true;
@@ -285,6 +299,7 @@ on_children(struct serve *s)
 			}
 		}
 	}
+	s->more = pid > 0;
 }
 
 /*

@@ -23,11 +23,13 @@ struct job { /* a worker */
 struct serve {
 	char **argv, **envp;
 	struct judge judge; /* of envp, where it no longer is */
+	struct tracer tracer; /* where there are rules */
 	bool keep;
 	int rpc; /* -1: closed */
 	int child; /* signalfd */
 	struct relay *relay;
 	bool blocked; /* the rpc socket takes nothing now */
+	bool more; /* children that were not asked yet */
 	bool untold; /* an entry may have something to tell */
 	bool answered; /* there is an answer that waits: */
 	struct rpc_reply answer;

@@ -109,6 +109,7 @@ on_exec(struct serve *s, struct request *r, struct start *st)
 	x->id = q->id;
 	x->start = st;
 	st->judge = &s->judge;
+	st->tracer = s->tracer.seed != 0 ? &s->tracer : NULL;
 	st->tty = (q->flags & RPC_EXEC_TTY) != 0;
 	if (st->tty)
 		made = make_terminal(x, q);

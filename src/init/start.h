@@ -15,7 +15,7 @@
 #include <sys/types.h>
 
 #include "base/limits.h"
-#include "init/judge.h"
+#include "init/tracer.h"
 
 enum {
 	START_STACK_BYTES = 8192,
@@ -34,6 +34,7 @@ struct start {
 	const char *const *envp;
 
 	const struct judge *judge; /* NULL: every program may be started */
+	struct tracer *tracer; /* who starts it then; NULL: we do */
 
 	char path[PATH_MAX]; /* what is executed */
 	struct judge_room room; /* room.text: why a rule is against it */

@@ -145,6 +145,7 @@ enum {
 	START_EXPLAIN = 64, /* refused calls are told: MSG_SANDBOX_DENIED */
 	START_ROOT = 128, /* user 0 inside, of a user namespace of its own */
 	START_FLAG = 256, /* protected files may be written, and are told */
+	START_JUDGED = 512, /* the environment has START_COMMANDS */
 };
 
 /*
@@ -345,6 +346,7 @@ enum denied_wall {
 	DENIED_UNREADABLE, /* not written back: its mode forbids it */
 	DENIED_WRITE_BACK, /* the rest was not written back: why */
 	DENIED_PLANTED, /* other programs execute it; in a folder for good */
+	DENIED_COMMAND, /* a program that was not executed */
 	DENIED_WALLS,
 };
 

@@ -74,7 +74,8 @@ build(struct build *b, struct err *e)
 	int listeners[SANDBOX_LISTENERS_MAX];
 	struct sock_filter filter[SECCOMP_PROGRAM_MAX];
 	const unsigned kind = (spec->fake_root ? FILTER_FAKE_ROOT : 0U) |
-	    (is_shared(spec) ? FILTER_NO_UNIX : 0U);
+	    (is_shared(spec) ? FILTER_NO_UNIX : 0U) |
+	    (spec->judged ? FILTER_TRACER : 0U);
 	own_fd int self = -1;
 	int n_filter = 0, late, r;
 	sigset_t none;
@@ -452,7 +453,7 @@ set_limits(struct build *b, struct err *e)
 		if (syscall(SYS_prlimit64, 0, rows[i].what, &set, NULL) < 0)
 			return err_sys(e, "setrlimit %s", rows[i].name);
 	}
-	b->posture |= WALL_RLIMITS;
+	b->posture |= WALL_RLIMITS | (b->spec->judged ? WALL_COMMANDS : 0U);
 	return 0;
 }
 

@@ -41,6 +41,8 @@ enum control_kind {
 	CONTROL_ENDED, /* value: wait status of the command */
 	CONTROL_OUTPUT, /* it printed more than it may: all is over */
 	CONTROL_MEMORY, /* it holds more than it may, value MiB: likewise */
+	CONTROL_REFUSED, /* value: pid of a program that sandbox.commands is
+			  * against; text: who, a line feed, and why */
 };
 
 struct control_report {

@@ -494,10 +494,11 @@ int
 sandbox_filter_compile(unsigned kind,
     struct sock_filter out[static SECCOMP_PROGRAM_MAX], struct err *e)
 {
-	struct seccomp_rule changed[COUNT(rules)];
+	static const struct seccomp_rule tracer = ALLOW(ptrace);
+	struct seccomp_rule changed[COUNT(rules) + 1];
 	const struct seccomp_policy policy = {
 		.rules = changed,
-		.n_rules = COUNT(rules),
+		.n_rules = COUNT(rules) + ((kind & FILTER_TRACER) != 0),
 		.otherwise = sandbox_filter.otherwise,
 	};
 
@@ -521,5 +522,6 @@ sandbox_filter_compile(unsigned kind,
 			changed[i].n_tests = COUNT(inet_tests);
 		}
 	}
+	changed[COUNT(rules)] = tracer;
 	return seccomp_compile(&policy, out, SECCOMP_PROGRAM_MAX, e);
 }

@@ -21,6 +21,8 @@ enum filter_kind {
 	FILTER_PINNED = 1 << 2,
 	/* UNIX sockets by socketpair only: no name leads to one. */
 	FILTER_NO_UNIX = 1 << 3,
+	/* PID 1 traces; who it traces has one more filter (init/tracer.h). */
+	FILTER_TRACER = 1 << 4,
 };
 
 /* Compiles it, with these changes. As seccomp_compile. */

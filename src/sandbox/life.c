@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -20,6 +21,9 @@
 
 static void measure(const struct sandbox *sb, struct sandbox_usage *out);
 static bool hear_end(struct sandbox *sb, struct sandbox_end *end);
+static bool is_end(uint32_t kind);
+static void take_end(const struct sandbox *sb, struct sandbox_end *end,
+    uint32_t kind, uint32_t value);
 
 int
 sandbox_signal(const struct sandbox *sb, int signo, struct err *e)
@@ -237,33 +241,76 @@ static bool
 hear_end(struct sandbox *sb, struct sandbox_end *end)
 {
 	struct control_report r;
-	bool heard = false;
+	bool heard = sb->has_heard;
+
+	if (heard)
+		take_end(sb, end, sb->heard.kind, sb->heard.value);
+	while (recv(sb->control, &r, sizeof(r), MSG_DONTWAIT) ==
+	    (ssize_t)sizeof(r)) {
+		heard |= is_end(r.kind);
+		take_end(sb, end, r.kind, r.value);
+	}
+	return heard;
+}
+
+static bool
+is_end(uint32_t kind)
+{
+	return kind != CONTROL_BUILT && kind != CONTROL_REFUSED;
+}
+
+static void
+take_end(const struct sandbox *sb, struct sandbox_end *end, uint32_t kind,
+    uint32_t value)
+{
+	int status = (int)value;
+
+	if (kind == CONTROL_NOT_STARTED || kind == CONTROL_FAILED) {
+		end->kind = END_NOT_STARTED;
+		end->code = status;
+	} else if (kind == CONTROL_OUTPUT) {
+		end->kind = END_SIGNAL;
+		end->code = SIGKILL;
+		end->limit = LIMIT_OUTPUT;
+		end->output_bytes = sb->limits.output_bytes;
+	} else if (kind == CONTROL_MEMORY) {
+		end->kind = END_SIGNAL;
+		end->code = SIGKILL;
+		end->limit = LIMIT_MEMORY;
+		end->watched_bytes = (uint64_t)value << 20;
+	} else if (kind == CONTROL_ENDED && WIFSIGNALED(status)) {
+		end->kind = END_SIGNAL;
+		end->code = WTERMSIG(status);
+	} else if (kind == CONTROL_ENDED) {
+		end->kind = END_EXIT;
+		end->code = WEXITSTATUS(status);
+	}
+}
+
+bool
+sandbox_refused(struct sandbox *sb, struct sandbox_refusal *out)
+{
+	struct control_report r;
 
 	while (recv(sb->control, &r, sizeof(r), MSG_DONTWAIT) ==
 	    (ssize_t)sizeof(r)) {
-		int status = (int)r.value;
+		size_t n;
 
-		heard |= r.kind != CONTROL_BUILT;
-		if (r.kind == CONTROL_NOT_STARTED || r.kind == CONTROL_FAILED) {
-			end->kind = END_NOT_STARTED;
-			end->code = status;
-		} else if (r.kind == CONTROL_OUTPUT) {
-			end->kind = END_SIGNAL;
-			end->code = SIGKILL;
-			end->limit = LIMIT_OUTPUT;
-			end->output_bytes = sb->limits.output_bytes;
-		} else if (r.kind == CONTROL_MEMORY) {
-			end->kind = END_SIGNAL;
-			end->code = SIGKILL;
-			end->limit = LIMIT_MEMORY;
-			end->watched_bytes = (uint64_t)r.value << 20;
-		} else if (r.kind == CONTROL_ENDED && WIFSIGNALED(status)) {
-			end->kind = END_SIGNAL;
-			end->code = WTERMSIG(status);
-		} else if (r.kind == CONTROL_ENDED) {
-			end->kind = END_EXIT;
-			end->code = WEXITSTATUS(status);
+		if (is_end(r.kind)) {
+			sb->has_heard = true;
+			sb->heard.kind = r.kind;
+			sb->heard.value = r.value;
 		}
+		if (r.kind != CONTROL_REFUSED)
+			continue;
+		r.text[sizeof(r.text) - 1] = '\0';
+		n = strcspn(r.text, "\n");
+		out->pid = r.value;
+		(void)snprintf(
+		    out->who, sizeof(out->who), "%.*s", (int)n, r.text);
+		(void)snprintf(out->why, sizeof(out->why), "%s",
+		    r.text + n + (r.text[n] != '\0'));
+		return true;
 	}
-	return heard;
+	return false;
 }

@@ -23,6 +23,7 @@ enum {
 	KEY_IMAGE = 1 << 6,
 	KEY_ROOT = 1 << 7,
 	KEY_NET = 1 << 8,
+	KEY_JUDGED = 1 << 9,
 };
 enum { PLACE, ACCOUNT, HOME, WORDS };
 #define MS ((int64_t)1000 * 1000)
@@ -213,7 +214,8 @@ key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
 	    (s->write_back ? KEY_WRITE_BACK : 0) | (s->rpc ? KEY_RPC : 0) |
 	    (s->keep ? KEY_KEEP : 0) | (s->freezable ? KEY_FREEZABLE : 0) |
 	    (s->explain ? KEY_EXPLAIN : 0) | (s->image ? KEY_IMAGE : 0) |
-	    (s->fake_root ? KEY_ROOT : 0) | (s->net ? KEY_NET : 0);
+	    (s->fake_root ? KEY_ROOT : 0) | (s->net ? KEY_NET : 0) |
+	    (s->judged ? KEY_JUDGED : 0);
 	return true;
 }
 
@@ -432,6 +434,7 @@ park(struct pool *p, struct pool_shape *shape)
 		.net = (key->flags & KEY_NET) != 0,
 		.image_fd = shape->image_fd,
 		.fake_root = (key->flags & KEY_ROOT) != 0,
+		.judged = (key->flags & KEY_JUDGED) != 0,
 	};
 	own_fd int folder = -1;
 	const char *at;

@@ -81,11 +81,14 @@ enum sandbox_wall {
 	WALL_CPU_SET = 1 << 25, /* instead of WALL_CPU, of whole processors:
 				 * it runs on so many, and no others */
 
+	WALL_COMMANDS = 1 << 26, /* each program that is executed is judged:
+				  * where there are lists, init/tracer.h */
+
 	/* Where one of these is missing there is no sandbox at all. */
 	WALLS_ALWAYS = WALL_MOUNT_NS | WALL_PID_NS | WALL_NET_NS | WALL_IPC_NS |
 	    WALL_UTS_NS | WALL_CAPS | WALL_NO_NEW_PRIVS | WALL_SECCOMP |
 	    WALL_RLIMITS | WALL_DISK,
-	WALL_COUNT = 26,
+	WALL_COUNT = 27,
 };
 
 /* What ended or hindered a run; the stop reason that users and traces see. */
@@ -209,6 +212,7 @@ struct sandbox_spec {
 	bool explain; /* refused calls come to sandbox.notify: explain.h */
 	bool freezable; /* sandbox_freeze will be asked for */
 	bool fake_root; /* user 0 inside: ns_fake_root */
+	bool judged; /* envp has lists of commands: init/judge.h */
 };
 
 /* What is found out once per process. */
@@ -269,6 +273,11 @@ struct sandbox {
 		mode_t mode;
 	} park;
 	uint32_t slot;
+	/* What PID 1 said of its end, heard among other news. */
+	bool has_heard;
+	struct {
+		uint32_t kind, value;
+	} heard;
 	struct sandbox_usage used; /* when settled */
 	bool settled;
 	bool frozen;
@@ -374,6 +383,19 @@ int sandbox_io_limit(const struct sandbox *sb, int workspace_fd, struct err *e);
  * or this machine gives no cgroup to freeze. A frozen one can be killed.
  */
 int sandbox_freeze(struct sandbox *sb, bool frozen, struct err *e);
+
+/* A program that sandbox.commands is against, and that was not executed. */
+struct sandbox_refusal {
+	uint32_t pid;
+	char who[32]; /* the process by its name */
+	char why[ERR_TEXT_BYTES]; /* the rule, and the command line */
+};
+
+/*
+ * With spec.judged, once sb->control is readable: the next of them. False: no
+ * more now. What is said there about the end is kept for sandbox_reap.
+ */
+bool sandbox_refused(struct sandbox *sb, struct sandbox_refusal *out);
 
 /*
  * For a caller that waits for the end, once sb->control is readable: the

@@ -36,6 +36,7 @@ static const struct {
 	{ WALL_CORE, "core" },
 	{ WALL_MEMORY_WATCH, "memory_watch" },
 	{ WALL_CPU_SET, "cpu_set" },
+	{ WALL_COMMANDS, "commands" },
 };
 _Static_assert(sizeof(walls) / sizeof(walls[0]) == WALL_COUNT, "a name each");
 

@@ -39,6 +39,8 @@ struct cell {
 	struct protect protect;
 	struct loop_watch denied; /* the sandbox's listener, borrowed */
 	struct explain *explain; /* NULL: not asked for */
+	struct loop_watch refused; /* its control socket, borrowed */
+	bool judged;
 };
 
 struct cells {
@@ -68,6 +70,10 @@ static void on_written(struct giveback *w, const char *why);
 static void tell_not_written(struct cell *cell, const char *why);
 static int watch_denied(struct cell *cell, struct err *e);
 static void on_denied(struct loop_watch *w, uint32_t events);
+static int watch_refused(struct cell *cell, struct err *e);
+static void on_refused(struct loop_watch *w, uint32_t events);
+static void tell_refused(struct cell *cell);
+static void unwatch_refused(struct cell *cell);
 static void say_denied(const struct cell *cell,
     const struct msg_sandbox_denied *m, const char *comm, const char *call,
     const char *about);
@@ -259,6 +265,7 @@ cells_start(struct cells *c, const struct frame *f,
 	spec.trust_java = buf_str(&java);
 	spec.explain = (m->flags & START_EXPLAIN) != 0;
 	spec.fake_root = (m->flags & START_ROOT) != 0;
+	spec.judged = (m->flags & START_JUDGED) != 0;
 	spec.limits = (struct sandbox_limits){
 		.memory_bytes = m->memory_bytes,
 		.pids_max = m->pids,
@@ -306,6 +313,10 @@ cells_start(struct cells *c, const struct frame *f,
 		return -1;
 	}
 	if (spec.explain && watch_denied(cell, e) < 0) {
+		cell_fini(cell);
+		return -1;
+	}
+	if (spec.judged && watch_refused(cell, e) < 0) {
 		cell_fini(cell);
 		return -1;
 	}
@@ -573,6 +584,58 @@ on_denied(struct loop_watch *watch, uint32_t events)
 	}
 }
 
+static int
+watch_refused(struct cell *cell, struct err *e)
+{
+	cell->refused = (struct loop_watch){
+		.fd = cell->sb.control,
+		.events = EPOLLIN,
+		.on_ready = on_refused,
+	};
+	if (loop_add(cell->of->loop, &cell->refused, e) < 0)
+		return -1;
+	cell->judged = true;
+	return 0;
+}
+
+static void
+on_refused(struct loop_watch *watch, uint32_t events)
+{
+	struct cell *cell = LOOP_OF(watch, struct cell, refused);
+
+	if ((events & (EPOLLHUP | EPOLLERR)) != 0)
+		unwatch_refused(cell);
+	else
+		tell_refused(cell);
+}
+
+/* What was said last is told, too. */
+static void
+unwatch_refused(struct cell *cell)
+{
+	if (!cell->judged)
+		return;
+	tell_refused(cell);
+	(void)loop_remove(cell->of->loop, &cell->refused);
+	cell->judged = false;
+}
+
+static void
+tell_refused(struct cell *cell)
+{
+	struct sandbox_refusal r;
+
+	while (sandbox_refused(&cell->sb, &r)) {
+		const struct msg_sandbox_denied m = {
+			.wall = DENIED_COMMAND,
+			.pid = r.pid,
+			.error = EACCES,
+		};
+
+		say_denied(cell, &m, r.who, "execve", r.why);
+	}
+}
+
 static void
 say_denied(const struct cell *cell, const struct msg_sandbox_denied *m,
     const char *comm, const char *call, const char *about)
@@ -688,6 +751,7 @@ cell_fini(struct cell *cell)
 
 	giveback_fini(&cell->giveback);
 	planted_fini(&cell->planted);
+	unwatch_refused(cell);
 	if (cell->explain != NULL)
 		(void)loop_remove(cell->of->loop, &cell->denied);
 	free(cell->explain);
@@ -714,6 +778,7 @@ cell_end(struct cell *cell, struct msg_sandbox_exited *out)
 
 	/* The sandbox owns the descriptor, and closes it when it is reaped. */
 	(void)loop_remove(c->loop, &cell->over);
+	unwatch_refused(cell);
 	got = sandbox_reap(&cell->sb, &end, &e);
 	if (got < 0)
 		log_error("sandbox not reaped why=\"%s\"", e.text);

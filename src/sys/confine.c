@@ -119,11 +119,15 @@ static const uint32_t calls_accept[] = { SYS_accept4, SYS_getsockname,
 
 static const uint32_t calls_dial[] = { SYS_connect, SYS_splice };
 
-/* Never needed to build a sandbox; the rest is bounded by capabilities. */
+/*
+ * Never needed to build a sandbox; the rest is bounded by capabilities.
+ * ptrace(2) is PID 1's of sandboxes, which has no other filter above its own
+ * (init/tracer.h); the role itself holds no right to it.
+ */
 static const uint32_t calls_never[] = { SYS_bpf, SYS_perf_event_open,
 	SYS_userfaultfd, SYS_io_uring_setup, SYS_io_uring_enter,
 	SYS_io_uring_register, SYS_kexec_load, SYS_kexec_file_load,
-	SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_ptrace,
+	SYS_init_module, SYS_finit_module, SYS_delete_module,
 	SYS_process_vm_readv, SYS_process_vm_writev, SYS_open_by_handle_at,
 	SYS_iopl, SYS_ioperm, SYS_swapon, SYS_swapoff, SYS_reboot, SYS_acct,
 	SYS_syslog, SYS_quotactl, SYS_lookup_dcookie, SYS_modify_ldt };

@@ -72,7 +72,8 @@ chmod +x script odd; cp /usr/bin/true fine; cp copy longer; echo >>longer`]);
 	});
 
 test('what is allowed is that program, wherever the PATH leads', async () => {
-	const s = await make({ allow: ['sh', 'cat', '/usr/bin/true'] });
+	const s = await make({ allow: ['sh', 'cat', '/usr/bin/true',
+		'mkdir', 'cp'] });
 
 	await runs(s, ['sh', '-c', 'mkdir bin; cp /usr/bin/id bin/cat']);
 	assert.strictEqual(await runs(s, ['cat', '/dev/null']), '');
@@ -84,7 +85,8 @@ test('what is allowed is that program, wherever the PATH leads', async () => {
 });
 
 test('a digest allows one program and no other', async () => {
-	const s = await make({ allow: ['sh', digest('/usr/bin/id')] });
+	const s = await make({ allow: ['sh', 'cp',
+		digest('/usr/bin/id')] });
 
 	await runs(s, ['sh', '-c',
 		'cp /usr/bin/id mine; cp mine other; echo >>other']);
@@ -92,7 +94,34 @@ test('a digest allows one program and no other', async () => {
 	assert.match(await runs(s, ['id']), /uid=/);
 	await refused(s, ['./other']);
 	await refused(s, ['true']);
-	await runs(s, ['sh', '-c', 'true']); // what it starts is not judged
+});
+
+test('an entry may say which file and which bytes', async () => {
+	const of = (file) => digest(file).slice(7);
+	const id = { path: '/usr/bin/id', sha256: of('/usr/bin/id') };
+	const s = await make({ allow: ['sh', id,
+		{ path: '/usr/bin/env', sha256: of('/usr/bin/id') }] });
+
+	assert.match(await runs(s, ['id']), /uid=/);
+	assert.match(await runs(s, ['sh', '-c', 'id']), /uid=/);
+	await refused(s, ['env']); // it has other bytes
+	const b = await make({ block: [id,
+		{ path: '/usr/bin/env', sha256: of('/usr/bin/id') }] });
+
+	await refused(b, ['id']);
+	await runs(b, ['env']);
+	for (const [entry, why] of [
+		[{ path: '/usr/bin/id' }, /sha256` is missing/],
+		[{ path: 'id', sha256: id.sha256 }, /absolute path/],
+		[{ path: '/usr/bin/id', sha256: 'ab' }, /64 digits/],
+		[{ ...id, args: [] }, /args/],
+	]) {
+		const a = await d.ask('POST', '/v1/sandboxes', { policy: policy({
+			sandbox: { commands: { allow: ['sh', entry] } } }) });
+
+		assert.strictEqual(a.status, 400);
+		assert.match(JSON.stringify(a.body), why);
+	}
 });
 
 test('the rules are nowhere in what a command sees', async () => {
@@ -180,7 +209,8 @@ test('a later command may print as much as the policy says', async () => {
 test('a program that is overwritten while it is judged is not executed',
 	async () => {
 		const python = fs.realpathSync('/usr/bin/python3');
-		const s = await make({ allow: ['sh', 'python3', digest(python)] });
+		const s = await make({ allow: ['sh', 'cp', 'touch',
+			'python3', digest(python)] });
 
 		await runs(s, ['sh', '-c', `cp ${python} mine`]);
 		assert.match(await runs(s, ['./mine', '--version']), /^Python/);

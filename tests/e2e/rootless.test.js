@@ -53,6 +53,23 @@ describe('as an ordinary user', { skip }, () => {
 			await place.nothingLeft([]);
 		});
 
+	test('what a command starts is judged', async () => {
+		const place = home();
+		const file = path.join(place.dir, 'lists.json');
+
+		fs.writeFileSync(file, JSON.stringify({ policy: 1, workflow: 'w',
+			tools: { 'kb.search': { risk: 'read' } },
+			sandbox: { commands: { block: ['id'] } } }));
+		fs.chmodSync(file, 0o644);
+		const r = await place.command(['run', file, '--state', place.state,
+			'--env', place.mark, '--', 'sh', '-c',
+			'cp /usr/bin/id x; ./x; echo $?; env id; echo $?; date +%Y'],
+		options(place)).end();
+
+		assert.match(r.out, /^137\n137\n20\d\d$/m, r.out + r.err);
+		assert.doesNotMatch(r.out, /uid=/);
+	});
+
 	test('the agent works the ticket without a daemon', async () => {
 		const place = home();
 		const c = place.command(['run', 'policy.json', '--world',
