@@ -420,6 +420,7 @@ enum {
 /* world: the fake services of one run */
 enum {
 	WORLD_MAX_ROWS = 10 * 1000, /* of one section of a world document */
+	WORLD_MAX_TOOLS = 256, /* that a world document answers for */
 	WORLD_MAX_NESTED = 100, /* comments of a ticket, lines of an invoice */
 	WORLD_MAX_ID = 64, /* characters of an identifier */
 	WORLD_MAX_LINE = 256, /* characters of a name, subject or title */

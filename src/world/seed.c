@@ -59,6 +59,7 @@ static const struct shape_field document_fields[] = {
 	TIME("now", true),
 	ROWS("payments", WORLD_MAX_ROWS),
 	ROWS("tickets", WORLD_MAX_ROWS),
+	ROWS("tools", WORLD_MAX_TOOLS),
 	{ "world", SHAPE_COUNT, true, false, 1, NULL, NULL },
 };
 static const struct shape document_shape = SHAPE(document_fields);

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "sys/fd.h"
+#include "world/canned.h"
 #include "world/result.h"
 #include "world/wdb.h"
 #include "world/seed.h"
@@ -16,6 +17,7 @@
 struct world {
 	int fd;
 	struct wdb db;
+	struct canned *canned;
 	bool called; /* first_ns is known */
 	int64_t first_ns; /* now_ns of the first call */
 	int64_t start_s; /* the document's now */
@@ -27,6 +29,7 @@ struct world {
 
 static int open_document(struct world *w, struct str document, struct err *e);
 static void advance(struct world *w, int64_t now_ns);
+static int call_canned(struct canned_tool *t, struct tool_call *c, bool *wrote);
 static enum tool_end run(
     struct world *w, const struct tool *t, struct tool_call *c, bool *wrote);
 static enum tool_end run_write(
@@ -60,6 +63,7 @@ world_free(struct world *w)
 	if (w == NULL)
 		return;
 	wdb_fini(&w->db);
+	canned_free(w->canned);
 	fd_fini(&w->fd);
 	free(w);
 }
@@ -67,7 +71,6 @@ world_free(struct world *w)
 void
 world_tools(const struct world *w, struct buf *out)
 {
-	(void)w; /* every world has them all */
 	result_open(out, NULL, '[');
 	for (size_t i = 0; i < tools_n; i++) {
 		result_open(out, NULL, '{');
@@ -77,6 +80,7 @@ world_tools(const struct world *w, struct buf *out)
 		result_text(out, "name", str_of(tools[i].name));
 		result_close(out, '}');
 	}
+	canned_list(w->canned, out);
 	result_close(out, ']');
 }
 
@@ -85,6 +89,7 @@ world_call(struct world *w, struct str name, const struct json *args,
     int64_t now_ns, struct buf *out, bool *wrote)
 {
 	const struct tool *t = tool_find(name);
+	struct canned_tool *canned = canned_find(w->canned, name);
 	struct tool_call c = { .db = &w->db, .args = args, .out = out };
 	enum tool_end end;
 	struct err e;
@@ -97,6 +102,8 @@ world_call(struct world *w, struct str name, const struct json *args,
 	}
 	c.now = str_of(w->stamp);
 	buf_reset(out);
+	if (canned != NULL)
+		return call_canned(canned, &c, wrote);
 	if (t == NULL)
 		return tool_error(&c, "unknown_tool",
 		    "Use one of the tools that are listed.",
@@ -125,6 +132,9 @@ open_document(struct world *w, struct str document, struct err *e)
 
 	if (v == NULL || seed_load(&w->db, v, &w->start_s, e) < 0)
 		return err_add(e, "world document");
+	w->canned = canned_new(json_get(v, STR("tools")), e);
+	if (w->canned == NULL)
+		return err_add(e, "world document");
 	if (wdb_prepare(&w->db, e) < 0)
 		return err_add(e, "world database");
 	w->now_s = w->start_s;
@@ -147,6 +157,23 @@ advance(struct world *w, int64_t now_ns)
 	now_s = w->start_s + passed_ns / 1000000000;
 	if (now_s > w->now_s)
 		w->now_s = now_s;
+}
+
+static int
+call_canned(struct canned_tool *t, struct tool_call *c, bool *wrote)
+{
+	int end = canned_call(t, c->args, c->out, wrote);
+
+	if (end >= 0 && !c->out->failed)
+		return end;
+	*wrote = false;
+	if (end < 0)
+		return (int)tool_error(c, "no_answer_left",
+		    "Work on without this call.",
+		    "the world document has no answer left for these "
+		    "arguments");
+	return (int)tool_error(c, "result_too_large", "Ask for less.",
+	    "the result is over %d bytes", IPC_MAX_PAYLOAD_BYTES);
 }
 
 /* Calls the handler and makes sure that a read was one. */

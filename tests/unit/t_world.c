@@ -590,6 +590,37 @@ a_wrong_document_is_refused_with_its_place(void **state)
 		       "'body':'b','sent_at':'2026-03-02T09:00:00Z',"
 		       "'ticket':'T'}]}",
 		    "emails[0].ticket: there is no ticket T" },
+		{ HEAD "'tools':[1]}", "tools[0]: expected an object" },
+		{ HEAD "'tools':[{'results':[]}]}",
+		    "tools[0].name: expected a text of 1 to 64 bytes" },
+		{ HEAD "'tools':[{'name':'a'}]}",
+		    "tools[0].results: expected a list of at most" },
+		{ HEAD "'tools':[{'name':'a','results':[],'result':{}}]}",
+		    "tools[0]: unknown member result; known are" },
+		{ HEAD "'tools':[{'name':'email.send','results':[]}]}",
+		    "tools[0].name: there is a tool email.send already" },
+		{ HEAD "'tools':[{'name':'a','results':[]},"
+		       "{'name':'a','results':[]}]}",
+		    "tools[1].name: there is a tool a already" },
+		{ HEAD "'tools':[{'name':'a','writes':1,'results':[]}]}",
+		    "tools[0].writes: expected true or false" },
+		{ HEAD "'tools':[{'name':'a','description':1,'results':[]}]}",
+		    "tools[0].description: expected a text" },
+		{ HEAD "'tools':[{'name':'a','inputSchema':1,'results':[]}]}",
+		    "tools[0].inputSchema: expected an object" },
+		{ HEAD "'tools':[{'name':'a','results':[1]}]}",
+		    "tools[0].results[0]: expected an object" },
+		{ HEAD "'tools':[{'name':'a','results':[{'result':1}]}]}",
+		    "tools[0].results[0].result: expected an object" },
+		{ HEAD "'tools':[{'name':'a','results':[{'result':{},"
+		       "'args':{}}]}]}",
+		    "tools[0].results[0]: unknown member args; known are" },
+		{ HEAD "'tools':[{'name':'a','results':[{'result':{},"
+		       "'arguments':1}]}]}",
+		    "tools[0].results[0].arguments: expected an object" },
+		{ HEAD "'tools':[{'name':'a','results':[{'result':{},"
+		       "'error':'no'}]}]}",
+		    "tools[0].results[0].error: expected true or false" },
 	};
 
 	(void)state;
@@ -601,6 +632,52 @@ a_wrong_document_is_refused_with_its_place(void **state)
 		if (strstr(e.text, rows[i].why) == NULL)
 			fail_msg("%s\nis not in\n%s", rows[i].why, e.text);
 	}
+}
+
+static void
+a_canned_tool_gives_each_answer_once_to_the_call_it_is_for(void **state)
+{
+	static const char text[] =
+	    "{'world':1,'now':'2026-03-02T09:00:00Z','tools':["
+	    "{'name':'look','description':'Looks.','results':["
+	    "{'arguments':{'a':1},'result':{'n':1}},"
+	    "{'arguments':{'a':2},'result':{'n':2}},"
+	    "{'arguments':{'a':1},'result':{'n':3}},"
+	    "{'result':{'code':'gone'},'error':true}]},"
+	    "{'name':'put','writes':true,'inputSchema':{'type':'object'},"
+	    "'results':[{'result':{}},{'result':{'x':1},'error':true}]}]}";
+	static const struct {
+		const char *name, *args, *answer;
+		int r;
+		bool wrote;
+	} rows[] = {
+		{ "look", "{'a':2}", "{'n':2}", 0, false },
+		{ "look", "{'a':1}", "{'n':1}", 0, false },
+		{ "look", "{'a':1}", "{'n':3}", 0, false },
+		{ "look", "{'a':1}", "{'code':'gone'}", 1, false },
+		{ "put", "{}", "{}", 0, true },
+		{ "put", "{}", "{'x':1}", 1, false },
+	};
+	struct fixture f = {};
+	struct err e = {};
+
+	(void)state;
+	f.world = open_text(text, &e);
+	assert_non_null(f.world);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(
+		    call(&f, rows[i].name, rows[i].args), rows[i].r);
+		assert_answer(&f, rows[i].answer);
+		assert_int_equal(f.wrote, rows[i].wrote);
+	}
+	assert_int_equal(call(&f, "put", "{}"), 1);
+	assert_holds(&f, "'code':'no_answer_left'");
+	buf_reset(&f.out);
+	world_tools(f.world, &f.out);
+	assert_holds(&f,
+	    "{'description':'Looks.','inputSchema':{'type':'object'},"
+	    "'name':'look'}");
+	end(&f);
 }
 
 static void
@@ -757,6 +834,8 @@ main(void)
 		cmocka_unit_test(a_search_ranks_and_takes_words_only),
 		cmocka_unit_test(the_tools_declare_what_they_enforce),
 		cmocka_unit_test(a_wrong_document_is_refused_with_its_place),
+		cmocka_unit_test(
+		    a_canned_tool_gives_each_answer_once_to_the_call_it_is_for),
 		cmocka_unit_test(a_file_that_is_not_empty_is_refused),
 		cmocka_unit_test(
 		    a_disk_that_is_full_is_an_answer_and_changes_nothing),
