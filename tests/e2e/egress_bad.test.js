@@ -1,0 +1,216 @@
+// What hostile clients, servers and resolvers send, a row each: it is refused,
+// that is on record with its kind and rule, the proxy's process lives on, and
+// another run, which works all the while, notices nothing. Shapes that
+// egress-web.test.js, egress-edge.test.js, tls.test.js and
+// tests/escape/egress.test.js have are not here again.
+import assert from 'node:assert';
+import dgram from 'node:dgram';
+import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { certificates, closeAll, listen } from './lib/outside.js';
+import { Place, until } from './lib/paddock.js';
+import { descendants, processes } from './lib/proc.js';
+
+const place = new Place();
+let dns, plain, tls, ca, steady, steadyWork, n = 0;
+const seen = [], sockets = [];
+
+// Answers by name: loops, addresses inside, none at all.
+async function resolver() {
+	const s = dgram.createSocket('udp4');
+	const a = (...ip) => [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, ...ip];
+	const answers = {
+		// The name of the answer is where the answer is.
+		loop: (at) => [[0xc0, at, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]],
+		// One name leads to the next, and that back.
+		alias: (at) => [[0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 0, 0, 2, 0xc0, 12],
+			[0xc0, at, 0, 5, 0, 1, 0, 0, 0, 0, 0, 2, 0xc0, at]],
+		rebound: () => [a(169, 254, 169, 254)],
+		mixed: () => [a(10, 0, 0, 1), a(127, 0, 0, 1)],
+		long: () => [[...a(1, 2, 3, 4).slice(0, 10), 255, 255]],
+	};
+
+	s.on('message', (q, from) => {
+		let at = 12;
+
+		while (q[at] !== 0)
+			at += q[at] + 1;
+		const name = String(q.subarray(13, 13 + q[12]));
+		const four = q.readUInt16BE(at + 1) === 1;
+		const list = !four ? [] : answers[name]?.(at + 5) ?? [a(127, 0, 0, 1)];
+
+		s.send(Buffer.concat([q.subarray(0, 2), Buffer.from([0x81, 0x80, 0, 1,
+			0, list.length, 0, 0, 0, 0]), q.subarray(12, at + 5),
+		...list.map((x) => Buffer.from(x))]), from.port, from.address);
+	});
+	await new Promise((done) => s.bind(0, '127.0.0.1', done));
+	sockets.push(s);
+	return s.address().port;
+}
+
+function answer(q, s) {
+	seen.push(`${q.method} ${q.url}`);
+	if (q.url === '/redirect') {
+		s.writeHead(302, { location: 'http://169.254.169.254/latest/' });
+		s.end();
+	} else if (q.url === '/endless') {
+		const more = () => {
+			while (s.writable && s.write('x'.repeat(65536)))
+				;
+		};
+
+		s.on('drain', more).on('error', () => {});
+		more();
+	} else {
+		q.on('error', () => {}).resume().on('end', () => s.end('good\n'));
+	}
+}
+
+before(async () => {
+	const keys = path.join(place.dir, 'keys');
+
+	fs.mkdirSync(keys);
+	ca = certificates(keys, ['api.test']);
+	dns = await resolver();
+	plain = await listen(http.createServer(answer));
+	tls = await listen(https.createServer({
+		key: fs.readFileSync(path.join(keys, 's.key')),
+		cert: fs.readFileSync(path.join(keys, 's.pem')),
+	}, answer));
+	steadyWork = path.join(place.dir, 'steady');
+	fs.mkdirSync(steadyWork);
+	fs.chmodSync(steadyWork, 0o777);
+	steady = start(steadyWork, `while true; do
+command curl -sS -m 5 http://free.test:${plain}/steady > got 2> why &&
+	grep -qx good got || { cat why; echo bad; }
+done`);
+	await until(() => seen.includes('GET /steady'), () => steady.out + steady.err);
+});
+
+after(() => {
+	closeAll();
+	sockets.forEach((s) => s.close());
+});
+
+function start(work, script) {
+	const file = path.join(place.dir, `policy${++n}.json`);
+	const local = { addrs: ['127.0.0.1/32'] };
+
+	fs.writeFileSync(file, JSON.stringify({
+		policy: 1, workflow: 'bad', tenant: 'a', actor: 'b', stage: 5,
+		defaults: { by_risk: { external_write: 'allow' } }, tools: {},
+		egress: { rules: [
+			{ host: 'free.test', port: plain, proto: 'http', ...local },
+			{ host: 'small.test', port: plain, proto: 'http', ...local,
+				max_body: 65536 },
+			{ host: 'api.test', port: tls, proto: 'https', ...local, ca,
+				paths: ['/**'] },
+			...['loop', 'alias', 'rebound', 'mixed', 'long'].map((x) =>
+				({ host: `${x}.test`, port: plain, proto: 'http' })),
+		] } }));
+	return place.command(['run', '--state', place.state, '--dir', work,
+		'--write-back', file, '--', 'sh', '-c', script], { input: '',
+		env: { ...process.env, PADDOCK_RESOLVER: `127.0.0.1:${dns}` } });
+}
+
+// Of this test's own daemon, which the first run has started.
+function proxies() {
+	const ours = descendants(steady.child.pid).map((p) => p.pid ?? p);
+
+	return processes().filter((p) => ours.includes(p.pid) &&
+		/--role.proxy/.test(p.cmd)).map((p) => p.pid);
+}
+
+const python = (code) => `python3 - <<'P'
+import socket, time
+def say(host, port, *parts, end=False, wait=2):
+    s = socket.create_connection((host, port), 5)
+    s.settimeout(wait)
+    got = b''
+    try:
+        for p in parts:
+            s.sendall(p)
+            time.sleep(0.05)
+        if end: s.shutdown(socket.SHUT_WR)
+        while True:
+            b = s.recv(4096)
+            if not b: break
+            got += b
+    except OSError as e: got += b' ' + type(e).__name__.encode()
+    print(*[l[:60] for l in got.decode('latin1').split('\\r\\n') if l.startswith('HTTP')] or [got[:40]])
+FREE, API, PROXY = ('free.test', ${plain}), ('api.test', ${tls}), ('127.0.0.1', 3128)
+HOST = b'Host: free.test:${plain}\\r\\n'
+${code}
+P`;
+const head = (rest, first = 'GET / HTTP/1.1') =>
+	python(`say(*FREE, b'${first}\\r\\n' + HOST + ${rest})`);
+const curl = (name, more = '') =>
+	`curl -sS -m 10 ${more} http://${name}:${plain}/x`;
+
+const rows = () => [
+	['a field that goes on in the next line', head(`b'A: b\\r\\n c: d\\r\\n\\r\\n'`)],
+	['a space before the colon', head(`b'Transfer-Encoding : chunked\\r\\n\\r\\n'`)],
+	['two lengths', head(`b'Content-Length: 1\\r\\nContent-Length: 2\\r\\n\\r\\nxx'`, 'POST / HTTP/1.1')],
+	['a length that is no number', head(`b'Content-Length: +1\\r\\n\\r\\nx'`, 'POST / HTTP/1.1')],
+	['a transfer coding that is not known', head(`b'Transfer-Encoding: xchunked\\r\\n\\r\\n0\\r\\n\\r\\n'`, 'POST / HTTP/1.1')],
+	['a chunk longer than numbers are', head(`b'Transfer-Encoding: chunked\\r\\n\\r\\nfffffffffffffffff\\r\\n'`, 'POST / HTTP/1.1')],
+	['a NUL in a field', head(`b'A: b\\0c\\r\\n\\r\\n'`)],
+	['a field of a megabyte', head(`b'A: ' + b'x' * 1000000 + b'\\r\\n\\r\\n'`)],
+	['ten thousand fields', head(`b'A: b\\r\\n' * 10000 + b'\\r\\n'`)],
+	['a head that ends in its middle', python(`say(*FREE, b'GET / HTTP/1.1\\r\\nHo', end=True)`)],
+	['a body that ends in its middle', python(`say(*FREE, b'POST / HTTP/1.1\\r\\n' + HOST + b'Content-Length: 10\\r\\n\\r\\nabc', end=True)`)],
+	['HTTP/2 without TLS', python(`say(*FREE, b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n')`)],
+	['a TLS record longer than any', python(`say(*API, b'\\x16\\x03\\x01\\xff\\xff' + b'\\x01' * 70000)`)],
+	['a hello that ends in its middle', python(`say(*API, b'\\x16\\x03\\x01\\x00\\x80\\x01\\x00\\x00\\x7c\\x03\\x03', end=True)`)],
+	['HTTP where TLS is meant', python(`say(*API, b'GET / HTTP/1.1\\r\\nHost: api.test:${tls}\\r\\n\\r\\n')`)],
+	['an answer whose name is a loop', curl('loop.test')],
+	['aliases that are a loop', curl('alias.test')],
+	['an address longer than the answer', curl('long.test')],
+	['a name that leads to a metadata service', curl('rebound.test')],
+	['a name that leads inwards both ways', curl('mixed.test')],
+	['a redirect to a metadata service', `curl -sS -m 10 -L http://free.test:${plain}/redirect`],
+	['a body without end', `head -c 100000000 /dev/zero | curl -sS -m 20 -T - http://small.test:${plain}/x`],
+	['an answer without end', `curl -sS -m 20 http://free.test:${plain}/endless | head -c 3000000 | wc -c`],
+	['CONNECT through CONNECT', python(`say(*PROXY, b'CONNECT free.test:${plain} HTTP/1.1\\r\\nHost: free.test:${plain}\\r\\n\\r\\n', b'CONNECT evil.test:443 HTTP/1.1\\r\\nHost: evil.test:443\\r\\n\\r\\n')`)],
+	['CONNECT to another proxy\'s name', python(`say(*PROXY, b'CONNECT evil.test:3128 HTTP/1.1\\r\\nHost: evil.test:3128\\r\\n\\r\\n')`)],
+	['a whole URL to who is no proxy', python(`say(*FREE, b'GET http://evil.test/ HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n')`)],
+	['a URL with a name and password', python(`say(*PROXY, b'GET http://free.test:${plain}@evil.test/ HTTP/1.1\\r\\nHost: evil.test\\r\\n\\r\\n')`)],
+	['SOCKS to where nothing may go', python(`say(*PROXY, b'\\x05\\x01\\x00', b'\\x05\\x01\\x00\\x03\\x09evil.test\\x00\\x50')`)],
+];
+
+const refused = (e) => (e.kind === 'egress.decision' &&
+	e.dec.verdict === 'block' && /^egress/.test(e.dec.rule) &&
+	e.dec.reason !== '') ||
+	(e.kind === 'egress.done' && typeof e.body.error === 'string');
+
+test('each is refused with a record, and nobody else notices', async () => {
+	const pid = proxies();
+
+	assert.strictEqual(pid.length, 1);
+	for (const [name, script] of rows()) {
+		const work = path.join(place.dir, `work${n}`);
+
+		fs.mkdirSync(work);
+		fs.chmodSync(work, 0o777);
+		const r = await start(work, script).end();
+		const run = r.err.match(/run (r-\w+)/)?.[1];
+		const log = (await place.cli(['trace', 'show', run, '--json'])).out;
+		const records = log.trim().split('\n').flatMap((l) => JSON.parse(l));
+
+		assert.ok(records.some(refused), `${name}: ${r.out}${r.err}${
+			JSON.stringify(records.filter((e) => /^egress/.test(e.kind)))}`);
+	}
+	assert.ok(seen.every((q) => !q.includes('latest')));
+	assert.deepStrictEqual(proxies(), pid);
+	const worked = seen.filter((q) => q === 'GET /steady').length;
+
+	await until(() => seen.filter((q) => q === 'GET /steady').length >
+		worked + 2, () => steady.out + steady.err);
+	assert.strictEqual(steady.out, '');
+	steady.child.kill('SIGTERM');
+	await steady.end();
+});
