@@ -440,6 +440,8 @@ bool
 egress_may_have(
     const struct policy *p, const struct egress_verdict *v, struct str name)
 {
+	uint32_t parts = 0; /* that have a rule about it with this secret */
+
 	for (uint32_t i = 0; i < p->n_egress; i++) {
 		const struct egress_rule *rule = &p->egress[i];
 
@@ -447,10 +449,10 @@ egress_may_have(
 			continue;
 		for (uint32_t k = 0; k < rule->n_secrets; k++) {
 			if (str_eq(rule->secrets[k], name))
-				return true;
+				parts |= UINT32_C(1) << rule->part;
 		}
 	}
-	return false;
+	return parts != 0 && parts == p->egress_parts;
 }
 
 /* It may hold secrets. */

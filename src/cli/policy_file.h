@@ -9,6 +9,7 @@
 
 /*
  * The policy in the file: YAML when its name ends in .yaml or .yml, else JSON.
+ * What it extends by name is read from files beside it.
  * NULL when it cannot be read or is none: list says why. policy_free().
  */
 struct policy *policy_file_read(const char *path, struct policy_problems *list);

@@ -32,6 +32,7 @@ static bool is_plain(const struct egress_rule *r);
 static void add_rule(struct egress_verdict *v, const struct egress_ask *ask,
     const struct egress_rule *r, uint32_t i);
 static void add_addrs(struct egress_verdict *v, const struct egress_rule *r);
+static void check_pins(const struct policy *p, struct egress_verdict *v);
 static void check_body(struct egress_verdict *v, const struct egress_ask *ask,
     const struct egress_rule *r, uint32_t i);
 static bool reads_only(const struct egress_ask *ask);
@@ -57,7 +58,7 @@ void
 egress_decide(const struct policy *p, const struct egress_ask *ask,
     const struct labels *labels, struct egress_verdict *out)
 {
-	enum fit best = FIT_NONE;
+	enum fit best[POLICY_PARTS_MAX] = {}, least = FIT_ALL;
 
 	*out = (struct egress_verdict){
 		.kind = VERDICT_ALLOW,
@@ -69,8 +70,8 @@ egress_decide(const struct policy *p, const struct egress_ask *ask,
 		const struct egress_rule *r = &p->egress[i];
 		enum fit fit = rule_fit(r, ask);
 
-		if (fit > best)
-			best = fit;
+		if (fit > best[r->part])
+			best[r->part] = fit;
 		if (fit != FIT_ALL)
 			continue;
 		add_rule(out, ask, r, i);
@@ -83,10 +84,16 @@ egress_decide(const struct policy *p, const struct egress_ask *ask,
 				out->risk = RISK_EXTERNAL_WRITE;
 		}
 	}
-	if (best != FIT_ALL) {
-		no_rule(out, best, ask);
+	/* Each part of the policy has to let it out. */
+	for (uint32_t i = 0; i < POLICY_PARTS_MAX; i++) {
+		if ((p->egress_parts >> i & 1) != 0 && best[i] < least)
+			least = best[i];
+	}
+	if (least != FIT_ALL || p->egress_parts == 0) {
+		no_rule(out, p->egress_parts == 0 ? FIT_NONE : least, ask);
 		return;
 	}
+	check_pins(p, out);
 	for (uint32_t i = 0; i < p->n_egress; i++) {
 		if ((out->rules[i / 64] >> (i % 64) & 1) != 0)
 			check_body(out, ask, &p->egress[i], i);
@@ -298,6 +305,23 @@ add_addrs(struct egress_verdict *v, const struct egress_rule *r)
 	}
 	memcpy(v->addrs, both, n * sizeof(both[0]));
 	v->n_addrs = n;
+}
+
+/* A part that pins no address means public ones: another's pin is none. */
+static void
+check_pins(const struct policy *p, struct egress_verdict *v)
+{
+	uint32_t pinned = 0;
+
+	for (uint32_t i = 0; i < p->n_egress; i++) {
+		if ((v->rules[i / 64] >> (i % 64) & 1) != 0 &&
+		    p->egress[i].n_addrs > 0)
+			pinned |= UINT32_C(1) << p->egress[i].part;
+	}
+	if (pinned != 0 && pinned != p->egress_parts)
+		block(v, "addrs_conflict", "egress.rules",
+		    "the policy pins this host, and what it extends does not",
+		    "Ask the operator to pin it to the same addresses there.");
 }
 
 static void

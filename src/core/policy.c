@@ -7,35 +7,67 @@
 #include "base/must.h"
 #include "core/policy_int.h"
 
-static int compile(struct reader *r, enum policy_format format);
-static void finish(struct policy *p, const struct json *document);
+static int compile(
+    struct reader *r, enum policy_format format, struct policy_bases *bases);
+static void free_one(struct policy *p);
 static void syntax_problem(struct reader *r, size_t at, const struct err *e);
 static int word_find(struct str s, const char *const *words);
+
+const struct json_limits policy_json_limits = {
+	.max_bytes = (size_t)4 * POLICY_MAX_BYTES, /* YAML grows on the way */
+	.max_depth = POLICY_MAX_DEPTH,
+	.max_values = POLICY_MAX_VALUES,
+	.max_members = POLICY_MAX_MEMBERS,
+};
 
 struct policy *
 policy_new(struct str text, enum policy_format format,
     struct policy_problems *problems)
 {
-	struct policy *p = calloc(1, sizeof(*p));
-	struct reader r = { .p = p, .text.given = text, .problems = problems };
+	return policy_new_over(text, format, NULL, problems);
+}
+
+struct policy *
+policy_new_over(struct str text, enum policy_format format,
+    struct policy_bases *bases, struct policy_problems *problems)
+{
+	struct reader r = {
+		.p = calloc(1, sizeof(*r.p)),
+		.text.given = text,
+		.problems = problems,
+	};
 
 	problems->n = 0;
-	if (p == NULL) {
+	if (bases != NULL)
+		bases->wanted[0] = '\0';
+	if (r.p == NULL) {
 		problem_at(&r, 0, "no memory left for the policy");
 		return NULL;
 	}
-	p->arena.max_bytes = POLICY_ARENA_BYTES;
-	if (compile(&r, format) == 0 && p->arena.failed)
+	r.p->arena.max_bytes = POLICY_ARENA_BYTES;
+	if (compile(&r, format, bases) == 0 && r.p->arena.failed)
 		problem_at(&r, 0, "no memory left for the policy");
 	if (problems->n > 0) {
-		policy_free(p);
+		policy_free(r.p);
 		return NULL;
 	}
-	return p;
+	return r.p;
 }
 
 void
 policy_free(struct policy *p)
+{
+	struct policy *const *parts = p != NULL ? p->parts : NULL;
+	uint32_t n = p != NULL ? p->n_parts : 0;
+
+	/* Parts have none of their own, and lie outside of p's arena. */
+	for (uint32_t i = 0; i < n; i++)
+		free_one(parts[i]);
+	free_one(p);
+}
+
+static void
+free_one(struct policy *p)
 {
 	struct arena a;
 
@@ -99,19 +131,32 @@ policy_mode_name(enum policy_mode m)
 	must_fail("a mode", __FILE__, __LINE__);
 }
 
-/* -1 when the text is not even a document. */
 static int
-compile(struct reader *r, enum policy_format format)
+compile(struct reader *r, enum policy_format format, struct policy_bases *bases)
 {
-	static const struct json_limits limits = {
-		.max_bytes =
-		    (size_t)4 * POLICY_MAX_BYTES, /* YAML grows on the way */
-		.max_depth = POLICY_MAX_DEPTH,
-		.max_values = POLICY_MAX_VALUES,
-		.max_members = POLICY_MAX_MEMBERS,
-	};
-	struct policy *p = r->p;
 	struct spot root = {};
+
+	if (policy_load(r, format, &root) < 0)
+		return r->p->arena.failed ? 0 : -1;
+	policy_parse(r, &root);
+	if (r->problems->n > 0 || r->p->arena.failed)
+		return 0;
+	if (json_get(root.v, STR("extends")) != NULL) {
+		policy_extend(r, &root, bases);
+		return 0;
+	}
+	policy_seal(r->p, root.v);
+	if (r->p->arena.failed)
+		return 0;
+	policy_index(r->p);
+	policy_identity_value(r->p);
+	return 0;
+}
+
+int
+policy_load(struct reader *r, enum policy_format format, struct spot *root)
+{
+	struct policy *p = r->p;
 	struct err e = {};
 	size_t bad = 0;
 
@@ -124,21 +169,16 @@ compile(struct reader *r, enum policy_format format)
 	if ((format == POLICY_YAML ? policy_text_yaml(r)
 				   : policy_text_json(r)) < 0 ||
 	    p->arena.failed)
-		return p->arena.failed ? 0 : -1;
-	root.v = json_parse(r->text.json, &limits, &p->arena, &e, &bad);
-	if (root.v == NULL) {
-		syntax_problem(r, bad, &e);
 		return -1;
-	}
-	policy_parse(r, &root);
-	if (r->problems->n == 0 && !p->arena.failed)
-		finish(p, root.v);
-	return 0;
+	root->v =
+	    json_parse(r->text.json, &policy_json_limits, &p->arena, &e, &bad);
+	if (root->v == NULL)
+		syntax_problem(r, bad, &e);
+	return root->v != NULL ? 0 : -1;
 }
 
-/* The version, and the index for policy_tool_find. */
-static void
-finish(struct policy *p, const struct json *document)
+void
+policy_seal(struct policy *p, const struct json *document)
 {
 	own_buf struct buf canonical = { .max = POLICY_ARENA_BYTES };
 	const char *copy;
@@ -151,8 +191,6 @@ finish(struct policy *p, const struct json *document)
 		return;
 	p->canonical = (struct str){ copy, canonical.n };
 	p->version = hash_of(copy, canonical.n);
-	policy_index(p);
-	policy_identity_value(p);
 }
 
 /* The parser's own place is one in the JSON text: ours says it better. */

@@ -5,6 +5,11 @@
  * once into a flat table; deciding is pure and allocates nothing. Its version
  * is the SHA-256 of the canonical bytes of the document as given.
  *
+ * A policy that extends others is made of parts: the document and its bases.
+ * Every part decides on every call and on all that leaves, and the most
+ * restrictive holds; of numbers the smaller one does. So nothing that is
+ * written in a document can loosen what it extends (core/policy_extend.c).
+ *
  * Members of the full form that this build does not enforce are refused, not
  * ignored: a rule that silently does nothing is worse than none.
  */
@@ -85,6 +90,15 @@ struct policy_when {
 
 struct policy_tool {
 	struct str name; /* may hold '*' */
+	struct str of; /* "base@3" in a part of a policy, else "" */
+	/*
+	 * In a policy that extends others: the rows of its parts, which all
+	 * decide. The members below are then the most restrictive of theirs,
+	 * but for args, when and clearance, which stay with them.
+	 */
+	uint32_t n_rows;
+	const struct policy_tool *const *rows;
+	uint32_t stage; /* of the document that it stands in, 0: says none */
 	enum risk risk;
 	enum verdict_kind mode; /* as written, or the default of its risk */
 	bool mode_written;
@@ -194,6 +208,7 @@ struct egress_rule {
 	const struct egress_respond *respond; /* NULL: none */
 	struct str ca; /* PEM: whom its servers' certificates are by; "": those
 			* that the machine trusts */
+	uint32_t part; /* of the policy, that it stands in */
 };
 
 struct policy_mount {
@@ -251,7 +266,18 @@ struct policy {
 	const uint32_t *index;
 	const uint32_t *globs;
 	bool short_form;
-	struct str canonical; /* the document, RFC 8785 */
+	/*
+	 * The documents that it is made of, when it extends others: itself, and
+	 * behind it all of its bases. Else none.
+	 */
+	uint32_t n_parts;
+	struct policy *const *parts;
+	uint32_t row_mask; /* for policy_tool_find: rows by their parts' rows */
+	const uint32_t *row_index;
+	struct str name; /* of a part: "base@3" */
+	/* A bit for each part that says what may leave: all have to let it. */
+	uint32_t egress_parts;
+	struct str canonical; /* the document, RFC 8785, with its bases */
 	struct arena arena; /* holds all of the above */
 };
 
@@ -284,6 +310,25 @@ uint32_t policy_problems_kept(const struct policy_problems *list);
  */
 struct policy *policy_new(struct str text, enum policy_format format,
     struct policy_problems *problems);
+
+/* A document that others may extend by its name, "base@3". */
+struct policy_base {
+	char name[NAME_MAX_BYTES + 1];
+	struct str text;
+	enum policy_format format;
+};
+struct policy_bases {
+	uint32_t n;
+	struct policy_base item[POLICY_PARTS_MAX];
+	char
+	    wanted[NAME_MAX_BYTES + 1]; /* the first that is not there, or "" */
+};
+/*
+ * As policy_new, for a document that extends others by name. When one of them
+ * is not among the bases that is a problem, and bases->wanted says which.
+ */
+struct policy *policy_new_over(struct str text, enum policy_format format,
+    struct policy_bases *bases, struct policy_problems *problems);
 void policy_free(struct policy *p);
 
 /* The row for a tool: an exact name before a glob, longer globs first. */

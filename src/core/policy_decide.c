@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/must.h"
 #include "core/policy_int.h"
 
@@ -28,7 +29,7 @@ static void decide_when(const struct policy_tool *t,
 static void decide_clearance(const struct policy_tool *t,
     const struct labels *labels, struct verdict *out);
 static void decide_stage(
-    const struct policy *p, const struct policy_tool *t, struct verdict *out);
+    uint32_t stage, const struct policy_tool *t, struct verdict *out);
 static enum verdict_kind stage_cap(uint32_t stage, const struct policy_tool *t);
 static void decide_scopes(
     const struct policy *p, const struct policy_tool *t, struct verdict *out);
@@ -37,6 +38,8 @@ static void decide_args(
 static void decide_flow(const struct policy *p, const struct policy_tool *t,
     const struct labels *labels, struct verdict *out);
 static void decide_unlisted(struct verdict *out);
+static void put_rule(
+    struct str *pieces, const struct policy_tool *t, const char *member);
 static void speak(struct verdict *out, const struct speech *s);
 static void next_step(struct verdict *out);
 static void join(char *out, size_t cap, const struct str *pieces);
@@ -65,7 +68,9 @@ static void
 decide_row(const struct policy *p, const struct policy_tool *t,
     const struct policy_call *c, struct verdict *out)
 {
-	struct when_verdict when;
+	struct when_verdict when[POLICY_PARTS_MAX];
+	const struct policy_tool *const *rows = &t;
+	uint32_t n = 1;
 
 	out->kind = out->would = out->approved = VERDICT_ALLOW;
 	out->rule[0] = out->code[0] = out->next_step[0] = '\0';
@@ -75,13 +80,28 @@ decide_row(const struct policy *p, const struct policy_tool *t,
 	if (t == NULL) {
 		decide_unlisted(out);
 	} else {
-		policy_when_decide(p, t, c, &when);
-		decide_tool(t, &when, out);
-		decide_stage(p, t, out);
+		if (t->n_rows > 0) {
+			rows = t->rows;
+			n = t->n_rows;
+		}
+		for (uint32_t i = 0; i < n; i++) {
+			policy_when_decide(p, rows[i], c, &when[i]);
+			decide_tool(rows[i], &when[i], out);
+		}
+		for (uint32_t i = 0; i < n; i++) {
+			decide_stage(p->stage, rows[i], out);
+			/* A lower stage may simulate what asked before. */
+			if (rows[i]->stage != p->stage && rows[i]->stage > 0 &&
+			    t->n_rows > 0)
+				decide_stage(rows[i]->stage, rows[i], out);
+		}
 		decide_scopes(p, t, out);
-		decide_args(t, c->args, out);
-		decide_clearance(t, c->labels, out);
-		decide_when(t, &when, out);
+		for (uint32_t i = 0; i < n; i++)
+			decide_args(rows[i], c->args, out);
+		for (uint32_t i = 0; i < n; i++)
+			decide_clearance(rows[i], c->labels, out);
+		for (uint32_t i = 0; i < n; i++)
+			decide_when(rows[i], &when[i], out);
 		decide_flow(p, t, c->labels, out);
 	}
 	out->kind = p->mode == POLICY_ENFORCE ? out->would : VERDICT_ALLOW;
@@ -123,9 +143,7 @@ decide_tool(const struct policy_tool *t, const struct when_verdict *when,
 
 	if (when->mode_by != NULL) {
 		s.code = when->mode == VERDICT_ALLOW ? "allowed" : "when";
-		s.rule[0] = STR("tools.");
-		s.rule[1] = t->name;
-		s.rule[2] = STR(".when");
+		put_rule(s.rule, t, ".when");
 		s.reason[0] = when->mode_by->reason;
 		if (s.reason[0].n == 0) {
 			s.reason[0] = STR("the policy says ");
@@ -135,9 +153,7 @@ decide_tool(const struct policy_tool *t, const struct when_verdict *when,
 		}
 	} else if (t->mode_written) {
 		s.code = t->mode == VERDICT_ALLOW ? "allowed" : "tool_mode";
-		s.rule[0] = STR("tools.");
-		s.rule[1] = t->name;
-		s.rule[2] = STR(".mode");
+		put_rule(s.rule, t, ".mode");
 		s.reason[0] = STR("the policy says ");
 		s.reason[1] = str_of(verdict_name(t->mode));
 		s.reason[2] = STR(" for ");
@@ -155,26 +171,24 @@ decide_tool(const struct policy_tool *t, const struct when_verdict *when,
 }
 
 static void
-decide_stage(
-    const struct policy *p, const struct policy_tool *t, struct verdict *out)
+decide_stage(uint32_t stage, const struct policy_tool *t, struct verdict *out)
 {
 	static const char *const rules[] = { "stage 0 cap", "stage 1 cap",
 		"stage 2 cap", "stage 3 cap", "stage 4 cap", "stage 5 cap" };
-	enum verdict_kind cap = stage_cap(p->stage, t);
+	enum verdict_kind cap = stage_cap(stage, t);
 	struct speech s;
 
 	if (cap == VERDICT_ALLOW)
 		return;
-	must(p->stage <= 5);
+	must(stage <= 5);
 	s = (struct speech){
 		.kind = cap,
 		.code = "stage_cap",
-		.rule = { str_of(rules[p->stage]) },
-		.reason = { str_of(rules[p->stage]), STR("s "),
+		.rule = { str_of(rules[stage]) },
+		.reason = { str_of(rules[stage]), STR("s "),
 		    str_of(risk_name(t->risk)), STR(" tools at "),
 		    str_of(verdict_name(cap)),
-		    p->stage == 4 ? STR(" unless they are reversible")
-				  : STR("") },
+		    stage == 4 ? STR(" unless they are reversible") : STR("") },
 	};
 	speak(out, &s);
 }
@@ -223,18 +237,19 @@ decide_args(
     const struct policy_tool *t, const struct json *args, struct verdict *out)
 {
 	struct schema_report why;
+	struct speech s;
 
 	if (t->args == NULL || args == NULL ||
 	    schema_check(t->args, args, &why) == SCHEMA_VALID)
 		return;
-	speak(out,
-	    &(struct speech){
+	s = (struct speech){
 		.kind = VERDICT_BLOCK,
 		.code = "invalid_arguments",
-		.rule = { STR("tools."), t->name, STR(".args") },
 		.reason = { STR("the argument "), str_of(why.path), STR(" "),
 		    str_of(why.text) },
-	    });
+	};
+	put_rule(s.rule, t, ".args");
+	speak(out, &s);
 }
 
 /* What cannot be evaluated is `on_error`: blocked. */
@@ -242,10 +257,11 @@ static void
 decide_when(const struct policy_tool *t, const struct when_verdict *when,
     struct verdict *out)
 {
-	struct speech s = {
-		.rule = { STR("tools."), t->name, STR(".when") },
-	};
+	struct speech s = {};
 
+	if (when->failed == NULL && when->then_by == NULL)
+		return;
+	put_rule(s.rule, t, ".when");
 	if (when->failed != NULL) {
 		s.kind = VERDICT_BLOCK;
 		s.code = "rule_error";
@@ -276,6 +292,7 @@ decide_clearance(const struct policy_tool *t, const struct labels *labels,
 {
 	struct str label = STR("more labels than are kept");
 	bool good = !t->cleared || !labels->overflowed;
+	struct speech s;
 
 	for (uint32_t i = 0; t->cleared && good && i < labels->n; i++) {
 		uint32_t k = 0;
@@ -287,14 +304,14 @@ decide_clearance(const struct policy_tool *t, const struct labels *labels,
 	}
 	if (good)
 		return;
-	speak(out,
-	    &(struct speech){
+	s = (struct speech){
 		.kind = VERDICT_BLOCK,
 		.code = "clearance",
-		.rule = { STR("tools."), t->name, STR(".clearance") },
 		.reason = { STR("the run holds data labelled "), label,
 		    STR(", and "), t->name, STR(" is not cleared for it") },
-	    });
+	};
+	put_rule(s.rule, t, ".clearance");
+	speak(out, &s);
 }
 
 static void
@@ -343,6 +360,19 @@ decide_unlisted(struct verdict *out)
 	};
 
 	speak(out, &s);
+}
+
+/* "tools.kb.search.mode", in a base "base@3 tools.kb.search.mode". */
+static void
+put_rule(struct str *pieces, const struct policy_tool *t, const char *member)
+{
+	if (t->of.n > 0) {
+		*pieces++ = t->of;
+		*pieces++ = STR(" ");
+	}
+	pieces[0] = STR("tools.");
+	pieces[1] = t->name;
+	pieces[2] = str_of(member);
 }
 
 /*

@@ -53,6 +53,7 @@ policy_parse_egress(struct reader *r, const struct spot *root)
 	struct spot egress, rules;
 	uint32_t n = 0;
 
+	r->p->egress_parts = 1;
 	r->p->egress_connections = EGRESS_CONNECTIONS;
 	r->p->egress_connections_per_s = EGRESS_CONNECTIONS_PER_S;
 	if (!read_member(root, "egress", &egress) || !read_object(r, &egress))

@@ -4,10 +4,16 @@
  * policy's author chooses what is in the table, so a plain hash will do.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "core/policy_int.h"
 
+static const struct policy_tool *glob_find(
+    const struct policy *p, struct str tool);
+static const struct policy_tool *parts_find(
+    const struct policy *p, struct str tool);
+static uint32_t rows_hash(const struct policy_tool *const *rows, uint32_t n);
 static uint32_t name_hash(struct str name);
 static bool before(struct str a, struct str b);
 static bool is_glob(struct str name);
@@ -35,7 +41,7 @@ policy_index(struct policy *p)
 			index[at] = i + 1;
 			continue;
 		}
-		/* Insertion: longest first, and of one length as written. */
+		/* Insertion: longest first, and of one length by text. */
 		at = p->n_globs++;
 		while (at > 0 && before(name, p->tools[globs[at - 1]].name)) {
 			globs[at] = globs[at - 1];
@@ -50,18 +56,31 @@ policy_index(struct policy *p)
 const struct policy_tool *
 policy_tool_find(const struct policy *p, struct str tool)
 {
-	uint32_t at;
-
 	/* No row is for a name that no policy could write. */
 	if (entry_fault(ENTRY_NAME, tool) != NULL)
 		return NULL;
-	at = name_hash(tool) & p->index_mask;
+	if (p->n_parts > 0)
+		return parts_find(p, tool);
+	return policy_row_find(p, tool);
+}
+
+const struct policy_tool *
+policy_row_find(const struct policy *p, struct str tool)
+{
+	uint32_t at = name_hash(tool) & p->index_mask;
+
 	for (; p->index[at] != 0; at = (at + 1) & p->index_mask) {
 		const struct policy_tool *t = &p->tools[p->index[at] - 1];
 
 		if (str_eq(t->name, tool))
 			return t;
 	}
+	return glob_find(p, tool);
+}
+
+static const struct policy_tool *
+glob_find(const struct policy *p, struct str tool)
+{
 	for (uint32_t i = 0; i < p->n_globs; i++) {
 		const struct policy_tool *t = &p->tools[p->globs[i]];
 		char first = t->name.p[0];
@@ -71,6 +90,64 @@ policy_tool_find(const struct policy *p, struct str tool)
 			return t;
 	}
 	return NULL;
+}
+
+void
+policy_rows_index(struct policy *p)
+{
+	uint32_t size = 4, *index;
+
+	while (size < 2 * p->n_tools)
+		size *= 2;
+	index = arena_alloc(&p->arena, size * sizeof(*index));
+	if (index == NULL)
+		return;
+	p->row_mask = size - 1;
+	for (uint32_t i = 0; i < p->n_tools; i++) {
+		const struct policy_tool *t = &p->tools[i];
+		uint32_t at = rows_hash(t->rows, t->n_rows) & p->row_mask;
+
+		while (index[at] != 0)
+			at = (at + 1) & p->row_mask;
+		index[at] = i + 1;
+	}
+	p->row_index = index;
+}
+
+/* The row that was made of what each part says about this tool. */
+static const struct policy_tool *
+parts_find(const struct policy *p, struct str tool)
+{
+	const struct policy_tool *rows[POLICY_PARTS_MAX];
+	uint32_t n = 0, at;
+
+	for (uint32_t i = 0; i < p->n_parts; i++) {
+		const struct policy_tool *t =
+		    policy_row_find(p->parts[i], tool);
+
+		if (t != NULL)
+			rows[n++] = t;
+	}
+	at = rows_hash(rows, n) & p->row_mask;
+	for (; p->row_index[at] != 0; at = (at + 1) & p->row_mask) {
+		const struct policy_tool *t = &p->tools[p->row_index[at] - 1];
+
+		if (t->n_rows == n &&
+		    memcmp(t->rows, rows, n * sizeof(rows[0])) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+/* FNV-1a over the rows' names, which differ where the rows do. */
+static uint32_t
+rows_hash(const struct policy_tool *const *rows, uint32_t n)
+{
+	uint32_t h = n;
+
+	for (uint32_t i = 0; i < n; i++)
+		h = h * UINT32_C(16777619) ^ name_hash(rows[i]->name);
+	return h;
 }
 
 /* FNV-1a. */
@@ -84,10 +161,11 @@ name_hash(struct str name)
 	return h;
 }
 
+/* Not as they are written: the canonical form has another order. */
 static bool
 before(struct str a, struct str b)
 {
-	return a.n > b.n;
+	return a.n != b.n ? a.n > b.n : memcmp(a.p, b.p, a.n) < 0;
 }
 
 static bool

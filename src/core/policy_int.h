@@ -30,6 +30,7 @@ struct reader {
 	struct policy *p;
 	struct policy_text text;
 	struct policy_problems *problems;
+	bool base; /* what is read is one: its rows are told by its name */
 };
 
 /*
@@ -143,6 +144,69 @@ const char *entry_fault(enum entry_kind kind, struct str s);
 
 extern const char *const risk_words[]; /* as enum risk, NULL at the end */
 extern const char *const verdict_words[]; /* as enum verdict_kind */
+
+/* policy.c: from the given text to a tape; -1: it is no document at all. */
+int policy_load(struct reader *r, enum policy_format format, struct spot *root);
+extern const struct json_limits policy_json_limits;
+/* policy.c: keeps what was written at `canonical`, and its version. */
+void policy_seal(struct policy *p, const struct json *document);
+
+/* policy_extend.c: the parts of a policy. */
+struct policy_part {
+	struct reader r; /* r.p is the part */
+	struct spot list, root; /* "extends" of its parent, and its document */
+	const struct spot *at; /* the entry of the whole's list it came by */
+	uint32_t up, depth; /* its parent, itself for the first */
+	bool extends; /* it has bases of its own */
+};
+struct policy_parts {
+	uint32_t n;
+	struct policy_part part[POLICY_PARTS_MAX];
+	struct policy_problems problems; /* of the part that is being read */
+};
+/*
+ * Makes r->p, which extends others, the policy of all of its parts. Notes what
+ * is wrong.
+ */
+void policy_extend(
+    struct reader *r, const struct spot *root, struct policy_bases *bases);
+/* policy_tighten.c: notes what the first part would loosen. */
+void policy_tighten(struct policy_parts *x);
+/* policy_merge.c: fills in all of m but its canonical form. */
+void policy_merge(struct reader *r, const struct policy_parts *x);
+/* policy_rows.c: fills in the tools of r->p. */
+void policy_merge_rows(struct reader *r, const struct policy_parts *x);
+/* policy_merge.c: the most restrictive of two; a new one in the arena. */
+const struct policy_approval *policy_approval_both(struct arena *arena,
+    const struct policy_approval *a, const struct policy_approval *b);
+
+/* policy_field.c: members that are one number, and which way is tighter. */
+enum policy_tighter {
+	TIGHTER_LESS,
+	TIGHTER_MORE,
+	TIGHTER_LIMIT, /* less, and 0 is no limit */
+};
+struct policy_field {
+	const char *path[3]; /* NULL behind the last */
+	uint32_t offset, width; /* in struct policy, in bytes */
+	enum policy_tighter tighter;
+};
+extern const struct policy_field policy_fields[];
+extern const uint32_t policy_n_fields;
+uint64_t policy_field_get(const struct policy *p, const struct policy_field *f);
+void policy_field_set(
+    struct policy *p, const struct policy_field *f, uint64_t v);
+/* NULL when the document does not write it. */
+const struct json *policy_field_written(
+    const struct json *document, const struct policy_field *f);
+/* True when a is looser than b. */
+bool policy_field_looser(const struct policy_field *f, uint64_t a, uint64_t b);
+
+/* policy_index.c: the row of the document itself, for a plain policy. */
+const struct policy_tool *policy_row_find(
+    const struct policy *p, struct str tool);
+/* policy_index.c: for a policy of parts; rows has n_parts entries. */
+void policy_rows_index(struct policy *p);
 
 /* policy_parse.c: the whole document. */
 void policy_parse(struct reader *r, const struct spot *root);

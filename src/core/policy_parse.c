@@ -3,10 +3,13 @@
  * order of reading is ours, since tools need the defaults and the approvals;
  * problems are sorted by place anyway.
  */
+#include <string.h>
+
 #include "base/limits.h"
 #include "core/policy_int.h"
 
 static void parse_full(struct reader *r, const struct spot *root);
+static void name_part(struct policy *p);
 static void parse_identity(struct reader *r, const struct spot *root);
 static void parse_defaults(struct reader *r, const struct spot *root);
 static void copy_list(const struct list *from, struct str *to, uint32_t *n);
@@ -32,8 +35,11 @@ policy_parse(struct reader *r, const struct spot *root)
 	p->identity.actor = STR("agent");
 	p->identity.roles[0] = STR("agent");
 	p->identity.n_roles = 1;
+	/* What extends others and names no mode leaves it to them. */
 	for (int i = 0; i < RISKS; i++)
-		p->by_risk[i] = by_risk[i];
+		p->by_risk[i] = json_get(root->v, STR("extends")) != NULL
+		    ? VERDICT_ALLOW
+		    : by_risk[i];
 	budget_init(&p->budgets);
 	p->budgets.limit[BUDGET_RUNTIME_MS] = POLICY_RUN_MS;
 	p->budgets.limit[BUDGET_TOOL_CALLS] = POLICY_CALLS;
@@ -57,9 +63,9 @@ parse_full(struct reader *r, const struct spot *root)
 	static const char *const known[] = { "policy", "workflow", "version",
 		"tenant", "actor", "roles", "scopes", "stage", "mode",
 		"defaults", "tools", "flow", "budgets", "sandbox", "egress",
-		"approvals", "secrets", NULL };
-	static const char *const later[] = { "extends", "models", "faults",
-		"data", "shadow", NULL };
+		"approvals", "secrets", "extends", NULL };
+	static const char *const later[] = { "models", "faults", "data",
+		"shadow", NULL };
 	static const char *const modes[] = { "enforce", "shadow", "record",
 		NULL };
 	struct policy *p = r->p;
@@ -70,6 +76,8 @@ parse_full(struct reader *r, const struct spot *root)
 	(void)read_whole(r, root, "policy", (struct range){ 1, 1, "" }, &one);
 	p->version_name = STR("0");
 	(void)read_name(r, root, "version", &p->version_name);
+	if (r->base)
+		name_part(p);
 	(void)read_whole(r, root, "stage", (struct range){ 1, 5, "" }, &stage);
 	p->stage = (uint32_t)stage;
 	(void)read_word(r, root, "mode", modes, &mode);
@@ -83,6 +91,22 @@ parse_full(struct reader *r, const struct spot *root)
 	policy_parse_sandbox(r, root);
 	policy_parse_tools(r, root);
 	policy_parse_flow(r, root);
+}
+
+/* "base@3" */
+static void
+name_part(struct policy *p)
+{
+	size_t n = p->workflow.n + 1 + p->version_name.n;
+	char *name = arena_alloc(&p->arena, n);
+
+	if (name == NULL)
+		return;
+	if (p->workflow.n > 0)
+		memcpy(name, p->workflow.p, p->workflow.n);
+	name[p->workflow.n] = '@';
+	memcpy(name + p->workflow.n + 1, p->version_name.p, p->version_name.n);
+	p->name = (struct str){ name, n };
 }
 
 static void

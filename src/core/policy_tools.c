@@ -156,6 +156,9 @@ policy_parse_tools(struct reader *r, const struct spot *root)
 	struct spot tools;
 
 	if (!read_member(root, "tools", &tools)) {
+		/* Those of its bases, then. */
+		if (json_get(root->v, STR("extends")) != NULL)
+			return;
 		read_missing(r, root, "tools",
 		    "list the tools, since one that is not listed is blocked");
 		return;
@@ -180,6 +183,11 @@ policy_parse_tools(struct reader *r, const struct spot *root)
 
 		parse_tool_name(r, &tools, key);
 		t->name = s.key;
+		/* What does not say it has that of the whole. */
+		if (json_get(root->v, STR("extends")) == NULL ||
+		    json_get(root->v, STR("stage")) != NULL || r->p->short_form)
+			t->stage = r->p->stage;
+		t->of = r->p->name;
 		parse_tool(r, &s, t);
 	}
 	check_globs(r, &tools);

@@ -153,7 +153,11 @@ policy_when_decide(const struct policy *p, const struct policy_tool *t,
 		enum expr_truth is;
 		const char *why;
 
-		if (p->stage < w->from_stage)
+		/*
+		 * A part that rules at its own stage still rules in a policy
+		 * whose stage is lower; what it lifts, it lifts at both.
+		 */
+		if (p->stage < w->from_stage && t->stage < w->from_stage)
 			continue;
 		is = expr_test(w->cond, &env, &why);
 		if (is == EXPR_FAILED && out->failed == NULL) {
@@ -166,7 +170,7 @@ policy_when_decide(const struct policy *p, const struct policy_tool *t,
 		    (out->then_by == NULL || w->then > out->then)) {
 			out->then = w->then;
 			out->then_by = w;
-		} else if (w->exception &&
+		} else if (w->exception && p->stage >= w->from_stage &&
 		    (out->mode_by == NULL || w->then > out->mode)) {
 			out->mode = w->then;
 			out->mode_by = w;

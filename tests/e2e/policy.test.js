@@ -74,3 +74,38 @@ test('a table that cannot be meant is refused with the case', () => {
 		assert.equal(got.stdout, '');
 	}
 });
+
+test('what a policy extends is read beside it, and goes into its version', () => {
+	file('base@3.yaml', 'policy: 1\nworkflow: base\nversion: "3"\nstage: 5\n' +
+		'tools:\n  kb.*: { risk: read }\n' +
+		'  mail: { risk: external_write, mode: approve }\n');
+	const child = file('child.json', { policy: 1, workflow: 'w',
+		extends: ['base@3'], tools: { 'kb.search': { risk: 'read',
+			mode: 'simulate' } } });
+	const check = paddock('check', '--json', child);
+	const explain = (tool) =>
+		JSON.parse(paddock('explain', '--json', child, tool).stdout);
+
+	assert.equal(check.status, 0, check.stdout);
+	assert.equal(explain('kb.search').verdict, 'simulate');
+	assert.equal(explain('kb.other').verdict, 'allow');
+	assert.equal(explain('mail').rule, 'base@3 tools.mail.mode');
+	assert.equal(explain('else').verdict, 'block');
+	file('base@3.yaml', 'policy: 1\nworkflow: base\nversion: "3"\nstage: 4\n' +
+		'tools: { "kb.*": { risk: read } }\n');
+	assert.notEqual(
+		JSON.parse(paddock('check', '--json', child).stdout)[0].version,
+		JSON.parse(check.stdout)[0].version);
+
+	const loose = paddock('check', file('loose.yaml',
+		'policy: 1\nworkflow: w\nextends: [base@3]\nstage: 5\n'));
+
+	assert.equal(loose.status, 1);
+	assert.match(loose.stdout, /loose\.yaml:4:8: stage: is looser than in base@3, which says 4/);
+
+	const lost = paddock('check', file('lost.json', { policy: 1,
+		workflow: 'w', extends: ['none@1'] }));
+
+	assert.equal(lost.status, 1);
+	assert.match(lost.stdout, /lost\.json:1:\d+: extends\[0\]: there is no none@1\.json, none@1\.yaml or none@1\.yml beside/);
+});

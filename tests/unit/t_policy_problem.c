@@ -111,14 +111,12 @@ each_problem_is_told_at_its_place(void **state)
 		    "2:3: whatever: unknown member \"whatever\"; known are "
 		    "policy, workflow, version, tenant, actor, roles, scopes, "
 		    "stage, mode, defaults, tools, flow, budgets, sandbox, "
-		    "egress, approvals, secrets\n" },
+		    "egress, approvals, secrets, extends\n" },
 		{ "not enforced", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
-		    "  'extends': ['base@3'], 'models': {},\n"
+		    "  'models': {},\n"
 		    "  'faults': {}, 'data': {}, 'shadow': {} }",
-		    "2:3: extends: `extends` is not enforced by this version: "
-		    "remove it\n"
-		    "2:26: models: `models` is not enforced by this version: "
+		    "2:3: models: `models` is not enforced by this version: "
 		    "remove it\n"
 		    "3:3: faults: `faults` is not enforced by this version: "
 		    "remove it\n"
@@ -126,6 +124,12 @@ each_problem_is_told_at_its_place(void **state)
 		    "remove it\n"
 		    "3:29: shadow: `shadow` is not enforced by this version: "
 		    "remove it\n" },
+		{ "a base by its name alone", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w',\n"
+		    "  'extends': ['base@3'] }",
+		    "2:15: extends[0]: \"base@3\" is not here; put the whole "
+		    "document in its place, as the command line does with the "
+		    "file of that name\n" },
 		{ "secrets", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {}, 'secrets': {"
 		    "\n'A': { 'from': 'file:../x', 'inject': {} },"
@@ -641,8 +645,8 @@ each_problem_is_told_at_its_place(void **state)
 		    "9:8: actor: must be 1 to 128 letters, digits and "
 		    "characters of ._:/@+-, not \"\303\251 \303\251\"\n" },
 		{ "too deep", POLICY_YAML,
-		    "a: [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]\n",
-		    "1:19: : nested deeper than any policy is\n" },
+		    "a: [[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]\n",
+		    "1:27: : nested deeper than any policy is\n" },
 		{ "a number without an end", POLICY_YAML,
 		    "policy: .inf\n"
 		    "workflow: w\n"
