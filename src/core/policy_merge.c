@@ -305,6 +305,10 @@ policy_approval_both(struct arena *arena, const struct policy_approval *a,
 		c->deadline_ms = b->deadline_ms;
 	if (strict[b->on_timeout] > strict[c->on_timeout])
 		c->on_timeout = b->on_timeout;
+	/* To whom one of them would hand it may be less than the other asks:
+	 * then it stays pending. */
+	c->escalate_to = NULL;
+	c->escalate_name = STR("");
 	c->n_edit = 0;
 	for (uint32_t i = 0; i < a->n_edit; i++) {
 		if (has_text(b->edit, b->n_edit, a->edit[i]))
