@@ -106,11 +106,6 @@ cells_new(struct loop *loop, const struct sandbox_host *host,
 	c->hear = hear;
 	c->tend.on_time = on_tend;
 	pool_init(&c->pool, host);
-	for (size_t i = 0; i < RUNS_MAX; i++) {
-		c->cell[i].of = c;
-		c->cell[i].image_lock = -1;
-		c->cell[i].folder = -1;
-	}
 	return c;
 }
 
@@ -186,6 +181,10 @@ cells_start(struct cells *c, const struct frame *f,
 	if (cell == NULL)
 		return err_set(
 		    e, "%d sandboxes are running; stop one first", RUNS_MAX);
+	/* Not before: what is never used takes no memory. */
+	cell->of = c;
+	cell->image_lock = -1;
+	cell->folder = -1;
 	if (m->mounts > MOUNTS_MAX ||
 	    f->n_fds != n_stdio + folder + m->mounts + trust)
 		return err_set(e, "descriptors do not fit the flags");
