@@ -12,6 +12,7 @@
 #include "broker/broker.h"
 #include "broker/follow.h"
 #include "broker/inside.h"
+#include "broker/kill.h"
 #include "broker/run.h"
 #include "broker/secret_api.h"
 #include "broker/token.h"
@@ -60,6 +61,7 @@ static void do_stat(const struct request *q);
 static void do_secret_list(const struct request *q);
 static void do_secret_check(const struct request *q);
 static void do_secret_revoke(const struct request *q);
+static void do_kill(const struct request *q);
 static void do_token_create(const struct request *q);
 static void do_token_list(const struct request *q);
 static void do_token_revoke(const struct request *q);
@@ -89,6 +91,7 @@ static void (*const handlers[API_OPS])(const struct request *q) = {
 	[API_SECRET_LIST] = do_secret_list,
 	[API_SECRET_CHECK] = do_secret_check,
 	[API_SECRET_REVOKE] = do_secret_revoke,
+	[API_KILL] = do_kill,
 	[API_TOKEN_CREATE] = do_token_create,
 	[API_TOKEN_LIST] = do_token_list,
 	[API_TOKEN_REVOKE] = do_token_revoke,
@@ -497,6 +500,12 @@ static void
 do_secret_revoke(const struct request *q)
 {
 	secret_revoke(q->who, q->call, q->run, q->args);
+}
+
+static void
+do_kill(const struct request *q)
+{
+	kill_api(q->who, q->call, q->args);
 }
 
 static void

@@ -20,6 +20,7 @@
 #include "broker/follow.h"
 #include "broker/export.h"
 #include "broker/inside.h"
+#include "broker/kill.h"
 #include "broker/run.h"
 #include "broker/token.h"
 #include "codec/json.h"
@@ -161,6 +162,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_API:
 		on_api(f->body, f);
 		return;
+	case MSG_KILL:
+		on_kill(f->body);
+		return;
 	case MSG_BEARER:
 		on_bearer(f->body, f->payload);
 		return;
@@ -206,6 +210,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_LISTEN:
 	case MSG_SANDBOX_START:
 	case MSG_SANDBOX_KILL:
+	case MSG_KILLED:
 	case MSG_SANDBOX_ASK:
 	case MSG_IMAGE_FIND:
 	case MSG_SECRET_FIND:

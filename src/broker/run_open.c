@@ -16,6 +16,7 @@
 #include "broker/egress.h"
 #include "broker/export.h"
 #include "broker/inside.h"
+#include "broker/kill.h"
 #include "broker/record.h"
 #include "broker/run.h"
 #include "broker/run_int.h"
@@ -66,7 +67,7 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	policy = run_policy_take(call, args);
 	if (policy == NULL)
 		return;
-	if (!caller_may_open(who, call, policy)) {
+	if (!caller_may_open(who, call, policy) || kill_refuses(call, policy)) {
 		policy_free(policy);
 		return;
 	}

@@ -15,6 +15,7 @@
 #include "broker/secret.h"
 #include "core/egress.h"
 #include "image/config.h"
+#include "ipc/kill.h"
 
 static int take_argv(struct run *r, const struct json *argv, struct err *e);
 static int take_folder(
@@ -49,11 +50,10 @@ run_start_take(struct run *r, const struct json *args, const struct json *argv,
     const struct image_config *image, struct err *e)
 {
 	const struct json *given = json_get(args, STR("argv"));
-	const struct str tenant = r->policy->identity.tenant;
-	const struct hash hash = hash_of(tenant.p, tenant.n);
 	struct msg_sandbox_start *m = &r->start_msg;
 
-	memcpy(&m->tenant, hash.b, sizeof(m->tenant));
+	m->tenant = kill_number(r->policy->identity.tenant);
+	m->workflow = kill_number(r->policy->workflow);
 	if (argv == NULL && !r->stays) {
 		(void)snprintf(r->command, sizeof(r->command), "(outside)");
 		return 0;

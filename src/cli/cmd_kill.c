@@ -19,12 +19,16 @@ enum {
 };
 
 static const char help[] =
-    "usage: paddock kill RUN... | --all\n"
+    "usage: paddock kill RUN... | --tenant T | --workflow W | --all\n"
     "\n"
     "Ends every process of a run at once. Speaks to the supervisor itself, so\n"
     "that it works when all else hangs. To let a run end in good order, use\n"
-    "paddock stop.\n"
+    "paddock stop. A file in the state directory does the same, and holds as\n"
+    "long as it is there: kill, kill.d/tenant-T, kill.d/workflow-W, "
+    "kill.d/RUN.\n"
     "\n"
+    "  --tenant T    every run of this tenant\n"
+    "  --workflow W  every run of this workflow\n"
     "  --all         every run of this daemon\n"
     "  --state DIR   where the daemon keeps its state\n"
     "\n"
@@ -32,19 +36,24 @@ static const char help[] =
 
 static const struct option options[] = {
 	{ "all", no_argument, NULL, 'a' },
+	{ "tenant", required_argument, NULL, 't' },
+	{ "workflow", required_argument, NULL, 'w' },
 	{ "state", required_argument, NULL, 'S' },
 	ARGS_HELP,
 	{},
 };
 
 static int kill_one(const struct client *c, const char *run);
+static int kill_group(
+    const struct client *c, const char *what, const char *name);
 
 int
 cmd_kill(int argc, char **argv)
 {
 	own_client struct client client = {};
 	struct client_options o = {};
-	bool all = false;
+	const char *tenant = NULL, *workflow = NULL;
+	bool all = false, group;
 	struct args a;
 	struct err e;
 	int c, status;
@@ -55,10 +64,18 @@ cmd_kill(int argc, char **argv)
 			return a.exit;
 		if (c == 'a')
 			all = true;
+		else if (c == 't')
+			tenant = optarg;
+		else if (c == 'w')
+			workflow = optarg;
 		else
 			(void)client_option(&o, c, optarg);
 	}
-	status = args_need(&a, all ? 0 : 1, all ? 0 : ARGS_MANY, "RUN");
+	if (all + (tenant != NULL) + (workflow != NULL) > 1)
+		return args_bad(
+		    &a, "--all, --tenant and --workflow exclude each other");
+	group = all || tenant != NULL || workflow != NULL;
+	status = args_need(&a, group ? 0 : 1, group ? 0 : ARGS_MANY, "RUN");
 	if (status != 0)
 		return status;
 	for (int i = 0; i < args_count(&a); i++) {
@@ -70,6 +87,10 @@ cmd_kill(int argc, char **argv)
 	}
 	if (client_init(&client, &o, &e) < 0)
 		return out_fail(&e);
+	if (tenant != NULL)
+		return kill_group(&client, "tenant", tenant);
+	if (workflow != NULL)
+		return kill_group(&client, "workflow", workflow);
 	if (all)
 		return kill_one(&client, NULL);
 	for (int i = 0; i < args_count(&a); i++)
@@ -82,10 +103,22 @@ int
 kill_ask(
     const struct client *c, const char *run, struct buf *answer, struct err *e)
 {
+	char line[64];
+
+	if (run != NULL)
+		(void)snprintf(line, sizeof(line), "kill %s\n", run);
+	else
+		(void)snprintf(line, sizeof(line), "kill-all\n");
+	return kill_say(c, line, answer, e);
+}
+
+int
+kill_say(
+    const struct client *c, const char *line, struct buf *answer, struct err *e)
+{
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	struct timeval patience = { .tv_sec = ANSWER_S };
 	own_fd int fd = -1;
-	char line[64];
 	int n;
 
 	/* "kill.sock" is shorter than the name that client_init has checked. */
@@ -105,10 +138,6 @@ kill_ask(
 		return err_set(e, "no daemon runs in %.*s: nothing to kill",
 		    STR_FMT(buf_str(&c->state)));
 	}
-	if (run != NULL)
-		(void)snprintf(line, sizeof(line), "kill %s\n", run);
-	else
-		(void)snprintf(line, sizeof(line), "kill-all\n");
 	if (fd_write_all(fd, line, strlen(line), e) < 0 ||
 	    fd_read_all(fd, answer, ANSWER_MAX_BYTES, e) < 0)
 		return err_add(e, "the supervisor");
@@ -137,4 +166,17 @@ kill_one(const struct client *c, const char *run)
 		buf_printf(&line, " %s", run);
 	buf_add_byte(&line, '\n');
 	return out_write(&line);
+}
+
+static int
+kill_group(const struct client *c, const char *what, const char *name)
+{
+	own_buf struct buf answer = {}, line = {};
+	struct err e;
+
+	buf_printf(&line, "kill-%s %s\n", what, name);
+	if (kill_say(c, buf_c(&line), &answer, &e) < 0)
+		return out_fail(&e);
+	buf_add_byte(&answer, '\n');
+	return out_write(&answer);
 }

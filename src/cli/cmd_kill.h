@@ -14,5 +14,8 @@
  */
 int kill_ask(
     const struct client *c, const char *run, struct buf *answer, struct err *e);
+/* The same for any line that kill.sock takes (ipc/kill.h). */
+int kill_say(const struct client *c, const char *line, struct buf *answer,
+    struct err *e);
 
 #endif

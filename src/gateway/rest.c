@@ -69,6 +69,8 @@ static const struct rest_route routes[] = {
 	    false, false, REST_BODY, {}, {} },
 	{ STR("POST"), STR("/v1/secrets/revoke"), ASK_REST, API_SECRET_REVOKE,
 	    false, false, REST_BODY, {}, {} },
+	{ STR("POST"), STR("/v1/kill"), ASK_REST, API_KILL,
+	    false, false, REST_BODY, {}, {} },
 	{ STR("POST"), STR("/v1/tokens"), ASK_REST, API_TOKEN_CREATE,
 	    false, false, REST_BODY, {}, {} },
 	{ STR("GET"), STR("/v1/tokens"), ASK_REST, API_TOKEN_LIST,

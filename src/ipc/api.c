@@ -63,6 +63,8 @@ static const struct api_rule rules[API_OPS] = {
 	    .all_tenants = true },
 	[API_SECRET_REVOKE] = { .name = "revoke a secret",
 	    .scope = STR("secrets:revoke") },
+	[API_KILL] = { .name = "use the kill switch",
+	    .scope = STR("kill:use") },
 	[API_TOKEN_CREATE] = { .name = "make a token",
 	    .scope = STR("tokens:manage"),
 	    .all_tenants = true },

@@ -34,6 +34,8 @@ enum msg_type {
 	MSG_SANDBOX_START, /* broker -> supervisor */
 	MSG_SANDBOX_STARTED, /* supervisor -> broker */
 	MSG_SANDBOX_KILL, /* broker -> supervisor */
+	MSG_KILL, /* supervisor -> broker: the kill switch was used */
+	MSG_KILLED, /* broker -> supervisor: that is taken */
 	MSG_SANDBOX_EXITED, /* supervisor -> broker */
 	MSG_SANDBOX_ASK, /* broker -> supervisor: freeze, thaw or measure */
 	MSG_SANDBOX_TOLD, /* supervisor -> broker: the answer */
@@ -173,7 +175,8 @@ struct msg_sandbox_start {
 	uint32_t envc;
 	uint32_t flags; /* START_* */
 	uint32_t cpu_weight; /* 1 to 10000; 100 is what others have */
-	uint64_t tenant; /* the same for runs of one tenant, and no other */
+	uint64_t tenant; /* kill_number (ipc/kill.h) of its name */
+	uint64_t workflow; /* likewise */
 	uint64_t io_bytes_per_s; /* of the work folder's disk; 0: no limit */
 	uint64_t output_bytes; /* of the command's two streams; 0: no limit */
 	uint32_t rules;
@@ -181,7 +184,7 @@ struct msg_sandbox_start {
 	uint32_t files; /* two texts each, behind the rest: path and content */
 	uint32_t unused;
 };
-_Static_assert(sizeof(struct msg_sandbox_start) == 104, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_start) == 112, "no padding");
 
 /* What a sandbox's network has besides the proxy's port, in this order; none
  * of them is there without those before it. */
@@ -205,6 +208,30 @@ struct msg_sandbox_started {
 	uint32_t unused;
 };
 _Static_assert(sizeof(struct msg_sandbox_started) == 32, "no padding");
+
+enum {
+	KILL_HOLDS = 1, /* a file: nothing of it is started while it is there */
+	KILL_LIFTED = 2, /* the file is gone */
+	KILL_AGAIN = 4, /* told to an earlier broker: for a new one */
+};
+
+/* What it is about is ipc/kill.h's. Sandboxes are killed already. */
+struct msg_kill {
+	uint64_t number; /* echoed in MSG_KILLED */
+	int64_t t_ns; /* UTC: when they were */
+	uint64_t took_ns;
+	uint32_t what; /* enum kill_what */
+	uint32_t flags; /* KILL_* */
+	uint32_t sandboxes;
+	uint32_t unused;
+	char name[NAME_MAX_BYTES]; /* NUL-terminated */
+};
+_Static_assert(sizeof(struct msg_kill) == 168, "no padding");
+
+struct msg_killed {
+	uint64_t number;
+};
+_Static_assert(sizeof(struct msg_killed) == 8, "no padding");
 
 struct msg_sandbox_kill {
 	uint64_t run;
@@ -440,6 +467,7 @@ enum api_op {
 	API_SECRET_LIST,
 	API_SECRET_CHECK,
 	API_SECRET_REVOKE,
+	API_KILL,
 	API_TOKEN_CREATE,
 	API_TOKEN_LIST,
 	API_TOKEN_REVOKE,

@@ -19,7 +19,7 @@
 #define NS_PER_MS 1000000LL
 
 enum {
-	MAX_BODY_BYTES = 128, /* larger than any body in msg.h */
+	MAX_BODY_BYTES = 192, /* larger than any body in msg.h: t_route */
 	BURST = 32, /* frames of a ring before other links get a turn */
 };
 

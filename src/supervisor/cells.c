@@ -25,6 +25,7 @@ enum { WORDS_MAX = 4096 };
 struct cell {
 	struct cells *of;
 	uint64_t run; /* 0: free */
+	uint64_t tenant, workflow; /* kill_number of their names */
 	struct sandbox sb;
 	struct loop_watch over; /* the sandbox's pidfd, borrowed from sb */
 	struct loop_timer wall;
@@ -322,6 +323,8 @@ cells_start(struct cells *c, const struct frame *f,
 	cell->folder = spec.write_back ? fd_take(&f->fds[n_stdio]) : -1;
 	cell->image_lock = fd_take(&lock);
 	cell->run = m->run;
+	cell->tenant = m->tenant;
+	cell->workflow = m->workflow;
 	cell->wall.on_time = on_wall;
 	if (m->wall_ms > 0)
 		loop_timer_set(c->loop, &cell->wall,
@@ -378,6 +381,23 @@ cells_kill(struct cells *c, uint64_t run)
 		return false;
 	sandbox_kill(&cell->sb, LIMIT_STOPPED);
 	return true;
+}
+
+unsigned
+cells_kill_by(struct cells *c, const struct kill_order *k)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < RUNS_MAX; i++) {
+		struct cell *cell = &c->cell[i];
+
+		if (cell->run == 0 ||
+		    !kill_hits(k, cell->run, cell->tenant, cell->workflow))
+			continue;
+		sandbox_kill(&cell->sb, LIMIT_STOPPED);
+		n++;
+	}
+	return n;
 }
 
 unsigned

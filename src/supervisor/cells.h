@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "ipc/kill.h"
 #include "ipc/msg.h"
 #include "ipc/peer.h"
 #include "sandbox/net.h"
@@ -48,6 +49,8 @@ int cells_ask(struct cells *c, const struct msg_sandbox_ask *m,
     struct msg_sandbox_told *out, struct err *e);
 /* False when there is no such run. */
 bool cells_kill(struct cells *c, uint64_t run);
+/* What the order means. Returns how many. */
+unsigned cells_kill_by(struct cells *c, const struct kill_order *k);
 /* Kills everything, without a word to anyone yet. Returns how many. */
 unsigned cells_kill_all(struct cells *c);
 unsigned cells_count(const struct cells *c);

@@ -25,6 +25,7 @@
 #include "supervisor/helper.h"
 #include "supervisor/identity.h"
 #include "supervisor/keyfile.h"
+#include "supervisor/killer.h"
 #include "supervisor/rootfs.h"
 #include "supervisor/state.h"
 #include "sys/confine.h"
@@ -34,7 +35,7 @@
 enum {
 	READY_FD = 3, /* where the starter reads how it went */
 	LIFE_FD = 4, /* its end of file: the starter is gone */
-	KILL_LINE_BYTES = 64,
+	KILL_LINE_BYTES = NAME_MAX_BYTES + 32,
 };
 
 /* The broker stops runs and closes the store; longer, and it is hung. */
@@ -47,6 +48,7 @@ static struct {
 	struct cells *cells;
 	struct helpers *helpers;
 	struct identity_files identity;
+	struct killer killer;
 	struct locked env; /* secrets that came in the environment */
 	struct child child[ROLES]; /* [ROLE_SUPERVISOR] unused */
 	struct loop_watch signals, life, kills;
@@ -177,6 +179,10 @@ set_up(const char *dir, const char *listen, struct err *e)
 	    (struct cells_hear){ on_cell_exit, on_cell_denied }, e);
 	if (sup.cells == NULL)
 		return -1;
+	sup.killer.loop = sup.loop;
+	sup.killer.cells = sup.cells;
+	sup.killer.broker = &sup.child[ROLE_BROKER].link;
+	sup.killer.state = sup.state.dir;
 	sup.identity.broker = &sup.child[ROLE_BROKER].link;
 	if (identity_open(&sup.identity, sup.loop, sup.state.dir, e) < 0)
 		return -1;
@@ -221,7 +227,7 @@ set_up(const char *dir, const char *listen, struct err *e)
 		c->on_exit = on_exit_of;
 		child_init(c, (enum role)r, sup.loop);
 	}
-	return 0;
+	return killer_open(&sup.killer, e);
 }
 
 /*
@@ -361,8 +367,10 @@ on_frame(struct peer *p, const struct frame *f)
 			return;
 		c->ready = true;
 		/* Before anybody can ask the broker who they are. */
-		if (p->other == ROLE_BROKER)
+		if (p->other == ROLE_BROKER) {
 			identity_send(&sup.identity, p);
+			killer_tell_again(&sup.killer);
+		}
 		if (wire_role(p->other, &e) < 0)
 			log_error("%s", e.text);
 		/* After a restart, too, the gateway may be the first. */
@@ -374,6 +382,9 @@ on_frame(struct peer *p, const struct frame *f)
 		return;
 	case MSG_SANDBOX_KILL:
 		(void)cells_kill(sup.cells, kill_m->run); /* over: fine */
+		return;
+	case MSG_KILLED:
+		killer_taken(&sup.killer, f->body);
 		return;
 	case MSG_SANDBOX_ASK:
 		on_sandbox_ask(f->body);
@@ -388,6 +399,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_LISTEN:
 	case MSG_QUIT:
 	case MSG_IDENTITY:
+	case MSG_KILL:
 	case MSG_SANDBOX_STARTED:
 	case MSG_SANDBOX_EXITED:
 	case MSG_SANDBOX_TOLD:
@@ -435,6 +447,8 @@ on_sandbox_start(const struct frame *f)
 
 	if (sup.quitting)
 		(void)err_set(&e, "paddock is ending");
+	else if (killer_holds(&sup.killer, m))
+		(void)err_set(&e, "the kill switch is on");
 	else if (cells_start(sup.cells, f, &out, fds, &n, &e) == 0) {
 		(void)peer_send(broker, MSG_SANDBOX_STARTED, &out, STR(""), fds,
 		    n); /* a broken link kills the sandbox */
@@ -621,8 +635,8 @@ on_life(struct loop_watch *w, uint32_t events)
 }
 
 /*
- * The kill switch: "kill-all\n" or "kill r-...\n" from a local peer that the
- * file's mode let in. It works whatever the other roles do. One line is one
+ * The kill switch: a line of ipc/kill.h from a local peer that the file's
+ * mode let in. It works whatever the other roles do. One line is one
  * packet on a local stream; more than that is not a client of ours.
  */
 static void
@@ -633,9 +647,8 @@ on_kill_socket(struct loop_watch *w, uint32_t events)
 	struct timeval patience = { .tv_usec = 200 * 1000 };
 	char line[KILL_LINE_BYTES], answer[KILL_LINE_BYTES];
 	struct str s;
-	uint64_t run = 0;
 	ssize_t n;
-	int len;
+	int len, killed;
 
 	(void)events;
 	if (fd < 0)
@@ -647,18 +660,12 @@ on_kill_socket(struct loop_watch *w, uint32_t events)
 	if (n <= 0)
 		return;
 	s = (struct str){ line, (size_t)n };
-	if (str_eq(s, STR("kill-all\n"))) {
-		unsigned all = cells_kill_all(sup.cells);
-
-		len = snprintf(answer, sizeof(answer), "killed %u\n", all);
-	} else if (str_starts(s, STR("kill ")) && str_ends(s, STR("\n")) &&
-	    id_parse('r', (struct str){ s.p + 5, s.n - 6 }, &run) == 0) {
-		len = snprintf(answer, sizeof(answer), "killed %d\n",
-		    cells_kill(sup.cells, run) ? 1 : 0);
-	} else {
+	killed = killer_line(&sup.killer, s);
+	if (killed >= 0)
+		len = snprintf(answer, sizeof(answer), "killed %d\n", killed);
+	else
 		len = snprintf(answer, sizeof(answer),
 		    "error: say kill-all, or kill and a run\n");
-	}
 	(void)send(fd, answer, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -698,6 +705,7 @@ tear_down(void)
 {
 	helpers_free(sup.helpers);
 	identity_close(&sup.identity);
+	killer_close(&sup.killer);
 	locked_fini(&sup.env);
 	cells_free(sup.cells);
 	for (int r = ROLE_BROKER; r < ROLES; r++) {

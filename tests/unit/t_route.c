@@ -33,6 +33,8 @@ static const struct route expected[] = {
 	    BODY(msg_sandbox_start), ARGV_MAX_BYTES, 0, 5 + MOUNTS_MAX },
 	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_SANDBOX_KILL,
 	    BODY(msg_sandbox_kill), 0, 0, 0 },
+	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_KILL, BODY(msg_kill), 0, 0, 0 },
+	{ ROLE_BROKER, ROLE_SUPERVISOR, MSG_KILLED, BODY(msg_killed), 0, 0, 0 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_STARTED,
 	    BODY(msg_sandbox_started), 4096, 0, 6 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_SANDBOX_EXITED,
@@ -134,6 +136,8 @@ the_table_has_these_rows_and_no_other(void **state)
 				    got->body_bytes, want->body_bytes);
 				assert_int_equal(got->max_payload_bytes,
 				    want->max_payload_bytes);
+				assert_true(
+				    got->body_bytes <= 192); /* peer.c */
 				assert_int_equal(got->min_fds, want->min_fds);
 				assert_int_equal(got->max_fds, want->max_fds);
 			}
