@@ -206,10 +206,12 @@ put_dir(struct walk *w, const struct level *l, const char *name, struct err *e)
 		return err_sys(e, "open");
 	as_owner(w, true);
 	to = openat(l->to, name, OPEN_DIR);
-	if (to < 0 ? errno != ENOENT : is_opaque(from)) {
+	if (to < 0 ? errno == ENOTDIR || errno == ELOOP : is_opaque(from)) {
 		/* Nothing of what was there is seen inside. */
 		fd_fini(&to);
 		r = remove_all(l->to, name, e);
+	} else if (to < 0 && errno != ENOENT) {
+		r = err_sys(e, "open");
 	}
 	if (r == 0 && to < 0) {
 		if (mkdirat(l->to, name, 0700) < 0)
