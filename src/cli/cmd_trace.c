@@ -99,7 +99,6 @@ static bool on_head(void *arg, const struct store_run *r);
 static bool on_record(void *arg, const struct store_row *row);
 static int ls(struct trace *t, struct err *e);
 static bool on_run(void *arg, const struct store_run *r);
-static void run_json(struct buf *out, const struct store_run *r);
 static bool flush(struct reading *r);
 
 int
@@ -198,6 +197,12 @@ trace_options(struct trace *t, int argc, char **argv, const char *help,
 			break;
 		case 'T':
 			t->tool = optarg;
+			break;
+		case 'F':
+			t->format = optarg;
+			break;
+		case 'c':
+			t->content = true;
 			break;
 		case 'P':
 			t->policy = optarg;
@@ -427,7 +432,13 @@ on_run(void *arg, const struct store_run *run)
 	}
 	r->count++;
 	if (r->t->json) {
-		run_json(&r->out, run);
+		own_buf struct buf line = {};
+
+		trace_run_json(&line, run);
+		if (line.failed)
+			r->out.failed = true;
+		out_json_text(&r->out, buf_str(&line), STDOUT_FILENO);
+		buf_add_byte(&r->out, '\n');
 		return flush(r);
 	}
 	id_text('r', run->id, id);
@@ -446,8 +457,8 @@ on_run(void *arg, const struct store_run *run)
 	return true;
 }
 
-static void
-run_json(struct buf *out, const struct store_run *r)
+void
+trace_run_json(struct buf *out, const struct store_run *r)
 {
 	const struct {
 		const char *name;
@@ -458,32 +469,28 @@ run_json(struct buf *out, const struct store_run *r)
 		{ "tenant", r->tenant },
 		{ "workflow", r->workflow },
 	};
-	own_buf struct buf line = {};
 	char id[ID_BYTES], hex[HASH_HEX_BYTES];
 	static const struct hash none;
 
 	id_text('r', r->id, id);
-	buf_add_c(&line, "{\"actor\":");
-	json_put_str(&line, r->actor);
-	buf_add_c(&line, ",\"command\":");
-	json_put_str(&line, r->command);
+	buf_add_c(out, "{\"actor\":");
+	json_put_str(out, r->actor);
+	buf_add_c(out, ",\"command\":");
+	json_put_str(out, r->command);
 	if (!hash_eq(&r->head, &none)) {
 		hash_hex(&r->head, hex);
-		buf_printf(&line, ",\"head\":\"%s\"", hex);
+		buf_printf(out, ",\"head\":\"%s\"", hex);
 	}
 	hash_hex(&r->policy, hex);
-	buf_printf(&line,
+	buf_printf(out,
 	    ",\"opened\":%" PRId64 ",\"policy\":\"%s\",\"run\":\"%s\","
 	    "\"stage\":%" PRIu32,
 	    r->opened_ns / 1000, hex, id, r->stage);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		if (i == 2)
-			buf_printf(&line, ",\"steps\":%" PRIu32, r->steps);
-		buf_printf(&line, ",\"%s\":", texts[i].name);
-		json_put_str(&line, texts[i].value);
+			buf_printf(out, ",\"steps\":%" PRIu32, r->steps);
+		buf_printf(out, ",\"%s\":", texts[i].name);
+		json_put_str(out, texts[i].value);
 	}
-	buf_add_c(&line, "}\n");
-	if (line.failed)
-		out->failed = true;
-	out_json_text(out, buf_str(&line), STDOUT_FILENO);
+	buf_add_c(out, "}");
 }

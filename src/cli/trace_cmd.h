@@ -13,7 +13,8 @@ struct trace {
 	bool json, ignore_case;
 	uint32_t from, limit; /* limit 0: not given */
 	const char *state, *key, *witness, *out, *policy, *workflow;
-	const char *kind, *tool;
+	const char *kind, *tool, *format;
+	bool content;
 	struct args args;
 	struct store *store;
 	struct term term;
@@ -36,6 +37,8 @@ int trace_finish(struct trace *t, int status, const struct err *e);
 /* The run of that name, which may be `last`, or a bundle's. */
 int trace_find(struct trace *t, const char *name, uint64_t *out, struct err *e);
 
+/* A run's row as an object. */
+void trace_run_json(struct buf *out, const struct store_run *r);
 /* --key: a log's key, or a file that holds it. */
 int trace_key(const char *text, struct note_key *out, struct err *e);
 

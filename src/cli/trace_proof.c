@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "cli/out.h"
 #include "cli/trace_cmd.h"
+#include "cli/trace_formats.h"
 #include "codec/json.h"
 #include "codec/note.h"
 #include "core/id.h"
@@ -41,7 +42,8 @@ static const char verify_help[] =
     "example: paddock trace verify --witness /mnt/audit/checkpoints.txt\n";
 
 static const char export_help[] =
-    "usage: paddock trace export RUN -o FILE [--json]\n"
+    "usage: paddock trace export RUN -o FILE [--format FORMAT] [--content]\n"
+    "                            [--json]\n"
     "\n"
     "Writes one run as a file that proves itself: its records, what they "
     "refer\n"
@@ -51,6 +53,12 @@ static const char export_help[] =
     "any machine, and `paddock trace show FILE` reads it.\n"
     "\n"
     "  -o, --out FILE      where to; it must not be there yet\n"
+    "  --format FORMAT     bundle, if not given; or for other programs, and\n"
+    "                      proving nothing: jsonl, the records one a line "
+    "with\n"
+    "                      what they refer to; otlp, spans of OpenTelemetry\n"
+    "                      as OTLP/JSON (GenAI conventions 1.41.0)\n"
+    "  --content           with otlp: arguments and results as well\n"
     "  --json              say what was written as JSON\n"
     "  --state DIR         where the daemon keeps its state\n"
     "\n"
@@ -78,6 +86,8 @@ static const struct option verify_options[] = {
 	{},
 };
 static const struct option export_options[] = {
+	{ "content", no_argument, NULL, 'c' },
+	{ "format", required_argument, NULL, 'F' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "out", required_argument, NULL, 'o' },
 	{ "state", required_argument, NULL, 'S' },
@@ -143,7 +153,13 @@ cmd_trace_export(int argc, char **argv)
 		return status;
 	if (t.out == NULL)
 		return args_bad(&t.args, "-o FILE is missing");
-	if (trace_open(&t, NULL, &e) < 0)
+	if (t.format != NULL && strcmp(t.format, "bundle") != 0 &&
+	    strcmp(t.format, "jsonl") != 0 && strcmp(t.format, "otlp") != 0)
+		return args_bad(&t.args,
+		    "--format %s: must be bundle, jsonl or otlp", t.format);
+	if (t.content && (t.format == NULL || strcmp(t.format, "otlp") != 0))
+		return args_bad(&t.args, "--content is for --format otlp");
+	if (trace_open(&t, args_rest(&t.args)[0], &e) < 0)
 		return out_fail(&e);
 	return trace_finish(&t, export_run(&t, args_rest(&t.args)[0], &e), &e);
 }
@@ -359,6 +375,11 @@ export_run(struct trace *t, const char *name, struct err *e)
 
 	if (trace_find(t, name, &run, e) < 0)
 		return -1;
+	if (t->is_bundle &&
+	    (t->format == NULL || strcmp(t->format, "bundle") == 0))
+		return err_set(e,
+		    "%s is a bundle already: copy it, or name a --format",
+		    name);
 	if (access(t->out, F_OK) == 0)
 		return err_set(e,
 		    "%s is there already: name another file, or remove it",
@@ -396,8 +417,23 @@ static int
 export_to(struct trace *t, uint64_t run, const char *part, int fd,
     struct bundle_sums *sums, struct err *e)
 {
-	if (bundle_write(t->store, run, fd, sums, e) < 0)
+	struct trace_written written;
+	int status;
+
+	if (t->format == NULL || strcmp(t->format, "bundle") == 0)
+		status = bundle_write(t->store, run, fd, sums, e);
+	else if (strcmp(t->format, "jsonl") == 0)
+		status = trace_jsonl(t, run, fd, &written, e);
+	else
+		status = trace_otlp(t, run, t->content, fd, &written, e);
+	if (status < 0)
 		return -1;
+	if (t->format != NULL && strcmp(t->format, "bundle") != 0)
+		*sums = (struct bundle_sums){
+			.records = written.records,
+			.bytes = written.bytes,
+			.open = written.open,
+		};
 	if (fsync(fd) < 0)
 		return err_sys(e, "write %s", part);
 	/* link(2) does not replace what came to be there meanwhile. */

@@ -186,3 +186,68 @@ test('a run is stepped through, from its store and from its bundle',
 		assert.ok(frames[3].records.at(-1).answered.ticket !== undefined ||
 			frames[3].records.at(-1).answered.id === 'T-1041');
 	});
+
+test('a run leaves as lines, and as spans of OpenTelemetry', async () => {
+	const to = (name) => path.join(d.state, name);
+	let r = await cli(['trace', 'export', runs[0], '--format', 'jsonl',
+		'-o', to('run.jsonl')]);
+
+	assert.strictEqual(r.status, 0, r.err);
+	const lines = fs.readFileSync(to('run.jsonl'), 'utf8').trim().split('\n')
+		.map((l) => JSON.parse(l));
+
+	assert.strictEqual(lines[0].run.run, runs[0]);
+	assert.deepStrictEqual(lines.slice(1).map((l) => l.record.seq),
+		lines.slice(1).map((l, i) => lines[1].record.seq + i));
+	assert.ok(lines.some((l) => l.asked?.invoice === 'INV-0388'));
+
+	r = await cli(['trace', 'export', runs[0], '--format', 'otlp', '-o',
+		to('run.json')]);
+	assert.strictEqual(r.status, 0, r.err);
+	const text = fs.readFileSync(to('run.json'), 'utf8');
+	const scope = JSON.parse(text).resourceSpans[0].scopeSpans[0];
+	const ids = scope.spans.map((x) => x.spanId);
+	const of = (name) => scope.spans.filter((x) => x.name === name);
+	const value = (x, key) => x.attributes.find((a) => a.key === key)?.value;
+
+	assert.ok(!text.includes('INV-0388')); // not without --content
+	assert.match(scope.schemaUrl, /semconv|schemas\/1\./);
+	assert.strictEqual(new Set(ids).size, ids.length);
+	assert.ok(scope.spans.every((x) => /^[0-9a-f]{32}$/.test(x.traceId) &&
+		/^[0-9a-f]{16}$/.test(x.spanId) &&
+		BigInt(x.endTimeUnixNano) >= BigInt(x.startTimeUnixNano)));
+	const [root] = of('invoke_workflow e2e');
+
+	assert.strictEqual(root.parentSpanId, undefined);
+	assert.deepStrictEqual(value(root, 'gen_ai.conversation.id'),
+		{ stringValue: runs[0] });
+	const [refund] = of('execute_tool billing.refund');
+
+	assert.strictEqual(refund.parentSpanId, root.spanId);
+	assert.deepStrictEqual(refund.status, { code: 2, message: 'blocked' });
+	assert.strictEqual(of('run_guardrail policy').length, 4);
+	assert.ok(of('run_guardrail policy').some((x) =>
+		x.parentSpanId === refund.spanId &&
+		value(x, 'paddock.verdict').stringValue === 'block'));
+	assert.ok(of('execute_tool email.send')[0].events.some((x) =>
+		x.name === 'approval.decided'));
+
+	// The same from a bundle, with what was asked.
+	r = await cli(['trace', 'export', runs[0], '-o', to('otlp.paddock')]);
+	r = await cli(['trace', 'export', to('otlp.paddock'), '--format', 'otlp',
+		'--content', '-o', to('again.json')]);
+	assert.strictEqual(r.status, 0, r.err);
+	const again = JSON.parse(fs.readFileSync(to('again.json')))
+		.resourceSpans[0].scopeSpans[0].spans;
+
+	assert.deepStrictEqual(again.map((x) => x.spanId), ids);
+	assert.match(value(again.find((x) => x.spanId === refund.spanId),
+		'gen_ai.tool.call.arguments').stringValue, /INV-0388/);
+	r = await cli(['trace', 'export', to('otlp.paddock'), '-o', to('x')]);
+	assert.match(r.err, /is a bundle already/);
+	for (const wrong of [['--format', 'xml'], ['--content']]) {
+		r = await cli(['trace', 'export', runs[0], '-o', to('x'), ...wrong]);
+		assert.strictEqual(r.status, 2);
+		assert.ok(!fs.existsSync(to('x')));
+	}
+});
