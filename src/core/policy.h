@@ -99,6 +99,7 @@ struct policy_tool {
 	uint32_t n_rows;
 	const struct policy_tool *const *rows;
 	uint32_t stage; /* of the document that it stands in, 0: says none */
+	const struct json *json; /* as it is written; NULL: with rows */
 	enum risk risk;
 	enum verdict_kind mode; /* as written, or the default of its risk */
 	bool mode_written;
@@ -169,6 +170,7 @@ struct policy_secret {
 	const struct str *workflows; /* whose policies may name it; 0: any */
 	uint32_t n_workflows;
 	uint32_t stages; /* a bit each, from bit 1; 0: any */
+	const struct json *json; /* as it is written */
 };
 
 const char *secret_from_name(enum secret_from f); /* "file" */
@@ -209,6 +211,7 @@ struct egress_rule {
 	struct str ca; /* PEM: whom its servers' certificates are by; "": those
 			* that the machine trusts */
 	uint32_t part; /* of the policy, that it stands in */
+	const struct json *json; /* as it is written */
 };
 
 struct policy_mount {

@@ -105,7 +105,7 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	struct list list = {};
 	bool uploads = true;
 
-	*out = (struct egress_rule){ .max_body = UINT64_MAX };
+	*out = (struct egress_rule){ .max_body = UINT64_MAX, .json = s->v };
 	if (!read_object(r, s))
 		return;
 	read_known(r, s, known, none, NOT_YET);

@@ -174,6 +174,8 @@ void policy_extend(
 void policy_tighten(struct policy_parts *x);
 /* policy_merge.c: fills in all of m but its canonical form. */
 void policy_merge(struct reader *r, const struct policy_parts *x);
+/* policy_rows.c: true when some name is of both patterns, or seems to be. */
+bool policy_patterns_meet(struct str a, struct str b);
 /* policy_rows.c: fills in the tools of r->p. */
 void policy_merge_rows(struct reader *r, const struct policy_parts *x);
 /* policy_merge.c: the most restrictive of two; a new one in the arena. */

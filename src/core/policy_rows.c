@@ -25,7 +25,6 @@ static void fill_lists(struct rows *rows, struct policy_tool *t);
 static struct str *unite(struct rows *rows, const struct policy_tool *t,
     size_t list, size_t count, uint32_t *n);
 static bool is_pattern(struct str name);
-static bool meet(struct str a, struct str b);
 
 void
 policy_merge_rows(struct reader *r, const struct policy_parts *x)
@@ -116,7 +115,7 @@ add_patterns(struct rows *rows)
 				continue;
 			parts[n++] = &q->tools[q->globs[digit[i] - 1]];
 			if (i < at && digit[at] > 0)
-				fits = meet(parts[n - 1]->name,
+				fits = policy_patterns_meet(parts[n - 1]->name,
 				    p->tools[p->globs[digit[at] - 1]].name);
 		}
 		if (!fits) {
@@ -257,12 +256,11 @@ is_pattern(struct str name)
 }
 
 /*
- * True when some name is of both patterns. What stands before the first star
- * and behind the last one has to go together; two stars between can hold
- * whatever the other has there, so that is all, or a little too much.
+ * What stands before the first star and behind the last one has to go
+ * together; two stars between can hold whatever the other has there.
  */
-static bool
-meet(struct str a, struct str b)
+bool
+policy_patterns_meet(struct str a, struct str b)
 {
 	size_t head = str_find(a, '*'), other = str_find(b, '*');
 	size_t tail_a = 0, tail_b = 0, tail;

@@ -54,7 +54,8 @@ policy_parse_secrets(struct reader *r, const struct spot *root)
 			.up = &secrets, .v = json_value(k), .key = json_str(k)
 		};
 
-		rows[n] = (struct policy_secret){ .name = json_str(k) };
+		rows[n] = (struct policy_secret){ .name = json_str(k),
+			.json = json_value(k) };
 		if (!secret_name_ok(json_str(k)))
 			problem_key(r, &secrets, k,
 			    "is no name: letters, digits, '.', '_' and '-'");

@@ -188,6 +188,7 @@ policy_parse_tools(struct reader *r, const struct spot *root)
 		    json_get(root->v, STR("stage")) != NULL || r->p->short_form)
 			t->stage = r->p->stage;
 		t->of = r->p->name;
+		t->json = s.v;
 		parse_tool(r, &s, t);
 	}
 	check_globs(r, &tools);

@@ -109,3 +109,21 @@ test('what a policy extends is read beside it, and goes into its version', () =>
 	assert.equal(lost.status, 1);
 	assert.match(lost.stdout, /lost\.json:1:\d+: extends\[0\]: there is no none@1\.json, none@1\.yaml or none@1\.yml beside/);
 });
+
+test('a diff tells what became looser, and exits with 1 then', () => {
+	const row = (mode) => ({ policy: 1, workflow: 'w', stage: 5, tools: {
+		mail: { risk: 'external_write', mode } } });
+	const a = file('a.json', row('approve'));
+	const b = file('b.json', row('allow'));
+	let got = paddock('diff', a, b);
+
+	assert.equal(got.status, 1);
+	assert.match(got.stdout, /looser +tools\.mail\.mode: allow, was approve/);
+	got = paddock('diff', '--json', b, a);
+	assert.equal(got.status, 0);
+	assert.deepEqual(JSON.parse(got.stdout).looser, []);
+	assert.equal(JSON.parse(got.stdout).tighter[0].path, 'tools.mail.mode');
+	assert.equal(paddock('diff', a, a).status, 0);
+	assert.equal(paddock('diff', a).status, 2);
+	assert.equal(paddock('diff', a, 'nowhere.json').status, 1);
+});
