@@ -33,7 +33,7 @@ enum {
 	HTTP_MAX_FIELDS = 100, /* what common servers accept */
 	HTTP_MAX_BODY_BYTES = JSON_MAX_BYTES, /* all bodies here are JSON */
 	HTTP_MAX_CHUNK_HEX = 16, /* digits of one chunk size: 64 bits */
-	HTTP_MAX_TRAILER_BYTES = 8192, /* read past, never used */
+	HTTP_MAX_TRAILER_BYTES = 8192, /* sums and states; a head is larger */
 	/* A head must be whole within this time from its first byte, and a
 	 * body keep arriving: a slow client holds a connection, not a role. */
 	HTTP_HEAD_TIMEOUT_MS = 10 * 1000,

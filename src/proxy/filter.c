@@ -21,6 +21,8 @@ static struct scan *scan_make(
 static size_t room(const struct json *secrets);
 static int head_search(
     struct filter *f, const struct http1_head *h, struct err *e);
+static int fields_search(struct filter *f, const struct http1_head *h,
+    const char *what, const char *of, struct err *e);
 static int search_whole(struct filter *f, struct str s, const char *place,
     struct str of, struct err *e);
 static int body_search(
@@ -268,6 +270,25 @@ filter_request_body(struct filter *f, struct str bytes, bool last,
 }
 
 int
+filter_request_trailers(struct filter *f, struct http1_head *h, struct err *e)
+{
+	if (f->leaks != NULL &&
+	    fields_search(f, h, "trailer name", "trailer ", e) < 0)
+		return -1;
+	for (uint32_t k = 0; k < f->n; k++) {
+		struct secret *s = &f->secrets[k];
+
+		for (uint32_t i = 0; s->header.n > 0 && i < h->n; i++) {
+			if (str_eq_nocase(h->field[i].name, s->header) &&
+			    field_swap(
+				f, s, &f->used[k], &h->field[i].value, e) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+int
 filter_relay(struct filter *f, struct str bytes, struct err *e)
 {
 	char plain[1024];
@@ -455,16 +476,23 @@ head_search(struct filter *f, const struct http1_head *h, struct err *e)
 {
 	if (f->leaks == NULL)
 		return 0;
-	if (search_whole(f, h->target, "target", STR(""), e) < 0)
+	if (search_whole(f, h->target, "target", STR(""), e) < 0 ||
+	    fields_search(f, h, "header name", "header ", e) < 0)
 		return -1;
+	return search_whole(f, h->method, "method", STR(""), e);
+}
+
+static int
+fields_search(struct filter *f, const struct http1_head *h, const char *what,
+    const char *of, struct err *e)
+{
 	for (uint32_t i = 0; i < h->n; i++) {
-		if (search_whole(
-			f, h->field[i].name, "header name", STR(""), e) < 0 ||
-		    search_whole(f, h->field[i].value, "header ",
-			h->field[i].name, e) < 0)
+		if (search_whole(f, h->field[i].name, what, STR(""), e) < 0 ||
+		    search_whole(
+			f, h->field[i].value, of, h->field[i].name, e) < 0)
 			return -1;
 	}
-	return search_whole(f, h->method, "method", STR(""), e);
+	return 0;
 }
 
 static int

@@ -81,6 +81,9 @@ int filter_request_sign(
 /* Appends to out what may be sent. */
 int filter_request_body(struct filter *f, struct str bytes, bool last,
     struct buf *out, struct err *e);
+/* Behind the last of the body: searched and changed as fields of a head are. */
+int filter_request_trailers(
+    struct filter *f, struct http1_head *h, struct err *e);
 
 /* Bytes of a WebSocket's client: -1 when they may not go on. */
 int filter_relay(struct filter *f, struct str bytes, struct err *e);

@@ -71,6 +71,7 @@ forward_stop(struct forward *f, bool hard)
 	buf_fini(&f->held);
 	kept_reset(f);
 	buf_fini(&f->trailers);
+	buf_fini(&f->asked_trailers);
 	buf_fini(&f->head_text);
 	buf_fini(&f->roots);
 	f->phase = FORWARD_CLOSED;

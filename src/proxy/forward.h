@@ -4,8 +4,10 @@
  *
  * Every request is read whole by the one parser (codec/http1.h), asked about,
  * and written anew: what is sent on is what was judged. Bodies pass as they
- * are, framing included, after the parser has checked that; they are never
- * encoded differently. Hop-by-hop fields end here (RFC 9110 section 7.6.1).
+ * are, after the parser has checked their framing; they are never encoded
+ * differently. Chunks of requests are framed anew, and trailers behind them
+ * judged (forward_trailers.c). Hop-by-hop fields end here (RFC 9110
+ * section 7.6.1).
  *
  * Whoever owns a forward knows where its connection leads, asks the broker and
  * dials; a forward knows HTTP.
@@ -107,6 +109,7 @@ struct forward {
 	struct buf in, to_server, from_server, out;
 	struct buf content; /* of a body, while it is checked */
 	struct buf trailers; /* of an answer that is filtered */
+	struct buf asked_trailers; /* of the request, as they came */
 	struct buf head_text; /* what the views of head point to */
 	struct buf gathered; /* a body that is signed before it is sent */
 	struct buf held; /* a body that waits for a person, as it came */

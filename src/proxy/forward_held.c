@@ -31,6 +31,7 @@ held_wait(struct forward *f, const struct msg_egress_verdict *v)
 	http1_body_init(&f->request, &f->head,
 	    v->max_body < EGRESS_HELD_BODY_BYTES ? v->max_body
 						 : EGRESS_HELD_BODY_BYTES);
+	trailers_expect(f);
 	/* The server is not there to say so. RFC 9110 section 10.1.1 */
 	if (expect != NULL && f->head.minor > 0 &&
 	    str_eq_nocase(*expect, STR("100-continue")))
@@ -69,6 +70,13 @@ held_gather(struct forward *f)
 		return true;
 	}
 	buf_drop(&f->in, (size_t)n);
+	if (f->asked_trailers.n > 0) {
+		f->last = true;
+		forward_refuse(f, 400, "bad_trailer",
+		    "a request that waits for a person has no trailers: "
+		    "they would not be shown");
+		return true;
+	}
 	return n > 0 || f->request.done;
 }
 

@@ -1,7 +1,7 @@
 /*
  * proxy/forward_int.h: what the files of a forward share. forward.c moves the
- * bytes, forward_request.c and forward_answer.c say which, forward_head.c
- * reads and writes heads.
+ * bytes, forward_request.c, forward_trailers.c and forward_answer.c say which,
+ * forward_head.c reads and writes heads.
  */
 #ifndef PROXY_FORWARD_INT_H
 #define PROXY_FORWARD_INT_H
@@ -59,6 +59,17 @@ void request_go(struct forward *f);
 void request_begin(struct forward *f);
 /* Tells the owner, once. error is NULL when it ended well. */
 void request_over(struct forward *f, const char *error);
+
+/* forward_trailers.c */
+
+/* f->request has been begun: its trailers are kept for trailers_judge. */
+void trailers_expect(struct forward *f);
+/*
+ * The body is whole. Appends the lines that may follow it, secrets put in;
+ * -1 with *status (400 or 403) when some may not: nothing of them goes out.
+ */
+int trailers_judge(
+    struct forward *f, struct buf *out, uint16_t *status, struct err *e);
 
 /* forward_held.c */
 

@@ -10,8 +10,11 @@ static void keep_head(struct forward *f, size_t n);
 static void rebase(struct str *s, const char *from, const char *to);
 static bool is_standing(const struct forward *f);
 static int write_head(struct forward *f, struct err *e);
-static int send_content(struct forward *f, bool whole, struct err *e);
-static int send_signed(struct forward *f, struct err *e);
+static int send_content(
+    struct forward *f, bool whole, uint16_t *status, struct err *e);
+static int send_signed(struct forward *f, struct str trailers, struct err *e);
+static void put_body(
+    struct forward *f, struct str bytes, bool whole, struct str trailers);
 
 bool
 request_take(struct forward *f)
@@ -105,11 +108,11 @@ request_pass(struct forward *f)
 	f->sent += f->content.n;
 	forward_count(f, f->content.n);
 	kept_request(f, buf_str(&f->content));
-	if (f->filter == NULL) {
-		buf_add(&f->to_server, f->in.p, (size_t)n);
-	} else if (send_content(f, f->request.done, &e) < 0) {
+	status = 403;
+	if (send_content(f, f->request.done, &status, &e) < 0) {
 		f->last = true;
-		forward_refuse(f, 403, "leak", e.text);
+		forward_refuse(
+		    f, status, status == 403 ? "leak" : "bad_trailer", e.text);
 		return true;
 	}
 	buf_drop(&f->in, (size_t)n);
@@ -139,6 +142,7 @@ request_begin(struct forward *f)
 	f->phase = FORWARD_PASSES;
 	f->answering = false;
 	http1_body_init(&f->request, &f->head, f->max_body);
+	trailers_expect(f);
 	if (f->filter != NULL && !f->retried) {
 		/* A buffer that grows would leave copies of secrets behind. */
 		(void)buf_reserve(&f->to_server, f->to_server.max);
@@ -153,7 +157,7 @@ request_begin(struct forward *f)
 		f->gathers = filter_wants_body(f->filter);
 		/* Without a body there is nothing to wait for. */
 		if (f->gathers && f->request.done) {
-			if (send_signed(f, &e) < 0)
+			if (send_signed(f, STR(""), &e) < 0)
 				forward_refuse(f, 403, "leak", e.text);
 			return;
 		}
@@ -202,6 +206,9 @@ request_over(struct forward *f, const char *error)
 		explicit_bzero(f->gathered.p, f->gathered.n);
 	buf_reset(&f->gathered);
 	buf_fini(&f->held);
+	if (f->asked_trailers.cap > 0)
+		explicit_bzero(f->asked_trailers.p, f->asked_trailers.cap);
+	buf_reset(&f->asked_trailers);
 	kept_reset(f);
 }
 
@@ -273,36 +280,44 @@ write_head(struct forward *f, struct err *e)
 	    : 0;
 }
 
-/* f->content, as the filter has it; in chunks where it came in chunks. */
+/*
+ * f->content, as the filter has it; in chunks of our own where it came in
+ * chunks. Behind the last one go the trailers, judged before that is sent.
+ */
 static int
-send_content(struct forward *f, bool whole, struct err *e)
+send_content(struct forward *f, bool whole, uint16_t *status, struct err *e)
 {
-	own_buf struct buf out = {};
-	int got;
+	own_buf struct buf out = {}, trailers = {};
+	struct str content = buf_str(&f->content);
+	int got = 0;
 
-	(void)buf_reserve(&out, f->content.n + FILTER_HOLD_BYTES);
-	got = filter_request_body(
-	    f->filter, buf_str(&f->content), whole, &out, e);
+	if (f->filter != NULL) {
+		(void)buf_reserve(&out, content.n + FILTER_HOLD_BYTES);
+		got = filter_request_body(f->filter, content, whole, &out, e);
+		content = buf_str(&out);
+	}
+	if (got == 0 && whole)
+		got = trailers_judge(f, &trailers, status, e);
 	if (got == 0 && f->gathers) {
-		buf_add_str(&f->gathered, buf_str(&out));
+		buf_add_str(&f->gathered, content);
 		if (f->gathered.failed ||
 		    f->gathered.n > FILTER_MAX_SIGNED_BYTES)
 			got = err_set(e, "too large a body to be signed anew");
 		else if (whole)
-			got = send_signed(f, e);
-	} else if (got == 0 && f->head.body == HTTP1_BODY_CHUNKED) {
-		put_chunk(&f->to_server, buf_str(&out), whole);
+			got = send_signed(f, buf_str(&trailers), e);
 	} else if (got == 0) {
-		buf_add_str(&f->to_server, buf_str(&out));
+		put_body(f, content, whole, buf_str(&trailers));
 	}
-	if (out.n > 0)
-		explicit_bzero(out.p, out.n);
+	if (out.cap > 0)
+		explicit_bzero(out.p, out.cap);
+	if (trailers.cap > 0)
+		explicit_bzero(trailers.p, trailers.cap);
 	return got;
 }
 
 /* The body is whole: its digest goes into the head, which goes first. */
 static int
-send_signed(struct forward *f, struct err *e)
+send_signed(struct forward *f, struct str trailers, struct err *e)
 {
 	struct str body = buf_str(&f->gathered);
 
@@ -312,9 +327,21 @@ send_signed(struct forward *f, struct err *e)
 	f->to_server.max += body.n;
 	if (write_head(f, e) < 0)
 		return -1;
-	if (f->head.body == HTTP1_BODY_CHUNKED)
-		put_chunk(&f->to_server, body, true);
-	else
-		buf_add_str(&f->to_server, body);
+	put_body(f, body, true, trailers);
 	return 0;
+}
+
+static void
+put_body(struct forward *f, struct str bytes, bool whole, struct str trailers)
+{
+	if (f->head.body != HTTP1_BODY_CHUNKED) {
+		buf_add_str(&f->to_server, bytes);
+		return;
+	}
+	put_chunk(&f->to_server, bytes, false);
+	if (!whole)
+		return;
+	buf_add_c(&f->to_server, "0\r\n");
+	buf_add_str(&f->to_server, trailers);
+	buf_add_c(&f->to_server, "\r\n");
 }

@@ -23,6 +23,7 @@ struct dialled {
 	struct http1_head parsed;
 	struct http1_body body;
 	struct buf content; /* of its body, not yet sent */
+	struct buf trailers; /* behind that */
 	bool sends, waits; /* a body; and the session for more of it */
 	bool to_head;
 
@@ -48,6 +49,7 @@ static ssize_t take_body(struct dialled *d, const char *p, size_t n);
 static int begin(struct dialled *d);
 static ssize_t on_send(nghttp2_session *session, int32_t id, uint8_t *p,
     size_t n, uint32_t *flags, nghttp2_data_source *source, void *arg);
+static int send_trailers(struct dialled *d);
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
     const uint8_t *name, size_t name_n, const uint8_t *value, size_t value_n,
     uint8_t flags, void *arg);
@@ -314,10 +316,16 @@ begin(struct dialled *d)
 	if (type != NULL && str_starts(*type, STR("application/grpc")))
 		nv[n++] = h2_nv(STR("te"), STR("trailers"), 0);
 	http1_body_init(&d->body, h, UINT64_MAX);
+	if (h->body == HTTP1_BODY_CHUNKED) {
+		/* At once: what grows leaves copies of secrets behind. */
+		(void)buf_reserve(&d->trailers, HTTP_MAX_TRAILER_BYTES);
+		d->body.trailers = &d->trailers;
+	}
 	d->sends = h->body != HTTP1_BODY_NONE;
 	d->to_head = str_eq(h->method, STR("HEAD"));
 	d->answered = d->chunked = d->waits = false;
 	buf_reset(&d->content);
+	buf_reset(&d->trailers);
 	h2_head_reset(&d->coming);
 	d->id = nghttp2_submit_request(
 	    d->wire.session, NULL, nv, n, d->sends ? &body : NULL, NULL);
@@ -347,9 +355,27 @@ on_send(nghttp2_session *session, int32_t id, uint8_t *p, size_t n,
 		buf_drop(&d->content, n);
 		explicit_bzero(d->content.p + d->content.n, n);
 	}
-	if (d->content.n == 0 && d->body.done)
+	if (d->content.n == 0 && d->body.done) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
+		if (d->trailers.n > 0) {
+			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+			if (send_trailers(d) != 0)
+				return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+		}
+	}
 	return (ssize_t)n;
+}
+
+static int
+send_trailers(struct dialled *d)
+{
+	nghttp2_nv nv[H2_FIELDS_MAX];
+	struct http1_head h = {};
+	size_t n;
+
+	http1_trailers(buf_str(&d->trailers), &h);
+	n = h2_fields(&h, &d->trailers, nv, 0, NGHTTP2_NV_FLAG_NO_INDEX);
+	return nghttp2_submit_trailer(d->wire.session, d->id, nv, n);
 }
 
 static int
@@ -455,7 +481,8 @@ answer_end(struct dialled *d)
 static void
 dialled_free(struct dialled *d)
 {
-	struct buf *const all[] = { &d->head, &d->content, &d->in };
+	struct buf *const all[] = { &d->head, &d->content, &d->trailers,
+		&d->in };
 
 	h2_wire_fini(&d->wire);
 	h2_head_fini(&d->coming);

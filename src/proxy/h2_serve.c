@@ -59,7 +59,9 @@ static struct h2_lane *lane_get(struct h2_serve *h);
 static void lane_free(struct h2_lane *l);
 static void reset(struct h2_serve *h, int32_t id, uint32_t error);
 static void request_begin(struct h2_serve *h, int32_t id, bool whole);
-static void request_end(struct h2_lane *l);
+static void request_end(struct h2_lane *l, const struct h2_head *trailers);
+static int on_begin(
+    nghttp2_session *session, const nghttp2_frame *frame, void *arg);
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
     const uint8_t *name, size_t name_n, const uint8_t *value, size_t value_n,
     uint8_t flags, void *arg);
@@ -106,6 +108,7 @@ h2_serve_new(struct stream *s, const struct h2_serve_ops *ops, void *owner,
 	h->owner = owner;
 	h->work.on_time = on_work;
 	h->idle.on_time = on_idle;
+	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin);
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_chunk);
@@ -376,12 +379,49 @@ request_begin(struct h2_serve *h, int32_t id, bool whole)
 	}
 }
 
+/*
+ * trailers: what came behind the body, or NULL. Those that are no field for a
+ * trailer are written, too: the forward refuses them, and says why.
+ */
 static void
-request_end(struct h2_lane *l)
+request_end(struct h2_lane *l, const struct h2_head *trailers)
 {
-	if (l->chunked)
-		buf_add_c(&l->in, "0\r\n\r\n");
+	const struct h2_head none = {},
+			     *t = trailers != NULL ? trailers : &none;
+
+	/* HTTP/1.1 has none behind a body with a length. */
+	if (t->bad || (!l->chunked && t->n > 0)) {
+		reset(l->serve, l->id, NGHTTP2_PROTOCOL_ERROR);
+		return;
+	}
+	if (!l->chunked)
+		return;
 	l->chunked = false;
+	buf_add_c(&l->in, "0\r\n");
+	buf_add_str(&l->in, buf_str(&t->fields));
+	if (t->authority.n > 0) {
+		buf_add_c(&l->in, "host: ");
+		buf_add_str(&l->in, buf_str(&t->authority));
+		buf_add_c(&l->in, "\r\n");
+	}
+	if (t->cookie.n > 0) {
+		buf_add_c(&l->in, "cookie: ");
+		buf_add_str(&l->in, buf_str(&t->cookie));
+		buf_add_c(&l->in, "\r\n");
+	}
+	buf_add_c(&l->in, "\r\n");
+}
+
+/* Of a head that was refused in its middle nothing is left. */
+static int
+on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+	struct h2_serve *h = arg;
+
+	(void)session;
+	(void)frame;
+	h2_head_reset(&h->coming);
+	return 0;
 }
 
 static int
@@ -393,9 +433,7 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame,
 
 	(void)session;
 	(void)flags;
-	/* Trailers of requests end here: nobody has judged them. */
-	if (frame->hd.type == NGHTTP2_HEADERS &&
-	    frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+	if (frame->hd.type == NGHTTP2_HEADERS)
 		h2_head_add(&h->coming,
 		    (struct str){ (const char *)name, name_n },
 		    (struct str){ (const char *)value, value_n });
@@ -416,11 +454,15 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 		h2_head_reset(&h->coming);
 		return 0;
 	}
-	if ((frame->hd.type == NGHTTP2_HEADERS ||
-		frame->hd.type == NGHTTP2_DATA) &&
-	    whole && (l = lane_of(h, frame->hd.stream_id)) != NULL)
-		request_end(l);
-	return 0;
+	l = lane_of(h, frame->hd.stream_id);
+	if (frame->hd.type == NGHTTP2_HEADERS) {
+		if (l != NULL)
+			request_end(l, &h->coming);
+		h2_head_reset(&h->coming);
+	} else if (frame->hd.type == NGHTTP2_DATA && whole && l != NULL) {
+		request_end(l, NULL);
+	}
+	return l != NULL && l->in.failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int

@@ -97,6 +97,83 @@ function script(name, text) {
 	return [process.execPath, name];
 }
 
+test('trailers of requests pass by HTTP/1.1 and HTTP/2, once they are judged', async () => {
+	const seen = [];
+	const server = http2.createSecureServer({ key, cert, allowHTTP1: true });
+
+	server.on('request', (q, s) => {
+		let body = '';
+
+		q.setEncoding('utf8');
+		q.on('data', (b) => { body += b; });
+		q.on('aborted', () => seen.push([q.url, 'cut']));
+		q.on('error', () => {});
+		q.on('end', () => {
+			if (!q.aborted)
+				seen.push([q.url, body,
+					Object.entries(q.trailers)]);
+			s.end('ok');
+		});
+	});
+	const port = await listen(server);
+	const r = await run(port, {}, script('sends.mjs', `
+import http2 from 'node:http2';
+import https from 'node:https';
+
+const s = await connect(${port}, ['h2']);
+const c = http2.connect('https://127.0.0.1:${port}',
+	{ createConnection: () => s });
+
+async function two(path, trailers) {
+	const q = c.request({ ':method': 'POST', ':path': path },
+		{ waitForTrailers: true });
+	let status = 'reset';
+
+	q.on('wantTrailers', () => q.sendTrailers(trailers));
+	q.on('response', (h) => { status = h[':status']; });
+	q.on('error', () => {});
+	q.resume();
+	q.write('one ');
+	q.end('two');
+	await new Promise((done) => q.on('close', done));
+	console.log(path, status);
+}
+
+async function one(path, trailers) {
+	const socket = await connect(${port}, ['http/1.1']);
+	const q = https.request({ method: 'POST', path, host: '127.0.0.1',
+		port: ${port}, createConnection: () => socket,
+		headers: { 'transfer-encoding': 'chunked' } });
+
+	q.write('one ');
+	q.addTrailers(trailers);
+	q.end('two');
+	const a = await new Promise((done, no) =>
+		q.on('response', done).on('error', no));
+
+	a.resume();
+	await new Promise((done) => a.on('close', done));
+	console.log(path, a.statusCode);
+}
+
+await two('/2', { 'x-sum': '7', 'grpc-state': 'fine' });
+await two('/2-cookie', { 'x-sum': '7', cookie: 'a=b' });
+await two('/2-if', { 'if-match': '"x"' });
+await two('/2-after', { 'x-sum': '8' });
+c.close();
+await one('/1', { 'X-Sum': '7' });
+await one('/1-host', { Host: 'evil.example' });
+`));
+
+	assert.strictEqual(r.out, '/2 200\n/2-cookie 400\n/2-if 400\n' +
+		'/2-after 200\n/1 200\n/1-host 400\n', r.err);
+	assert.deepStrictEqual(seen.filter((x) => x[1] !== 'cut'), [
+		['/2', 'one two', [['x-sum', '7'],
+			['grpc-state', 'fine']]],
+		['/2-after', 'one two', [['x-sum', '8']]],
+		['/1', 'one two', [['x-sum', '7']]]]);
+});
+
 test('HTTP/2 passes from end to end, with streams and trailers', async () => {
 	const seen = [];
 	const server = http2.createSecureServer({ key, cert });

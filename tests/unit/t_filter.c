@@ -346,6 +346,34 @@ a_bomb_is_not_unpacked(void **state)
 	filter_free(f);
 }
 
+static void
+a_trailer_is_searched_as_a_field_of_the_head_is(void **state)
+{
+	own_buf struct buf out = {};
+	struct http1_head h = { .n = 2 };
+
+	(void)state;
+	for (int name = 0; name < 2; name++) {
+		struct filter *f = make("", "", EGRESS_LEAK_CHECK);
+		struct err e = {};
+
+		assert_int_equal(
+		    filter_request_body(f, STR("body"), true, &out, &e), 0);
+		h.field[0] = (struct http1_field){ STR("x-sum"), STR("1") };
+		h.field[1] = h.field[0];
+		assert_int_equal(filter_request_trailers(f, &h, &e), 0);
+		if (name == 1)
+			h.field[1].name = real();
+		else
+			h.field[1].value = real();
+		assert_int_equal(filter_request_trailers(f, &h, &e), -1);
+		assert_non_null(strstr(e.text, "KEY must not go out"));
+		assert_non_null(strstr(
+		    e.text, name == 1 ? "trailer name" : "trailer x-sum"));
+		filter_free(f);
+	}
+}
+
 /* Masked, in two frames, and cut anywhere. */
 static void
 a_websocket_is_searched_below_its_masks(void **state)
@@ -718,6 +746,8 @@ main(void)
 		    what_was_not_to_be_known_inside_does_not_go_out),
 		cmocka_unit_test(a_compressed_body_is_searched_unpacked),
 		cmocka_unit_test(a_bomb_is_not_unpacked),
+		cmocka_unit_test(
+		    a_trailer_is_searched_as_a_field_of_the_head_is),
 		cmocka_unit_test(a_websocket_is_searched_below_its_masks),
 		cmocka_unit_test(an_echo_tells_nothing),
 		cmocka_unit_test(

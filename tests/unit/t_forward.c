@@ -478,6 +478,65 @@ chunks_pass_as_they_are_both_ways_at_once(void **state)
 }
 
 static void
+trailers_pass_only_when_judged(void **state)
+{
+	static const char *const refused[] = {
+		"Content-Length: 3",
+		"transfer-encoding: chunked",
+		"HOST: evil.example",
+		"Trailer: x",
+		"Authorization: Bearer x",
+		"cookie: a=b",
+		"Content-Type: text/html",
+		"If-Match: x",
+		"X-Forwarded-For: 10.0.0.1",
+		"X-HTTP-Method-Override: DELETE",
+		"Connection: close",
+		"x-own: stands in the head already",
+		"a: fine\r\nproxy-authorization: x",
+	};
+
+	(void)state;
+	say(&rig.client, POST_CHUNKED "3\r\nabc\r\n0\r\nX-Sum: 1\r\n");
+	server_hears(POST_CHUNKED "3\r\nabc\r\n");
+	/* Nothing of them, nor the end, goes out before all are there. */
+	say(&rig.client, "grpc-state:  a b \r\n\r\n");
+	server_hears("0\r\nX-Sum: 1\r\ngrpc-state: a b\r\n\r\n");
+	say(server(), OK5);
+	hears(&rig.client, OK5);
+	(void)stop(NULL);
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		(void)start(NULL);
+		say(&rig.client,
+		    "POST /up HTTP/1.1\r\nHost: api.example.com\r\n"
+		    "X-Own: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+		    "1\r\nx\r\n");
+		server_hears("POST /up HTTP/1.1\r\nHost: api.example.com\r\n"
+			     "X-Own: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+			     "1\r\nx\r\n");
+		say(&rig.client, "0\r\n");
+		say(&rig.client, refused[i]);
+		say(&rig.client, "\r\n\r\n");
+		client_is_refused("400", "bad_trailer");
+		assert_int_equal(server()->heard.n, 0);
+		(void)stop(NULL);
+	}
+	(void)start(NULL);
+}
+
+static void
+a_request_that_waits_for_a_person_has_no_trailers(void **state)
+{
+	(void)state;
+	rig.verdict.verdict = EGRESS_WAIT;
+	rig.verdict.flags = EGRESS_GATHER;
+	say(&rig.client, POST_CHUNKED "3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n");
+	client_is_refused("400", "bad_trailer");
+	assert_int_equal(rig.n_servers, 0);
+	assert_int_equal(rig.n_asks, 1);
+}
+
+static void
 a_continue_of_the_server_reaches_the_client(void **state)
 {
 	static const char head[] =
@@ -1009,6 +1068,26 @@ a_secret_is_put_in_for_the_server_and_never_comes_back(void **state)
 	    rig.client.heard.p, "grpc-message: pdk_12345678_abcdefg\r\n\r\n"));
 }
 
+static void
+a_trailer_has_secrets_as_a_field_of_the_head_does(void **state)
+{
+	static const char payload[] =
+	    "{\"secrets\":[{\"name\":\"KEY\",\"header\":\"x-sum-key\","
+	    "\"placeholder\":\"pdk_12345678_abcdefg\","
+	    "\"value\":\"c2stbGl2ZS0wMDAwMDAwMDAwMDA=\"}]}";
+
+	(void)state;
+	rig.payload = payload;
+	say(&rig.client,
+	    POST_CHUNKED "1\r\nx\r\n0\r\nX-Sum-Key: pdk_12345678_abcdefg\r\n"
+			 "X-Other: pdk_12345678_abcdefg\r\n\r\n");
+	server_hears(
+	    POST_CHUNKED "1\r\nx\r\n0\r\nX-Sum-Key: sk-live-000000000000\r\n"
+			 "X-Other: pdk_12345678_abcdefg\r\n\r\n");
+	say(server(), OK5);
+	hears(&rig.client, OK5);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int
@@ -1021,6 +1100,8 @@ main(void)
 		TEST(a_host_that_is_another_is_never_asked_about),
 		TEST(head_has_no_body_whatever_its_length),
 		TEST(chunks_pass_as_they_are_both_ways_at_once),
+		TEST(trailers_pass_only_when_judged),
+		TEST(a_request_that_waits_for_a_person_has_no_trailers),
 		TEST(a_continue_of_the_server_reaches_the_client),
 		TEST(a_websocket_is_asked_about_and_then_relayed),
 		TEST(a_websocket_brings_no_secret_back),
@@ -1046,6 +1127,7 @@ main(void)
 		TEST(a_body_of_any_size_passes_whole),
 		TEST(a_proxys_port_takes_whole_urls),
 		TEST(a_secret_is_put_in_for_the_server_and_never_comes_back),
+		TEST(a_trailer_has_secrets_as_a_field_of_the_head_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
