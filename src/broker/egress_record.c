@@ -78,6 +78,10 @@ egress_record(struct run *r, uint64_t number, uint32_t step,
 		buf_add_c(&body, ",\"method\":");
 		json_put_str(&body, ask->method);
 	}
+	if (v->kind == VERDICT_BLOCK && v->next_step[0] != '\0') {
+		buf_add_c(&body, ",\"next_step\":");
+		json_put_str(&body, str_of(v->next_step));
+	}
 	if (ask->path.n > 0) {
 		own_buf struct buf path = {};
 

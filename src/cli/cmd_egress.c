@@ -193,6 +193,8 @@ on_log(void *arg, const struct store_row *row)
 		put_cell(&r->out, json_str(json_get(body, STR("url"))));
 		put_cell(&r->out, json_str(json_get(dec, STR("rule"))));
 		put_cell(&r->out, json_str(json_get(dec, STR("reason"))));
+		/* Of a raw connection the agent saw a reset, and no more. */
+		put_cell(&r->out, json_str(json_get(body, STR("next_step"))));
 	}
 	buf_add_byte(&r->out, '\n');
 	return !r->out.failed;

@@ -186,6 +186,14 @@ describe('psql', () => {
 		assert.match(other.out, /reset by peer|closed the connection/);
 		assert.strictEqual(other.asked[0].body.host, '203.0.113.9');
 		assert.strictEqual(other.asked[0].dec.verdict, 'block');
+		// The client saw a reset: what to do is on the record alone.
+		assert.match(other.asked[0].body.next_step,
+			/ask an operator to add a rule/);
+		const log = await place.cli(['egress', 'log',
+			other.err.match(/run (r-\w+)/)[1]]);
+
+		assert.match(log.out, new RegExp('blocked .*203\\.0\\.113\\.9:' +
+			`${sql}  egress\\.\\S+  .*ask an operator to add a rule`));
 	});
 });
 
