@@ -255,7 +255,7 @@ enum {
 	POLICY_MAX_BYTES = 1024 * 1024, /* TOOLS_MAX tools of 1 KiB each */
 	POLICY_MAX_DEPTH = 24, /* a schema in the deepest of its bases */
 	POLICY_PARTS_MAX = 16, /* a policy and what it extends: each decides */
-	POLICY_EXTENDS_DEPTH = 4, /* a base of a base: an organisation has few */
+	POLICY_EXTENDS_DEPTH = 4, /* a base of a base: few are real */
 	POLICY_ROWS_MAX = 4 * TOOLS_MAX, /* tools of all parts, and overlaps */
 	POLICY_MAX_VALUES = 200 * 1000, /* nodes: 1 MiB rarely has more */
 	POLICY_MAX_MEMBERS = 2 * TOOLS_MAX, /* so that TOOLS_MAX is told */

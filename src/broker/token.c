@@ -219,14 +219,10 @@ token_durable(uint64_t seq)
 	}
 }
 
-/* A damaged row is no token: it is told of, and nobody comes in with it. */
-static bool
-on_row(void *arg, const struct hash *hash, struct str body)
+/* The times of a row; one that is missing is 0. */
+static void
+take_times(struct token *t, const struct json *v)
 {
-	own_arena struct arena a = {};
-	struct err e = {};
-	const struct json *v = json_parse(body, NULL, &a, &e, NULL);
-	struct token *t = calloc(1, sizeof(*t));
 	const struct {
 		const char *name;
 		int64_t *out;
@@ -236,16 +232,28 @@ on_row(void *arg, const struct hash *hash, struct str body)
 		{ "revoked_ms", &t->revoked_ns },
 		{ "used_ms", &t->used_ns },
 	};
-	int64_t now = clock_utc_ns(), over;
 	uint64_t ms;
 
-	(void)arg;
-	must(t != NULL);
-	t->hash = *hash;
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
 		if (json_u64(json_get(v, str_of(times[i].name)), &ms) == 0)
 			*times[i].out = (int64_t)ms * 1000000;
 	}
+}
+
+/* A damaged row is no token: it is told of, and nobody comes in with it. */
+static bool
+on_row(void *arg, const struct hash *hash, struct str body)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *v = json_parse(body, NULL, &a, &e, NULL);
+	struct token *t = calloc(1, sizeof(*t));
+	int64_t now = clock_utc_ns(), over;
+
+	(void)arg;
+	must(t != NULL);
+	t->hash = *hash;
+	take_times(t, v);
 	t->stored_ns = t->used_ns;
 	if (v == NULL || take(t, v, &e) < 0 ||
 	    id_parse('t', json_str(json_get(v, STR("token"))), &t->id) < 0 ||
