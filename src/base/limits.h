@@ -272,6 +272,8 @@ enum {
 	EGRESS_CA_MAX_BYTES = 32 * 1024, /* a few certificates, as PEM */
 	EGRESS_SPEED_MAX = 1000 * 1000 * 1000, /* bytes a second of a rule */
 	EGRESS_BODY_MAX_BYTES = 1024 * 1024 * 1024,
+	POLICY_BREAKER_OPEN_S = 30, /* when a breaker names no time */
+	BREAKER_FAILURES_MAX = 16, /* of a tool: each has a time of its own */
 	EGRESS_RATE_MAX = 1000 * 1000, /* requests, in one period */
 	POLICY_TEXT_MAX_BYTES = 160, /* a reason: one line of a screen */
 	POLICY_QUORUM_MAX = 20, /* votes: more people never meet a deadline */

@@ -138,9 +138,9 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 	const struct policy_tool *row = policy_tool_find(r->policy, tool);
 	own_buf struct buf canonical = {};
 	enum budget_kind short_of = budget_charge(&r->budget, one_call);
-	struct call *early = NULL;
+	struct call *early = NULL, *c;
 	struct hash hash;
-	bool recorded;
+	bool recorded, probe = false;
 
 	r->steps++;
 	json_write(&canonical, args);
@@ -155,6 +155,7 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		short_of = BUDGET_RETRIES;
 	if (short_of == BUDGET_KINDS) {
 		decide(r, tool, args, &v);
+		probe = call_pace(r, &v);
 		/*
 		 * What changes nothing need not wait for its records: the
 		 * world reads while they are written.
@@ -162,6 +163,7 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		if (runs(&v) && !call_durable_first(v.risk, 0) &&
 		    !export_is(tool)) {
 			early = call_new(r, asker, tool, &canonical, &hash, &v);
+			early->probe = probe;
 			call_to_world(r, early);
 		}
 	}
@@ -183,8 +185,9 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		return;
 	}
 	if (export_is(tool) && (runs(&v) || v.kind == VERDICT_APPROVE)) {
-		call_propose_export(r,
-		    call_new(r, asker, tool, &canonical, &hash, &v), &v, args);
+		c = call_new(r, asker, tool, &canonical, &hash, &v);
+		c->probe = probe;
+		call_propose_export(r, c, &v, args);
 		return;
 	}
 	switch (v.kind) {
@@ -201,8 +204,9 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		return;
 	case VERDICT_ALLOW:
 	case VERDICT_SIMULATE:
-		call_execute(
-		    r, call_new(r, asker, tool, &canonical, &hash, &v));
+		c = call_new(r, asker, tool, &canonical, &hash, &v);
+		c->probe = probe;
+		call_execute(r, c);
 		return;
 	case VERDICTS:
 		must(false);

@@ -35,6 +35,7 @@ struct call {
 	uint64_t wait_seq; /* goes on when this record is on disk */
 	bool finished; /* the world has answered */
 	bool not_begun; /* and failed: that is no try of the tool */
+	bool probe; /* the one that a breaker lets through to see */
 	bool unrecorded; /* its records did not get into the store */
 	struct verdict *verdict; /* of an export that a person decides */
 	enum reply_kind kind; /* of the answer */

@@ -38,6 +38,11 @@ uint64_t call_record_start(struct run *r, const struct call *c);
  */
 bool call_may_retry(struct run *r, const struct policy_tool *row,
     struct str tool, const struct hash *hash);
+/*
+ * Holds a call that would run to the rates and breakers of its tool: it is
+ * blocked, or one more of them is taken. True: it is a breaker's probe.
+ */
+bool call_pace(struct run *r, struct verdict *v);
 /* The call has ended: its tool has failed, or has not. */
 void call_note_failure(struct run *r, const struct call *c);
 

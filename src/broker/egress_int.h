@@ -48,7 +48,7 @@ struct egress {
 	uint32_t n_held;
 	struct egress_held *held;
 	uint64_t approval; /* of the ask that is being answered; 0: none */
-	struct egress_rate rates[EGRESS_RULES_MAX];
+	struct rate rates[EGRESS_RULES_MAX];
 };
 
 /* Makes r->egress when there is none yet. */

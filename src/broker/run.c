@@ -458,6 +458,7 @@ free_run(struct run *r)
 	buf_fini(&r->listed);
 	buf_fini(&r->stop_json);
 	free(r->uses);
+	free(r->row_uses);
 	policy_free(r->policy);
 	free(r);
 }

@@ -35,6 +35,13 @@ struct tool_use {
 	char name[NAME_MAX_BYTES];
 };
 
+/* How often a row's tools may still be called, and whether they work. */
+struct row_use {
+	const struct policy_tool *row;
+	struct rate rate;
+	struct breaker breaker;
+};
+
 struct grant; /* broker/inside.h */
 struct egress_replay; /* broker/egress.h */
 
@@ -106,6 +113,8 @@ struct run {
 	uint64_t close_seq; /* its run.closed record */
 	struct tool_use *uses;
 	uint32_t n_uses;
+	struct row_use *row_uses; /* of rows that have a rate or a breaker */
+	uint32_t n_row_uses;
 	struct box box;
 	struct secrets *secrets; /* NULL: it has none */
 	uint32_t secrets_left; /* that the supervisor still reads */

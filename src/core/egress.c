@@ -103,22 +103,11 @@ egress_decide(const struct policy *p, const struct egress_ask *ask,
 		decide_level(p, ask, labels, out);
 }
 
-/* The bucket as one time: each request moves it by its share of the period,
- * and it may not lie further ahead than the period is long. */
 bool
-egress_rate_take(
-    const struct egress_rule *r, struct egress_rate *rate, int64_t now_ns)
+egress_rate_take(const struct egress_rule *r, struct rate *rate, int64_t now_ns)
 {
-	int64_t period = (int64_t)r->rate_ms * 1000000, from, share;
-
-	if (r->rate_ms == 0)
-		return true;
-	share = period / r->rate_burst;
-	from = rate->full_ns > now_ns ? rate->full_ns : now_ns;
-	if (from + share - now_ns > period)
-		return false;
-	rate->full_ns = from + share;
-	return true;
+	return rate_take(
+	    &(struct rate_rule){ r->rate_ms, r->rate_burst }, rate, now_ns);
 }
 
 static enum fit

@@ -27,6 +27,7 @@
 #include "core/addr.h"
 #include "core/labels.h"
 #include "core/policy.h"
+#include "core/rate.h"
 
 enum { HOST_BYTES = 256 }; /* 253 characters, a NUL */
 
@@ -110,14 +111,9 @@ struct egress_verdict {
 void egress_decide(const struct policy *p, const struct egress_ask *ask,
     const struct labels *labels, struct egress_verdict *out);
 
-/* What is left of a rule's rate. All zeros: all of it. */
-struct egress_rate {
-	int64_t full_ns; /* when all of it is there again */
-};
-
 /* Takes one request of the rule's rate; false when none is left. */
 bool egress_rate_take(
-    const struct egress_rule *r, struct egress_rate *rate, int64_t now_ns);
+    const struct egress_rule *r, struct rate *rate, int64_t now_ns);
 
 /* True when the rule names this host (and, with addr, this address). */
 bool egress_host_match(struct str pattern, struct str host);

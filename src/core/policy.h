@@ -29,6 +29,7 @@
 #include "core/expr.h"
 #include "core/identity.h"
 #include "core/labels.h"
+#include "core/rate.h"
 #include "core/schema.h"
 
 enum risk {
@@ -118,6 +119,8 @@ struct policy_tool {
 	bool cleared; /* the run may have no others */
 	uint32_t retries; /* UINT32_MAX: the policy's max_retries_per_tool */
 	uint32_t timeout_ms;
+	struct rate_rule rate; /* of each row for itself, with rows */
+	struct breaker_rule breaker; /* likewise */
 	bool reversible;
 };
 

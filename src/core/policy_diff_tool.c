@@ -17,6 +17,8 @@ static void diff_verdict(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_args(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
+static void diff_pace(struct differ *x, struct str name,
+    const struct policy_tool *a, const struct policy_tool *b);
 static void diff_clearance(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_when(struct differ *x, struct str name,
@@ -94,6 +96,7 @@ diff_row(struct differ *x, struct str name, const struct policy_tool *a,
 	    (struct texts){ a->redact_result, a->n_redact_result },
 	    (struct texts){ b->redact_result, b->n_redact_result },
 	    POLICY_TIGHTER);
+	diff_pace(x, name, a, b);
 	if (a->retries != b->retries)
 		diff_add(x,
 		    b->retries > a->retries ? POLICY_LOOSER : POLICY_TIGHTER,
@@ -170,6 +173,36 @@ diff_args(struct differ *x, struct str name, const struct policy_tool *a,
 	else
 		diff_add(x, POLICY_CHANGED, "tools", name, "args",
 		    "the schema is another one, which is not compared");
+}
+
+static void
+diff_pace(struct differ *x, struct str name, const struct policy_tool *a,
+    const struct policy_tool *b)
+{
+	for (uint32_t i = 0; n_rows(a) == n_rows(b) && i < n_rows(a); i++) {
+		const struct rate_rule *was = &row_at(a, i)->rate;
+		const struct rate_rule *is = &row_at(b, i)->rate;
+		const struct breaker_rule *old = &row_at(a, i)->breaker;
+		const struct breaker_rule *now = &row_at(b, i)->breaker;
+
+		if (was->period_ms != is->period_ms || was->burst != is->burst)
+			diff_add(x,
+			    was->period_ms == 0	     ? POLICY_TIGHTER
+				: is->period_ms == 0 ? POLICY_LOOSER
+				: is->period_ms != was->period_ms
+				? POLICY_CHANGED
+				: is->burst > was->burst ? POLICY_LOOSER
+							 : POLICY_TIGHTER,
+			    "tools", name, "rate", "another rate");
+		if (old->failures != now->failures ||
+		    old->window_ms != now->window_ms ||
+		    old->open_ms != now->open_ms)
+			diff_add(x,
+			    old->failures == 0	     ? POLICY_TIGHTER
+				: now->failures == 0 ? POLICY_LOOSER
+						     : POLICY_CHANGED,
+			    "tools", name, "breaker", "another breaker");
+	}
 }
 
 static void

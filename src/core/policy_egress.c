@@ -30,8 +30,6 @@ static void parse_protos(
     struct reader *r, const struct spot *s, struct egress_rule *out);
 static void parse_query(
     struct reader *r, const struct spot *s, struct egress_rule *out);
-static void parse_rate(
-    struct reader *r, const struct spot *s, struct egress_rule *out);
 static void parse_addrs(
     struct reader *r, const struct spot *s, struct egress_rule *out);
 static void parse_respond(
@@ -102,6 +100,7 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	static const enum verdict_kind mode_of[] = { VERDICT_ALLOW,
 		VERDICT_APPROVE, VERDICT_BLOCK };
 	uint32_t word = 0, risk = 0, mode = 0;
+	struct rate_rule rate = {};
 	struct list list = {};
 	bool uploads = true;
 
@@ -137,7 +136,9 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	(void)read_whole(r, s, "max_body",
 	    (struct range){ 0, EGRESS_BODY_MAX_BYTES, "bytes" },
 	    &out->max_body);
-	parse_rate(r, s, out);
+	policy_parse_rate(r, s, &rate);
+	out->rate_ms = rate.period_ms;
+	out->rate_burst = rate.burst;
 	(void)read_whole(r, s, "bytes_per_s",
 	    (struct range){ 1, EGRESS_SPEED_MAX, "bytes" }, &out->bytes_per_s);
 	(void)read_bool(r, s, "strip_html", &out->strip_html);
@@ -379,8 +380,8 @@ parse_query(struct reader *r, const struct spot *s, struct egress_rule *out)
 	out->query_values = values;
 }
 
-static void
-parse_rate(struct reader *r, const struct spot *s, struct egress_rule *out)
+void
+policy_parse_rate(struct reader *r, const struct spot *s, struct rate_rule *out)
 {
 	static const char *const known[] = { "per", "burst", NULL };
 	static const char *const words[] = { "1s", "1m", "1h", "1d", NULL };
@@ -399,10 +400,8 @@ parse_rate(struct reader *r, const struct spot *s, struct egress_rule *out)
 	if (!read_whole(r, &rate, "burst",
 		(struct range){ 1, EGRESS_RATE_MAX, "requests" }, &burst) &&
 	    json_get(rate.v, STR("burst")) == NULL)
-		read_missing(
-		    r, &rate, "burst", "so many requests in that time");
-	out->rate_ms = ms[word];
-	out->rate_burst = (uint32_t)burst;
+		read_missing(r, &rate, "burst", "so many in that time");
+	*out = (struct rate_rule){ ms[word], (uint32_t)burst };
 }
 
 static void

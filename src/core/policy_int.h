@@ -221,6 +221,9 @@ void policy_parse_sandbox(struct reader *r, const struct spot *root);
 void policy_parse_secrets(struct reader *r, const struct spot *root);
 void policy_rule_secrets(struct reader *r, const struct spot *rule,
     const struct list *names, struct egress_rule *out);
+/* policy_egress.c: "rate" of a rule or of a tool. */
+void policy_parse_rate(
+    struct reader *r, const struct spot *s, struct rate_rule *out);
 /* policy_egress.c: "egress". */
 void policy_parse_egress(struct reader *r, const struct spot *root);
 /* policy_tools.c: "approvals", "tools" and "flow", in this order. */

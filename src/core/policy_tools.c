@@ -20,6 +20,8 @@ static void parse_tool_mode(
     struct reader *r, const struct spot *s, struct policy_tool *t);
 static void parse_tool_approval(
     struct reader *r, const struct spot *s, struct policy_tool *t);
+static void parse_breaker(
+    struct reader *r, const struct spot *s, struct policy_tool *t);
 static void parse_tool_args(
     struct reader *r, const struct spot *s, struct policy_tool *t);
 static void parse_tool_lists(
@@ -228,8 +230,9 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	static const char *const known[] = { "risk", "mode", "allowed",
 		"approval_required", "approval", "scopes", "labels_out",
 		"trusted_fields", "redact", "retries", "timeout_ms",
-		"reversible", "args", "when", "clearance", NULL };
-	static const char *const later[] = { "commit", "destination", "rate",
+		"reversible", "args", "when", "clearance", "rate", "breaker",
+		NULL };
+	static const char *const later[] = { "commit", "destination",
 		"idempotency", "pin", "paths", "faults", NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
 	uint32_t risk = RISK_DESTRUCTIVE;
@@ -255,8 +258,38 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	    &timeout_ms);
 	t->timeout_ms = (uint32_t)timeout_ms;
 	(void)read_bool(r, s, "reversible", &t->reversible);
+	policy_parse_rate(r, s, &t->rate);
+	parse_breaker(r, s, t);
 	parse_tool_args(r, s, t);
 	policy_parse_when(r, s, t);
+}
+
+static void
+parse_breaker(struct reader *r, const struct spot *s, struct policy_tool *t)
+{
+	static const char *const known[] = { "failures", "per", "open_s",
+		NULL };
+	static const char *const words[] = { "1s", "1m", "1h", "1d", NULL };
+	static const uint64_t ms[] = { 1000, 60 * 1000, 3600 * 1000,
+		24 * 3600 * 1000 };
+	uint64_t failures = 0, open_s = POLICY_BREAKER_OPEN_S;
+	struct spot at;
+	uint32_t word = 1;
+
+	if (!read_member(s, "breaker", &at) || !read_object(r, &at))
+		return;
+	read_known(r, &at, known, nothing, "");
+	if (!read_whole(r, &at, "failures",
+		(struct range){ 1, BREAKER_FAILURES_MAX, "failures" },
+		&failures) &&
+	    json_get(at.v, STR("failures")) == NULL)
+		read_missing(
+		    r, &at, "failures", "so many within `per` open it");
+	(void)read_word(r, &at, "per", words, &word);
+	(void)read_whole(r, &at, "open_s",
+	    (struct range){ 1, 24 * 3600, "seconds" }, &open_s);
+	t->breaker = (struct breaker_rule){ (uint32_t)failures, ms[word],
+		open_s * 1000 };
 }
 
 static void

@@ -390,8 +390,10 @@ each_problem_is_told_at_its_place(void **state)
 		    "'typ': 1 },\n"
 		    "      'commit': 'x', 'pin': 'y', 'mod': 'allow', "
 		    "'reversible': 1 } } }",
-		    "3:33: tools.t.rate: `rate` is not enforced by this "
-		    "version: remove it\n"
+		    "3:41: tools.t.rate: `burst` is missing: so many in that "
+		    "time\n"
+		    "3:41: tools.t.rate: `per` is missing: 1s, 1m, 1h or "
+		    "1d\n"
 		    "3:62: tools.t.args: `typ` is no keyword of JSON "
 		    "Schema 2020-12 that is enforced here: remove it\n"
 		    "4:7: tools.t.commit: `commit` is not enforced by this "
@@ -402,6 +404,19 @@ each_problem_is_told_at_its_place(void **state)
 		    "`mode`?\n"
 		    "4:64: tools.t.reversible: must be true or false, not "
 		    "1\n" },
+		{ "breakers", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w', 'tools': { 't':\n"
+		    "  { 'risk': 'read', 'breaker': { 'failures': 17,\n"
+		    "    'per': '2m' } }, 'u':\n"
+		    "  { 'risk': 'read', 'breaker': { 'open_s': 0 } } } }",
+		    "2:46: tools.t.breaker.failures: must be a whole number "
+		    "from 1 to 16 failures, not 17\n"
+		    "3:12: tools.t.breaker.per: must be 1s, 1m, 1h or 1d, not "
+		    "\"2m\": did you mean \"1m\"?\n"
+		    "4:32: tools.u.breaker: `failures` is missing: so many "
+		    "within `per` open it\n"
+		    "4:44: tools.u.breaker.open_s: must be a whole number "
+		    "from 1 to 86400 seconds, not 0\n" },
 		{ "blocked and asked for", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w',\n"
 		    "  'tools': { 't':\n"
