@@ -263,6 +263,8 @@ enum {
 	POLICY_LIST_MAX = 64, /* scopes, labels or paths of one tool or rule */
 	POLICY_FLOW_MAX = 64, /* flow rules: each is tried at every call */
 	POLICY_WHEN_MAX = 32, /* rules of one tool: likewise */
+	POLICY_FAULTS_MAX = 32, /* each is tried at every call */
+	POLICY_FAULT_MAX_MS = 3600 * 1000, /* a tool's own longest deadline */
 	POLICY_APPROVALS_MAX = 64, /* kinds of approval in one policy */
 	EGRESS_RULES_MAX = 256, /* every one is tried: a bit each, in a mask */
 	EGRESS_OPEN_MAX = 32 * 1024, /* asks of a run under way at once */

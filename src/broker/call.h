@@ -41,6 +41,11 @@ struct call {
 	enum reply_kind kind; /* of the answer */
 	struct buf result;
 	struct loop_timer timeout;
+	const struct policy_fault *fault; /* that it is hit by; NULL: none */
+	uint32_t fault_delay_ms;
+	bool fault_tried; /* one was looked for */
+	struct buf late; /* the tool's answer, while it is held back */
+	bool late_ok, late_wrote;
 };
 
 /* What an approval is bound to: SHA-256 of name, NUL, canonical arguments. */

@@ -16,15 +16,16 @@ static void tell(struct call *c);
 static void answer(struct call *c);
 static void on_timeout(struct loop_timer *t);
 static void wait_durable(struct call *c, uint64_t seq);
-static struct call *take_from_world(uint64_t number);
 
 void
 on_world_result(const struct msg_world_result *m, struct str payload)
 {
-	struct call *c = take_from_world(m->call);
+	struct call *c = call_take(m->call);
 
 	if (c == NULL)
 		return; /* timed out, and answered then */
+	if (call_fault_after(c, m->ok != 0, m->wrote != 0, payload))
+		return;
 	call_finish(c, m->ok ? REPLY_OK : REPLY_TOOL_ERROR, payload,
 	    m->wrote != 0, m->ok ? "ok" : "error");
 }
@@ -71,7 +72,7 @@ void
 call_world_lost(void)
 {
 	while (in_world != NULL) {
-		struct call *c = take_from_world(in_world->number);
+		struct call *c = call_take(in_world->number);
 
 		call_finish(c, REPLY_TOOL_ERROR,
 		    STR("{\"code\":\"unknown\",\"error\":\"The tool's service "
@@ -147,7 +148,6 @@ call_to_world(struct run *r, struct call *c)
 	    policy_tool_find(r->policy, str_of(c->tool));
 	struct msg_world_call m = {
 		.run = c->run,
-		.call = ++broker.next_call,
 		.now_ns = clock_utc_ns(),
 	};
 	own_buf struct buf payload = {};
@@ -159,10 +159,15 @@ call_to_world(struct run *r, struct call *c)
 		    c, REPLY_STOPPED, buf_str(&r->stop_json), false, "blocked");
 		return;
 	}
+	if (call_fault_before(r, c))
+		return;
 	if (export_is(str_of(c->tool))) {
 		own_buf struct buf out = {};
 		enum reply_kind kind = export_write(r, c, &out);
 
+		if (call_fault_after(
+			c, kind == REPLY_OK, kind == REPLY_OK, buf_str(&out)))
+			return;
 		call_finish(c, kind, buf_str(&out), kind == REPLY_OK,
 		    kind == REPLY_OK ? "ok" : "error");
 		return;
@@ -174,12 +179,8 @@ call_to_world(struct run *r, struct call *c)
 	buf_add_c(&payload, ",\"name\":");
 	json_put_str(&payload, str_of(c->tool));
 	buf_add_byte(&payload, '}');
-	c->number = m.call;
-	c->next = in_world;
-	in_world = c;
-	c->timeout.on_time = on_timeout;
-	loop_timer_set(
-	    broker.loop, &c->timeout, loop_now_ns(broker.loop) + ms * 1000000);
+	call_await(c, ms, on_timeout);
+	m.call = c->number;
 	(void)peer_send(&broker.world, MSG_WORLD_CALL, &m, buf_str(&payload),
 	    NULL, 0); /* a world that is gone ends its calls */
 }
@@ -239,6 +240,8 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 		ev.effect = wrote && !c->simulated ? STR("real") : STR("none");
 		ev.origin = STR("sandbox");
 	}
+	if (c->fault != NULL)
+		ev.origin = STR("fault");
 	ev.ms = (clock_mono_ns() - c->started_ns) / 1000000;
 	seq = record_add(&ev);
 	if (seq != 0 && call_durable_first(c->risk, c->approval))
@@ -288,7 +291,7 @@ static void
 on_timeout(struct loop_timer *t)
 {
 	struct call *c = LOOP_OF(t, struct call, timeout);
-	struct call *mine = take_from_world(c->number);
+	struct call *mine = call_take(c->number);
 
 	must(mine == c);
 	call_finish(c, REPLY_TOOL_ERROR,
@@ -309,8 +312,19 @@ wait_durable(struct call *c, uint64_t seq)
 	store_hurry(broker.store);
 }
 
-static struct call *
-take_from_world(uint64_t number)
+void
+call_await(struct call *c, int64_t ms, void (*on_time)(struct loop_timer *t))
+{
+	c->number = ++broker.next_call;
+	c->next = in_world;
+	in_world = c;
+	c->timeout.on_time = on_time;
+	loop_timer_set(
+	    broker.loop, &c->timeout, loop_now_ns(broker.loop) + ms * 1000000);
+}
+
+struct call *
+call_take(uint64_t number)
 {
 	for (struct call **at = &in_world; *at != NULL; at = &(*at)->next) {
 		struct call *c = *at;

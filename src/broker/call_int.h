@@ -4,6 +4,7 @@
  *     call.c          the request, its verdict, and what each verdict does
  *     call_record.c   the records before an effect
  *     call_use.c      how often a tool failed and was tried again
+ *     call_fault.c    failures that the policy asks for
  *     call_export.c   files.export, whose files are read before the decision
  *     call_execute.c  the effect, its end, and the answer
  */
@@ -59,6 +60,17 @@ bool call_durable_first(enum risk risk, uint64_t approval);
 void call_execute(struct run *r, struct call *c);
 /* The effect itself: its records are where they have to be. Takes c over. */
 void call_to_world(struct run *r, struct call *c);
+/*
+ * call_fault.c. True when the call fails on purpose in place of reaching the
+ * tool: it is taken over. A run's kill ends it as it ends others.
+ */
+bool call_fault_before(struct run *r, struct call *c);
+/* True when the tool's answer is held back or changed: c is taken over. */
+bool call_fault_after(struct call *c, bool ok, bool wrote, struct str answer);
+/* Among those that a tool is answering, until call_take; on_time is due then. */
+void call_await(
+    struct call *c, int64_t ms, void (*on_time)(struct loop_timer *t));
+struct call *call_take(uint64_t number); /* NULL: it has been answered */
 /*
  * Records the end, and answers: when a write's end is on disk, else before, so
  * that nobody waits for a record that may be lost with us anyway.

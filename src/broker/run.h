@@ -111,6 +111,9 @@ struct run {
 	struct buf workspace; /* the work folder's path; "": none */
 	struct buf mounts; /* ,"mounts":[...] for its record; "": none */
 	uint64_t close_seq; /* its run.closed record */
+	/* Of each rule of the policy's faults: calls that it was about, and
+	 * those that it hit. */
+	uint32_t fault_seen[POLICY_FAULTS_MAX], fault_hits[POLICY_FAULTS_MAX];
 	struct tool_use *uses;
 	uint32_t n_uses;
 	struct row_use *row_uses; /* of rows that have a rate or a breaker */

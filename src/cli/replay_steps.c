@@ -395,6 +395,7 @@ on_past(void *arg, const struct store_row *row)
 	case EVENT_EGRESS_DONE:
 	case EVENT_EGRESS_LEAK:
 	case EVENT_SECRET_REVOKED:
+	case EVENT_FAULT_INJECTED:
 	case EVENT_KINDS:
 		return true;
 	}

@@ -195,6 +195,7 @@ of_call(enum event_kind kind)
 	case EVENT_EGRESS_DONE:
 	case EVENT_EGRESS_LEAK:
 	case EVENT_SECRET_REVOKED:
+	case EVENT_FAULT_INJECTED:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:
@@ -280,6 +281,10 @@ note_of(struct trace_view *v, struct trace_row *row,
 	case EVENT_EGRESS_LEAK:
 		note(v, row, TERM_RED,
 		    "leak stopped: ", json_str(json_get(body, STR("name"))));
+		break;
+	case EVENT_FAULT_INJECTED:
+		note(v, row, TERM_YELLOW, "failure on purpose: ",
+		    json_str(json_get(body, STR("kind"))));
 		break;
 	case EVENT_SECRET_REVOKED:
 		note(v, row, TERM_RED,

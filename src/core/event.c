@@ -27,6 +27,7 @@ static const char *const kinds[] = {
 	[EVENT_EGRESS_DONE] = "egress.done",
 	[EVENT_EGRESS_LEAK] = "egress.leak",
 	[EVENT_SECRET_REVOKED] = "secret.revoked",
+	[EVENT_FAULT_INJECTED] = "fault.injected",
 };
 
 static const char *const stages[] = {

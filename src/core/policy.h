@@ -133,6 +133,36 @@ struct policy_flow {
 	struct str reason;
 };
 
+enum fault_kind {
+	FAULT_LATENCY, /* the answer comes late */
+	FAULT_TIMEOUT, /* none in time; applied: the tool has done it */
+	FAULT_HANG, /* none, until the tool's own deadline */
+	FAULT_STATUS, /* the service's error */
+	FAULT_RATE_LIMIT, /* likewise, 429 if not said otherwise */
+	FAULT_LOST_ACK, /* the tool has done it, and an error is answered */
+	FAULT_EMPTY, /* {} */
+	FAULT_TRUNCATE, /* so many bytes of it, as a text */
+	FAULT_MALFORMED, /* half of it, likewise */
+	FAULT_MISSING_FIELD, /* without the member */
+	FAULT_NULL_FIELD,
+	FAULT_WRONG_TYPE,
+	FAULT_EXTRA_FIELD,
+	FAULT_HOSTILE, /* a text says something besides */
+	FAULT_KINDS,
+};
+
+/* One rule of "faults": core/fault.h says which calls it hits. */
+struct policy_fault {
+	struct str tool; /* pattern */
+	enum fault_kind kind;
+	uint32_t permille; /* of the calls that it is about */
+	uint32_t nth, after, count; /* 0: any, none, as many as there are */
+	uint32_t ms, jitter_ms;
+	bool applied;
+	uint32_t status, retry_after_s, bytes;
+	struct str at, text; /* at: "$.a.b" */
+};
+
 /* What is answered in a host's place; nothing goes out. */
 struct egress_respond {
 	uint32_t status; /* 200 to 599 */
@@ -266,6 +296,10 @@ struct policy {
 	const struct policy_flow *flow;
 	const struct policy_approval *approvals;
 	const struct egress_rule *egress;
+	const struct policy_fault *faults;
+	uint32_t n_faults;
+	uint64_t fault_seed;
+	bool fault_seeded; /* else each run has a seed of its own */
 	/* For policy_tool_find: an open table of places in tools, each plus
 	 * one, and the places of the patterns, longest first. */
 	uint32_t index_mask, n_globs;

@@ -230,6 +230,8 @@ void policy_parse_egress(struct reader *r, const struct spot *root);
 void policy_parse_approvals(struct reader *r, const struct spot *root);
 void policy_parse_tools(struct reader *r, const struct spot *root);
 void policy_parse_flow(struct reader *r, const struct spot *root);
+void policy_parse_faults(struct reader *r, const struct spot *root);
+extern const char *const fault_words[]; /* by enum fault_kind; NULL ends it */
 /* policy_approvals.c: escalate_to of each row, once all of them are read. */
 void policy_link_approvals(struct reader *r, const struct spot *all,
     struct policy_approval *rows, uint32_t n);

@@ -37,6 +37,11 @@ policy_merge(struct reader *r, const struct policy_parts *x)
 	const struct policy *own = x->part[0].r.p;
 
 	m->workflow = own->workflow;
+	/* What a base wants to fail, fails where it is used by itself. */
+	m->faults = own->faults;
+	m->n_faults = own->n_faults;
+	m->fault_seed = own->fault_seed;
+	m->fault_seeded = own->fault_seeded;
 	m->version_name = own->version_name;
 	merge_fields(m, x);
 	merge_identity(m, x);

@@ -63,9 +63,8 @@ parse_full(struct reader *r, const struct spot *root)
 	static const char *const known[] = { "policy", "workflow", "version",
 		"tenant", "actor", "roles", "scopes", "stage", "mode",
 		"defaults", "tools", "flow", "budgets", "sandbox", "egress",
-		"approvals", "secrets", "extends", NULL };
-	static const char *const later[] = { "models", "faults", "data",
-		"shadow", NULL };
+		"approvals", "secrets", "extends", "faults", NULL };
+	static const char *const later[] = { "models", "data", "shadow", NULL };
 	static const char *const modes[] = { "enforce", "shadow", "record",
 		NULL };
 	struct policy *p = r->p;
@@ -91,6 +90,7 @@ parse_full(struct reader *r, const struct spot *root)
 	policy_parse_sandbox(r, root);
 	policy_parse_tools(r, root);
 	policy_parse_flow(r, root);
+	policy_parse_faults(r, root);
 }
 
 /* "base@3" */

@@ -111,18 +111,16 @@ each_problem_is_told_at_its_place(void **state)
 		    "2:3: whatever: unknown member \"whatever\"; known are "
 		    "policy, workflow, version, tenant, actor, roles, scopes, "
 		    "stage, mode, defaults, tools, flow, budgets, sandbox, "
-		    "egress, approvals, secrets, extends\n" },
+		    "egress, approvals, secrets, extends, faults\n" },
 		{ "not enforced", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
 		    "  'models': {},\n"
-		    "  'faults': {}, 'data': {}, 'shadow': {} }",
+		    "  'data': {}, 'shadow': {} }",
 		    "2:3: models: `models` is not enforced by this version: "
 		    "remove it\n"
-		    "3:3: faults: `faults` is not enforced by this version: "
+		    "3:3: data: `data` is not enforced by this version: "
 		    "remove it\n"
-		    "3:17: data: `data` is not enforced by this version: "
-		    "remove it\n"
-		    "3:29: shadow: `shadow` is not enforced by this version: "
+		    "3:15: shadow: `shadow` is not enforced by this version: "
 		    "remove it\n" },
 		{ "a base by its name alone", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w',\n"

@@ -1,0 +1,141 @@
+/*
+ * Failures that the policy asks for. A call that is hit is recorded before
+ * anything else comes of it, and what the agent is told is no longer the
+ * tool's: its record has the origin `fault`.
+ */
+#include "base/limits.h"
+#include "base/must.h"
+#include "broker/call_int.h"
+#include "broker/record.h"
+#include "core/fault.h"
+#include "core/id.h"
+
+static void record_hit(
+    struct run *r, struct call *c, const struct fault_hit *hit);
+static void on_due(struct loop_timer *t);
+static void on_late(struct loop_timer *t);
+static void finish_late(struct call *c, bool ok, bool wrote, struct str answer);
+static void finish_instead(struct call *c, bool wrote);
+
+bool
+call_fault_before(struct run *r, struct call *c)
+{
+	const struct policy_tool *row =
+	    policy_tool_find(r->policy, str_of(c->tool));
+	struct fault_hit hit;
+	int64_t ms;
+
+	if (c->fault_tried || r->policy->n_faults == 0)
+		return false;
+	c->fault_tried = true;
+	if (!fault_choose(r->policy,
+		r->policy->fault_seeded ? r->policy->fault_seed : r->id,
+		str_of(c->tool), r->fault_seen, r->fault_hits, &hit))
+		return false;
+	c->fault = hit.rule;
+	c->fault_delay_ms = hit.delay_ms;
+	record_hit(r, c, &hit);
+	if (!fault_instead(hit.rule))
+		return false;
+	ms = hit.delay_ms;
+	if (hit.rule->kind == FAULT_HANG) {
+		ms = WORLD_TIMEOUT_MS;
+		if (row != NULL && row->timeout_ms > 0 && row->timeout_ms < ms)
+			ms = row->timeout_ms;
+	}
+	if (ms == 0)
+		finish_instead(c, false);
+	else
+		call_await(c, ms, on_due);
+	return true;
+}
+
+bool
+call_fault_after(struct call *c, bool ok, bool wrote, struct str answer)
+{
+	if (c->fault == NULL)
+		return false;
+	if (c->fault_delay_ms == 0) {
+		finish_late(c, ok, wrote, answer);
+		return true;
+	}
+	buf_reset(&c->late);
+	buf_add_str(&c->late, answer);
+	c->late_ok = ok;
+	c->late_wrote = wrote;
+	call_await(c, c->fault_delay_ms, on_late);
+	return true;
+}
+
+static void
+record_hit(struct run *r, struct call *c, const struct fault_hit *hit)
+{
+	struct event ev = record_of(r, EVENT_FAULT_INJECTED);
+	own_buf struct buf body = {};
+
+	buf_printf(&body,
+	    "{\"call\":%u,\"kind\":\"%s\",\"ms\":%u,\"rule\":%u,"
+	    "\"seed\":\"%llu\"}",
+	    hit->call, fault_kind_name(hit->rule->kind), hit->delay_ms,
+	    hit->number,
+	    (unsigned long long)(r->policy->fault_seeded ? r->policy->fault_seed
+							 : r->id));
+	ev.step = c->step;
+	ev.tool = str_of(c->tool);
+	ev.body = buf_str(&body);
+	if (record_add(&ev) == 0)
+		c->unrecorded = true;
+}
+
+/* Without the tool. */
+static void
+on_due(struct loop_timer *t)
+{
+	struct call *c = LOOP_OF(t, struct call, timeout);
+
+	must(call_take(c->number) == c);
+	finish_instead(c, false);
+}
+
+/* With it. */
+static void
+on_late(struct loop_timer *t)
+{
+	struct call *c = LOOP_OF(t, struct call, timeout);
+
+	must(call_take(c->number) == c);
+	finish_late(c, c->late_ok, c->late_wrote, buf_str(&c->late));
+}
+
+static void
+finish_late(struct call *c, bool ok, bool wrote, struct str answer)
+{
+	own_buf struct buf out = {};
+
+	if (fault_hides(c->fault)) {
+		finish_instead(c, wrote);
+		return;
+	}
+	/* What failed by itself has failed. */
+	if (!ok || fault_result_write(&out, c->fault, answer) < 0) {
+		buf_reset(&out);
+		buf_add_str(&out, answer);
+	}
+	call_finish(c, ok ? REPLY_OK : REPLY_TOOL_ERROR, buf_str(&out), wrote,
+	    ok ? "ok" : "error");
+}
+
+static void
+finish_instead(struct call *c, bool wrote)
+{
+	own_buf struct buf out = {};
+	const char *status = "error";
+
+	if (c->fault->kind == FAULT_LOST_ACK)
+		status = "unknown";
+	else if (c->fault->kind == FAULT_TIMEOUT ||
+	    c->fault->kind == FAULT_HANG)
+		status = "timeout";
+	fault_error_write(&out, c->fault);
+	call_finish(c, REPLY_TOOL_ERROR, buf_str(&out), wrote, status);
+}

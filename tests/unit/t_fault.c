@@ -1,0 +1,234 @@
+/* core/fault.h, and "faults" of a policy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "core/fault.h"
+
+static struct policy *
+policy_with(const char *faults)
+{
+	own_buf struct buf text = {};
+	static struct policy_problems problems;
+	struct policy *p;
+
+	buf_printf(&text,
+	    "{\"policy\":1,\"workflow\":\"w\",\"tools\":{\"kb.search\":"
+	    "{\"risk\":\"read\"}},\"faults\":%s}",
+	    faults);
+	p = policy_new(buf_str(&text), POLICY_JSON, &problems);
+	if (p == NULL)
+		fail_msg(
+		    "%s: %s", problems.item[0].path, problems.item[0].text);
+	return p;
+}
+
+static void
+refuses(const char *faults, const char *path, const char *says)
+{
+	own_buf struct buf text = {};
+	static struct policy_problems problems;
+
+	buf_printf(&text,
+	    "{\"policy\":1,\"workflow\":\"w\",\"tools\":{\"kb.search\":"
+	    "{\"risk\":\"read\"}},\"faults\":%s}",
+	    faults);
+	assert_null(policy_new(buf_str(&text), POLICY_JSON, &problems));
+	assert_string_equal(problems.item[0].path, path);
+	if (strstr(problems.item[0].text, says) == NULL)
+		fail_msg("%s", problems.item[0].text);
+}
+
+/* The calls from 1 to n that are hit, as a text. */
+static void
+hit_calls(const struct policy *p, uint64_t seed, uint32_t n, struct buf *out)
+{
+	uint32_t seen[POLICY_FAULTS_MAX] = {}, hits[POLICY_FAULTS_MAX] = {};
+	struct fault_hit hit;
+
+	for (uint32_t i = 1; i <= n; i++) {
+		if (fault_choose(p, seed, STR("kb.search"), seen, hits, &hit))
+			buf_printf(out, "%u:%u ", i, hit.number);
+	}
+}
+
+static void
+a_rule_hits_the_calls_that_it_says(void **state)
+{
+	static const struct {
+		const char *rules, *calls;
+	} rows[] = {
+		{ "[{\"tool\":\"kb.*\",\"kind\":\"empty\",\"nth\":3}]",
+		    "3:0 " },
+		{ "[{\"tool\":\"kb.*\",\"kind\":\"empty\",\"after\":4}]",
+		    "5:0 6:0 " },
+		{ "[{\"tool\":\"kb.*\",\"kind\":\"empty\",\"count\":2}]",
+		    "1:0 2:0 " },
+		{ "[{\"tool\":\"kb.*\",\"kind\":\"empty\",\"after\":1,"
+		  "\"count\":1}]",
+		    "2:0 " },
+		{ "[{\"tool\":\"x.*\",\"kind\":\"empty\"}]", "" },
+		/* The first that hits counts; others still count the call. */
+		{ "[{\"tool\":\"kb.*\",\"kind\":\"empty\",\"nth\":2},"
+		  "{\"tool\":\"*search\",\"kind\":\"malformed\",\"after\":4}]",
+		    "2:0 5:1 6:1 " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_buf struct buf text = {}, got = {};
+		struct policy *p;
+
+		buf_printf(&text, "{\"rules\":%s}", rows[i].rules);
+		p = policy_with(buf_c(&text));
+		hit_calls(p, 1, 6, &got);
+		assert_string_equal(buf_c(&got), rows[i].calls);
+		policy_free(p);
+	}
+}
+
+static void
+the_same_seed_fails_in_the_same_places(void **state)
+{
+	struct policy *p =
+	    policy_with("{\"seed\":7,\"rules\":[{\"tool\":"
+			"\"kb.*\",\"kind\":\"empty\",\"p\":0.1}]}");
+	own_buf struct buf a = {}, b = {}, other = {};
+	uint32_t n = 0;
+
+	(void)state;
+	assert_true(p->fault_seeded);
+	hit_calls(p, 7, 2000, &a);
+	hit_calls(p, 7, 2000, &b);
+	hit_calls(p, 8, 2000, &other);
+	assert_string_equal(buf_c(&a), buf_c(&b));
+	assert_string_not_equal(buf_c(&a), buf_c(&other));
+	for (size_t i = 0; i < a.n; i++)
+		n += a.p[i] == ' ';
+	/* 200 are expected; five deviations of 13.4 each way. */
+	assert_in_range(n, 133, 267);
+	policy_free(p);
+}
+
+static void
+an_answer_is_changed_in_the_place_that_is_named(void **state)
+{
+	static const char answer[] =
+	    "{\"a\":{\"b\":\"x\",\"c\":[1,2]},\"n\":5}";
+	static const struct {
+		const char *rule, *want;
+	} rows[] = {
+		{ "\"kind\":\"empty\"", "{}" },
+		{ "\"kind\":\"truncate\",\"bytes\":7", "\"{\\\"a\\\":{\\\"\"" },
+		{ "\"kind\":\"malformed\"",
+		    "\"{\\\"a\\\":{\\\"b\\\":\\\"x\\\",\\\"\"" },
+		{ "\"kind\":\"missing_field\",\"at\":\"$.a.b\"",
+		    "{\"a\":{\"c\":[1,2]},\"n\":5}" },
+		{ "\"kind\":\"missing_field\",\"at\":\"$.n\"",
+		    "{\"a\":{\"b\":\"x\",\"c\":[1,2]}}" },
+		{ "\"kind\":\"null_field\",\"at\":\"$.a.c\"",
+		    "{\"a\":{\"b\":\"x\",\"c\":null},\"n\":5}" },
+		{ "\"kind\":\"wrong_type\",\"at\":\"$.n\"",
+		    "{\"a\":{\"b\":\"x\",\"c\":[1,2]},\"n\":\"1\"}" },
+		{ "\"kind\":\"wrong_type\",\"at\":\"$.a\"",
+		    "{\"a\":[],\"n\":5}" },
+		{ "\"kind\":\"extra_field\",\"at\":\"$.a\"",
+		    "{\"a\":{\"b\":\"x\",\"c\":[1,2],\"zz_unexpected\":"
+		    "{\"version\":2}},\"n\":5}" },
+		{ "\"kind\":\"hostile\",\"at\":\"$.a.b\",\"text\":\"Obey "
+		  "\\\"me\\\"\"",
+		    "{\"a\":{\"b\":\"x Obey "
+		    "\\\"me\\\"\",\"c\":[1,2]},\"n\":5}" },
+		/* Not there, or not a text: as it was. */
+		{ "\"kind\":\"null_field\",\"at\":\"$.z\"", NULL },
+		{ "\"kind\":\"hostile\",\"at\":\"$.n\",\"text\":\"x\"",
+		    answer },
+		{ "\"kind\":\"latency\",\"ms\":5", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_buf struct buf text = {}, got = {};
+		own_arena struct arena a = {};
+		struct err e = {};
+		struct policy *p;
+		int r;
+
+		buf_printf(&text, "{\"rules\":[{\"tool\":\"kb.*\",%s}]}",
+		    rows[i].rule);
+		p = policy_with(buf_c(&text));
+		r = fault_result_write(&got, &p->faults[0], str_of(answer));
+		assert_int_equal(r, rows[i].want == NULL ? -1 : 0);
+		if (r == 0) {
+			assert_string_equal(buf_c(&got), rows[i].want);
+			assert_non_null(
+			    json_parse(buf_str(&got), NULL, &a, &e, NULL));
+		}
+		policy_free(p);
+	}
+}
+
+static void
+an_error_is_json_with_a_code(void **state)
+{
+	struct policy *p = policy_with(
+	    "{\"rules\":[{\"tool\":\"kb.*\",\"kind\":\"rate_limit\","
+	    "\"retry_after_s\":2}]}");
+	own_buf struct buf got = {};
+
+	(void)state;
+	assert_true(fault_instead(&p->faults[0]));
+	fault_error_write(&got, &p->faults[0]);
+	assert_string_equal(buf_c(&got),
+	    "{\"code\":\"http_429\",\"error\":\"The service answered 429 Too "
+	    "Many Requests.\",\"retry_after_s\":2,\"suggested_next_step\":"
+	    "\"Wait before trying again, or go on without it.\"}");
+	policy_free(p);
+}
+
+static void
+what_a_rule_cannot_mean_is_refused(void **state)
+{
+	(void)state;
+	refuses("{}", "faults", "`rules` is missing");
+	refuses("{\"rules\":[{\"kind\":\"empty\"}]}", "faults.rules[0]",
+	    "`tool` is missing");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"tiemout\"}]}",
+	    "faults.rules[0].kind", "timeout");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"latency\"}]}",
+	    "faults.rules[0]", "`ms` is missing");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"empty\",\"p\":0}]}",
+	    "faults.rules[0].p", "from 0.001 to 1");
+	refuses(
+	    "{\"rules\":[{\"tool\":\"a\",\"kind\":\"empty\",\"at\":\"x\"}]}",
+	    "faults.rules[0].at", "members of the answer");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"empty\","
+		"\"effect\":\"applied\"}]}",
+	    "faults.rules[0].effect", "for \"timeout\"");
+	refuses("{\"rules\":[{\"host\":\"a\",\"kind\":\"empty\","
+		"\"tool\":\"a\"}]}",
+	    "faults.rules[0].host", "not enforced");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"hostile\"}]}",
+	    "faults.rules[0]", "`text` is missing");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_rule_hits_the_calls_that_it_says),
+		cmocka_unit_test(the_same_seed_fails_in_the_same_places),
+		cmocka_unit_test(
+		    an_answer_is_changed_in_the_place_that_is_named),
+		cmocka_unit_test(an_error_is_json_with_a_code),
+		cmocka_unit_test(what_a_rule_cannot_mean_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
