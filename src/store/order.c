@@ -181,7 +181,17 @@ on_record(struct order *o, struct progress *p, uint64_t seq,
 		s->drafted = true;
 		return 0;
 	case EVENT_EGRESS_DECISION:
+		/* The first one may be what is asked about; a later one says
+		 * what became of that. */
+		if (s->last == 0)
+			s->last = kind;
+		return 0;
 	case EVENT_EGRESS_DONE:
+		if (s->last == EVENT_APPROVAL_REQUESTED)
+			bad(o, STORE_ORDER_INVALID, seq, p->number,
+			    "%s follows %s", event_kind_name(kind),
+			    event_kind_name(s->last));
+		return 0;
 	case EVENT_EGRESS_LEAK:
 	case EVENT_SECRET_REVOKED:
 	case EVENT_FAULT_INJECTED:
@@ -227,7 +237,8 @@ may_follow(enum event_kind kind, enum event_kind last)
 		/* Edited arguments are judged again. */
 		[EVENT_POLICY_DECISION] =
 		    1U << EVENT_TOOL_PROPOSED | 1U << EVENT_APPROVAL_DECIDED,
-		[EVENT_APPROVAL_REQUESTED] = 1U << EVENT_POLICY_DECISION,
+		[EVENT_APPROVAL_REQUESTED] =
+		    1U << EVENT_POLICY_DECISION | 1U << EVENT_EGRESS_DECISION,
 		/* Each vote is one. */
 		[EVENT_APPROVAL_DECIDED] = 1U << EVENT_APPROVAL_REQUESTED |
 		    1U << EVENT_APPROVAL_DECIDED,

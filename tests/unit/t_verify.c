@@ -375,7 +375,7 @@ a_whole_store_is_sound_and_counted(void **state)
 static enum event_kind
 kind_of(char c)
 {
-	static const char letters[] = "ocpdqvsfrebkn";
+	static const char letters[] = "ocpdqvsfrebknPRDE";
 
 	return (enum event_kind)(strchr(letters, c) - letters + 1);
 }
@@ -385,7 +385,8 @@ records_of_a_call_out_of_order_are_found(void **state)
 {
 	/* p proposed, d decision, q approval requested, v decided (voted),
 	 * s started, f finished (ok), x finished (blocked), r draft,
-	 * o run opened, c run closed, n note. bad: the first bad record. */
+	 * o run opened, c run closed, n note, e decision on what leaves, E its
+	 * end. bad: the first bad record. */
 	static const struct {
 		const char *story;
 		uint64_t bad;
@@ -414,6 +415,14 @@ records_of_a_call_out_of_order_are_found(void **state)
 		{ "podsfc", 2 }, /* a call before its run */
 		{ "opdsfcn", 6 }, /* something after its end */
 		{ "opdsfcc", 6 },
+		{ "oeEc", 0 }, /* what leaves */
+		{ "oeqveEc", 0 }, /* it waited, and went */
+		{ "oeqvveEc", 0 }, /* for two */
+		{ "oeqvec", 0 }, /* it waited, and did not go */
+		{ "oeqEc", 4 }, /* it went while it was asked for */
+		{ "oqveEc", 2 }, /* an approval of nothing */
+		{ "oevEc", 3 }, /* an answer nobody asked for */
+		{ "oesfc", 3 }, /* it starts no call */
 		{ "oopdsfc", 2 },
 	};
 
