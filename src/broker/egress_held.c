@@ -269,7 +269,7 @@ put_args(struct buf *out, const struct run *r, const struct egress_ask *ask,
 
 	buf_printf(out, "{\"body_bytes\":%llu",
 	    ask->level == LEVEL_REQUEST
-		? (unsigned long long)ask->content_length
+		? (unsigned long long)egress_count(ask->content_length)
 		: 0ULL);
 	put_member(out, "body_sha256", ask->body_sha256);
 	put_member(out, "content_type", ask->content_type);

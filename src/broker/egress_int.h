@@ -51,6 +51,15 @@ struct egress {
 	struct rate rates[EGRESS_RULES_MAX];
 };
 
+/* A count that the proxy tells, as a record can hold it: exactly as JSON. */
+static inline uint64_t
+egress_count(uint64_t n)
+{
+	const uint64_t most = (UINT64_C(1) << 53) - 1;
+
+	return n < most ? n : most;
+}
+
 /* Makes r->egress when there is none yet. */
 void egress_state(struct run *r);
 /*

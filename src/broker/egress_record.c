@@ -176,9 +176,7 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 		egress_pattern_record(r, o->step,
 		    json_str(json_get(x, STR("name"))),
 		    json_str(json_get(x, STR("place"))));
-	*used = m->sent - covered > UINT64_MAX - *used
-	    ? UINT64_MAX
-	    : *used + (m->sent - covered);
+	*used = egress_count(*used + egress_count(m->sent - covered));
 	if ((m->flags & (EGRESS_DONE_MORE | EGRESS_DONE_CLOSED)) !=
 	    EGRESS_DONE_CLOSED) {
 		record_done(r, o, m, told, NULL);
@@ -410,12 +408,12 @@ record_done(struct run *r, const struct egress_open *o,
 	if ((m->flags & EGRESS_DONE_OVER) != 0)
 		buf_add_c(&body, ",\"over\":true");
 	any = true;
-	buf_printf(
-	    &body, ",\"received\":%llu", (unsigned long long)m->received);
+	buf_printf(&body, ",\"received\":%llu",
+	    (unsigned long long)egress_count(m->received));
 	put_copy(&body, "scrubbed", json_get(told, STR("scrubbed")), &any);
 	put_copy(&body, "secrets", json_get(told, STR("secrets")), &any);
 	buf_printf(&body, ",\"sent\":%llu,\"status\":%u",
-	    (unsigned long long)m->sent, m->status);
+	    (unsigned long long)egress_count(m->sent), m->status);
 	put_copy(&body, "tls", json_get(told, STR("tls")), &any);
 	buf_add_c(&body, ",\"url\":");
 	write_url(&url, r, o, told);
