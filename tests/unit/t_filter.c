@@ -314,6 +314,7 @@ a_compressed_body_is_searched_unpacked(void **state)
 		filter_free(f);
 	}
 	assert_int_equal(filter_new(&f, NULL, 0, &watch, &e), 0);
+	head(&h, "/", "Content-Encoding", "gzip");
 	assert_int_equal(filter_request_head(f, &h, &e), 0);
 	assert_int_equal(
 	    filter_request_body(f, STR("not gzip at all"), true, &out, &e), -1);
