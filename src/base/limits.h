@@ -125,6 +125,11 @@ enum {
 	H2_STREAMS_MAX = 100,
 	H2_WINDOW_BYTES = 256 * 1024, /* of one body, not yet taken */
 	H2_CONNECTION_WINDOW_BYTES = 1024 * 1024, /* of all of them */
+	/* Requests at once on one connection to a server, however many it
+	 * takes: what is lost with one that breaks has an end. */
+	H2_LINK_STREAMS_MAX = 100,
+	H2_IDLE_LINKS_MAX = 8, /* kept by a run without a request on them */
+	H2_PLACES_MAX = 64, /* that a run remembers of what was spoken there */
 	/* For the broker's answer, which takes microseconds; one that a person
 	 * gives has no end here. */
 	EGRESS_VERDICT_MS = 60 * 1000,

@@ -47,6 +47,7 @@ static void take_budget(
     struct run *r, const struct egress_ask *ask, struct egress_verdict *v);
 static void write_ca(
     struct buf *out, const struct policy *p, const struct egress_verdict *v);
+static void write_rules(struct buf *out, const struct egress_verdict *v);
 static void write_secrets(struct buf *out, struct run *r,
     const struct egress_ask *ask, const struct egress_verdict *v);
 static void wipe(struct buf *payload);
@@ -369,6 +370,7 @@ egress_answer(struct run *r, const struct egress_ask *ask, uint32_t step,
 		}
 		buf_add_c(&out, v->n_addrs > 0 ? "]" : "");
 		write_ca(&out, r->policy, v);
+		write_rules(&out, v);
 		write_secrets(&out, r, ask, v);
 		buf_add_byte(&out, '}');
 	} else {
@@ -386,7 +388,7 @@ egress_answer(struct run *r, const struct egress_ask *ask, uint32_t step,
 	return true;
 }
 
-/* Of every rule that is about it: the last member, behind "addrs". */
+/* Of every rule that is about it: the member behind "addrs". */
 static void
 write_ca(
     struct buf *out, const struct policy *p, const struct egress_verdict *v)
@@ -401,6 +403,19 @@ write_ca(
 		return;
 	buf_add_c(out, v->n_addrs > 0 ? ",\"ca\":" : "\"ca\":");
 	json_put_str(out, buf_str(&pem));
+}
+
+/* Who they are: requests of other rules share no connection with this one. */
+static void
+write_rules(struct buf *out, const struct egress_verdict *v)
+{
+	buf_add_c(out, out->n > 1 ? ",\"rules\":\"" : "\"rules\":\"");
+	for (size_t i = 0; i < sizeof(v->rules) / sizeof(v->rules[0]); i++) {
+		if (v->rules[i] != 0)
+			buf_printf(out, "%zu:%llx.", i,
+			    (unsigned long long)v->rules[i]);
+	}
+	buf_add_byte(out, '"');
 }
 
 /* For this one request, over TLS, of the rules that are about it. */

@@ -165,6 +165,18 @@ forward_connected(struct forward *f, int fd, const char *why)
 	pump(f);
 }
 
+void
+forward_joined(struct forward *f)
+{
+	must(f->phase == FORWARD_DIALS && stream_is_open(&f->server));
+	memcpy(f->server_host, f->to_host, sizeof(f->server_host));
+	f->server_port = f->to_port;
+	f->reused = true; /* by others */
+	f->server_ready = true;
+	request_begin(f);
+	pump(f);
+}
+
 /* A denial, or what a rule answers in the place of a server. */
 static void
 answer_as_told(struct forward *f, const struct msg_egress_verdict *v,
@@ -601,7 +613,8 @@ shake(struct forward *f)
 		return false;
 	case TLS_READY:
 		f->shaking = false;
-		if (tls_chose_h2(&f->server) && h2_dial(&f->server, &e) < 0)
+		if ((f->ops->shaken != NULL && f->ops->shaken(f, &e) < 0) ||
+		    (tls_chose_h2(&f->server) && h2_dial(&f->server, &e) < 0))
 			forward_refuse(f, 502, "tls_failed", e.text);
 		else
 			request_begin(f);

@@ -62,6 +62,11 @@ struct forward_ops {
 	 * f->to_port, as the payload of the verdict has it.
 	 */
 	void (*dial)(struct forward *f);
+	/*
+	 * f->server, dialled for this request, speaks TLS now: an owner who
+	 * shares connections of HTTP/2 makes it one that is. NULL: nobody does.
+	 */
+	int (*shaken)(struct forward *f, struct err *e);
 	/* A request is over. */
 	void (*told)(struct forward *f, const struct forward_end *end);
 	/* The client's connection is over; may free what holds f. */
@@ -171,5 +176,7 @@ void forward_cut(struct forward *f, const char *why);
  * is spoken to by TLS if the client speaks TLS to us.
  */
 void forward_connected(struct forward *f, int fd, const char *why);
+/* Likewise: f->server is open already, for this one request. */
+void forward_joined(struct forward *f);
 
 #endif

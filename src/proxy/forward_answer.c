@@ -296,7 +296,9 @@ answer_over(struct forward *f)
 	bool whole = f->request.done && f->to_server.n == 0;
 
 	request_over(f, NULL);
-	if (f->server_last || f->server_ended || !whole || f->from_server.n > 0)
+	/* What is shared is chosen anew for each request. */
+	if (f->server_last || f->server_ended || !whole ||
+	    f->from_server.n > 0 || f->server.h2 != NULL)
 		forward_drop_server(f, !whole);
 	f->phase = f->last || !whole ? FORWARD_FLUSHES : FORWARD_HEAD;
 	f->answering = false;

@@ -12,6 +12,7 @@
 #define PROXY_H2_H
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "proxy/stream.h"
 
 /* A client's connection: many requests, each in a lane. */
@@ -46,8 +47,48 @@ void h2_lane_open(struct h2_lane *lane, struct stream *s);
 
 /*
  * Makes an open TLS stream that chose HTTP/2 one on which HTTP/1.1 is spoken,
- * one request at a time. 0, or -1 and the stream is as it was.
+ * one request at a time. 0, or -1 and the stream may be closed.
  */
 int h2_dial(struct stream *s, struct err *e);
+
+/*
+ * Connections to servers that requests share: those of one run, to the same
+ * place. What a place is the caller says by a digest: all that a connection
+ * depends on, and every rule that is about it, goes into that.
+ */
+struct h2_pool;
+
+/* Of one who needs a connection, zeroed but for on_turn. */
+struct h2_want {
+	struct hash key;
+	void (*on_turn)(struct h2_want *w); /* to seek again */
+	/* The pool's. */
+	struct h2_place *place;
+	struct h2_want *next;
+	bool leads, called, alone;
+};
+
+enum h2_turn {
+	H2_JOINED, /* s is open */
+	H2_DIAL, /* then h2_pool_add, h2_pool_plain or h2_pool_leave */
+	H2_WAIT, /* for on_turn, or until h2_pool_leave */
+};
+
+struct h2_pool *h2_pool_new(struct loop *loop);
+/* May be NULL. Nobody waits, or has an end of what it holds. */
+void h2_pool_free(struct h2_pool *p);
+/* s is closed, with on_ready set. addr has room for ADDR_TEXT_BYTES, and gets
+ * where the connection leads. */
+enum h2_turn h2_pool_seek(
+    struct h2_pool *p, struct h2_want *w, struct stream *s, char *addr);
+/* The open stream s, by TLS that chose HTTP/2, is shared from now on, and the
+ * first request's end of it. -1: s may be closed. */
+int h2_pool_add(struct h2_pool *p, struct h2_want *w, struct stream *s,
+    const char *addr, struct err *e);
+/* The place speaks no HTTP/2. */
+void h2_pool_plain(struct h2_pool *p, struct h2_want *w);
+/* Wants nothing any more; failed: its dialling did. Nothing when it does not
+ * wait or dial. */
+void h2_pool_leave(struct h2_want *w, bool failed);
 
 #endif

@@ -31,6 +31,31 @@ nghttp2_option *h2_option(void);
 /* Sends our SETTINGS. */
 int h2_settings(nghttp2_session *s, struct err *e);
 
+/*
+ * A connection to a server, with the requests on it (h2_dial.c). Without an
+ * owner it ends with the last of them.
+ */
+struct h2_link;
+
+struct h2_link_ops {
+	/* Requests have come or gone, or the server has said how many it
+	 * takes. May free the link. */
+	void (*changed)(void *owner);
+	/* It is over, and has no requests any more: to be freed. */
+	void (*over)(void *owner);
+};
+
+/* Moves the open stream s into it. NULL: s may be closed. */
+struct h2_link *h2_link_new(struct stream *s, struct err *e);
+void h2_link_own(struct h2_link *l, const struct h2_link_ops *ops, void *owner);
+/* s, closed and with on_ready set, becomes the end of one more request. */
+void h2_link_open(struct h2_link *l, struct stream *s);
+/* Requests that are on it hear that they were cut off. */
+void h2_link_free(struct h2_link *l, bool hard);
+bool h2_link_is_settled(const struct h2_link *l); /* SETTINGS have come */
+uint32_t h2_link_streams(const struct h2_link *l);
+uint32_t h2_link_limit(const struct h2_link *l); /* 0: it takes no more */
+
 /* A head as it comes, field by field. */
 struct h2_head {
 	struct buf fields; /* lines of HTTP/1.1 */

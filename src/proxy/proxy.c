@@ -10,6 +10,7 @@
 #include "codec/json.h"
 #include "proxy/web.h"
 #include "sys/fd.h"
+#include "proxy/h2.h"
 
 enum { ACCEPT_BURST = 16 }; /* before others get a turn */
 
@@ -283,6 +284,7 @@ door_close(struct proxy *p, uint64_t run)
 			flow_reap(p);
 			dns_stub_close(&d->dns);
 			names_fini(&d->names);
+			h2_pool_free(d->h2);
 			tls_ca_free(d->ca);
 			filter_watch_fini(&d->watch);
 			free(d);

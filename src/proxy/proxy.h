@@ -47,6 +47,7 @@ struct proxy_door {
 	struct admit admit;
 	struct tls_ca *ca; /* NULL: no rule of the run opens TLS */
 	struct filter_watch watch;
+	struct h2_pool *h2; /* NULL: nothing has been shared yet */
 };
 
 /* A CA that was made for a run whose door is not open yet. */

@@ -13,6 +13,7 @@ static ssize_t plain_write(struct stream *s, const void *p, size_t n);
 static void plain_want(struct stream *s, uint32_t events);
 static void plain_end(struct stream *s);
 static void plain_close(struct stream *s, bool hard);
+static int plain_move(struct stream *s, struct stream *to, struct err *e);
 static void on_watch(struct loop_watch *w, uint32_t events);
 
 static const struct stream_ops plain_ops = {
@@ -21,6 +22,7 @@ static const struct stream_ops plain_ops = {
 	.want = plain_want,
 	.end = plain_end,
 	.close = plain_close,
+	.move = plain_move,
 };
 
 int
@@ -82,6 +84,15 @@ plain_close(struct stream *s, bool hard)
 		    fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 	fd_fini(&fd);
 	s->ops = NULL;
+}
+
+static int
+plain_move(struct stream *s, struct stream *to, struct err *e)
+{
+	int fd = loop_remove(s->loop, &s->watch);
+
+	s->ops = NULL;
+	return stream_open_take(to, s->loop, fd, e);
 }
 
 static void

@@ -31,6 +31,9 @@ struct stream_ops {
 	void (*end)(struct stream *s);
 	/* hard: with a reset, so that the peer cannot take it for an end. */
 	void (*close)(struct stream *s, bool hard);
+	/* `to`, closed and with on_ready set, takes its place; s is closed. -1:
+	 * both are, and the socket, too. */
+	int (*move)(struct stream *s, struct stream *to, struct err *e);
 };
 
 struct stream {

@@ -36,6 +36,7 @@ static ssize_t tls_write(struct stream *s, const void *p, size_t n);
 static void tls_want(struct stream *s, uint32_t events);
 static void tls_end(struct stream *s);
 static void tls_close(struct stream *s, bool hard);
+static int tls_move(struct stream *s, struct stream *to, struct err *e);
 static void on_again(struct loop_timer *timer);
 static struct session *session_new(
     struct stream *s, SSL_CTX *ctx, struct str ahead, struct err *e);
@@ -60,6 +61,7 @@ static const struct stream_ops tls_ops = {
 	.want = tls_want,
 	.end = tls_end,
 	.close = tls_close,
+	.move = tls_move,
 };
 
 static const unsigned char alpn_both[] = "\2h2\10http/1.1";
@@ -273,6 +275,21 @@ tls_close(struct stream *s, bool hard)
 	session_free(t);
 	s->tls = NULL;
 	plain->close(s, hard);
+}
+
+static int
+tls_move(struct stream *s, struct stream *to, struct err *e)
+{
+	struct session *t = s->tls;
+
+	s->tls = NULL;
+	if (t->plain->move(s, to, e) < 0) {
+		session_free(t);
+		return -1;
+	}
+	t->stream = to;
+	session_begin(t);
+	return 0;
 }
 
 static void

@@ -33,11 +33,18 @@ struct web {
 	bool waits; /* for its verdict */
 	bool denied; /* `ask` was: its end is nothing to tell */
 	char addr[ADDR_TEXT_BYTES]; /* of the server */
+	struct h2_want want; /* of a connection that is shared */
+	struct buf rules; /* those that are about the request, as digits */
 };
 
 static void on_ask(struct forward *fw, struct buf *b);
 static void on_dial(struct forward *fw);
 static void on_dialled(struct dial *d, int fd, const char *why);
+static void on_turn(struct h2_want *want);
+static int on_shaken(struct forward *fw, struct err *e);
+static bool shares(const struct web *w);
+static struct hash place_of(const struct web *w);
+static void want_nothing(struct web *w);
 static void on_told(struct forward *fw, const struct forward_end *end);
 static void on_closed(struct forward *fw);
 static struct web *web_new(struct flow *f, enum web_kind kind);
@@ -54,6 +61,7 @@ static void put_text(struct buf *b, const char *name, struct str s);
 static const struct forward_ops ops = {
 	.ask = on_ask,
 	.dial = on_dial,
+	.shaken = on_shaken,
 	.told = on_told,
 	.closed = on_closed,
 };
@@ -198,9 +206,10 @@ web_free(struct web *w, bool hard)
 		lane_free(w->next);
 	}
 	end_standing(w);
-	dial_stop(&w->dial);
+	want_nothing(w);
 	h2_serve_free(w->h2);
 	forward_stop(&w->forward, hard);
+	buf_fini(&w->rules);
 	free(w);
 }
 
@@ -216,6 +225,7 @@ web_new(struct flow *f, enum web_kind kind)
 	w->kind = kind;
 	w->dial.on_done = on_dialled;
 	w->dial.owner = w;
+	w->want.on_turn = on_turn;
 	fw->ops = &ops;
 	fw->loop = f->proxy->loop;
 	fw->https = kind == WEB_TLS;
@@ -303,7 +313,8 @@ lane_free(struct web *w)
 	struct web *before = w->flow->web;
 
 	end_standing(w);
-	dial_stop(&w->dial);
+	want_nothing(w);
+	buf_fini(&w->rules);
 	while (before->next != w)
 		before = before->next;
 	before->next = w->next;
@@ -349,7 +360,81 @@ on_dial(struct forward *fw)
 	struct web *w = LOOP_OF(fw, struct web, forward);
 
 	w->addr[0] = '\0';
+	if (shares(w)) {
+		struct proxy_door *door = w->flow->door;
+
+		if (door->h2 == NULL)
+			door->h2 = h2_pool_new(fw->loop);
+		w->want.key = place_of(w);
+		switch (
+		    h2_pool_seek(door->h2, &w->want, &fw->server, w->addr)) {
+		case H2_JOINED:
+			forward_joined(fw);
+			return;
+		case H2_WAIT:
+			return;
+		case H2_DIAL:
+			break;
+		}
+	}
 	dial_start(&w->dial, &w->flow->proxy->dialer, fw->to_host, fw->to_port);
+}
+
+static void
+on_turn(struct h2_want *want)
+{
+	on_dial(&LOOP_OF(want, struct web, want)->forward);
+}
+
+/* One that a person allowed goes out once, over a connection of its own. */
+static bool
+shares(const struct web *w)
+{
+	const struct forward *fw = &w->forward;
+
+	return fw->h2 && fw->https && !fw->upgrade && !fw->once;
+}
+
+/* All that a connection depends on, and the rules that were asked. */
+static struct hash
+place_of(const struct web *w)
+{
+	const struct forward *fw = &w->forward;
+	own_buf struct buf b = {};
+
+	buf_printf(&b, "%s\n%u\n", fw->to_host, fw->to_port);
+	for (size_t i = 0; i < w->dial.n_pins; i++) {
+		char text[ADDR_TEXT_BYTES];
+
+		cidr_write(&w->dial.pins[i], text);
+		buf_printf(&b, "%s\n", text);
+	}
+	buf_printf(&b, "%zu\n", fw->roots.n);
+	buf_add_str(&b, buf_str(&fw->roots));
+	buf_add_str(&b, buf_str(&w->rules));
+	must(!b.failed);
+	return hash_of(b.p, b.n);
+}
+
+static int
+on_shaken(struct forward *fw, struct err *e)
+{
+	struct web *w = LOOP_OF(fw, struct web, forward);
+	struct h2_pool *pool = w->flow->door->h2;
+
+	if (!shares(w))
+		return 0;
+	if (tls_chose_h2(&fw->server))
+		return h2_pool_add(pool, &w->want, &fw->server, w->addr, e);
+	h2_pool_plain(pool, &w->want);
+	return 0;
+}
+
+static void
+want_nothing(struct web *w)
+{
+	h2_pool_leave(&w->want, false);
+	dial_stop(&w->dial);
 }
 
 static void
@@ -359,6 +444,8 @@ on_dialled(struct dial *d, int fd, const char *why)
 
 	if (fd >= 0)
 		addr_write(&d->to, w->addr);
+	else
+		h2_pool_leave(&w->want, true);
 	forward_connected(&w->forward, fd, why);
 }
 
@@ -378,6 +465,7 @@ on_told(struct forward *fw, const struct forward_end *end)
 	};
 	struct buf *b = &p->payload;
 
+	want_nothing(w);
 	if (w->denied) {
 		w->denied = false;
 		w->ask = 0;
@@ -433,6 +521,8 @@ take_payload(struct web *w, const struct json *doc)
 		if (cidr_parse(json_str(x), &w->dial.pins[w->dial.n_pins]) == 0)
 			w->dial.n_pins++;
 	}
+	buf_reset(&w->rules);
+	buf_add_str(&w->rules, json_str(json_get(doc, STR("rules"))));
 	buf_reset(&w->forward.roots);
 	buf_add_str(&w->forward.roots, json_str(json_get(doc, STR("ca"))));
 }

@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import http2 from 'node:http2';
 import https from 'node:https';
 import path from 'node:path';
+import tls from 'node:tls';
 import { after, before, test } from 'node:test';
 
 import { Daemon, cli, policy, scratch } from './lib/paddock.js';
@@ -233,6 +234,223 @@ c.close();
 		assert.strictEqual(e.body.tls, 'inspect');
 		assert.strictEqual(e.body.sent, 7);
 	}
+});
+
+// A server that counts its connections and what it refuses.
+async function crowd(settings, onStream) {
+	const server = http2.createSecureServer({ key, cert, settings });
+	const sessions = [];
+
+	server.on('session', (s) => {
+		sessions.push(s);
+		s.on('error', () => {});
+	});
+	server.on('stream', (stream, h) => {
+		stream.on('error', () => {});
+		onStream(stream, h, sessions);
+	});
+	return { port: await listen(server), sessions };
+}
+
+// Inside: many requests at once on one connection, and what became of each.
+function many(name, port, n, more = '') {
+	return script(name, `
+import http2 from 'node:http2';
+
+const s = await connect(${port}, ['h2']);
+const c = http2.connect('https://127.0.0.1:${port}',
+	{ createConnection: () => s });
+
+function ask(i, path = '/' + i) {
+	const q = c.request({ ':path': path });
+	let text = '', status = 0;
+
+	q.setEncoding('utf8');
+	q.on('response', (h) => { status = h[':status']; });
+	q.on('data', (b) => { text += b; });
+	q.on('error', () => { status = 'error'; });
+	return new Promise((done) => q.on('close', () =>
+		done(status === 200 && text === path ? 'fine' : String(status))));
+}
+
+const count = {};
+for (const a of await Promise.all(
+	Array.from({ length: ${n} }, (x, i) => ask(i))))
+	count[a] = (count[a] ?? 0) + 1;
+console.log(JSON.stringify(count));
+${more}
+c.close();
+`);
+}
+
+test('streams of HTTP/2 share few connections to their server', async () => {
+	let open = 0, most = 0;
+	const waiting = [];
+	const { port, sessions } = await crowd({}, (stream, h) => {
+		most = Math.max(most, ++open);
+		waiting.push(() => {
+			open--;
+			stream.respond({ ':status': 200 });
+			stream.end(h[':path']);
+		});
+		if (open === 100 || h[':path'] === '/later')
+			waiting.splice(0).forEach((f) => f());
+	});
+	const r = await run(port, {}, many('crowd.mjs', port, 100,
+		"console.log(await ask(0, '/later'));"));
+
+	assert.strictEqual(r.out, '{"fine":100}\nfine\n', r.err);
+	assert.strictEqual(most, 100);
+	assert.ok(sessions.length <= 2, `${sessions.length} connections`);
+	assert.strictEqual(r.done.length, 101);
+	for (const e of r.done) {
+		assert.strictEqual(e.res.status, 'ok', JSON.stringify(e));
+		assert.strictEqual(e.body.addr, '127.0.0.1');
+	}
+	// Another run has its own.
+	const before = sessions.length;
+	const other = await run(port, {}, many('other.mjs', port, 0,
+		"console.log(await ask(0, '/later'));"));
+
+	assert.match(other.out, /fine/);
+	assert.strictEqual(sessions.length, before + 1);
+});
+
+test('a server gets no more streams at once than it takes', async () => {
+	for (const limit of [1, 7]) {
+		const open = new Map();
+		let most = 0;
+		const { port, sessions } = await crowd(
+			{ maxConcurrentStreams: limit }, (stream, h) => {
+				const n = (open.get(stream.session) ?? 0) + 1;
+
+				open.set(stream.session, n);
+				most = Math.max(most, n);
+				setImmediate(() => {
+					open.set(stream.session,
+						open.get(stream.session) - 1);
+					stream.respond({ ':status': 200 });
+					stream.end(h[':path']);
+				});
+			});
+		const r = await run(port, {}, many(`limit${limit}.mjs`, port, 40));
+
+		assert.strictEqual(r.out, '{"fine":40}\n', r.err);
+		assert.ok(most <= limit, `${most} at once`);
+		assert.ok(sessions.length <= 40, `${sessions.length} connections`);
+	}
+});
+
+test('GOAWAY and RST_STREAM end what they are about, and nothing else',
+	async () => {
+		const { port, sessions } = await crowd({}, (stream, h) => {
+			if (h[':path'] === '/3') {
+				stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+				return;
+			}
+			// What is under way goes on; what comes then goes elsewhere.
+			if (h[':path'] === '/9')
+				stream.session.goaway(0);
+			setTimeout(() => {
+				if (stream.destroyed)
+					return; // sent before it knew, and sent anew
+				stream.respond({ ':status': 200 });
+				stream.end(h[':path']);
+			}, 50);
+		});
+		const r = await run(port, {}, many('away.mjs', port, 20,
+			"console.log(await ask(0, '/after'), await ask(0, '/more'));"));
+		const count = JSON.parse(r.out.split('\n')[0]);
+
+		assert.strictEqual(count.fine, 19, r.out + r.err);
+		assert.strictEqual(count['502'], 1, r.out + r.err);
+		assert.match(r.out, /\nfine fine\n$/);
+		assert.strictEqual(sessions.length, 2);
+	});
+
+test('floods of frames end their connection, and nobody else\'s', async () => {
+	const good = await crowd({}, (stream, h) => {
+		stream.respond({ ':status': 200 });
+		stream.end(h[':path']);
+	});
+	// A server that answers with a head that does not end, or with pings.
+	const frame = (type, flags, id, body) => {
+		const head = Buffer.alloc(9);
+
+		head.writeUIntBE(body.length, 0, 3);
+		head[3] = type;
+		head[4] = flags;
+		head.writeUInt32BE(id, 5);
+		return Buffer.concat([head, body]);
+	};
+	const settings = frame(4, 0, 0, Buffer.alloc(0));
+	const evil = [
+		Buffer.concat([frame(1, 0, 1, Buffer.from([0x88])),
+			...Array(20000).fill(frame(9, 0, 1, Buffer.alloc(0)))]),
+		Buffer.concat(Array(100000).fill(frame(6, 0, 0, Buffer.alloc(8)))),
+		Buffer.concat(Array(100000).fill(settings)),
+	];
+	const ports = [];
+
+	for (const flood of evil)
+		ports.push(await listen(tls.createServer({ key, cert,
+			ALPNProtocols: ['h2'] }, (s) => {
+			s.on('error', () => {});
+			s.write(settings);
+			s.once('data', () => s.end(flood));
+		})));
+	const bad = (port, i) => run(port, {}, script(`evil${i}.mjs`, `
+import http2 from 'node:http2';
+
+const s = await connect(${port}, ['h2']);
+const c = http2.connect('https://127.0.0.1:${port}',
+	{ createConnection: () => s });
+const q = c.request({ ':path': '/' });
+
+q.on('response', (h) => console.log(h[':status'])).on('error', () => {});
+q.resume();
+await new Promise((done) => q.on('close', done));
+c.close();
+`));
+	const from = (kind) => run(good.port, {}, script(`from-${kind}.mjs`, `
+const s = await connect(${good.port}, ['h2']);
+const frame = ${frame.toString()};
+const block = Buffer.concat([Buffer.from([0x82, 0x87, 0x84, 0x41,
+	'127.0.0.1:${good.port}'.length]), Buffer.from('127.0.0.1:${good.port}')]);
+
+s.on('error', () => {});
+s.resume();
+s.write('PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n');
+s.write(frame(4, 0, 0, Buffer.alloc(0)));
+const ended = new Promise((done) => s.on('close', done));
+if ('${kind}' === 'resets') {
+	for (let i = 0; i < 5000; i++) {
+		s.write(frame(1, 5, 2 * i + 1, block));
+		s.write(frame(3, 0, 2 * i + 1, Buffer.from([0, 0, 0, 8])));
+	}
+} else {
+	s.write(frame(1, 1, 1, block));
+	for (let i = 0; i < 20000; i++)
+		s.write(frame(9, 0, 1, Buffer.alloc(0)));
+}
+await ended;
+console.log('ended');
+`));
+	const [one, two, other, ...answers] = await Promise.all([from('resets'),
+		from('continuations'), run(good.port, {}, many('unharmed.mjs',
+			good.port, 50, "console.log(await ask(0, '/still'));")),
+		...ports.map(bad)]);
+
+	assert.strictEqual(one.out, 'ended\n', one.err);
+	assert.strictEqual(two.out, 'ended\n', two.err);
+	assert.strictEqual(other.out, '{"fine":50}\nfine\n', other.err);
+	for (const a of answers)
+		assert.strictEqual(a.out, '502\n', a.err);
+	// The same worker serves on.
+	const after = await run(good.port, {}, many('serves.mjs', good.port, 3));
+
+	assert.strictEqual(after.out, '{"fine":3}\n', after.err);
+	assert.doesNotMatch(d.command.err, /role ended/);
 });
 
 test('a request by HTTP/2 is judged like any other', async () => {
