@@ -460,6 +460,7 @@ free_run(struct run *r)
 	free(r->uses);
 	free(r->row_uses);
 	policy_free(r->policy);
+	policy_free(r->added);
 	free(r);
 }
 

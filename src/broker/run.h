@@ -110,6 +110,8 @@ struct run {
 	char command[256]; /* for people */
 	struct buf workspace; /* the work folder's path; "": none */
 	struct buf mounts; /* ,"mounts":[...] for its record; "": none */
+	struct policy *added; /* whose mounts stand beside the policy's, or
+			       * NULL */
 	uint64_t close_seq; /* its run.closed record */
 	/* Of each rule of the policy's faults: calls that it was about, and
 	 * those that it hit. */

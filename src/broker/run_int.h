@@ -11,6 +11,12 @@ struct image_config; /* image/config.h */
 /* The policy of a request, or NULL: it has been answered. */
 struct policy *run_policy_take(uint64_t call, const struct json *args);
 /*
+ * Folders that the request mounts beside those of its policy: into *added, a
+ * policy with nothing else, or NULL for none. False when it has been answered.
+ */
+bool run_mounts_take(uint64_t call, const struct json *args,
+    const struct policy *policy, struct policy **added);
+/*
  * Opening goes on with what the request says, now that the image is known.
  * image is NULL without one; a is for what is made of it.
  */

@@ -47,7 +47,7 @@ void
 run_open(const struct caller *who, uint64_t call, const struct json *args,
     const struct frame *f)
 {
-	struct policy *policy;
+	struct policy *policy, *added;
 	struct run *r;
 	struct err e = {};
 
@@ -67,11 +67,13 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	policy = run_policy_take(call, args);
 	if (policy == NULL)
 		return;
-	if (!caller_may_open(who, call, policy) || kill_refuses(call, policy)) {
+	if (!caller_may_open(who, call, policy) || kill_refuses(call, policy) ||
+	    !run_mounts_take(call, args, policy, &added)) {
 		policy_free(policy);
 		return;
 	}
 	r = make(who, call, policy);
+	r->added = added;
 	if (json_bool(json_get(args, STR("attach")), false))
 		r->attached = call;
 	r->stays = json_bool(json_get(args, STR("sandbox")), false);

@@ -1,7 +1,9 @@
 /*
- * The policy that a request for a run brings, or what stands for one.
+ * The policy that a request for a run brings, or what stands for one, and the
+ * folders that are mounted beside those of the policy.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "broker/run_int.h"
@@ -11,6 +13,7 @@ static const char *const plain_members[] = { "cpu", "disk_mb", "image",
 	"memory_mb", "mounts", "pids", "ports" };
 enum { N_PLAIN = sizeof(plain_members) / sizeof(plain_members[0]) };
 
+static void answer_mounts(uint64_t call, const char *why);
 static bool plain_check(
     uint64_t call, const struct json *args, bool has_policy);
 static void plain_policy_write(struct buf *out, const struct json *args);
@@ -55,6 +58,54 @@ run_policy_take(uint64_t call, const struct json *args)
 	return p;
 }
 
+/*
+ * A policy says what a run may do, and whoever opens it hands over folders: the
+ * work folder, and these. They are judged by the parser of policies, and each
+ * needs a descriptor, so nobody mounts what is not theirs to open.
+ */
+bool
+run_mounts_take(uint64_t call, const struct json *args,
+    const struct policy *policy, struct policy **added)
+{
+	static struct policy_problems problems;
+	const struct json *mounts = json_get(args, STR("mounts"));
+	own_buf struct buf text = {};
+
+	*added = NULL;
+	if (mounts == NULL ||
+	    (json_get(args, STR("policy")) == NULL &&
+		json_get(args, STR("policy_text")) == NULL))
+		return true;
+	if (json_get(args, STR("argv")) == NULL &&
+	    !json_bool(json_get(args, STR("sandbox")), false)) {
+		answer_mounts(call, "`mounts` needs a sandbox to be in.");
+		return false;
+	}
+	buf_add_c(&text, "{\"policy\":1,\"sandbox\":{\"mounts\":");
+	json_write(&text, mounts);
+	buf_add_c(&text, "},\"stage\":1,\"tools\":{},\"workflow\":\"mounts\"}");
+	*added = policy_new(buf_str(&text), POLICY_JSON, &problems);
+	if (*added == NULL) {
+		answer_problems(call, &problems);
+		return false;
+	}
+	if (policy->sandbox.n_mounts + (*added)->sandbox.n_mounts <= MOUNTS_MAX)
+		return true;
+	answer_mounts(call, "The policy and the request mount over 8 folders.");
+	policy_free(*added);
+	*added = NULL;
+	return false;
+}
+
+static void
+answer_mounts(uint64_t call, const char *why)
+{
+	_Static_assert(MOUNTS_MAX == 8, "the text names it");
+
+	reply_error(call, 400, "bad_request", why,
+	    "docs/POLICY.md says how folders are mounted.");
+}
+
 /* Limits are the policy's; without one they may stand beside `sandbox`. */
 static bool
 plain_check(uint64_t call, const struct json *args, bool has_policy)
@@ -71,8 +122,9 @@ plain_check(uint64_t call, const struct json *args, bool has_policy)
 	}
 	for (size_t i = 0; i < N_PLAIN; i++) {
 		if (json_get(args, str_of(plain_members[i])) == NULL ||
-		    (plain && !has_policy))
-			continue;
+		    (plain && !has_policy) ||
+		    strcmp(plain_members[i], "mounts") == 0)
+			continue; /* run_mounts_take looks at these */
 		(void)snprintf(text, sizeof(text),
 		    "`%s` is for a sandbox without a policy.",
 		    plain_members[i]);

@@ -20,9 +20,10 @@
 static int take_argv(struct run *r, const struct json *argv, struct err *e);
 static int take_folder(
     struct run *r, const struct json *args, size_t n_stdio, struct err *e);
-static void take_mounts(struct run *r);
-static int write_mounts(
+static int take_mounts(
     struct run *r, const struct json *folders, struct err *e);
+static int take_mount(struct run *r, const struct policy_mount *m,
+    struct str from, struct err *e);
 static void take_image(
     struct run *r, const struct image_config *image, bool own_command);
 static void take_limits(struct run *r);
@@ -63,8 +64,7 @@ run_start_take(struct run *r, const struct json *args, const struct json *argv,
 	else if (take_argv(r, argv, e) < 0)
 		return -1;
 	if (add_env(r, json_get(args, STR("env")), image, e) < 0 ||
-	    take_folder(r, args, argv != NULL ? 3 : 0, e) < 0 ||
-	    write_mounts(r, json_get(args, STR("mount_folders")), e) < 0)
+	    take_folder(r, args, argv != NULL ? 3 : 0, e) < 0)
 		return -1;
 	if (json_bool(json_get(args, STR("write_back")), false))
 		m->flags |= START_WRITE_BACK;
@@ -73,7 +73,8 @@ run_start_take(struct run *r, const struct json *args, const struct json *argv,
 	for (uint32_t i = 0; i < r->policy->sandbox.n_rules; i++)
 		add_word(&r->start, r->policy->sandbox.rules[i]);
 	m->rules = r->policy->sandbox.n_rules;
-	take_mounts(r);
+	if (take_mounts(r, json_get(args, STR("mount_folders")), e) < 0)
+		return -1;
 	add_files(r);
 	if (r->start.failed || r->start.n > ARGV_MAX_BYTES)
 		return err_set(e, "command and environment are over %d bytes",
@@ -107,15 +108,18 @@ take_folder(
     struct run *r, const struct json *args, size_t n_stdio, struct err *e)
 {
 	struct str folder = json_str(json_get(args, STR("workspace")));
-	const size_t n = n_stdio + r->policy->sandbox.n_mounts;
+	const uint32_t added =
+	    r->added != NULL ? r->added->sandbox.n_mounts : 0;
+	const size_t n = n_stdio + r->policy->sandbox.n_mounts + added;
 
 	if (r->n_start_fds < n && r->n_start_fds <= n_stdio)
 		return err_set(e,
-		    "the policy mounts folders of this machine, and none came "
+		    "%s mounts folders of this machine, and none came "
 		    "along: a request without descriptors cannot name any. "
 		    "Open it with `paddock run` or `paddock sandbox create` "
 		    "at the daemon's own socket, which opens them with the "
-		    "rights of who asks");
+		    "rights of who asks",
+		    added > 0 ? "the request" : "the policy");
 	if (r->n_start_fds != n && r->n_start_fds != n + 1)
 		return err_set(e, "%zu descriptors came, not %zu or %zu",
 		    r->n_start_fds, n, n + 1);
@@ -130,28 +134,16 @@ take_folder(
 	return 0;
 }
 
-/* For the sandbox: how each is seen, and where. */
-static void
-take_mounts(struct run *r)
-{
-	const struct policy_sandbox *s = &r->policy->sandbox;
-
-	for (uint32_t i = 0; i < s->n_mounts; i++) {
-		buf_add_byte(&r->start, s->mounts[i].mode);
-		buf_add_byte(&r->start, s->mounts[i].noexec ? '-' : 'x');
-		add_word(&r->start, s->mounts[i].to);
-	}
-	r->start_msg.mounts = s->n_mounts;
-}
-
 /*
- * For the record: folders is where the one who opened them says they are. The
- * descriptors are what counts.
+ * The policy's, then the request's. folders is where the one who opened those
+ * of the policy says they are: the descriptors are what counts.
  */
 static int
-write_mounts(struct run *r, const struct json *folders, struct err *e)
+take_mounts(struct run *r, const struct json *folders, struct err *e)
 {
 	const struct policy_sandbox *s = &r->policy->sandbox;
+	const struct policy_sandbox *more =
+	    r->added != NULL ? &r->added->sandbox : NULL;
 	const struct json *at = json_first(folders);
 
 	if (folders != NULL &&
@@ -159,27 +151,56 @@ write_mounts(struct run *r, const struct json *folders, struct err *e)
 		return err_set(e, "`mount_folders` is not a list of %u paths",
 		    s->n_mounts);
 	for (uint32_t i = 0; i < s->n_mounts; i++) {
-		const struct policy_mount *m = &s->mounts[i];
-
-		buf_add_c(&r->mounts,
-		    i > 0 ? ",{\"from\":" : ",\"mounts\":[{\"from\":");
 		if (at != NULL && !json_is(at, JSON_STRING))
 			return err_set(e, "`mount_folders`: not a text");
-		json_put_str(&r->mounts, at != NULL ? json_str(at) : m->from);
-		buf_printf(&r->mounts, ",\"mode\":\"%s\"",
-		    m->mode == 'r'	 ? "ro"
-			: m->mode == 'o' ? "overlay"
-					 : "rw");
-		if (m->noexec)
-			buf_add_c(&r->mounts, ",\"noexec\":true");
-		buf_add_c(&r->mounts, ",\"to\":");
-		json_put_str(&r->mounts, m->to);
-		buf_add_byte(&r->mounts, '}');
+		if (take_mount(r, &s->mounts[i],
+			at != NULL ? json_str(at) : s->mounts[i].from, e) < 0)
+			return -1;
 		if (at != NULL)
 			at = json_next(folders, at);
 	}
-	if (s->n_mounts > 0)
+	for (uint32_t i = 0; more != NULL && i < more->n_mounts; i++) {
+		for (uint32_t k = 0; k < s->n_mounts; k++) {
+			if (place_below(more->mounts[i].to, s->mounts[k].to) ||
+			    place_below(s->mounts[k].to, more->mounts[i].to))
+				return err_set(e,
+				    "`mounts[%u].to` and that of the policy's "
+				    "mounts[%u] lie in each other; give each a "
+				    "place of its own",
+				    i, k);
+		}
+		if (take_mount(r, &more->mounts[i], more->mounts[i].from, e) <
+		    0)
+			return -1;
+	}
+	if (r->start_msg.mounts > 0)
 		buf_add_byte(&r->mounts, ']');
+	return 0;
+}
+
+/* For the sandbox how it is seen, and where; for the record also whence. */
+static int
+take_mount(
+    struct run *r, const struct policy_mount *m, struct str from, struct err *e)
+{
+	if (r->start_msg.mounts == MOUNTS_MAX)
+		return err_set(e, "over %d mounts", MOUNTS_MAX);
+	buf_add_byte(&r->start, m->mode);
+	buf_add_byte(&r->start, m->noexec ? '-' : 'x');
+	add_word(&r->start, m->to);
+	buf_add_c(&r->mounts,
+	    r->start_msg.mounts++ > 0 ? ",{\"from\":"
+				      : ",\"mounts\":[{\"from\":");
+	json_put_str(&r->mounts, from);
+	buf_printf(&r->mounts, ",\"mode\":\"%s\"",
+	    m->mode == 'r'	 ? "ro"
+		: m->mode == 'o' ? "overlay"
+				 : "rw");
+	if (m->noexec)
+		buf_add_c(&r->mounts, ",\"noexec\":true");
+	buf_add_c(&r->mounts, ",\"to\":");
+	json_put_str(&r->mounts, m->to);
+	buf_add_byte(&r->mounts, '}');
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/daemon.h"
+#include "cli/mount_option.h"
 #include "cli/out.h"
 #include "cli/run_open.h"
 #include "cli/run_watch.h"
@@ -33,6 +34,11 @@ static const char help[] =
     "  --world FILE   data that the fake services begin with (JSON)\n"
     "  --dir DIR      the work folder, instead of the current one\n"
     "  --write-back   writes go to the work folder itself\n"
+    "  --mount FROM:TO[:MODE]\n"
+    "                 this folder as well, beside those of the policy: ro (so\n"
+    "                 without MODE), overlay or rw, and ,noexec behind it; "
+    "may\n"
+    "                 be given many times\n"
     "  --env K=V      a variable for the command; may be given many times\n"
     "  --tag K=V      a tag for the run, to find it by; likewise\n"
     "  --ttl SECONDS  the run ends then, paused or not\n"
@@ -61,6 +67,7 @@ static const struct option options[] = {
 	{ "world", required_argument, NULL, 'w' },
 	{ "dir", required_argument, NULL, 'd' },
 	{ "write-back", no_argument, NULL, 'b' },
+	{ "mount", required_argument, NULL, 'M' },
 	{ "env", required_argument, NULL, 'e' },
 	{ "tag", required_argument, NULL, 'g' },
 	{ "ttl", required_argument, NULL, 't' },
@@ -78,6 +85,7 @@ struct run_command {
 	struct run_open open;
 	struct client_options where;
 	bool quiet, json;
+	struct mount_options mounts;
 	const char *env[ENV_MAX];
 	const char *tags[RUN_TAGS_MAX];
 };
@@ -115,15 +123,18 @@ cmd_run(int argc, char **argv)
 	size_t n_problems;
 	int status = read_options(&a, &r, argc, argv);
 
-	if (status >= 0)
-		return status;
-	if (client_init(&c, &r.where, &e) < 0 || stdio_open(&e) < 0)
-		return out_fail(&e);
-	if (run_open_body(&r.open, &body, &folders, &n_problems, &e) < 0)
+	if (status < 0 &&
+	    (client_init(&c, &r.where, &e) < 0 || stdio_open(&e) < 0))
+		status = out_fail(&e);
+	if (status < 0 &&
+	    run_open_body(&r.open, &body, &folders, &n_problems, &e) < 0)
 		/* Only a policy with an image may stand alone. */
-		return r.open.command == NULL && n_problems == 0
+		status = r.open.command == NULL && n_problems == 0
 		    ? args_bad(&a, "%s", e.text)
 		    : out_fail(&e);
+	mount_options_fini(&r.mounts);
+	if (status >= 0)
+		return status;
 	signals = signals_open(&e);
 	status = signals < 0
 	    ? out_fail(&e)
@@ -143,6 +154,7 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 	args_init(a, argc, argv, help, options);
 	r->open.env = r->env;
 	r->open.tags = r->tags;
+	r->open.mounts = &r->mounts;
 	while ((c = args_next(a)) != ARGS_END) {
 		switch (c) {
 		case ARGS_STOP:
@@ -155,6 +167,11 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 			break;
 		case 'b':
 			r->open.write_back = true;
+			break;
+		case 'M':
+			status = mount_options_add(a, &r->mounts, optarg);
+			if (status != 0)
+				return status;
 			break;
 		case 'e':
 			if (run_open_env(optarg, &e) < 0)

@@ -12,12 +12,11 @@
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/mount_option.h"
 #include "cli/out.h"
 #include "cli/run_open.h"
 #include "cli/term.h"
 #include "core/id.h"
-#include "sandbox/folder.h"
-#include "sandbox/mounts.h"
 #include "sys/fd.h"
 
 static const char help[] =
@@ -69,18 +68,15 @@ static const struct option options[] = {
 struct sandbox_command {
 	struct client_options where;
 	struct buf body; /* members of the request, each behind a comma */
-	struct buf tags, ports, mounts;
+	struct buf tags, ports;
+	struct mount_options mounts;
 	const char *dir;
-	int fd[1 + MOUNTS_MAX]; /* the work folder, mounts */
-	unsigned n_fds; /* with the first, which may be -1 */
 	bool json;
 };
 
 static int read_options(struct args *a, struct sandbox_command *s);
 static int put_number(struct args *a, struct buf *b, const char *name,
     const char *text, uint64_t factor);
-static int put_mount(
-    struct args *a, struct sandbox_command *s, const char *text);
 static int put_tag(struct args *a, struct buf *b, const char *text);
 static int create(const struct client *c, struct sandbox_command *s);
 static int list(const struct client *c, bool json);
@@ -90,7 +86,7 @@ int
 cmd_sandbox(int argc, char **argv)
 {
 	own_client struct client c = {};
-	struct sandbox_command s = { .fd = { -1 }, .n_fds = 1 };
+	struct sandbox_command s = {};
 	const char *what;
 	struct args a;
 	struct err e;
@@ -123,9 +119,7 @@ cmd_sandbox(int argc, char **argv)
 	buf_fini(&s.body);
 	buf_fini(&s.tags);
 	buf_fini(&s.ports);
-	buf_fini(&s.mounts);
-	while (s.n_fds > 0)
-		fd_fini(&s.fd[--s.n_fds]);
+	mount_options_fini(&s.mounts);
 	return status;
 }
 
@@ -143,7 +137,7 @@ read_options(struct args *a, struct sandbox_command *s)
 			s->dir = optarg;
 			break;
 		case 'M':
-			bad = put_mount(a, s, optarg);
+			bad = mount_options_add(a, &s->mounts, optarg);
 			break;
 		case 'i':
 			buf_add_c(&s->body, ",\"image\":");
@@ -208,35 +202,6 @@ put_number(struct args *a, struct buf *b, const char *name, const char *text,
 	return 0;
 }
 
-/* Opened now: the descriptor is what is mounted. */
-static int
-put_mount(struct args *a, struct sandbox_command *s, const char *text)
-{
-	char path[PATH_MAX], real[PATH_MAX];
-	struct sandbox_mount m;
-	struct str from, to;
-	struct err e = {};
-	int fd;
-
-	if (s->n_fds > MOUNTS_MAX)
-		return args_bad(a, "more than %d --mount", MOUNTS_MAX);
-	if (mounts_parse(text, &from, &to, &m, &e) < 0 ||
-	    str_copy(from, path, sizeof(path)) < 0)
-		return args_bad(a, "--mount %s", e.text);
-	fd = folder_open(AT_FDCWD, path, "--mount", real, &e);
-	if (fd < 0)
-		return out_fail(&e);
-	s->fd[s->n_fds++] = fd;
-	buf_add_c(&s->mounts, ",{\"from\":");
-	json_put_str(&s->mounts, str_of(real));
-	buf_printf(&s->mounts,
-	    ",\"mode\":\"%s\",\"noexec\":%s,\"to\":", mounts_mode_name(m.mode),
-	    m.noexec ? "true" : "false");
-	json_put_str(&s->mounts, to);
-	buf_add_byte(&s->mounts, '}');
-	return 0;
-}
-
 static int
 put_tag(struct args *a, struct buf *b, const char *text)
 {
@@ -258,7 +223,9 @@ create(const struct client *c, struct sandbox_command *s)
 {
 	own_reply struct client_reply r = {};
 	own_buf struct buf body = {}, line = {};
-	const int *fds = s->fd + 1;
+	own_fd int folder = -1;
+	int fds[1 + MOUNTS_MAX];
+	unsigned n_fds = 0;
 	char path[PATH_MAX];
 	struct err e = {};
 
@@ -274,26 +241,28 @@ create(const struct client *c, struct sandbox_command *s)
 	}
 	if (s->mounts.n > 0) {
 		buf_add_c(&body, ",\"mounts\":[");
-		buf_add(&body, s->mounts.p + 1, s->mounts.n - 1);
+		buf_add_str(&body, buf_str(&s->mounts.json));
 		buf_add_byte(&body, ']');
 	}
 	if (s->dir != NULL) {
-		fds = s->fd;
-		s->fd[0] = open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (s->fd[0] < 0 || realpath(s->dir, path) == NULL) {
+		folder = open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (folder < 0 || realpath(s->dir, path) == NULL) {
 			(void)err_sys(&e, "work folder %s", s->dir);
 			return out_fail(&e);
 		}
 		buf_add_c(&body, ",\"workspace\":");
 		json_put_str(&body, str_of(path));
+		fds[n_fds++] = folder;
 	}
+	for (unsigned i = 0; i < s->mounts.n; i++)
+		fds[n_fds++] = s->mounts.item[i].fd;
 	buf_add_byte(&body, '}');
 	const struct client_request q = {
 		.method = "POST",
 		.target = "/v1/sandboxes",
 		.body = buf_str(&body),
 		.fds = fds,
-		.n_fds = s->n_fds - (s->fd[0] < 0),
+		.n_fds = n_fds,
 	};
 
 	if (body.failed)

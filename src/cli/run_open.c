@@ -8,16 +8,20 @@
 
 #include "base/arena.h"
 #include "base/limits.h"
+#include "cli/mount_option.h"
 #include "cli/policy_file.h"
 #include "codec/json.h"
 #include "codec/json_text.h"
 #include "sandbox/folder.h"
+#include "sandbox/mounts.h"
 #include "sys/fd.h"
 
 static int put_policy(struct buf *body, const struct run_open *r,
     bool *has_command, struct run_folders *folders, size_t *n_problems,
     struct err *e);
 static int put_mounts(struct buf *body, const char *file,
+    const struct policy_sandbox *s, struct run_folders *folders, struct err *e);
+static int put_added(struct buf *body, const struct run_open *r,
     const struct policy_sandbox *s, struct run_folders *folders, struct err *e);
 static int put_world(struct buf *body, const char *path, struct err *e);
 static int put_command(struct buf *body, const struct run_open *r,
@@ -114,7 +118,9 @@ put_policy(struct buf *body, const struct run_open *r, bool *has_command,
 	buf_add_c(body, ",\"policy\":");
 	buf_add_str(body, p->canonical);
 	*has_command = !str_eq(p->sandbox.image, STR("host"));
-	got = put_mounts(body, path, &p->sandbox, folders, e);
+	got = put_mounts(body, path, &p->sandbox, folders, e) < 0
+	    ? -1
+	    : put_added(body, r, &p->sandbox, folders, e);
 	policy_free(p);
 	if (got < 0)
 		return -1;
@@ -159,6 +165,53 @@ put_mounts(struct buf *body, const char *file, const struct policy_sandbox *s,
 			return -1;
 	}
 	buf_add_byte(body, ']');
+	return 0;
+}
+
+/*
+ * The command line's, behind the policy's. All are looked at together, as the
+ * sandbox will: what cannot be is said before anything is started.
+ */
+static int
+put_added(struct buf *body, const struct run_open *r,
+    const struct policy_sandbox *s, struct run_folders *folders, struct err *e)
+{
+	const struct mount_options *added = r->mounts;
+	struct sandbox_mount all[2 * MOUNTS_MAX];
+	struct sandbox_spec spec = { .mounts = all };
+	own_arena struct arena places = {};
+	char work[PATH_MAX];
+
+	if (added == NULL || added->n == 0)
+		return 0;
+	if (realpath(r->dir != NULL ? r->dir : ".", work) == NULL)
+		return err_sys(e, "work folder");
+	spec.workspace_fd = folders->fd[0];
+	spec.workspace_path = sandbox_path_for(work);
+	for (uint32_t i = 0; i < s->n_mounts; i++) {
+		const struct policy_mount *m = &s->mounts[i];
+
+		all[spec.n_mounts] = (struct sandbox_mount){
+			.to = arena_copy(&places, m->to),
+			.mode = (enum sandbox_mount_mode)m->mode,
+		};
+		if (all[spec.n_mounts++].to == NULL)
+			return err_set(e, "no memory for mounts");
+	}
+	for (unsigned i = 0; i < added->n; i++)
+		all[spec.n_mounts++] = added->item[i];
+	if (mounts_check(&spec, e) < 0)
+		return err_add(e, "--mount");
+	buf_add_c(body, ",\"mounts\":[");
+	buf_add_str(body, buf_str(&added->json));
+	buf_add_byte(body, ']');
+	for (unsigned i = 0; i < added->n; i++) {
+		int fd = fcntl(added->item[i].fd, F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0)
+			return err_sys(e, "fcntl F_DUPFD_CLOEXEC");
+		folders->fd[folders->n++] = fd;
+	}
 	return 0;
 }
 

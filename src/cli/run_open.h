@@ -16,6 +16,8 @@
 #include "base/err.h"
 #include "base/limits.h"
 
+struct mount_options; /* cli/mount_option.h */
+
 struct run_open {
 	const char *policy; /* file */
 	const char *world; /* file, or NULL */
@@ -28,9 +30,11 @@ struct run_open {
 	size_t n_tags;
 	uint64_t ttl_ms, idle_ms; /* 0: none */
 	const char *replay_http, *replay_miss; /* or NULL */
+	const struct mount_options *mounts; /* beside the policy's, or NULL */
 };
 
-/* The work folder, then those of the policy's mounts. */
+/* The work folder, then those of the policy's mounts, then of the command
+ * line's: the last are copies. */
 struct run_folders {
 	int fd[1 + MOUNTS_MAX];
 	unsigned n;

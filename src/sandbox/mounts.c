@@ -65,6 +65,47 @@ mounts_mode_name(enum sandbox_mount_mode mode)
 }
 
 int
+mounts_check(const struct sandbox_spec *s, struct err *e)
+{
+	if (s->n_mounts > MOUNTS_MAX)
+		return err_set(e, "%u mounts: at most %d are allowed",
+		    s->n_mounts, MOUNTS_MAX);
+	if (s->n_mounts > 0 && s->park)
+		return err_set(e, "a parked sandbox has no mounts");
+	for (unsigned i = 0; i < s->n_mounts; i++) {
+		const struct sandbox_mount *m = &s->mounts[i];
+		struct str to = str_of(m->to);
+		const char *fault = place_fault(to);
+
+		if (fault != NULL)
+			return err_set(
+			    e, "mount at %s: must be %s", m->to, fault);
+		if (m->mode != SANDBOX_RO && m->mode != SANDBOX_OVERLAY &&
+		    m->mode != SANDBOX_RW)
+			return err_set(e, "mount at %s: unknown mode", m->to);
+		for (unsigned k = 0; k < i; k++) {
+			struct str other = str_of(s->mounts[k].to);
+
+			if (place_below(to, other) || place_below(other, to))
+				return err_set(e,
+				    "mounts at %s and %s lie in each other; "
+				    "give each a place of its own",
+				    s->mounts[k].to, m->to);
+		}
+		/* An empty work folder gives way to one that is mounted. */
+		if (s->workspace_fd < 0 && str_eq_c(to, s->workspace_path))
+			continue;
+		if (place_below(to, str_of(s->workspace_path)) ||
+		    place_below(str_of(s->workspace_path), to))
+			return err_set(e,
+			    "mount at %s: the work folder is at %s; mount it "
+			    "beside that, such as at /data",
+			    m->to, s->workspace_path);
+	}
+	return 0;
+}
+
+int
 mounts_make(struct build *b, struct err *e)
 {
 	for (unsigned i = 0; i < b->spec->n_mounts; i++) {

@@ -20,6 +20,12 @@
 int mounts_parse(const char *text, struct str *from, struct str *to,
     struct sandbox_mount *m, struct err *e);
 
+/*
+ * 0 when each has a place of its own, as one in another would be made in it;
+ * else -1 with e. Of s the mounts and the work folder are looked at.
+ */
+int mounts_check(const struct sandbox_spec *s, struct err *e);
+
 /* "ro", "overlay" or "rw". */
 const char *mounts_mode_name(enum sandbox_mount_mode mode);
 

@@ -2,7 +2,9 @@
 // line, and not by a request that only names them.
 import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
@@ -118,6 +120,99 @@ for (const user of users) {
 			});
 		}
 
+		test('stand beside those of the command line', async () => {
+			const place = home(user, all.slice(0, 1));
+			const r = await place.command(['run', '../etc/policy.json',
+				'--state', place.state, '--mount', '../rw:/m/rw:rw',
+				'--mount', '../overlay:/m/overlay:overlay,noexec',
+				'--', 'sh', '-c', script],
+			{ ...options(place), input: '' }).end();
+
+			assert.strictEqual(r.status, 0, r.err);
+			assert.strictEqual(r.out,
+				'here\nhere\nnew\nhere\nnew\nkept\n', r.err);
+			assert.ok(!fs.existsSync(path.join(place.dir,
+				'overlay/new')));
+			assert.strictEqual(fs.statSync(path.join(place.dir,
+				'rw/new')).uid, owner[user.name]);
+			const t = await place.cli(['trace', 'show', 'last',
+				'--json'], options(place));
+			const opened = JSON.parse(t.out.split('\n')[0]);
+			assert.deepStrictEqual(opened.body.mounts, [
+				{ from: path.join(place.dir, 'ro'), mode: 'ro',
+					to: '/m/ro' },
+				{ from: path.join(place.dir, 'rw'), mode: 'rw',
+					to: '/m/rw' },
+				{ from: path.join(place.dir, 'overlay'),
+					mode: 'overlay', noexec: true,
+					to: '/m/overlay' },
+			]);
+			await place.nothingLeft([]);
+		});
+
+		// A socket is no folder, in a policy and on a command line.
+		test('a socket is refused by its name', async () => {
+			const place = home(user, [{ from: '../etc/s', to: '/m' }]);
+			const server = net.createServer().listen(
+				path.join(place.dir, 'etc/s'));
+
+			await once(server, 'listening');
+			const r = await place.command(['run', '../etc/policy.json',
+				'--state', path.join(place.dir, 'other'), '--',
+				'true'], { ...options(place), input: '' }).end();
+			assert.strictEqual(r.status, 1);
+			assert.match(r.err, /mounts\[0\]\.from: .*socket/);
+			for (const [program, ...rest] of [['run',
+				'../etc/none.json'], ['exec']]) {
+				fs.writeFileSync(path.join(place.dir,
+					'etc/none.json'), JSON.stringify(policy()));
+				const c = await place.command([program, ...rest,
+					...program === 'run' ? ['--state', path.join(
+						place.dir, 'other')] : [],
+					'--mount', '../etc/s:/m', '--', 'true'],
+				{ ...options(place), input: '' }).end();
+
+				assert.strictEqual(c.status, 1, c.err);
+				assert.match(c.err, /--mount \.\.\/etc\/s: .*socket/);
+			}
+			server.close();
+			assert.ok(!fs.existsSync(path.join(place.dir, 'other')));
+		});
+
+		for (const [mounts, status, message] of [
+			[['../rw:/m/ro/x:rw'], 1, /\/m\/ro\/x lie in each other/],
+			[['../rw:/m'], 1, /\/m\/ro and \/m lie in each other/],
+			[['../rw:/n', '../overlay:/n'], 1, /lie in each other/],
+			[['../rw:/etc/x'], 2, /must be/],
+			[['../rw:/n:wr'], 2, /ro, overlay or rw/],
+			[['../rw'], 2, /FROM:TO/],
+			[['../ro/file:/n'], 1, /a file: only a folder/],
+			[['../missing:/n'], 1, /--mount \.\.\/missing: No such/],
+			[['../rw:.'], 2, /must be/],
+			[['../rw:WORK/in'], 1, /the work folder is at/],
+			[Array.from({ length: 8 }, (_, i) => `../rw:/n${i}`), 1,
+				/9 mounts: at most 8/],
+			[Array.from({ length: 9 }, (_, i) => `../rw:/n${i}`), 2,
+				/more than 8 --mount/],
+		]) {
+			test(`on the command line cannot be: ${mounts[0]} ` +
+				`${mounts.length}`, async () => {
+				const place = home(user, all.slice(0, 1));
+				const r = await place.command(['run',
+					'../etc/policy.json', '--state',
+					path.join(place.dir, 'other'),
+					...mounts.flatMap((m) => ['--mount',
+						m.replace('WORK', path.join(place.dir,
+							'work'))]), '--', 'true'],
+				{ ...options(place), input: '' }).end();
+
+				assert.strictEqual(r.status, status, r.err);
+				assert.match(r.err, message);
+				assert.ok(!fs.existsSync(path.join(place.dir,
+					'other')), 'nothing was started');
+			});
+		}
+
 		for (const [from, message] of [
 			['../missing', /mounts\[0\]\.from: folder \.\.\/missing: No/],
 			['../ro/file', /a file: only a folder/],
@@ -185,6 +280,8 @@ test('who sends no descriptors names no folder of the machine', async () => {
 				argv: ['true'] }],
 			['/v1/runs', { policy: policy({ sandbox: { mounts } }),
 				argv: ['true'], mount_folders: ['/var/tmp'] }],
+			['/v1/runs', { policy: policy(), argv: ['true'], mounts }],
+			['/v1/sandboxes', { policy: policy(), mounts }],
 		]) {
 			const r = await api.ask('POST', target, body);
 
@@ -216,6 +313,18 @@ test('a mount list that is wrong is refused with its place', async () => {
 		assert.strictEqual(r.status, 400);
 		assert.strictEqual(r.body.error.problems[0].path, path_);
 		assert.match(r.body.error.problems[0].text, text);
+		const beside = await d.ask('POST', '/v1/runs',
+			{ policy: policy(), argv: ['true'], mounts });
+
+		assert.strictEqual(beside.status, 400);
+		assert.deepStrictEqual(beside.body.error.problems.map((p) =>
+			[p.path, p.text]), r.body.error.problems.map((p) =>
+			[p.path, p.text]));
 	}
+	const nowhere = await d.ask('POST', '/v1/runs', { policy: policy(),
+		mounts: [{ from: '/a', to: '/m' }] });
+
+	assert.strictEqual(nowhere.status, 400);
+	assert.match(nowhere.body.error.message, /needs a sandbox/);
 	await d.stop();
 });
