@@ -1,7 +1,9 @@
 /*
  * The verdict on one call. Every rule that restricts it speaks; the most
  * restrictive holds, and of equals the one that spoke first. Runs at every
- * call: texts are put together by copying, never by printf.
+ * call: texts are put together by copying, never by printf, and what a rule
+ * says is declared behind the test whether it speaks, since the compiler zeroes
+ * whatever is declared.
  */
 #include <string.h>
 
@@ -21,6 +23,10 @@ struct speech {
 };
 
 static void decide_row(const struct policy *p, const struct policy_tool *t,
+    const struct policy_call *c, struct verdict *out);
+static void decide_alone(const struct policy *p, const struct policy_tool *t,
+    const struct policy_call *c, struct verdict *out);
+static void decide_parts(const struct policy *p, const struct policy_tool *t,
     const struct policy_call *c, struct verdict *out);
 static void decide_tool(const struct policy_tool *t,
     const struct when_verdict *when, struct verdict *out);
@@ -68,45 +74,65 @@ static void
 decide_row(const struct policy *p, const struct policy_tool *t,
     const struct policy_call *c, struct verdict *out)
 {
-	struct when_verdict when[POLICY_PARTS_MAX];
-	const struct policy_tool *const *rows = &t;
-	uint32_t n = 1;
-
 	out->kind = out->would = out->approved = VERDICT_ALLOW;
 	out->rule[0] = out->code[0] = out->next_step[0] = '\0';
 	out->n_reasons = 0;
 	out->tool = t;
 	out->risk = t != NULL ? t->risk : RISK_DESTRUCTIVE;
-	if (t == NULL) {
+	if (t == NULL)
 		decide_unlisted(out);
-	} else {
-		if (t->n_rows > 0) {
-			rows = t->rows;
-			n = t->n_rows;
-		}
-		for (uint32_t i = 0; i < n; i++) {
-			policy_when_decide(p, rows[i], c, &when[i]);
-			decide_tool(rows[i], &when[i], out);
-		}
-		for (uint32_t i = 0; i < n; i++) {
-			decide_stage(p->stage, rows[i], out);
-			/* A lower stage may simulate what asked before. */
-			if (rows[i]->stage != p->stage && rows[i]->stage > 0 &&
-			    t->n_rows > 0)
-				decide_stage(rows[i]->stage, rows[i], out);
-		}
-		decide_scopes(p, t, out);
-		for (uint32_t i = 0; i < n; i++)
-			decide_args(rows[i], c->args, out);
-		for (uint32_t i = 0; i < n; i++)
-			decide_clearance(rows[i], c->labels, out);
-		for (uint32_t i = 0; i < n; i++)
-			decide_when(rows[i], &when[i], out);
-		decide_flow(p, t, c->labels, out);
-	}
+	else if (t->n_rows > 0)
+		decide_parts(p, t, c, out);
+	else
+		decide_alone(p, t, c, out);
 	out->kind = p->mode == POLICY_ENFORCE ? out->would : VERDICT_ALLOW;
 	if (out->kind != VERDICT_ALLOW)
 		next_step(out);
+}
+
+static void
+decide_alone(const struct policy *p, const struct policy_tool *t,
+    const struct policy_call *c, struct verdict *out)
+{
+	struct when_verdict when;
+
+	policy_when_decide(p, t, c, &when);
+	decide_tool(t, &when, out);
+	decide_stage(p->stage, t, out);
+	decide_scopes(p, t, out);
+	decide_args(t, c->args, out);
+	decide_clearance(t, c->labels, out);
+	decide_when(t, &when, out);
+	decide_flow(p, t, c->labels, out);
+}
+
+/* The rules of all parts, in the same order. */
+static void
+decide_parts(const struct policy *p, const struct policy_tool *t,
+    const struct policy_call *c, struct verdict *out)
+{
+	struct when_verdict when[POLICY_PARTS_MAX];
+	const struct policy_tool *const *rows = t->rows;
+	uint32_t n = t->n_rows;
+
+	for (uint32_t i = 0; i < n; i++) {
+		policy_when_decide(p, rows[i], c, &when[i]);
+		decide_tool(rows[i], &when[i], out);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		decide_stage(p->stage, rows[i], out);
+		/* A lower stage may simulate what asked before. */
+		if (rows[i]->stage != p->stage && rows[i]->stage > 0)
+			decide_stage(rows[i]->stage, rows[i], out);
+	}
+	decide_scopes(p, t, out);
+	for (uint32_t i = 0; i < n; i++)
+		decide_args(rows[i], c->args, out);
+	for (uint32_t i = 0; i < n; i++)
+		decide_clearance(rows[i], c->labels, out);
+	for (uint32_t i = 0; i < n; i++)
+		decide_when(rows[i], &when[i], out);
+	decide_flow(p, t, c->labels, out);
 }
 
 void
@@ -176,12 +202,12 @@ decide_stage(uint32_t stage, const struct policy_tool *t, struct verdict *out)
 	static const char *const rules[] = { "stage 0 cap", "stage 1 cap",
 		"stage 2 cap", "stage 3 cap", "stage 4 cap", "stage 5 cap" };
 	enum verdict_kind cap = stage_cap(stage, t);
-	struct speech s;
 
 	if (cap == VERDICT_ALLOW)
 		return;
 	must(stage <= 5);
-	s = (struct speech){
+
+	struct speech s = {
 		.kind = cap,
 		.code = "stage_cap",
 		.rule = { str_of(rules[stage]) },
@@ -236,18 +262,21 @@ static void
 decide_args(
     const struct policy_tool *t, const struct json *args, struct verdict *out)
 {
-	struct schema_report why;
-	struct speech s;
-
-	if (t->args == NULL || args == NULL ||
-	    schema_check(t->args, args, &why) == SCHEMA_VALID)
+	if (t->args == NULL || args == NULL)
 		return;
-	s = (struct speech){
+
+	struct schema_report why;
+
+	if (schema_check(t->args, args, &why) == SCHEMA_VALID)
+		return;
+
+	struct speech s = {
 		.kind = VERDICT_BLOCK,
 		.code = "invalid_arguments",
 		.reason = { STR("the argument "), str_of(why.path), STR(" "),
 		    str_of(why.text) },
 	};
+
 	put_rule(s.rule, t, ".args");
 	speak(out, &s);
 }
@@ -257,10 +286,11 @@ static void
 decide_when(const struct policy_tool *t, const struct when_verdict *when,
     struct verdict *out)
 {
-	struct speech s = {};
-
 	if (when->failed == NULL && when->then_by == NULL)
 		return;
+
+	struct speech s = {};
+
 	put_rule(s.rule, t, ".when");
 	if (when->failed != NULL) {
 		s.kind = VERDICT_BLOCK;
@@ -292,7 +322,6 @@ decide_clearance(const struct policy_tool *t, const struct labels *labels,
 {
 	struct str label = STR("more labels than are kept");
 	bool good = !t->cleared || !labels->overflowed;
-	struct speech s;
 
 	for (uint32_t i = 0; t->cleared && good && i < labels->n; i++) {
 		uint32_t k = 0;
@@ -304,12 +333,14 @@ decide_clearance(const struct policy_tool *t, const struct labels *labels,
 	}
 	if (good)
 		return;
-	s = (struct speech){
+
+	struct speech s = {
 		.kind = VERDICT_BLOCK,
 		.code = "clearance",
 		.reason = { STR("the run holds data labelled "), label,
 		    STR(", and "), t->name, STR(" is not cleared for it") },
 	};
+
 	put_rule(s.rule, t, ".clearance");
 	speak(out, &s);
 }
@@ -320,7 +351,6 @@ decide_flow(const struct policy *p, const struct policy_tool *t,
 {
 	for (uint32_t i = 0; i < p->n_flow; i++) {
 		const struct policy_flow *f = &p->flow[i];
-		struct speech s;
 		uint32_t k = 0;
 
 		if (t->risk < f->risk_at_least)
@@ -330,7 +360,8 @@ decide_flow(const struct policy *p, const struct policy_tool *t,
 			k++;
 		if (k < f->n_if_labels)
 			continue;
-		s = (struct speech){
+
+		struct speech s = {
 			.kind = f->then,
 			.code = "flow",
 			.rule = { STR("flow."), f->id },
@@ -341,6 +372,7 @@ decide_flow(const struct policy *p, const struct policy_tool *t,
 			    t->name, STR(" is held to "),
 			    str_of(verdict_name(f->then)) },
 		};
+
 		if (f->reason.n > 0) {
 			s.reason[0] = f->reason;
 			s.reason[1] = STR("");

@@ -182,15 +182,16 @@ read_word(struct reader *r, const struct spot *o, const char *name,
 
 	if (!read_member(o, name, &s))
 		return false;
-	near = suggest_for(json_str(s.v));
 	for (uint32_t i = 0; words[i] != NULL; i++) {
 		if (json_is(s.v, JSON_STRING) &&
 		    str_eq_c(json_str(s.v), words[i])) {
 			*out = i;
 			return true;
 		}
-		suggest_try(&near, str_of(words[i]));
 	}
+	near = suggest_for(json_str(s.v));
+	for (uint32_t i = 0; words[i] != NULL; i++)
+		suggest_try(&near, str_of(words[i]));
 	value_show(s.v, shown);
 	write_words(words, " or ", all, sizeof(all));
 	if (near.best.n > 0)

@@ -368,7 +368,7 @@ parse_tool_approval(
 	const struct policy *p = r->p;
 	struct str name = STR("default");
 	bool written = read_name(r, s, "approval", &name);
-	struct suggest near = suggest_for(name);
+	struct suggest near;
 	struct spot at;
 
 	for (uint32_t i = 0; i < p->n_approvals; i++) {
@@ -376,8 +376,10 @@ parse_tool_approval(
 			t->approval = &p->approvals[i];
 			return;
 		}
-		suggest_try(&near, p->approvals[i].name);
 	}
+	near = suggest_for(name);
+	for (uint32_t i = 0; i < p->n_approvals; i++)
+		suggest_try(&near, p->approvals[i].name);
 	if (!written || !read_member(s, "approval", &at))
 		return;
 	if (near.best.n > 0)
