@@ -25,11 +25,13 @@ static const char policy_help[] =
     "[--json]\n"
     "       paddock policy test FILE CASES [--json]\n"
     "       paddock policy diff OLD NEW [--json]\n"
+    "       paddock policy learn RUN... [--policy FILE] [--json]\n"
     "\n"
     "  check               tells everything that is wrong with a policy\n"
     "  explain             tells which rule decides a call, and why\n"
     "  test                compares verdicts with a table of expected ones\n"
     "  diff                tells what became looser and what tighter\n"
+    "  learn               proposes the smallest policy for recorded runs\n"
     "\n"
     "A FILE that ends in .yaml or .yml is YAML, any other JSON (comments are\n"
     "allowed). docs/POLICY.md describes the document.\n"
@@ -116,23 +118,26 @@ cmd_policy(int argc, char **argv)
 		return cmd_policy_test(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "diff") == 0)
 		return cmd_policy_diff(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "learn") == 0)
+		return cmd_policy_learn(argc - 1, argv + 1);
 	args_init(&a, argc, argv, policy_help, options);
 	while ((c = args_next(&a)) != ARGS_END) {
 		if (c == ARGS_STOP)
 			return a.exit;
 	}
 	if (args_count(&a) == 0)
-		return args_bad(&a, "check, explain, test or diff is missing");
+		return args_bad(&a, "check, explain, test, diff or learn is missing");
 	near = suggest_for(str_of(args_rest(&a)[0]));
 	suggest_try(&near, STR("check"));
 	suggest_try(&near, STR("explain"));
 	suggest_try(&near, STR("test"));
 	suggest_try(&near, STR("diff"));
+	suggest_try(&near, STR("learn"));
 	if (near.best.n > 0)
 		return args_bad(&a, "unknown subcommand %s; did you mean %.*s?",
 		    args_rest(&a)[0], STR_FMT(near.best));
 	return args_bad(&a,
-	    "unknown subcommand %s; there are check, explain, test and diff",
+	    "unknown subcommand %s; there are check, explain, test, diff and learn",
 	    args_rest(&a)[0]);
 }
 

@@ -9,6 +9,7 @@
 
 int cmd_policy_test(int argc, char **argv);
 int cmd_policy_diff(int argc, char **argv);
+int cmd_policy_learn(int argc, char **argv);
 
 /* The file's policy, or NULL after its problems went to standard error. */
 struct policy *policy_or_say(const char *path);

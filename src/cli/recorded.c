@@ -129,6 +129,7 @@ decided(struct reading *r, const struct store_row *row, const struct json *j)
 		.labels = &r->labels,
 		.rule = json_str(json_at(j, "dec", "rule", NULL)),
 		.code = json_str(json_at(j, "dec", "code", NULL)),
+		.action = json_str(json_at(j, "dec", "action", NULL)),
 	};
 	struct err ignored;
 

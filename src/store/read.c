@@ -115,6 +115,27 @@ store_runs(struct store *s, uint64_t run, bool only_open, uint32_t limit,
 }
 
 int
+store_policy(
+    struct store *s, const struct hash *version, struct buf *out, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	int got;
+
+	if (db_prepare(s->reader, "SELECT body FROM policy WHERE version = ?",
+		&st, e) < 0)
+		return -1;
+	if (sqlite3_bind_blob(st, 1, version->b, HASH_BYTES, SQLITE_STATIC) !=
+	    SQLITE_OK)
+		return db_err(s->reader, e, "bind");
+	got = db_step(st, e);
+	if (got == 0)
+		return err_set(e, "the policy is not kept here");
+	if (got > 0)
+		buf_add_str(out, db_str(st, 0));
+	return got > 0 ? 0 : -1;
+}
+
+int
 store_approvals(struct store *s, uint64_t id, struct str state,
     bool (*on)(void *arg, const struct store_approval *a), void *arg,
     struct err *e)

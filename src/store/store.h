@@ -136,6 +136,9 @@ int store_step(struct store *s, uint64_t run, uint32_t step,
 /* Newest first; run 0: all; only_open: those without an end. */
 int store_runs(struct store *s, uint64_t run, bool only_open, uint32_t limit,
     bool (*on)(void *arg, const struct store_run *r), void *arg, struct err *e);
+/* Appends the document of a policy version. -1 with e: there is none. */
+int store_policy(struct store *s, const struct hash *version, struct buf *out,
+    struct err *e);
 /* state "": all. id 0: all. */
 int store_approvals(struct store *s, uint64_t id, struct str state,
     bool (*on)(void *arg, const struct store_approval *a), void *arg,
