@@ -44,6 +44,7 @@ static void arm_idle(struct run *r);
 static void stop_late(
     struct run *r, const char *reason, uint64_t limit_ms, const char *next);
 static void put_percent(struct buf *out, uint32_t hundredths);
+static bool on_closed_row(void *arg, const struct store_row *row);
 static bool on_opened_row(void *arg, const struct store_row *row);
 
 void
@@ -239,6 +240,17 @@ box_opened_read(uint64_t run, struct buf *tags, struct buf *image)
 	(void)store_events(broker.store, run, 0, 1, on_opened_row, &found, &e);
 	if (tags->n == 0)
 		buf_add_c(tags, "{}");
+}
+
+uint64_t
+box_planted_read(uint64_t run, uint32_t steps)
+{
+	uint64_t n = 0;
+	struct err e = {};
+
+	(void)store_events(
+	    broker.store, run, steps + 1, 0, on_closed_row, &n, &e);
+	return n;
 }
 
 bool
@@ -498,6 +510,23 @@ put_percent(struct buf *out, uint32_t hundredths)
 		buf_printf(out, ".%02u", part);
 	else if (part != 0)
 		buf_printf(out, ".%u", part / 10);
+}
+
+static bool
+on_closed_row(void *arg, const struct store_row *row)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	uint64_t *n = arg;
+	const struct json *doc;
+
+	if (row->kind != EVENT_RUN_CLOSED)
+		return true;
+	doc = json_parse(row->body, NULL, &a, &e, NULL);
+	if (json_u64(json_get(json_get(doc, STR("body")), STR("planted")), n) <
+	    0)
+		*n = 0;
+	return false;
 }
 
 /* The first record of a run has them. */

@@ -75,6 +75,11 @@ void box_stop(struct run *r, const char *reason, uint64_t grace_ms);
  * object, and ,"image":{...} and ,"mounts":[...] where it had them.
  */
 void box_opened_read(uint64_t run, struct buf *tags, struct buf *image);
+/*
+ * Likewise from its run.closed: how many files it has planted. steps is how
+ * many it had, since that record is in the step behind them.
+ */
+uint64_t box_planted_read(uint64_t run, uint32_t steps);
 /* True when an object of tags has "key=value". */
 bool box_tags_have(struct str tags, struct str tag);
 

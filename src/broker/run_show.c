@@ -55,6 +55,9 @@ run_row_write(struct buf *out, const struct store_run *row)
 static void
 write_row(struct buf *out, const struct store_run *row, const struct run *live)
 {
+	const uint64_t planted = live != NULL
+	    ? live->exited.planted
+	    : box_planted_read(row->id, row->steps);
 	own_buf struct buf tags = {}, image = {};
 	char id[ID_BYTES], hex[HASH_HEX_BYTES];
 
@@ -81,8 +84,9 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 	}
 	buf_printf(
 	    out, ",\"opened_ms\":%lld", (long long)(row->opened_ns / 1000000));
-	if (live != NULL && live->exited.planted > 0)
-		buf_printf(out, ",\"planted\":%u", live->exited.planted);
+	if (planted > 0)
+		buf_printf(
+		    out, ",\"planted\":%llu", (unsigned long long)planted);
 	buf_printf(out, ",\"policy_version\":\"%s\"", hex);
 	if (live != NULL)
 		buf_printf(out, ",\"posture\":%llu",

@@ -34,7 +34,8 @@ static const char help[] =
     "\n"
     "What RUN has added (A), changed (M) and removed (D) in its work folder.\n"
     "A name that is protected is told as such: what other programs execute by\n"
-    "themselves, and secrets, whose content a run does not see.\n"
+    "themselves, and secrets, whose content a run does not see. What RUN\n"
+    "mounts beside its work folder is named first, and not compared.\n"
     "\n"
     "  --dir DIR           the folder to compare with, if it is not the one\n"
     "                      that the run was started with\n"
@@ -74,6 +75,7 @@ struct diff {
 static int ask_run(struct diff *d, const struct client *c, const char *run,
     char **folder, struct err *e);
 static void take_rules(struct diff *d, const struct json *list);
+static void tell_mounts(struct diff *d, const struct json *list);
 static int look_inside(void *arg, const struct remote_entry *x, struct err *e);
 static bool is_same(const struct diff *d, const char *name,
     const struct remote_entry *x, const struct stat *st);
@@ -186,6 +188,7 @@ ask_run(struct diff *d, const struct client *c, const char *run, char **folder,
 	if (client_ask(c, &q, &reply, e) < 0)
 		return -1;
 	take_rules(d, json_get(reply.json, STR("protect")));
+	tell_mounts(d, json_get(reply.json, STR("mounts")));
 	path = json_str(json_get(reply.json, STR("workspace")));
 	if (path.n == 0)
 		return 0;
@@ -215,6 +218,29 @@ take_rules(struct diff *d, const struct json *list)
 		at += strlen(rule) + 1;
 	}
 	d->protect.rules = d->rules;
+}
+
+/* Folders that stand beside the work folder: what is in them is not compared.
+ */
+static void
+tell_mounts(struct diff *d, const struct json *list)
+{
+	for (const struct json *x = json_first(list); x != NULL;
+	     x = json_next(list, x)) {
+		if (d->json) {
+			buf_add_c(&d->out, "{\"mount\":");
+			json_write(&d->out, x);
+			buf_add_c(&d->out, "}\n");
+			continue;
+		}
+		buf_add_c(&d->out, "mount ");
+		term_text(&d->out, json_str(json_get(x, STR("to"))));
+		buf_add_c(&d->out, " from ");
+		term_text(&d->out, json_str(json_get(x, STR("from"))));
+		buf_add_c(&d->out, ": ");
+		term_text(&d->out, json_str(json_get(x, STR("mode"))));
+		buf_add_byte(&d->out, '\n');
+	}
 }
 
 static int

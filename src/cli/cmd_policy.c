@@ -14,6 +14,7 @@
 #include "cli/egress_explain.h"
 #include "cli/out.h"
 #include "cli/policy_file.h"
+#include "cli/policy_view.h"
 #include "cli/term.h"
 #include "core/policy.h"
 #include "core/suggest.h"
@@ -53,6 +54,7 @@ static const char check_help[] =
 static const char explain_help[] =
     "usage: paddock policy explain FILE CALL [ARGUMENTS] [--labels A,B] "
     "[--json]\n"
+    "       paddock policy explain FILE [--json]\n"
     "\n"
     "Tells what would be done with a call at the start of a run, or of one\n"
     "that carries labels, and which rules speak. CALL is a tool's name, and\n"
@@ -60,6 +62,7 @@ static const char explain_help[] =
     "{\"name\": ..., \"arguments\": {...}}. Or CALL is a request that wants\n"
     "to leave, \"GET https://api.example.com/v1/x\" or \"tcp://HOST:PORT\",\n"
     "and ARGUMENTS tell of its body: content_type, content_length.\n"
+    "Without CALL: what a run can read, write and execute.\n"
     "\n"
     "  --labels A,B        labels that the run carries\n"
     "  --json              as JSON\n"
@@ -84,6 +87,7 @@ static void check_json(const char *path, const struct policy *p,
     const struct policy_problems *list, struct buf *out);
 static void put_problems(struct buf *out, const struct policy_problems *list);
 static int cmd_explain(int argc, char **argv);
+static int view(const struct explained *x);
 static int read_call(const struct args *a, struct explained *x,
     struct arena *memory, struct err *e);
 static int read_stdin(struct explained *x, struct arena *memory, struct err *e);
@@ -243,6 +247,9 @@ check_json(const char *path, const struct policy *p,
 		put_member(out, "mode", policy_mode_name(p->mode));
 		buf_printf(
 		    out, ",\"stage\":%u,\"tools\":%u,", p->stage, p->n_tools);
+		buf_add_c(out, "\"sandbox\":");
+		policy_view_json(out, &p->sandbox);
+		buf_add_c(out, ",");
 		put_member(out, "version", version);
 		buf_add_c(out, ",\"workflow\":");
 		json_put_str(out, p->workflow);
@@ -303,14 +310,34 @@ cmd_explain(int argc, char **argv)
 			break;
 		}
 	}
-	status = args_need(
-	    &a, 2, 3, args_count(&a) == 0 ? "the policy's file" : "the call");
+	status = args_need(&a, 1, 3, "the policy's file");
 	if (status != 0)
 		return status;
 	x.file = args_rest(&a)[0];
+	if (args_count(&a) == 1 && x.labels.n > 0)
+		return args_bad(&a, "--labels is for a call");
+	if (args_count(&a) == 1)
+		return view(&x);
 	if (read_call(&a, &x, &memory, &e) < 0)
 		return args_bad(&a, "%s", e.text);
 	return explain(&x);
+}
+
+/* What a run has from the start, whatever it calls. */
+static int
+view(const struct explained *x)
+{
+	own_buf struct buf out = {};
+	struct policy *p = policy_or_say(x->file);
+
+	if (p == NULL)
+		return EXIT_FAILED;
+	if (x->json)
+		policy_view_json(&out, &p->sandbox);
+	else
+		policy_view_text(&out, &p->sandbox);
+	policy_free(p);
+	return x->json ? policy_json_out(&out) : out_write(&out);
 }
 
 static int

@@ -320,6 +320,43 @@ for (const [name, user] of users)
 			await until(() => p.run('image', 'rm', 'it').status === 0,
 				'the image given back');
 		});
+
+		test('has the mounts of its policy, each by its mode', async () => {
+			const p = Place.of(undefined, user);
+			const policy = path.join(p.work, 'policy.json');
+
+			for (const d of ['ro', 'overlay', 'rw']) {
+				const at = path.join(p.dir, d);
+				const owner = isRoot ? user.uid ?? 12345
+					: process.getuid();
+
+				p.make(at);
+				fs.writeFileSync(path.join(at, 'x'), 'host\n');
+				if (isRoot)
+					for (const f of ['.', 'x'])
+						fs.chownSync(path.join(at, f), owner, owner);
+			}
+			fs.writeFileSync(policy, JSON.stringify({ policy: 1,
+				workflow: 'w', stage: 5, tools: {}, sandbox: {
+					image: 'it', mounts: [
+						{ from: '../ro', to: '/m/ro' },
+						{ from: '../overlay', to: '/m/overlay',
+							mode: 'overlay' },
+						{ from: '../rw', to: '/new/rw', mode: 'rw' },
+					] } }));
+			const r = await new Command(['run', policy, '--quiet', '--',
+				'/bin/busybox', 'sh', '-c',
+				'for d in /m/ro /m/overlay /new/rw; do cat $d/x; ' +
+				'(echo new >$d/y) 2>/dev/null && cat $d/y; done'],
+			{ ...p.options(), input: '' }).end();
+
+			assert.strictEqual(r.out, 'host\nhost\nnew\nhost\nnew\n',
+				r.err);
+			assert.strictEqual(r.status, 0, r.err);
+			assert.deepStrictEqual(['ro', 'overlay', 'rw'].map((d) =>
+				fs.existsSync(path.join(p.dir, d, 'y'))),
+			[false, false, true]);
+		});
 	});
 
 describe('an image of one\'s own making', { skip }, () => {

@@ -8,7 +8,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { Daemon, Place, isRoot, policy } from './lib/paddock.js';
+import { Daemon, Place, isRoot, policy, until } from './lib/paddock.js';
 
 const users = isRoot
 	? [{ name: 'root' }, { name: 'rootless', uid: 65534, gid: 65534 }]
@@ -262,8 +262,26 @@ test('a sandbox that stays has them, too, and shows them', async () => {
 	assert.strictEqual(fs.readFileSync(at('overlay/file'), 'utf8'), 'here\n');
 	assert.strictEqual(fs.readFileSync(at('rw/other'), 'utf8'), 'y\n');
 	assert.strictEqual((await d.get(`/v1/runs/${run}`)).mounts.length, 3);
+	const said = (await place.cli(['diff', run, '--dir', at('overlay')])).out;
+
+	assert.match(said, /^mount \/m\/ro from \S+\/ro: ro$/m);
+	assert.match(said, /^mount \/m\/rw from \S+\/rw: rw$/m);
+	const lines = (await place.cli(['diff', run, '--dir', at('overlay'),
+		'--json'])).out.trim().split('\n').map((l) => JSON.parse(l));
+
+	assert.deepStrictEqual(lines.filter((l) => l.mount).map((l) =>
+		l.mount), mounts);
+	const hook = await place.command(['exec', '--in', run, '--state',
+		place.state, '--', 'sh', '-c',
+		'mkdir -p /m/rw/.git/hooks; echo >/m/rw/.git/hooks/x'],
+	{ input: '' }).end();
+
+	assert.strictEqual(hook.status, 0, hook.err);
 	await place.cli(['sandbox', 'rm', run]);
 	await d.closed(run);
+	await until(() => d.get(`/v1/runs/${run}`).then((r) =>
+		r.labels === undefined), 'the run in the store only');
+	assert.strictEqual((await d.get(`/v1/runs/${run}`)).planted, 1);
 	assert.strictEqual((await d.get(`/v1/runs/${run}`)).mounts.length, 3);
 	await d.stop();
 	await place.nothingLeft([d.supervisor]);

@@ -54,6 +54,52 @@ test('a table of expected verdicts passes, and names what differs', () => {
 		[true, false]);
 });
 
+test('what a run can read, write and execute is shown, for people too', () => {
+	const empty = { allow_read: [], deny_read: [], allow_write: [],
+		deny_write: [], mode: 'deny' };
+	const rows = [
+		[undefined, { commands: { allow: 'any', block: [] }, image: 'host',
+			mounts: [], protect: empty, user: 'agent' },
+		['root         host', 'execute      any program']],
+		[{ mounts: [{ from: './a', to: '/a' }, { from: './b', to: '/b',
+			mode: 'rw', noexec: true }], user: 'root',
+		protect: { deny_read: ['*.key'], allow_write: ['Makefile'],
+			mode: 'flag' }, commands: { allow: ['sh', '/bin/ls'],
+			block: ['curl'] }, image: 'it' },
+		{ commands: { allow: ['sh', '/bin/ls'], block: ['curl'] },
+			image: 'it', mounts: [
+				{ from: './a', mode: 'ro', noexec: false, to: '/a' },
+				{ from: './b', mode: 'rw', noexec: true, to: '/b' }],
+			protect: { ...empty, deny_read: ['*.key'],
+				allow_write: ['Makefile'], mode: 'flag' },
+			user: 'root' },
+		['root         it', 'mount        /a from ./a: read',
+			'mount        /b from ./b: read and written for good; ' +
+				'no program starts from it', 'not read     *.key',
+			'also write   Makefile', 'execute      /bin/ls',
+			'not execute  curl']],
+		[{ commands: { allow: [] } }, { commands: { allow: [], block: [] },
+			image: 'host', mounts: [], protect: empty, user: 'agent' },
+		['execute      no program']],
+	];
+
+	for (const [sandbox, expected, lines] of rows) {
+		const at = file('view.json', { policy: 1, workflow: 'w', stage: 5,
+			tools: {}, ...sandbox && { sandbox } });
+		const shown = paddock('explain', at, '--json');
+
+		assert.equal(shown.status, 0, shown.stderr);
+		assert.deepEqual(JSON.parse(shown.stdout), expected);
+		assert.deepEqual(JSON.parse(paddock('check', at, '--json')
+			.stdout)[0].sandbox, expected);
+		const text = paddock('explain', at).stdout.split('\n');
+
+		for (const l of lines)
+			assert.ok(text.includes(l), `${l} in ${text.join('|')}`);
+	}
+	assert.equal(paddock('explain', policy, '--labels', 'pii').status, 2);
+});
+
 test('a table that cannot be meant is refused with the case', () => {
 	const rows = [
 		[[], /empty/],
