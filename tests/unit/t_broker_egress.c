@@ -481,8 +481,8 @@ static void
 what_is_no_question_is_refused_and_on_record(void **state)
 {
 	static const char *const rows[] = { "", "{", "[]", "{\"host\":\"a\"}",
-		"{\"host\":\"free.test\",\"method\":\"GET\",\"path\":\"/\","
-		"\"port\":80,\"proto\":\"gopher\"}" };
+		("{\"host\":\"free.test\",\"method\":\"GET\",\"path\":\"/\","
+		 "\"port\":80,\"proto\":\"gopher\"}") };
 	struct run *r = run_make();
 	struct run nobody = { .id = UINT64_MAX };
 
