@@ -191,7 +191,6 @@ static int
 add_path(struct buf *b, struct str path, bool plain, struct err *e)
 {
 	size_t start = b->n;
-	bool slash = true;
 
 	if (path.n == 0 || path.p[0] != '/')
 		return err_set(e, "a path that is signed begins with a slash");
@@ -206,22 +205,19 @@ add_path(struct buf *b, struct str path, bool plain, struct err *e)
 		while (end < path.n && path.p[end] != '/')
 			end++;
 		part = (struct str){ path.p + i, end - i };
-		slash = end < path.n || part.n == 0;
 		i = end + 1;
 		if (str_eq_c(part, "..")) {
 			while (b->n > start && b->p[b->n - 1] != '/')
 				b->n--;
 			if (b->n > start)
 				b->n--;
-			slash = true;
-		} else if (str_eq_c(part, ".")) {
-			slash = true;
-		} else if (part.n > 0) {
+		} else if (part.n > 0 && !str_eq_c(part, ".")) {
 			buf_add_byte(b, '/');
 			encode(b, part, false, false);
 		}
 	}
-	if (slash)
+	/* Amazon's own signers: "/a/." is "/a", and "/a/./" is "/a/". */
+	if (b->n == start || path.p[path.n - 1] == '/')
 		buf_add_byte(b, '/');
 	return 0;
 }
