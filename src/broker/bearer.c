@@ -304,7 +304,7 @@ check(struct bearer *b, struct str token, struct err *e)
 		keys->key[k - keys->set.keys], t.signed_text, t.signature))
 		return err_set(e, "its signature is not good");
 	if (issuer_identity(i, t.claims, clock_utc_ns() / NS_PER_S,
-		known->issuers.leeway_s, &b->who, &until_s, e) < 0)
+		known->issuers.leeway_s, &b->arena, &b->who, &until_s, e) < 0)
 		return -1;
 	b->until_ns = until_s * NS_PER_S;
 	(void)snprintf(b->name, sizeof(b->name), "%.*s/%.*s",

@@ -332,7 +332,13 @@ record_opened(struct run *r, const char *world)
 	own_buf struct buf body = {};
 	struct event ev = record_of(r, EVENT_RUN_OPENED);
 
-	buf_add_c(&body, "{\"command\":");
+	buf_add_byte(&body, '{');
+	if (r->policy->identity.n_attributes > 0) {
+		buf_add_c(&body, "\"attributes\":");
+		identity_attributes_write(&body, &r->policy->identity);
+		buf_add_byte(&body, ',');
+	}
+	buf_add_c(&body, "\"command\":");
 	json_put_str(&body, str_of(r->command));
 	if (r->has_image)
 		run_image_write(&body, r);

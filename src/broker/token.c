@@ -335,29 +335,14 @@ take_list(struct token *t, const struct json *list, bool scopes,
 static int
 take_attributes(struct token *t, const struct json *object, struct err *e)
 {
-	if (object == NULL)
+	if (identity_attributes_add(&t->who, object, &t->arena) == 0)
 		return 0;
-	if (!json_is(object, JSON_OBJECT) || object->n > ATTRIBUTES_MAX)
-		return err_set(e, "`attributes` is no object of up to %d texts",
-		    ATTRIBUTES_MAX);
-	for (const struct json *k = json_first(object); k != NULL;
-	     k = json_next(object, k)) {
-		struct identity_attribute *a =
-		    &t->who.attributes[t->who.n_attributes++];
-		struct str value = json_str(json_value(k));
-
-		if (!identity_attribute_ok(json_str(k)) || value.n == 0 ||
-		    value.n > ATTRIBUTE_MAX_BYTES)
-			return err_set(e,
-			    "an attribute has a name like \"customer\", none "
-			    "of tenant, actor, roles and scopes, and a text of "
-			    "1 to %d bytes",
-			    ATTRIBUTE_MAX_BYTES);
-		if (take_text(t, json_str(k), &a->name) < 0 ||
-		    take_text(t, value, &a->value) < 0)
-			return err_set(e, "out of memory");
-	}
-	return 0;
+	return err_set(e,
+	    "`attributes` are up to %d names like \"customer\", none of "
+	    "tenant, "
+	    "actor, roles and scopes, each a text of 1 to %d bytes or a list "
+	    "of up to %d",
+	    ATTRIBUTES_MAX, ATTRIBUTE_MAX_BYTES, ATTRIBUTE_LIST_MAX);
 }
 
 static int
@@ -428,14 +413,9 @@ token_write(struct buf *out, const struct token *t)
 
 	buf_add_c(out, "{\"actor\":");
 	json_put_str(out, w->actor);
-	buf_add_c(out, ",\"attributes\":{");
-	for (uint32_t i = 0; i < w->n_attributes; i++) {
-		buf_add_c(out, i > 0 ? "," : "");
-		json_put_str(out, w->attributes[i].name);
-		buf_add_byte(out, ':');
-		json_put_str(out, w->attributes[i].value);
-	}
-	buf_add_c(out, "},\"by\":");
+	buf_add_c(out, ",\"attributes\":");
+	identity_attributes_write(out, w);
+	buf_add_c(out, ",\"by\":");
 	json_put_str(out, str_of(t->by));
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
 		if (times[i].ns != 0)

@@ -22,14 +22,109 @@ identity_has_scope(const struct identity *i, struct str scope)
 	return false;
 }
 
-const struct str *
+const struct identity_attribute *
 identity_attribute(const struct identity *i, struct str name)
 {
 	for (uint32_t k = 0; k < i->n_attributes; k++) {
 		if (str_eq(i->attributes[k].name, name))
-			return &i->attributes[k].value;
+			return &i->attributes[k];
 	}
 	return NULL;
+}
+
+bool
+identity_attribute_within(
+    const struct identity_attribute *a, const struct identity_attribute *all)
+{
+	if (a->is_list != all->is_list)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++) {
+		uint32_t k = 0;
+
+		while (k < all->n && !str_eq(a->values[i], all->values[k]))
+			k++;
+		if (k == all->n)
+			return false;
+	}
+	return true;
+}
+
+int
+identity_attribute_add(
+    struct identity *i, struct str name, const struct json *v, struct arena *a)
+{
+	const struct json *x = v;
+	struct str *values;
+	const char *copy;
+	uint32_t n = 1;
+
+	if (i->n_attributes == ATTRIBUTES_MAX || !identity_attribute_ok(name) ||
+	    identity_attribute(i, name) != NULL)
+		return -1;
+	if (json_is(v, JSON_ARRAY)) {
+		n = v->n;
+		x = json_first(v);
+	}
+	if (n > ATTRIBUTE_LIST_MAX)
+		return -1;
+	values = arena_alloc(a, n * sizeof(*values));
+	if (values == NULL)
+		return -1;
+	for (uint32_t k = 0; k < n; k++) {
+		struct str s = json_str(x);
+
+		copy = arena_copy(a, s);
+		if (s.n == 0 || s.n > ATTRIBUTE_MAX_BYTES || copy == NULL)
+			return -1;
+		values[k] = (struct str){ copy, s.n };
+		x = k + 1 < n ? json_next(v, x) : NULL;
+	}
+	copy = arena_copy(a, name);
+	if (copy == NULL)
+		return -1;
+	i->attributes[i->n_attributes++] = (struct identity_attribute){
+		.name = { copy, name.n },
+		.is_list = json_is(v, JSON_ARRAY),
+		.n = n,
+		.values = values,
+	};
+	return 0;
+}
+
+int
+identity_attributes_add(
+    struct identity *i, const struct json *object, struct arena *a)
+{
+	if (object == NULL)
+		return 0;
+	if (!json_is(object, JSON_OBJECT))
+		return -1;
+	for (const struct json *k = json_first(object); k != NULL;
+	     k = json_next(object, k)) {
+		if (identity_attribute_add(i, json_str(k), json_value(k), a) <
+		    0)
+			return -1;
+	}
+	return 0;
+}
+
+void
+identity_attributes_write(struct buf *out, const struct identity *i)
+{
+	buf_add_byte(out, '{');
+	for (uint32_t n = 0; n < i->n_attributes; n++) {
+		const struct identity_attribute *a = &i->attributes[n];
+
+		buf_add_c(out, n > 0 ? "," : "");
+		json_put_str(out, a->name);
+		buf_add_c(out, a->is_list ? ":[" : ":");
+		for (uint32_t k = 0; k < a->n; k++) {
+			buf_add_c(out, k > 0 ? "," : "");
+			json_put_str(out, a->values[k]);
+		}
+		buf_add_c(out, a->is_list ? "]" : "");
+	}
+	buf_add_byte(out, '}');
 }
 
 bool

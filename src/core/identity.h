@@ -9,12 +9,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "codec/json.h"
 
-/* What else is known of somebody, such as whose customer they are. */
+/* What else is known of somebody: which customer, whose orders. */
 struct identity_attribute {
-	struct str name, value;
+	struct str name;
+	bool is_list;
+	uint32_t n; /* 1, unless it is a list */
+	const struct str *values;
 };
 
 struct identity {
@@ -36,7 +42,21 @@ bool identity_has_role(const struct identity *i, struct str role);
 bool identity_has_scope(const struct identity *i, struct str scope);
 /* May be an attribute: a name that expressions can spell, and none of ours. */
 bool identity_attribute_ok(struct str name);
-/* The value of an attribute, or NULL. */
-const struct str *identity_attribute(const struct identity *i, struct str name);
+const struct identity_attribute *identity_attribute(
+    const struct identity *i, struct str name); /* or NULL */
+/* Is all of one in the other? */
+bool identity_attribute_within(
+    const struct identity_attribute *a, const struct identity_attribute *all);
+/*
+ * Adds one more, copied into a: v is a text or a list of texts, each of 1 to
+ * ATTRIBUTE_MAX_BYTES. -1: it is none, or there are too many.
+ */
+int identity_attribute_add(
+    struct identity *i, struct str name, const struct json *v, struct arena *a);
+/* The same for all members of an object; NULL has none. */
+int identity_attributes_add(
+    struct identity *i, const struct json *object, struct arena *a);
+/* Appends {"customer":"c1","orders":["o1"]}. */
+void identity_attributes_write(struct buf *out, const struct identity *i);
 
 #endif

@@ -15,8 +15,8 @@ static int members(const struct json *v, const char *const *known,
     const struct at *at, struct err *e);
 static int bad(
     const struct at *at, const char *member, const char *why, struct err *e);
-static int read_uid(
-    const struct json *v, struct issuer_uid *out, struct at at, struct err *e);
+static int read_uid(const struct json *v, struct arena *a,
+    struct issuer_uid *out, struct at at, struct err *e);
 static int read_issuer(const struct json *v, struct arena *a,
     struct issuer *out, struct at at, struct err *e);
 static int read_text(const struct json *v, const char *name, bool tenant,
@@ -77,7 +77,7 @@ issuers_parse(
 		return err_set(e, "out of memory");
 	for (const struct json *x = json_first(uids); x != NULL;
 	     x = json_next(uids, x)) {
-		if (read_uid(x, &out->uids[out->n_uids],
+		if (read_uid(x, a, &out->uids[out->n_uids],
 			(struct at){ "unix", out->n_uids }, e) < 0)
 			return -1;
 		if (issuers_uid(out, out->uids[out->n_uids].uid) != NULL)
@@ -126,8 +126,8 @@ issuers_find(const struct issuers *all, const struct json *claims)
 
 int
 issuer_identity(const struct issuer *i, const struct json *claims,
-    int64_t now_s, uint64_t leeway_s, struct identity *out, int64_t *until_s,
-    struct err *e)
+    int64_t now_s, uint64_t leeway_s, struct arena *a, struct identity *out,
+    int64_t *until_s, struct err *e)
 {
 	const int64_t leeway = (int64_t)leeway_s;
 	const struct json *roles;
@@ -168,17 +168,16 @@ issuer_identity(const struct issuer *i, const struct json *claims,
 	}
 	add_scopes(i, claims, out);
 	for (uint32_t k = 0; k < i->n_attributes; k++) {
-		struct str value =
-		    json_str(json_get(claims, i->attribute_claim[k]));
+		const struct json *value =
+		    json_get(claims, i->attribute_claim[k]);
 
-		if (value.n == 0)
-			continue;
-		if (value.n > ATTRIBUTE_MAX_BYTES)
-			return err_set(e, "the token's %.*s is over %d bytes",
-			    STR_FMT(i->attribute_claim[k]),
-			    ATTRIBUTE_MAX_BYTES);
-		out->attributes[out->n_attributes++] =
-		    (struct identity_attribute){ i->attribute[k], value };
+		if (value != NULL &&
+		    identity_attribute_add(out, i->attribute[k], value, a) < 0)
+			return err_set(e,
+			    "the token's %.*s is no text of up to %d bytes, "
+			    "nor a list of up to %d",
+			    STR_FMT(i->attribute_claim[k]), ATTRIBUTE_MAX_BYTES,
+			    ATTRIBUTE_LIST_MAX);
 	}
 	return 0;
 }
@@ -217,8 +216,8 @@ bad(const struct at *at, const char *member, const char *why, struct err *e)
 }
 
 static int
-read_uid(
-    const struct json *v, struct issuer_uid *out, struct at at, struct err *e)
+read_uid(const struct json *v, struct arena *a, struct issuer_uid *out,
+    struct at at, struct err *e)
 {
 	static const char *const known[] = { "actor", "attributes", "roles",
 		"scopes", "tenant", "uid", NULL };
@@ -249,22 +248,9 @@ read_uid(
 	if (names(json_get(v, STR("scopes")), true, who->scopes, &who->n_scopes,
 		SCOPES_MAX) < 0)
 		return bad(&at, "scopes", "must be a list of scopes", e);
-	if (attributes != NULL &&
-	    (!json_is(attributes, JSON_OBJECT) ||
-		attributes->n > ATTRIBUTES_MAX))
-		return bad(&at, "attributes", "must be an object", e);
-	for (const struct json *k = json_first(attributes); k != NULL;
-	     k = json_next(attributes, k)) {
-		struct str value = json_str(json_value(k));
-
-		if (!identity_attribute_ok(json_str(k)) || value.n == 0 ||
-		    value.n > ATTRIBUTE_MAX_BYTES)
-			return bad(
-			    &at, "attributes", "must be names and texts", e);
-		who->attributes[who->n_attributes++] =
-		    (struct identity_attribute){ json_str(k), value };
-	}
-	return 0;
+	return identity_attributes_add(who, attributes, a) < 0
+	    ? bad(&at, "attributes", "must be names and texts", e)
+	    : 0;
 }
 
 static int

@@ -62,10 +62,10 @@ const struct issuer *issuers_find(
 /*
  * Who it is that a token speaks of whose signature was good: audience and times
  * are checked here. *until is when it ends, by the same clock as now_s. Texts
- * are in the claims or in the configuration. -1 with e: nobody.
+ * are in the claims, in the configuration or in a. -1 with e: nobody.
  */
 int issuer_identity(const struct issuer *i, const struct json *claims,
-    int64_t now_s, uint64_t leeway_s, struct identity *out, int64_t *until_s,
-    struct err *e);
+    int64_t now_s, uint64_t leeway_s, struct arena *a, struct identity *out,
+    int64_t *until_s, struct err *e);
 
 #endif

@@ -75,6 +75,7 @@ free_one(struct policy *p)
 		return;
 	for (uint32_t i = 0; i < p->n_tools; i++) {
 		schema_free(p->tools[i].args);
+		expr_free(p->tools[i].owner);
 		for (uint32_t k = 0; k < p->tools[i].n_when; k++)
 			expr_free(p->tools[i].when[k].cond);
 	}

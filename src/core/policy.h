@@ -113,6 +113,9 @@ struct policy_tool {
 	const struct str *redact_result;
 	const struct str *trusted_fields;
 	struct schema *args; /* of its arguments; NULL: any */
+	struct expr
+	    *owner; /* what a call is about is the identity's; or NULL */
+	struct str owner_text;
 	uint32_t n_when, n_clearance;
 	const struct policy_when *when;
 	const struct str *clearance; /* patterns of labels */

@@ -39,6 +39,8 @@ static void decide_stage(
 static enum verdict_kind stage_cap(uint32_t stage, const struct policy_tool *t);
 static void decide_scopes(
     const struct policy *p, const struct policy_tool *t, struct verdict *out);
+static void decide_owner(const struct policy *p, const struct policy_tool *t,
+    const struct json *args, struct verdict *out);
 static void decide_args(
     const struct policy_tool *t, const struct json *args, struct verdict *out);
 static void decide_flow(const struct policy *p, const struct policy_tool *t,
@@ -100,6 +102,7 @@ decide_alone(const struct policy *p, const struct policy_tool *t,
 	decide_tool(t, &when, out);
 	decide_stage(p->stage, t, out);
 	decide_scopes(p, t, out);
+	decide_owner(p, t, c->args, out);
 	decide_args(t, c->args, out);
 	decide_clearance(t, c->labels, out);
 	decide_when(t, &when, out);
@@ -126,6 +129,8 @@ decide_parts(const struct policy *p, const struct policy_tool *t,
 			decide_stage(rows[i]->stage, rows[i], out);
 	}
 	decide_scopes(p, t, out);
+	for (uint32_t i = 0; i < n; i++)
+		decide_owner(p, rows[i], c->args, out);
 	for (uint32_t i = 0; i < n; i++)
 		decide_args(rows[i], c->args, out);
 	for (uint32_t i = 0; i < n; i++)
@@ -256,6 +261,27 @@ decide_scopes(
 			    STR(" does not hold") },
 		    });
 	}
+}
+
+/* Not his, or not known whose: blocked either way. */
+static void
+decide_owner(const struct policy *p, const struct policy_tool *t,
+    const struct json *args, struct verdict *out)
+{
+	const char *why;
+
+	if (policy_owner_decide(p, t, args, &why) == EXPR_TRUE)
+		return;
+	speak(out,
+	    &(struct speech){
+		.kind = VERDICT_BLOCK,
+		.code = "not_owner",
+		.rule = { STR("tools."), t->name, STR(".owner") },
+		.reason = { STR("what the call is about is not "),
+		    p->identity.actor, STR("'s: "), t->owner_text,
+		    why != NULL ? STR(" cannot be told: ") : STR(""),
+		    str_of(why) },
+	    });
 }
 
 static void
@@ -469,6 +495,9 @@ next_step(struct verdict *out)
 			pieces[0] = STR("Mend the arguments as the reason "
 					"says, and call ");
 			pieces[2] = STR(" again.");
+		} else if (strcmp(out->code, "not_owner") == 0) {
+			pieces[2] = STR(" for what is not theirs, and tell "
+					"the user that you may not.");
 		} else if (strcmp(out->code, "flow") == 0 ||
 		    strcmp(out->code, "clearance") == 0) {
 			pieces[2] = STR(", which this run may not use after "

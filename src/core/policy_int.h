@@ -232,6 +232,16 @@ void policy_parse_tools(struct reader *r, const struct spot *root);
 void policy_parse_flow(struct reader *r, const struct spot *root);
 void policy_parse_faults(struct reader *r, const struct spot *root);
 extern const char *const fault_words[]; /* by enum fault_kind; NULL ends it */
+
+/* policy_identity.c */
+void policy_parse_attributes(struct reader *r, const struct spot *root);
+
+/* policy_owner.c: "owner" of a tool, and whether a call's objects are his. */
+void policy_parse_owner(
+    struct reader *r, const struct spot *tool, struct policy_tool *t);
+enum expr_truth policy_owner_decide(const struct policy *p,
+    const struct policy_tool *t, const struct json *args, const char **why);
+
 /* policy_approvals.c: escalate_to of each row, once all of them are read. */
 void policy_link_approvals(struct reader *r, const struct spot *all,
     struct policy_approval *rows, uint32_t n);

@@ -13,6 +13,7 @@
 static bool says(const struct policy_part *part, const char *member);
 static void merge_fields(struct policy *m, const struct policy_parts *x);
 static void merge_identity(struct policy *m, const struct policy_parts *x);
+static void merge_attributes(struct identity *id, const struct identity *one);
 static void merge_sandbox(struct policy *m, const struct policy_parts *x);
 static void merge_lists(struct policy *m, const struct policy_parts *x);
 static void merge_protect(
@@ -118,6 +119,7 @@ merge_identity(struct policy *m, const struct policy_parts *x)
 			memcpy(id->roles, one->roles, sizeof(id->roles));
 			m->roles_written = true;
 		}
+		merge_attributes(id, one);
 		if (!says(part, "scopes"))
 			continue;
 		both = *id;
@@ -137,6 +139,31 @@ merge_identity(struct policy *m, const struct policy_parts *x)
 		id->n_scopes = both.n_scopes;
 		memcpy(id->scopes, both.scopes, sizeof(id->scopes));
 		scopes = true;
+	}
+}
+
+/* Of what both name it is what both hold; nothing, if they differ. */
+static void
+merge_attributes(struct identity *id, const struct identity *one)
+{
+	for (uint32_t i = 0; i < one->n_attributes; i++) {
+		const struct identity_attribute *theirs = &one->attributes[i];
+		struct identity_attribute *mine = NULL;
+
+		for (uint32_t k = 0; k < id->n_attributes; k++) {
+			if (str_eq(id->attributes[k].name, theirs->name))
+				mine = &id->attributes[k];
+		}
+		if (mine == NULL && id->n_attributes < ATTRIBUTES_MAX)
+			id->attributes[id->n_attributes++] = *theirs;
+		else if (mine == NULL ||
+		    identity_attribute_within(mine, theirs))
+			continue;
+		else if (identity_attribute_within(theirs, mine))
+			*mine = *theirs;
+		else
+			*mine = (struct identity_attribute){ .name = mine->name,
+				.is_list = true };
 	}
 }
 

@@ -61,9 +61,9 @@ static void
 parse_full(struct reader *r, const struct spot *root)
 {
 	static const char *const known[] = { "policy", "workflow", "version",
-		"tenant", "actor", "roles", "scopes", "stage", "mode",
-		"defaults", "tools", "flow", "budgets", "sandbox", "egress",
-		"approvals", "secrets", "extends", "faults", NULL };
+		"tenant", "actor", "roles", "attributes", "scopes", "stage",
+		"mode", "defaults", "tools", "flow", "budgets", "sandbox",
+		"egress", "approvals", "secrets", "extends", "faults", NULL };
 	static const char *const later[] = { "models", "data", "shadow", NULL };
 	static const char *const modes[] = { "enforce", "shadow", "record",
 		NULL };
@@ -82,6 +82,7 @@ parse_full(struct reader *r, const struct spot *root)
 	(void)read_word(r, root, "mode", modes, &mode);
 	p->mode = (enum policy_mode)mode;
 	parse_identity(r, root);
+	policy_parse_attributes(r, root);
 	parse_defaults(r, root);
 	policy_parse_secrets(r, root);
 	policy_parse_approvals(r, root);

@@ -41,8 +41,8 @@ know(struct reader *r, const struct spot *root)
 	static const char *const known[] = { "workflow", "tenant_id",
 		"max_runtime_seconds", "max_tool_calls", "tools", NULL };
 	static const char *const full[] = { "version", "tenant", "actor",
-		"roles", "scopes", "stage", "mode", "defaults", "flow",
-		"budgets", "sandbox", "egress", "approvals", "extends",
+		"roles", "attributes", "scopes", "stage", "mode", "defaults",
+		"flow", "budgets", "sandbox", "egress", "approvals", "extends",
 		"secrets", "models", "faults", "data", "shadow", NULL };
 
 	read_known(r, root, known, full,

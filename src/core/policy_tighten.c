@@ -108,6 +108,18 @@ check_identity(struct pair *x)
 			    STR_FMT(mine->roles[i]), STR_FMT(x->base->name),
 			    ONLY);
 	}
+	for (uint32_t i = 0; read_member(x->root, "attributes", &list) &&
+	     i < mine->n_attributes;
+	     i++) {
+		const struct identity_attribute *a = &mine->attributes[i];
+		const struct identity_attribute *held =
+		    identity_attribute(theirs, a->name);
+
+		if (held != NULL && !identity_attribute_within(a, held))
+			problem(x->r, &list,
+			    "gives \"%.*s\" more than %.*s does: %s",
+			    STR_FMT(a->name), STR_FMT(x->base->name), ONLY);
+	}
 	if (!read_member(x->root, "scopes", &list) ||
 	    (!x->whole && json_get(x->theirs, STR("scopes")) == NULL))
 		return;

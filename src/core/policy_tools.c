@@ -230,8 +230,8 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	static const char *const known[] = { "risk", "mode", "allowed",
 		"approval_required", "approval", "scopes", "labels_out",
 		"trusted_fields", "redact", "retries", "timeout_ms",
-		"reversible", "args", "when", "clearance", "rate", "breaker",
-		NULL };
+		"reversible", "args", "when", "clearance", "owner", "rate",
+		"breaker", NULL };
 	static const char *const later[] = { "commit", "destination",
 		"idempotency", "pin", "paths", "faults", NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
@@ -261,6 +261,7 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	policy_parse_rate(r, s, &t->rate);
 	parse_breaker(r, s, t);
 	parse_tool_args(r, s, t);
+	policy_parse_owner(r, s, t);
 	policy_parse_when(r, s, t);
 }
 

@@ -59,9 +59,10 @@ rights_beyond(const struct identity *inner, const struct identity *outer)
 	}
 	for (uint32_t i = 0; i < inner->n_attributes; i++) {
 		const struct identity_attribute *a = &inner->attributes[i];
-		const struct str *held = identity_attribute(outer, a->name);
+		const struct identity_attribute *held =
+		    identity_attribute(outer, a->name);
 
-		if (held == NULL || !str_eq(*held, a->value))
+		if (held == NULL || !identity_attribute_within(a, held))
 			return a->name;
 	}
 	return STR("");

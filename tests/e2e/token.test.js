@@ -404,6 +404,40 @@ describe('a run', () => {
 			{ policy: policy({ tenant: 'bank' }) })).status, 403);
 	});
 
+	test('is about what is its opener\'s', async () => {
+		const t = await as({ ...acme, attributes: {
+			tickets: ['T-1041'], region: 'eu' } });
+		const tools = { 'ticket.read': { risk: 'read',
+			owner: '$.ticket in identity.tickets' } };
+		const run = await t.open({ ...plain, tools });
+		const call = (ticket) => d.tcp(run.token).ask('POST',
+			`/v1/runs/${run.run}/calls`,
+			{ name: 'ticket.read', arguments: { ticket } });
+
+		assert.strictEqual((await call('T-1041')).status, 200);
+		for (const other of ['T-1042', 't-1041', '']) {
+			const no = await call(other);
+
+			assert.strictEqual(no.status, 403);
+			assert.strictEqual(no.body.code, 'not_owner');
+		}
+		const opened = (await d.trace(run.run))[0];
+
+		assert.deepStrictEqual(opened.body.attributes,
+			t.made.attributes);
+		await t.post(`/v1/runs/${run.run}/stop`, {});
+		for (const attributes of [{ tickets: ['T-1041', 'T-1042'] },
+			{ tickets: 'T-1041' }, { region: 'us' }, { other: 'x' }])
+			assert.strictEqual((await t.ask('POST', '/v1/runs',
+				{ policy: policy({ ...plain, tools, attributes }) }))
+				.body.error.code, 'beyond_you');
+		const less = await t.open({ ...plain, tools,
+			attributes: { tickets: [] } });
+
+		assert.strictEqual((await d.tcp(less.token).call(less,
+			'ticket.read', { ticket: 'T-1041' })).status, 403);
+	});
+
 	test('is not called by an API token through MCP', async () => {
 		const t = await as({ tenant: '*', actor: 'w',
 			roles: ['operator'] });

@@ -109,7 +109,9 @@ each_problem_is_told_at_its_place(void **state)
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
 		    "  'whatever': 1 }",
 		    "2:3: whatever: unknown member \"whatever\"; known are "
-		    "policy, workflow, version, tenant, actor, roles, scopes, "
+		    "policy, workflow, version, tenant, actor, roles, "
+		    "attributes, "
+		    "scopes, "
 		    "stage, mode, defaults, tools, flow, budgets, sandbox, "
 		    "egress, approvals, secrets, extends, faults\n" },
 		{ "not enforced", POLICY_JSON,

@@ -75,6 +75,9 @@ a_tenant_sees_itself_and_a_star_sees_all(void **state)
 static void
 whatever_an_identity_has_more_is_found(void **state)
 {
+	static const struct str c1 = { "c1", 2 }, c2 = { "c2", 2 };
+	static const struct str orders[] = { { "o1", 2 }, { "o2", 2 },
+		{ "o3", 2 } };
 	const struct identity outer = {
 		.tenant = STR("acme"),
 		.actor = STR("alice"),
@@ -82,8 +85,9 @@ whatever_an_identity_has_more_is_found(void **state)
 		.roles = { STR("runner"), STR("finance") },
 		.n_scopes = 1,
 		.scopes = { STR("tickets:*") },
-		.n_attributes = 1,
-		.attributes = { { STR("customer"), STR("c1") } },
+		.n_attributes = 2,
+		.attributes = { { STR("customer"), false, 1, &c1 },
+		    { STR("orders"), true, 2, orders } },
 	};
 	struct identity inner = outer;
 
@@ -106,8 +110,16 @@ whatever_an_identity_has_more_is_found(void **state)
 	inner.scopes[0] = STR("bank:read");
 	assert_true(str_eq(rights_beyond(&inner, &outer), STR("bank:read")));
 	inner = outer;
-	inner.attributes[0].value = STR("c2");
+	inner.attributes[0].values = &c2;
 	assert_true(str_eq(rights_beyond(&inner, &outer), STR("customer")));
+	inner = outer;
+	inner.attributes[1].n = 1;
+	assert_int_equal(rights_beyond(&inner, &outer).n, 0);
+	inner.attributes[1].n = 3;
+	assert_true(str_eq(rights_beyond(&inner, &outer), STR("orders")));
+	inner.attributes[1].n = 1;
+	inner.attributes[1].is_list = false;
+	assert_true(str_eq(rights_beyond(&inner, &outer), STR("orders")));
 	inner = outer;
 	inner.attributes[0].name = STR("region");
 	assert_true(str_eq(rights_beyond(&inner, &outer), STR("region")));
