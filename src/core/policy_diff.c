@@ -148,6 +148,7 @@ static void
 diff_identity(struct differ *x)
 {
 	const struct identity *a = &x->a->identity, *b = &x->b->identity;
+	own_buf struct buf was = {}, is = {};
 
 	if (!str_eq(a->tenant, b->tenant) ||
 	    x->a->tenant_written != x->b->tenant_written)
@@ -157,6 +158,11 @@ diff_identity(struct differ *x)
 	    x->a->actor_written != x->b->actor_written)
 		diff_add(x, POLICY_CHANGED, "actor", STR(""), "",
 		    "%.*s, was %.*s", STR_FMT(b->actor), STR_FMT(a->actor));
+	identity_attributes_write(&was, a);
+	identity_attributes_write(&is, b);
+	if (!str_eq(buf_str(&was), buf_str(&is)))
+		diff_add(x, POLICY_CHANGED, "attributes", STR(""), "",
+		    "they are others");
 	diff_lists(x, "roles", STR(""), "",
 	    (struct texts){ a->roles, a->n_roles },
 	    (struct texts){ b->roles, b->n_roles }, POLICY_CHANGED);

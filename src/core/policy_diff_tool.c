@@ -19,6 +19,8 @@ static void diff_args(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_pace(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
+static void diff_owner(struct differ *x, struct str name,
+    const struct policy_tool *a, const struct policy_tool *b);
 static void diff_clearance(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_when(struct differ *x, struct str name,
@@ -82,6 +84,7 @@ diff_row(struct differ *x, struct str name, const struct policy_tool *a,
 	diff_verdict(x, name, a, b);
 	diff_args(x, name, a, b);
 	diff_when(x, name, a, b);
+	diff_owner(x, name, a, b);
 	diff_clearance(x, name, a, b);
 	diff_approval(x, "tools", name, a->approval, b->approval);
 	diff_lists(x, "tools", name, "labels_out",
@@ -202,6 +205,29 @@ diff_pace(struct differ *x, struct str name, const struct policy_tool *a,
 				: now->failures == 0 ? POLICY_LOOSER
 						     : POLICY_CHANGED,
 			    "tools", name, "breaker", "another breaker");
+	}
+}
+
+static void
+diff_owner(struct differ *x, struct str name, const struct policy_tool *a,
+    const struct policy_tool *b)
+{
+	for (uint32_t i = 0; n_rows(a) == n_rows(b) && i < n_rows(a); i++) {
+		const struct policy_tool *was = row_at(a, i);
+		const struct policy_tool *is = row_at(b, i);
+
+		if (str_eq(was->owner_text, is->owner_text))
+			continue;
+		if (was->owner == NULL)
+			diff_add(x, POLICY_TIGHTER, "tools", name, "owner",
+			    "calls must be about the identity's own now");
+		else if (is->owner == NULL)
+			diff_add(x, POLICY_LOOSER, "tools", name, "owner",
+			    "calls may be about anybody's");
+		else
+			diff_add(x, POLICY_CHANGED, "tools", name, "owner",
+			    "the condition is another one, which is not "
+			    "compared");
 	}
 }
 
