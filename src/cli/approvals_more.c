@@ -273,24 +273,15 @@ ask_link(const struct client *c, const char *id, const char *actor,
 {
 	own_reply struct client_reply r = {};
 	own_buf struct buf body = {}, out = {};
-	struct str rest = str_of(roles);
 	char target[64];
 	struct client_request q = { .method = "POST", .target = target };
 
 	(void)snprintf(target, sizeof(target), "/v1/approvals/%s/links", id);
 	buf_add_c(&body, "{\"actor\":");
 	json_put_str(&body, str_of(actor));
-	buf_add_c(&body, ",\"roles\":[");
-	while (rest.n > 0) {
-		struct str one = { rest.p, str_find(rest, ',') };
-		size_t step = one.n + (one.n < rest.n);
-
-		json_put_str(&body, one);
-		rest = (struct str){ rest.p + step, rest.n - step };
-		if (rest.n > 0)
-			buf_add_byte(&body, ',');
-	}
-	buf_add_c(&body, "]}");
+	buf_add_c(&body, ",\"roles\":");
+	approvals_put_roles(&body, str_of(roles));
+	buf_add_byte(&body, '}');
 	q.body = buf_str(&body);
 	if (client_ask(c, &q, &r, e) < 0)
 		return -1;
@@ -303,6 +294,22 @@ ask_link(const struct client *c, const char *id, const char *actor,
 	return out_write(&out) == EXIT_DONE
 	    ? 0
 	    : err_set(e, "the link could not be shown");
+}
+
+void
+approvals_put_roles(struct buf *out, struct str roles)
+{
+	buf_add_byte(out, '[');
+	while (roles.n > 0) {
+		struct str one = { roles.p, str_find(roles, ',') };
+		size_t step = one.n + (one.n < roles.n);
+
+		json_put_str(out, one);
+		roles = (struct str){ roles.p + step, roles.n - step };
+		if (roles.n > 0)
+			buf_add_byte(out, ',');
+	}
+	buf_add_byte(out, ']');
 }
 
 static int

@@ -16,11 +16,11 @@
 
 static const char list_help[] =
     "usage: paddock approvals [ID] [--all] [--json]\n"
-    "       paddock approvals stats | link | answer\n"
+    "       paddock approvals stats | link | answer | notify\n"
     "\n"
     "Lists the calls that wait for a person, or shows one of them. `stats` is\n"
-    "how people decide, `link` makes a token for one person's answer, and\n"
-    "`answer` answers by a script.\n"
+    "how people decide, `link` makes a token for one person's answer, `answer`\n"
+    "answers by a script, `notify` brings what waits to people elsewhere.\n"
     "\n"
     "  --all               also those that are decided\n"
     "  --json              as JSON\n" CLIENT_HELP "\n"
@@ -108,6 +108,7 @@ cmd_approvals(int argc, char **argv)
 		{ "stats", cmd_approvals_stats },
 		{ "link", cmd_approvals_link },
 		{ "answer", cmd_approvals_answer },
+		{ "notify", cmd_approvals_notify },
 		{},
 	};
 	const struct sub *sub = sub_find(argc, argv, subs);

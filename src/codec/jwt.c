@@ -66,7 +66,7 @@ static const struct json *
 part(struct str text, const char *what, struct arena *a, struct err *e)
 {
 	const struct json *v;
-	struct str plain;
+	struct str plain = {};
 
 	if (bytes(text, a, &plain, what, e) < 0)
 		return NULL;

@@ -131,7 +131,7 @@ issuer_identity(const struct issuer *i, const struct json *claims,
 {
 	const int64_t leeway = (int64_t)leeway_s;
 	const struct json *roles;
-	int64_t exp, at;
+	int64_t exp = 0, at = 0;
 
 	*out = (struct identity){};
 	if (!has_audience(json_get(claims, STR("aud")), i->audience))

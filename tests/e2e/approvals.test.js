@@ -1,7 +1,10 @@
 // Who decides when nobody has, answers by link and by script, and how people
 // decide.
 import assert from 'node:assert';
+import crypto from 'node:crypto';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
@@ -246,6 +249,53 @@ describe('the command line', () => {
 		assert.strictEqual((await d.tcp(r.out.trim()).decide(approval,
 			'reject')).status, 200);
 		await held;
+	});
+
+	test('brings what waits elsewhere, signed, with links', async () => {
+		const key = path.join(d.place.dir, 'hook.key');
+		const got = [];
+		const server = http.createServer((q, a) => {
+			let body = '';
+
+			q.on('data', (s) => { body += s; }).on('end', () => {
+				got.push({ body, sig: q.headers['x-signature'] });
+				a.writeHead(got.length === 1 ? 500 : 200).end();
+			});
+		}).listen(0, '127.0.0.1');
+
+		await once(server, 'listening');
+		fs.writeFileSync(key, 'a key of enough bytes\n');
+		const notify = d.place.command(['approvals', 'notify',
+			'--state', d.state, '--key-file', key, '--link',
+			'bea:finance', '--link', 'cid', '--count', '1', '--', 'sh',
+			'-c', 'exec curl -fsS -H "X-Signature: $PADDOCK_SIGNATURE" ' +
+			'--data-binary @- "$0"',
+			`http://127.0.0.1:${server.address().port}/hook`]);
+		const { held, approval } = await waiting(
+			{ lead: { from_roles: ['finance'] } });
+		const r = await notify.end();
+
+		server.close();
+		assert.strictEqual(r.status, 0, r.err);
+		assert.strictEqual(got.length, 2); // the first one failed
+		const [, { body, sig }] = got;
+		const [, t, v1] = sig.match(/^t=(\d+),v1=([0-9a-f]{64})$/);
+
+		assert.strictEqual(v1, crypto.createHmac('sha256',
+			'a key of enough bytes').update(`${t}.${body}`).digest('hex'));
+		assert.ok(Math.abs(Date.now() - t) < 60000);
+		const said = JSON.parse(body);
+
+		assert.strictEqual(said.approval.approval, approval);
+		assert.deepStrictEqual(said.links.map((l) => l.who),
+			['acme/bea', 'acme/cid']);
+		const [bea, cid] = said.links;
+
+		assert.strictEqual((await d.tcp(cid.secret).ask('POST', cid.path,
+			{ verdict: 'approve' })).status, 403); // not finance
+		assert.strictEqual((await d.tcp(bea.secret).ask('POST', bea.path,
+			{ verdict: 'approve' })).status, 200);
+		assert.strictEqual((await held).status, 200);
 	});
 
 	test('shows how people decide', async () => {
