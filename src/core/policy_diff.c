@@ -24,6 +24,7 @@ static bool rules_same(
 static bool has_rule(const struct policy *p, const struct egress_rule *rule);
 static bool is_alone(const struct policy *p, const struct egress_rule *rule);
 static void diff_secrets(struct differ *x);
+static void diff_faults(struct differ *x);
 static int by_change(const void *a, const void *b);
 
 void
@@ -40,6 +41,7 @@ policy_diff_make(
 	diff_sandbox(&x);
 	diff_egress(&x);
 	diff_secrets(&x);
+	diff_faults(&x);
 	if (d->n > 0)
 		qsort(d->item, d->n, sizeof(d->item[0]), by_change);
 }
@@ -434,6 +436,24 @@ diff_secrets(struct differ *x)
 				    "", "is another one, or goes elsewhere");
 		}
 	}
+}
+
+/* What fails on purpose allows nothing, but answers are others. */
+static void
+diff_faults(struct differ *x)
+{
+	own_arena struct arena arena = {};
+	struct err e = {};
+	const struct json *a = json_get(
+	    json_parse(x->a->canonical, &policy_json_limits, &arena, &e, NULL),
+	    STR("faults"));
+	const struct json *b = json_get(
+	    json_parse(x->b->canonical, &policy_json_limits, &arena, &e, NULL),
+	    STR("faults"));
+
+	if ((a == NULL) != (b == NULL) || (a != NULL && !json_equal(a, b)))
+		diff_add(x, POLICY_CHANGED, "faults", STR(""), "",
+		    "other calls fail on purpose");
 }
 
 static int

@@ -105,3 +105,14 @@ test('runs of different policies, and none, are told', async () => {
 	assert.match(got.err, /called no tool/);
 	assert.strictEqual((await learn()).status, 2);
 });
+
+test('a changed policy holds for the next run, and not for open ones',
+	async () => {
+		const before = await d.open({});
+		const now = await d.open({ tools: {
+			'kb.search': { risk: 'read', mode: 'block' } } });
+		const search = (run) => d.call(run, 'kb.search', { query: 'a' });
+
+		assert.strictEqual((await search(now)).status, 403);
+		assert.strictEqual((await search(before)).status, 200);
+	});

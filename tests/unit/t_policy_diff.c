@@ -107,6 +107,10 @@ each_change_has_its_direction(void **state)
 		    HEAD "'tools':{},'egress':{'rules':[{'host':'*.a.test'},"
 			 "{'host':'b.a.test','max_body':5}]}}",
 		    "egress.rules", POLICY_CHANGED, POLICY_CHANGED },
+		{ HEAD T "}}}",
+		    HEAD T "}},'faults':{'seed':1,'rules':[{'tool':'t',"
+			   "'nth':1,'kind':'timeout'}]}}",
+		    "faults", POLICY_CHANGED, POLICY_CHANGED },
 		{ HEAD "'tools':{},'secrets':{'S':{'from':'canary:hex'}}}",
 		    HEAD "'tools':{}}", "secrets.S", POLICY_LOOSER,
 		    POLICY_TIGHTER },
