@@ -67,7 +67,7 @@ void call_to_world(struct run *r, struct call *c);
 bool call_fault_before(struct run *r, struct call *c);
 /* True when the tool's answer is held back or changed: c is taken over. */
 bool call_fault_after(struct call *c, bool ok, bool wrote, struct str answer);
-/* Among those that a tool is answering, until call_take; on_time is due then. */
+/* Among those that a tool answers, until call_take; on_time is due then. */
 void call_await(
     struct call *c, int64_t ms, void (*on_time)(struct loop_timer *t));
 struct call *call_take(uint64_t number); /* NULL: it has been answered */

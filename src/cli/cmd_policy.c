@@ -130,7 +130,8 @@ cmd_policy(int argc, char **argv)
 			return a.exit;
 	}
 	if (args_count(&a) == 0)
-		return args_bad(&a, "check, explain, test, diff or learn is missing");
+		return args_bad(
+		    &a, "check, explain, test, diff or learn is missing");
 	near = suggest_for(str_of(args_rest(&a)[0]));
 	suggest_try(&near, STR("check"));
 	suggest_try(&near, STR("explain"));
@@ -141,7 +142,8 @@ cmd_policy(int argc, char **argv)
 		return args_bad(&a, "unknown subcommand %s; did you mean %.*s?",
 		    args_rest(&a)[0], STR_FMT(near.best));
 	return args_bad(&a,
-	    "unknown subcommand %s; there are check, explain, test, diff and learn",
+	    "unknown subcommand %s; there are check, explain, test, diff and "
+	    "learn",
 	    args_rest(&a)[0]);
 }
 

@@ -81,7 +81,8 @@ replay_policy(struct trace *t, const char *policy, const char *workflow,
 	if (status == 0)
 		status = judge_runs(&g, t, e);
 	if (status == 0) {
-		qsort(g.rows, g.n_rows, sizeof(*g.rows), by_change);
+		if (g.n_rows > 0)
+			qsort(g.rows, g.n_rows, sizeof(*g.rows), by_change);
 		if (t->json)
 			put_json(&out, &g);
 		else

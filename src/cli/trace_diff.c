@@ -256,7 +256,7 @@ compare_steps(struct comparing *g)
 	while ((i < a->n || k < b->n) && !full(g)) {
 		const struct step *x = i < a->n ? &a->steps[i] : NULL;
 		const struct step *y = k < b->n ? &b->steps[k] : NULL;
-		bool only_a = y == NULL, only_b = x == NULL;
+		bool only_a = k >= b->n, only_b = i >= a->n;
 
 		g->any = false;
 		if (!only_a && !only_b && strcmp(x->tool, y->tool) != 0) {
