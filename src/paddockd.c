@@ -13,6 +13,7 @@
 #include "gateway/role.h"
 #include "proxy/role.h"
 #include "supervisor/role.h"
+#include "tools/role.h"
 #include "world/role.h"
 
 enum { SUPERVISOR_LINK = 3 }; /* every role's first descriptor */
@@ -25,6 +26,7 @@ static const struct {
 	{ "gateway", gateway_role_main },
 	{ "proxy", proxy_role_main },
 	{ "world", world_role_main },
+	{ "tools", tools_role_main },
 };
 
 static void show_role(const char *role);

@@ -318,6 +318,46 @@ enum {
 	REDACT_STEPS_MAX = 31, /* parts of one path: bits of a 32-bit mask */
 };
 
+/* Tool servers (core/policy_servers, broker/server, tools) */
+enum {
+	TOOL_SERVERS_MAX = 16, /* of one policy: a sandbox each */
+	SERVER_NAME_BYTES = 32, /* leaves room for the tool's in its label */
+	SERVER_ARGV_MAX = 64, /* words of a command, and variables */
+	SERVER_WORD_BYTES = 16 * 1024, /* one of them: a short script */
+	/* Until its tools are known: an interpreter that loads a library on a
+	 * machine that is busy. */
+	SERVER_START_MS = 30 * 1000,
+	SERVER_START_MAX_MS = 10 * 60 * 1000,
+	/* Without an answer to server/discover we try the older opening. */
+	SERVER_PROBE_MS = 5000,
+	SERVER_RESTARTS = 3, /* of one server in one run, when none is said */
+	SERVER_RESTARTS_MAX = 1000,
+	/* Between the end of a server and its next start; doubles each time. */
+	SERVER_BACKOFF_MS = 250,
+	SERVER_BACKOFF_MAX_MS = 30 * 1000,
+	/* The broker's own clock runs this much behind the server's, so that
+	 * who talks to it is the one who tells. */
+	SERVER_LATE_MS = 2000,
+	/* One message of a server: its canonical form, which may be longer,
+	 * still has to fit a message of ours. */
+	SERVER_MAX_LINE_BYTES = 3 * 1024 * 1024,
+	/* What is read past in search of the end of a longer one. */
+	SERVER_MAX_SKIP_BYTES = 64 * 1024 * 1024,
+	SERVER_READ_BYTES =
+	    64 * 1024, /* at once: one server starves no other */
+	/* Waiting for a server that does not read: some calls of full size. */
+	SERVER_MAX_OUT_BYTES = 8 * 1024 * 1024,
+	SERVER_TOOLS_MAX = 512, /* of one server */
+	SERVER_PAGES_MAX = 64, /* of one list */
+	SERVER_DEFINITION_BYTES = 64 * 1024, /* one tool's, canonical */
+	SERVER_LIST_BYTES = 2 * 1024 * 1024, /* those of one server together */
+	SERVER_NOISE_MAX = 1000, /* lines that are no message, then it ends */
+	SERVER_LISTS_MAX = 100, /* times that it may say they have changed */
+	SERVER_ASKS_MAX = 1000, /* requests to us, in one start: likewise */
+	SERVER_STDERR_BYTES = 1024, /* its last words, for who reads why */
+	SERVER_ERROR_BYTES = 2000, /* of an error's text that is passed on */
+};
+
 /* runs */
 enum {
 	RUNS_MAX = 1024, /* open at once on one node */

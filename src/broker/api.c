@@ -15,6 +15,7 @@
 #include "broker/kill.h"
 #include "broker/run.h"
 #include "broker/secret_api.h"
+#include "broker/server.h"
 #include "broker/token.h"
 #include "broker/who.h"
 #include "codec/json.h"
@@ -360,18 +361,31 @@ do_stop_all(const struct request *q)
 static void
 do_tool_list(const struct request *q)
 {
+	struct run *r = run_find(q->run);
+
+	if (r == NULL || !servers_hold_list(r, q->call))
+		api_tool_list(q->call, q->run);
+}
+
+void
+api_tool_list(uint64_t call, uint64_t run)
+{
 	own_buf struct buf out = {};
-	const struct run *r = run_find(q->run);
+	const struct run *r = run_find(run);
 
 	if (r == NULL) {
-		reply_error(q->call, 404, "unknown_run", "No such run is open.",
+		reply_error(call, 404, "unknown_run", "No such run is open.",
 		    "List open runs with `paddock ps` or GET /v1/runs.");
 		return;
 	}
 	buf_add_c(&out, "{\"tools\":");
-	buf_add_str(&out, r->listed.n > 0 ? buf_str(&r->listed) : STR("[]"));
-	buf_add_byte(&out, '}');
-	reply(q->call, REPLY_OK, 200, buf_str(&out));
+	if (r->listed.n > 0)
+		buf_add(&out, r->listed.p, r->listed.n - 1); /* without "]" */
+	else
+		buf_add_byte(&out, '[');
+	servers_write_tools(&out, r);
+	buf_add_c(&out, "]}");
+	reply(call, REPLY_OK, 200, buf_str(&out));
 }
 
 static void

@@ -158,7 +158,7 @@ approval_finished(uint64_t id, enum reply_kind kind, struct str result)
 		return;
 	a->kind = kind;
 	buf_add_str(&a->result, result);
-	a->state = kind == REPLY_OK ? APPROVAL_EXECUTED : APPROVAL_FAILED;
+	a->state = reply_is_result(kind) ? APPROVAL_EXECUTED : APPROVAL_FAILED;
 	(void)approval_store(a); /* its records say the same */
 	approval_answer_all(a);
 }
@@ -370,7 +370,7 @@ answer(const struct approval *a, uint64_t call)
 	case APPROVAL_EXECUTED:
 	case APPROVAL_FAILED:
 		reply(call, a->kind,
-		    a->kind == REPLY_OK		   ? 200
+		    reply_is_result(a->kind)	   ? 200
 			: a->kind == REPLY_STOPPED ? 409
 						   : 422,
 		    buf_str(&a->result));

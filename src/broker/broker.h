@@ -31,7 +31,7 @@ struct egress;
 
 struct broker {
 	struct loop *loop;
-	struct peer supervisor, gateway, proxy, world;
+	struct peer supervisor, gateway, proxy, world, tools;
 	struct store *store;
 	struct loop_watch store_watch;
 	struct hash operator_token;
@@ -55,6 +55,9 @@ void reply(uint64_t call, enum reply_kind kind, uint32_t http, struct str json);
 /* The same with an error object that names the remedy. */
 void reply_error(uint64_t call, uint32_t http, const char *code,
     const char *message, const char *next_step);
+
+/* True when a tool has done what it was asked. */
+bool reply_is_result(enum reply_kind kind);
 
 /* A random number for an id, never 0. */
 uint64_t random_id(void);

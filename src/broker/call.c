@@ -12,6 +12,7 @@
 #include "broker/call_int.h"
 #include "broker/export.h"
 #include "broker/record.h"
+#include "broker/server.h"
 #include "broker/who.h"
 #include "ipc/api.h"
 
@@ -20,12 +21,13 @@ static void propose(
     struct run *r, uint64_t asker, struct str tool, const struct json *args);
 static void decide(
     struct run *r, struct str tool, const struct json *args, struct verdict *v);
+static void block(struct verdict *v, const char *rule, const char *code,
+    const char *reason, const char *next_step);
 static bool runs(const struct verdict *v);
 static void refuse(struct run *r, uint32_t step, uint64_t asker,
     struct str tool, const struct verdict *v);
 static void make_draft(struct run *r, uint32_t step, uint64_t asker,
     struct str tool, struct str args, const struct hash *hash);
-static bool has_tool(const struct run *r, struct str tool);
 
 void
 on_tool_call(const struct msg_tool_call *m, struct str payload)
@@ -57,7 +59,7 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 			      "\"stopped\"}"));
 		return;
 	}
-	if (box_holds(r, m, payload))
+	if (box_holds(r, m, payload) || servers_hold_call(r, m, payload))
 		return;
 	box_touch(r);
 	arena_reset(&arena);
@@ -162,7 +164,8 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		 * purpose is answered at once, and has its records before.
 		 */
 		if (runs(&v) && !call_durable_first(v.risk, 0) &&
-		    !export_is(tool) && r->policy->n_faults == 0) {
+		    !export_is(tool) && r->policy->n_faults == 0 &&
+		    call_world_has(r, tool)) {
 			early = call_new(r, asker, tool, &canonical, &hash, &v);
 			early->probe = probe;
 			call_to_world(r, early);
@@ -224,16 +227,44 @@ decide(
 
 	policy_decide(r->policy, &pc, v);
 	if (v->kind == VERDICT_BLOCK || v->kind == VERDICT_DRAFT ||
-	    has_tool(r, tool))
+	    call_world_has(r, tool))
 		return;
+	switch (server_offers(r, tool)) {
+	case OFFER_NONE:
+		block(v, "no executor", "unknown_tool",
+		    "nothing in this run provides the tool",
+		    "List the tools and use one of them.");
+		return;
+	case OFFER_QUARANTINED:
+		block(v, "pin", "quarantined",
+		    "the tool server describes the tool otherwise than it was "
+		    "reviewed",
+		    "A person has to review it, and its `pin` in the policy.");
+		return;
+	case OFFER_GOOD:
+		/* What a server does is real: nothing can do as if. */
+		if (v->kind == VERDICT_SIMULATE ||
+		    (v->kind == VERDICT_APPROVE &&
+			v->approved == VERDICT_SIMULATE))
+			block(v, "no simulation", "not_simulated",
+			    "the policy lets the tool be simulated only, and "
+			    "a tool server's cannot be",
+			    "Work on without it; an operator can raise the "
+			    "policy's stage, or give the tool a mode.");
+		return;
+	}
+}
+
+static void
+block(struct verdict *v, const char *rule, const char *code, const char *reason,
+    const char *next_step)
+{
 	v->kind = VERDICT_BLOCK;
-	(void)snprintf(v->rule, sizeof(v->rule), "no executor");
-	(void)snprintf(v->code, sizeof(v->code), "unknown_tool");
+	(void)snprintf(v->rule, sizeof(v->rule), "%s", rule);
+	(void)snprintf(v->code, sizeof(v->code), "%s", code);
 	v->n_reasons = 1;
-	(void)snprintf(v->reasons[0], sizeof(v->reasons[0]),
-	    "nothing in this run provides the tool");
-	(void)snprintf(v->next_step, sizeof(v->next_step),
-	    "List the tools and use one of them.");
+	(void)snprintf(v->reasons[0], sizeof(v->reasons[0]), "%s", reason);
+	(void)snprintf(v->next_step, sizeof(v->next_step), "%s", next_step);
 }
 
 /* True when the verdict lets an executor run, at once. */
@@ -243,9 +274,9 @@ runs(const struct verdict *v)
 	return v->kind == VERDICT_ALLOW || v->kind == VERDICT_SIMULATE;
 }
 
-/* True when the run's world has the tool. */
-static bool
-has_tool(const struct run *r, struct str tool)
+/* True when the run's world has the tool, or it is our own. */
+bool
+call_world_has(const struct run *r, struct str tool)
 {
 	if (export_is(tool))
 		return r->has_sandbox;

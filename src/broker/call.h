@@ -18,6 +18,8 @@
 #include "broker/run.h"
 #include "core/policy.h"
 
+struct tool_server; /* broker/server.h */
+
 struct call {
 	struct call *next_durable;
 	struct call *next; /* of those that the world is answering */
@@ -37,6 +39,9 @@ struct call {
 	bool not_begun; /* and failed: that is no try of the tool */
 	bool probe; /* the one that a breaker lets through to see */
 	bool unrecorded; /* its records did not get into the store */
+	struct tool_server *server; /* that it is made to; NULL: the world */
+	bool unsent; /* to a server that is not there yet, or again */
+	uint64_t server_ms; /* what it may take there */
 	struct verdict *verdict; /* of an export that a person decides */
 	enum reply_kind kind; /* of the answer */
 	struct buf result;
@@ -55,6 +60,16 @@ struct hash call_hash(struct str tool, struct str args);
 void on_tool_call(const struct msg_tool_call *m, struct str payload);
 /* MSG_WORLD_RESULT. */
 void on_world_result(const struct msg_world_result *m, struct str payload);
+/* MSG_SERVER_RESULT. */
+void on_server_result(const struct msg_server_result *m, struct str payload);
+/* Calls that a tool server has not answered yet, or NULL. */
+struct call *call_first_of(const struct tool_server *s);
+struct call *call_next_of(const struct call *c, const struct tool_server *s);
+/*
+ * Nothing that the server was asked will be answered. stays: calls that it has
+ * not been given wait for it to be there again.
+ */
+void server_calls_end(struct tool_server *s, const char *why, bool stays);
 /* The disk has moved: calls that waited for it go on. */
 void call_durable(uint64_t seq);
 /* The asker has hung up: its call goes on, unanswered. */

@@ -9,13 +9,16 @@
 #include "broker/call_int.h"
 #include "broker/export.h"
 #include "broker/record.h"
+#include "broker/server.h"
 
-static struct call *in_world; /* what the world is answering */
+static struct call *in_world; /* what world or servers are answering */
 
 static void tell(struct call *c);
 static void answer(struct call *c);
 static void on_timeout(struct loop_timer *t);
 static void wait_durable(struct call *c, uint64_t seq);
+static void to_server(
+    struct run *r, struct call *c, const struct policy_tool *row);
 
 void
 on_world_result(const struct msg_world_result *m, struct str payload)
@@ -28,6 +31,75 @@ on_world_result(const struct msg_world_result *m, struct str payload)
 		return;
 	call_finish(c, m->ok ? REPLY_OK : REPLY_TOOL_ERROR, payload,
 	    m->wrote != 0, m->ok ? "ok" : "error");
+}
+
+void
+on_server_result(const struct msg_server_result *m, struct str payload)
+{
+	struct call *c = call_take(m->call);
+
+	if (c == NULL)
+		return; /* timed out, and answered then */
+	if (call_fault_after(c, m->kind == SERVER_DONE, true, payload))
+		return;
+	switch ((enum server_result)m->kind) {
+	case SERVER_DONE:
+		call_finish(c, REPLY_CONTENT, payload, true, "ok");
+		return;
+	case SERVER_DONE_ERROR:
+		call_finish(c, REPLY_CONTENT_ERROR, payload, true, "error");
+		return;
+	case SERVER_NO_ANSWER:
+		break;
+	}
+	call_finish(c, REPLY_TOOL_ERROR, payload, true, "unknown");
+}
+
+struct call *
+call_first_of(const struct tool_server *s)
+{
+	struct call *c = in_world;
+
+	while (c != NULL && c->server != s)
+		c = c->next;
+	return c;
+}
+
+struct call *
+call_next_of(const struct call *c, const struct tool_server *s)
+{
+	do
+		c = c->next;
+	while (c != NULL && c->server != s);
+	return (struct call *)(uintptr_t)c;
+}
+
+void
+server_calls_end(struct tool_server *s, const char *why, bool stays)
+{
+	struct call *next;
+
+	for (struct call *c = call_first_of(s); c != NULL; c = next) {
+		own_buf struct buf out = {};
+		const bool unsent = c->unsent;
+
+		next = call_next_of(c, s);
+		if (unsent && stays)
+			continue;
+		buf_add_c(&out, "{\"code\":\"server_ended\",\"error\":\"");
+		buf_add_c(&out, why);
+		buf_add_c(&out,
+		    unsent ? "; the call was not made."
+			   : "; it is not known whether the call had an "
+			     "effect.");
+		buf_add_c(&out,
+		    "\",\"suggested_next_step\":\"Read the state of things "
+		    "before trying again.\"}");
+		c = call_take(c->number);
+		c->not_begun = unsent;
+		call_finish(c, REPLY_TOOL_ERROR, buf_str(&out), !unsent,
+		    unsent ? "error" : "unknown");
+	}
 }
 
 void
@@ -71,8 +143,10 @@ call_gone(uint64_t asker)
 void
 call_world_lost(void)
 {
-	while (in_world != NULL) {
-		struct call *c = call_take(in_world->number);
+	struct call *c;
+
+	while ((c = call_first_of(NULL)) != NULL) {
+		c = call_take(c->number);
 
 		call_finish(c, REPLY_TOOL_ERROR,
 		    STR("{\"code\":\"unknown\",\"error\":\"The tool's service "
@@ -104,6 +178,8 @@ call_supervisor_lost(void)
 			    false, "blocked");
 	}
 	call_world_lost();
+	for (struct run *r = broker.runs; r != NULL; r = r->next)
+		servers_end(r);
 }
 
 void
@@ -135,7 +211,8 @@ call_execute(struct run *r, struct call *c)
 		answer(c);
 		return;
 	}
-	if (call_durable_first(c->risk, c->approval))
+	if (call_durable_first(c->risk, c->approval) ||
+	    !call_world_has(r, str_of(c->tool)))
 		wait_durable(c, seq);
 	else
 		call_to_world(r, c);
@@ -179,10 +256,45 @@ call_to_world(struct run *r, struct call *c)
 	buf_add_c(&payload, ",\"name\":");
 	json_put_str(&payload, str_of(c->tool));
 	buf_add_byte(&payload, '}');
+	if (!call_world_has(r, str_of(c->tool))) {
+		to_server(r, c, row);
+		return;
+	}
 	call_await(c, ms, on_timeout);
 	m.call = c->number;
 	(void)peer_send(&broker.world, MSG_WORLD_CALL, &m, buf_str(&payload),
 	    NULL, 0); /* a world that is gone ends its calls */
+}
+
+/* A server may have changed since it was decided: then nothing is done. */
+static void
+to_server(struct run *r, struct call *c, const struct policy_tool *row)
+{
+	int64_t ms = row != NULL ? row->timeout_ms : POLICY_TOOL_TIMEOUT_MS;
+	int64_t cap;
+
+	if (server_offers(r, str_of(c->tool)) != OFFER_GOOD) {
+		c->not_begun = true;
+		call_finish(c, REPLY_TOOL_ERROR,
+		    STR("{\"code\":\"unknown_tool\",\"error\":\"The tool "
+			"server does not offer the tool any more as it did; "
+			"the call was not made.\",\"suggested_next_step\":"
+			"\"List the tools and use one of them.\"}"),
+		    false, "error");
+		return;
+	}
+	/* Who talks to it has the first word on what is late. */
+	cap = policy_server_of(r->policy, str_of(c->tool))->timeout_ms;
+	if (ms > cap)
+		ms = cap;
+	call_await(c, ms + SERVER_LATE_MS, on_timeout);
+	server_call_make(r, c, &ms);
+	if (server_is_over(c)) {
+		server_calls_end(c->server,
+		    "The tool server has ended, and is not started again",
+		    false);
+		return;
+	}
 }
 
 void
@@ -236,6 +348,12 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	}
 	ev.effect = wrote ? STR("overlay") : STR("none");
 	ev.origin = STR("fake");
+	if (c->server != NULL) {
+		/* What its risk says: the server itself is not believed. */
+		ev.effect =
+		    wrote && c->risk > RISK_READ ? STR("real") : STR("none");
+		ev.origin = STR("server");
+	}
 	if (export_is(str_of(c->tool))) {
 		ev.effect = wrote && !c->simulated ? STR("real") : STR("none");
 		ev.origin = STR("sandbox");
@@ -267,6 +385,8 @@ tell(struct call *c)
 		[REPLY_STOPPED] = 409,
 		[REPLY_PENDING] = 202,
 		[REPLY_BAD] = 503,
+		[REPLY_CONTENT] = 200,
+		[REPLY_CONTENT_ERROR] = 422,
 	};
 
 	reply(c->asker, c->kind, http[c->kind], buf_str(&c->result));

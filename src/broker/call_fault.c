@@ -110,6 +110,8 @@ on_late(struct loop_timer *t)
 static void
 finish_late(struct call *c, bool ok, bool wrote, struct str answer)
 {
+	/* As a tool server gave it, unless the fault is in it. */
+	enum reply_kind kind = c->server != NULL ? REPLY_CONTENT : REPLY_OK;
 	own_buf struct buf out = {};
 
 	if (fault_hides(c->fault)) {
@@ -120,8 +122,10 @@ finish_late(struct call *c, bool ok, bool wrote, struct str answer)
 	if (!ok || fault_result_write(&out, c->fault, answer) < 0) {
 		buf_reset(&out);
 		buf_add_str(&out, answer);
+	} else {
+		kind = REPLY_OK;
 	}
-	call_finish(c, ok ? REPLY_OK : REPLY_TOOL_ERROR, buf_str(&out), wrote,
+	call_finish(c, ok ? kind : REPLY_TOOL_ERROR, buf_str(&out), wrote,
 	    ok ? "ok" : "error");
 }
 

@@ -54,9 +54,14 @@ void call_note_failure(struct run *r, const struct call *c);
 void call_propose_export(struct run *r, struct call *c, const struct verdict *v,
     const struct json *args);
 
+/* True when the run's world has the tool, or it is our own: no server's. */
+bool call_world_has(const struct run *r, struct str tool);
 /* What changes more than the run's own drafts, or a person has decided. */
 bool call_durable_first(enum risk risk, uint64_t approval);
-/* Records the start; writes wait until that is on disk. Takes c over. */
+/*
+ * Records the start; what writes, and what a tool server does, waits until
+ * that is on disk. Takes c over.
+ */
 void call_execute(struct run *r, struct call *c);
 /* The effect itself: its records are where they have to be. Takes c over. */
 void call_to_world(struct run *r, struct call *c);

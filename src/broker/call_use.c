@@ -139,13 +139,14 @@ call_note_failure(struct run *r, const struct call *c)
 
 		if (use != NULL)
 			breaker_end(&row_at(t, i)->breaker, &use->breaker,
-			    clock_mono_ns(), c->kind != REPLY_OK, c->probe);
+			    clock_mono_ns(), !reply_is_result(c->kind),
+			    c->probe);
 	}
 	if (u == NULL)
 		return;
-	u->has_failed = c->kind != REPLY_OK;
+	u->has_failed = !reply_is_result(c->kind);
 	u->failed = c->args_hash;
-	if (c->kind == REPLY_OK)
+	if (!u->has_failed)
 		u->retries = 0;
 }
 

@@ -22,6 +22,7 @@
 #include "broker/inside.h"
 #include "broker/kill.h"
 #include "broker/run.h"
+#include "broker/server.h"
 #include "broker/token.h"
 #include "codec/json.h"
 #include "sys/confine.h"
@@ -72,6 +73,7 @@ set_up(int supervisor_fd, struct err *e)
 		{ &broker.gateway, ROLE_GATEWAY },
 		{ &broker.proxy, ROLE_PROXY },
 		{ &broker.world, ROLE_WORLD },
+		{ &broker.tools, ROLE_TOOLS },
 	};
 
 	/* The supervisor has made the store our working directory. */
@@ -176,6 +178,7 @@ on_frame(struct peer *p, const struct frame *f)
 
 		box_gone(m->call);
 		inside_gone(m->call);
+		servers_gone_asker(m->call);
 		call_gone(m->call);
 		approval_gone(m->call);
 		follow_gone(m->call);
@@ -186,6 +189,15 @@ on_frame(struct peer *p, const struct frame *f)
 		return;
 	case MSG_WORLD_RESULT:
 		on_world_result(f->body, f->payload);
+		return;
+	case MSG_SERVER_PIPES:
+		on_server_pipes(f->body, f);
+		return;
+	case MSG_SERVER_LISTED:
+		on_server_listed(f->body, f->payload);
+		return;
+	case MSG_SERVER_RESULT:
+		on_server_result(f->body, f->payload);
 		return;
 	case MSG_EGRESS_ASK:
 		on_egress_ask(f->body, f->payload);
@@ -223,6 +235,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_WORLD_OPEN:
 	case MSG_WORLD_CALL:
 	case MSG_WORLD_CLOSE:
+	case MSG_SERVER_OPEN:
+	case MSG_SERVER_CALL:
+	case MSG_SERVER_CLOSE:
 	case MSG_EGRESS_VERDICT:
 	case MSG_EGRESS_REVOKE:
 	case MSG_EGRESS_WATCH:
@@ -284,6 +299,8 @@ on_edge_gone(struct peer *p, const char *why)
 		call_world_lost();
 		run_world_lost();
 	}
+	if (p->other == ROLE_TOOLS)
+		servers_lost();
 	if (p->other == ROLE_GATEWAY) {
 		follow_gateway_lost();
 		export_gateway_lost();
@@ -299,6 +316,7 @@ on_wire(const struct frame *f)
 	struct peer *p = m->role == ROLE_GATEWAY ? &broker.gateway
 	    : m->role == ROLE_PROXY		 ? &broker.proxy
 	    : m->role == ROLE_WORLD		 ? &broker.world
+	    : m->role == ROLE_TOOLS		 ? &broker.tools
 						 : NULL;
 	struct err e = {};
 
@@ -315,7 +333,7 @@ on_wire(const struct frame *f)
 	}
 	if (p == &broker.world)
 		run_world_back();
-	else
+	else if (p != &broker.tools)
 		run_doors_again(p);
 	if (p == &broker.proxy)
 		run_proxy_back();
@@ -393,6 +411,12 @@ reply_error(uint64_t call, uint32_t http, const char *code, const char *message,
 	json_put_str(&out, str_of(next_step));
 	buf_add_c(&out, "}}");
 	reply(call, REPLY_BAD, http, buf_str(&out));
+}
+
+bool
+reply_is_result(enum reply_kind kind)
+{
+	return kind == REPLY_OK || kind == REPLY_CONTENT;
 }
 
 uint64_t

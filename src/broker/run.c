@@ -17,6 +17,7 @@
 #include "broker/record.h"
 #include "broker/run_int.h"
 #include "broker/secret.h"
+#include "broker/server.h"
 #include "core/egress.h"
 #include "sys/fd.h"
 
@@ -55,6 +56,8 @@ on_sandbox_exited(const struct msg_sandbox_exited *m)
 	struct run *r = run_find(m->run);
 	const char *status = "stopped";
 
+	if (server_exited(m))
+		return;
 	if (r == NULL || r->state == RUN_CLOSED)
 		return;
 	r->exited = *m;
@@ -257,7 +260,7 @@ run_sweep(void)
 		struct run *r = *at;
 
 		if (r->state != RUN_CLOSED || r->close_seq > durable ||
-		    r->calls_open > 0) {
+		    r->calls_open > 0 || !servers_gone(r)) {
 			at = &r->next;
 			continue;
 		}
@@ -296,6 +299,7 @@ run_close(struct run *r)
 	inside_end_run(r);
 	egress_end_run(r);
 	r->state = RUN_CLOSED;
+	servers_end(r);
 	box_end(r);
 	r->closed_ns = clock_utc_ns();
 	loop_timer_clear(broker.loop, &r->runtime);
@@ -453,6 +457,7 @@ free_run(struct run *r)
 	secrets_free(r->secrets);
 	buf_fini(&r->workspace);
 	buf_fini(&r->mounts);
+	servers_free(r);
 	free(r->tools);
 	buf_fini(&r->world);
 	buf_fini(&r->listed);

@@ -45,6 +45,9 @@ struct row_use {
 struct grant; /* broker/inside.h */
 struct egress_replay; /* broker/egress.h */
 
+struct tool_server; /* broker/server.h */
+struct early;
+
 struct tool_name {
 	char name[NAME_MAX_BYTES];
 };
@@ -125,6 +128,9 @@ struct run {
 	uint32_t secrets_left; /* that the supervisor still reads */
 	uint32_t renewing; /* a bit for each that is read anew */
 	struct egress *egress; /* NULL: nothing was asked for yet */
+	struct tool_server *servers;
+	struct early *early; /* who waits for their tools, in order */
+	uint32_t n_early;
 	struct egress_replay *replay; /* NULL: servers answer by themselves */
 };
 

@@ -20,6 +20,7 @@
 #include "broker/record.h"
 #include "broker/run.h"
 #include "broker/run_int.h"
+#include "broker/server.h"
 #include "broker/who.h"
 #include "core/egress.h"
 #include "image/config.h"
@@ -131,6 +132,12 @@ run_go_on(struct run *r, const struct json *args,
 		run_refuse(r, 400, "bad_command", e.text, see_members);
 		return;
 	}
+	if (servers_take(r, image, &e) < 0) {
+		run_refuse(r, 400, "bad_server", e.text,
+		    "See docs/MCP.md for what a policy says of its tool "
+		    "servers.");
+		return;
+	}
 	if (world != NULL && !json_is(world, JSON_OBJECT)) {
 		run_refuse(r, 400, "bad_world", "`world` is not an object.",
 		    "See docs/WORLD.md.");
@@ -142,6 +149,7 @@ run_go_on(struct run *r, const struct json *args,
 		    "Look at the daemon's log; the disk may be full.");
 		return;
 	}
+	servers_start(r); /* beside what follows */
 	if (world == NULL) {
 		start_sandbox(r);
 	} else if (start_world(r, world, &e) < 0) {
@@ -184,6 +192,8 @@ on_sandbox_started(const struct msg_sandbox_started *m, const struct frame *f)
 	struct run *r = run_find(m->run);
 	struct msg_sandbox_kill kill = { .run = m->run };
 
+	if (server_started(m, f->payload))
+		return;
 	if (r != NULL)
 		fd_fini(&r->image_fd); /* the sandbox holds it now */
 	if (r == NULL || r->state == RUN_CLOSED) {
@@ -470,8 +480,10 @@ opened(struct run *r)
 	r->opened_mono_ns = clock_mono_ns();
 	run_arm_runtime(r);
 	box_opened(r);
-	if (r->listed.n == 0 && r->has_sandbox &&
-	    policy_tool_find(r->policy, STR("files.export")) != NULL)
+	if (r->listed.n == 0 &&
+	    (r->servers != NULL ||
+		(r->has_sandbox &&
+		    policy_tool_find(r->policy, STR("files.export")) != NULL)))
 		list_tools(r, STR("[]")); /* there is no world to have any */
 	if (!r->has_sandbox && !make_token(r, token)) {
 		fail(r, 503, "store_failed", "The store takes no more records.",

@@ -125,6 +125,7 @@ struct policy_tool {
 	struct rate_rule rate; /* of each row for itself, with rows */
 	struct breaker_rule breaker; /* likewise */
 	bool reversible;
+	struct str pin; /* 64 digits: of its definition; "": none */
 };
 
 struct policy_flow {
@@ -257,6 +258,23 @@ struct policy_mount {
 	bool noexec;
 };
 
+/*
+ * One member of "servers": a tool server, a program that speaks MCP on its
+ * standard streams, in a sandbox of its own. Its tools are "NAME.tool".
+ */
+struct policy_server {
+	struct str name; /* letters, digits, '_' and '-': no dot */
+	uint32_t n_command, n_env, n_mounts;
+	const struct str *command;
+	const struct str *env; /* "NAME=value" */
+	const struct str *mounts; /* places of the run's, or "workspace" */
+	uint32_t start_ms; /* until its tools are known */
+	uint32_t timeout_ms; /* the most that a call may take */
+	uint32_t restarts; /* how often, in one run */
+	uint64_t memory_bytes;
+	uint32_t pids;
+};
+
 struct policy_sandbox {
 	struct str image; /* "host": the machine's own /usr */
 	uint64_t memory_bytes, disk_bytes, inodes, wall_ms;
@@ -294,6 +312,8 @@ struct policy {
 	uint32_t egress_connections; /* out of a run, at once */
 	uint32_t egress_connections_per_s; /* new ones */
 	uint32_t n_tools, n_flow, n_approvals, n_egress, n_secrets;
+	uint32_t n_servers;
+	const struct policy_server *servers;
 	const struct policy_secret *secrets;
 	const struct policy_tool *tools;
 	const struct policy_flow *flow;
@@ -440,6 +460,10 @@ bool policy_port_decide(const struct policy *p, uint64_t port);
  * mode that the stage holds down, an approval that no tool names.
  */
 void policy_notes(const struct policy *p, struct policy_problems *notes);
+
+/* The server that a tool would be of, by its name; NULL: none. */
+const struct policy_server *policy_server_of(
+    const struct policy *p, struct str tool);
 
 /* NULL when the policy has no approval of this name. */
 const struct policy_approval *policy_approval_find(

@@ -172,6 +172,14 @@ void policy_extend(
     struct reader *r, const struct spot *root, struct policy_bases *bases);
 /* policy_tighten.c: notes what the first part would loosen. */
 void policy_tighten(struct policy_parts *x);
+/*
+ * policy_servers.c: a program that another part does not have would act in the
+ * place of that part's tools, so one has to be as it is there.
+ */
+void policy_servers_tighten(
+    const struct policy_part *own, const struct policy_part *base, bool whole);
+/* Those that all parts have that say anything of servers. */
+void policy_servers_merge(struct policy *m, const struct policy_parts *x);
 /* policy_merge.c: fills in all of m but its canonical form. */
 void policy_merge(struct reader *r, const struct policy_parts *x);
 /* policy_rows.c: true when some name is of both patterns, or seems to be. */
@@ -226,6 +234,11 @@ void policy_parse_rate(
     struct reader *r, const struct spot *s, struct rate_rule *out);
 /* policy_egress.c: "egress". */
 void policy_parse_egress(struct reader *r, const struct spot *root);
+/* policy_servers.c: "servers"; mounts of the sandbox are known. */
+void policy_parse_servers(struct reader *r, const struct spot *root);
+/* "pin" of a tool: "sha256:" and 64 digits. */
+void policy_parse_pin(
+    struct reader *r, const struct spot *tool, struct policy_tool *t);
 /* policy_tools.c: "approvals", "tools" and "flow", in this order. */
 void policy_parse_approvals(struct reader *r, const struct spot *root);
 void policy_parse_tools(struct reader *r, const struct spot *root);

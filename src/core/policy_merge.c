@@ -51,6 +51,7 @@ policy_merge(struct reader *r, const struct policy_parts *x)
 	merge_approvals(r, m, x);
 	merge_flow(m, x);
 	merge_secrets(m, x);
+	policy_servers_merge(m, x);
 	merge_egress(r, m, x);
 	if (r->problems->n == 0 && !m->arena.failed)
 		merge_tools(r, m, x);

@@ -63,7 +63,8 @@ parse_full(struct reader *r, const struct spot *root)
 	static const char *const known[] = { "policy", "workflow", "version",
 		"tenant", "actor", "roles", "attributes", "scopes", "stage",
 		"mode", "defaults", "tools", "flow", "budgets", "sandbox",
-		"egress", "approvals", "secrets", "extends", "faults", NULL };
+		"egress", "approvals", "secrets", "servers", "extends",
+		"faults", NULL };
 	static const char *const later[] = { "models", "data", "shadow", NULL };
 	static const char *const modes[] = { "enforce", "shadow", "record",
 		NULL };
@@ -89,6 +90,7 @@ parse_full(struct reader *r, const struct spot *root)
 	policy_parse_egress(r, root); /* which names both */
 	policy_parse_budgets(r, root);
 	policy_parse_sandbox(r, root);
+	policy_parse_servers(r, root);
 	policy_parse_tools(r, root);
 	policy_parse_flow(r, root);
 	policy_parse_faults(r, root);

@@ -177,6 +177,11 @@ fill(struct rows *rows, struct policy_tool *t)
 			t->retries = one->retries;
 		if (one->timeout_ms < t->timeout_ms)
 			t->timeout_ms = one->timeout_ms;
+		/* Two that differ: there is no such definition. */
+		if (t->pin.n == 0)
+			t->pin = one->pin;
+		else if (one->pin.n > 0 && !str_eq(one->pin, t->pin))
+			t->pin = STR("none");
 		t->approval = policy_approval_both(
 		    &rows->r->p->arena, t->approval, one->approval);
 	}

@@ -60,6 +60,8 @@ policy_tighten(struct policy_parts *x)
 		check_sandbox(&pair);
 		check_egress(&pair);
 		check_secrets(&pair);
+		policy_servers_tighten(
+		    &x->part[0], &x->part[i], !x->part[i].extends);
 	}
 }
 

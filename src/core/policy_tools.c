@@ -231,9 +231,9 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 		"approval_required", "approval", "scopes", "labels_out",
 		"trusted_fields", "redact", "retries", "timeout_ms",
 		"reversible", "args", "when", "clearance", "owner", "rate",
-		"breaker", NULL };
+		"breaker", "pin", NULL };
 	static const char *const later[] = { "commit", "destination",
-		"idempotency", "pin", "paths", "faults", NULL };
+		"idempotency", "paths", "faults", NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
 	uint32_t risk = RISK_DESTRUCTIVE;
 
@@ -262,6 +262,7 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	parse_breaker(r, s, t);
 	parse_tool_args(r, s, t);
 	policy_parse_owner(r, s, t);
+	policy_parse_pin(r, s, t);
 	policy_parse_when(r, s, t);
 }
 

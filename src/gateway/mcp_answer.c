@@ -10,6 +10,7 @@ static struct buf *message_begin(struct client *cl, const struct rpc *m);
 static void error_put(struct buf *b, enum mcp_code code, struct str message);
 static void call_result_put(
     struct client *cl, enum reply_kind kind, struct str payload, struct buf *b);
+static void content_put(struct client *cl, struct str payload, struct buf *b);
 static void pending_result_put(struct buf *b, struct str payload);
 static void bad_put(
     struct client *cl, struct buf *b, uint16_t http, struct str payload);
@@ -107,6 +108,10 @@ mcp_on_call(
 			pending_result_put(b, payload);
 		else
 			call_result_put(cl, kind, payload, b);
+		break;
+	case REPLY_CONTENT:
+	case REPLY_CONTENT_ERROR:
+		content_put(cl, payload, b);
 		break;
 	case REPLY_BAD:
 		status = status_of_bad(http);
@@ -271,6 +276,21 @@ error_put(struct buf *b, enum mcp_code code, struct str message)
 {
 	buf_printf(b, "\"error\":{\"code\":%d,\"message\":", (int)code);
 	json_put_str(b, message);
+}
+
+/* A tool server's own answer: {"content",...}, as the tools role checked it. */
+static void
+content_put(struct client *cl, struct str payload, struct buf *b)
+{
+	must(payload.n > 2 && payload.p[0] == '{');
+	buf_add_str(b, STR("\"result\":{"));
+	if (cl->pending.modern) {
+		buf_add_str(b, STR("\"_meta\":{\"" MCP_META_SERVER "\":"));
+		mcp_server_info_put(b);
+		buf_add_str(b, STR("},\"resultType\":\"complete\","));
+	}
+	buf_add(b, payload.p + 1, payload.n - 1);
+	buf_add_byte(b, '}');
 }
 
 static void

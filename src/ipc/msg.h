@@ -21,6 +21,7 @@ enum role {
 	ROLE_GATEWAY,
 	ROLE_PROXY,
 	ROLE_WORLD,
+	ROLE_TOOLS,
 	ROLES,
 };
 
@@ -67,6 +68,13 @@ enum msg_type {
 	MSG_WORLD_CALL, /* broker -> world */
 	MSG_WORLD_RESULT, /* world -> broker */
 	MSG_WORLD_CLOSE, /* broker -> world */
+
+	MSG_SERVER_OPEN, /* broker -> tools: talk to one that is to start */
+	MSG_SERVER_PIPES, /* tools -> broker, fds: its standard streams */
+	MSG_SERVER_LISTED, /* tools -> broker: its tools, or its end */
+	MSG_SERVER_CALL, /* broker -> tools */
+	MSG_SERVER_RESULT, /* tools -> broker */
+	MSG_SERVER_CLOSE, /* broker -> tools */
 
 	MSG_EGRESS_ASK, /* proxy -> broker: may this go out? */
 	MSG_EGRESS_VERDICT, /* broker -> proxy: the answer */
@@ -183,8 +191,9 @@ struct msg_sandbox_start {
 	uint32_t mounts;
 	uint32_t files; /* two texts each, behind the rest: path and content */
 	uint32_t unused;
+	uint64_t owner; /* the run that it is a tool server of; 0: a run's */
 };
-_Static_assert(sizeof(struct msg_sandbox_start) == 112, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_start) == 120, "no padding");
 
 /* What a sandbox's network has besides the proxy's port, in this order; none
  * of them is there without those before it. */
@@ -521,6 +530,9 @@ enum reply_kind {
 	REPLY_STOPPED, /* the structured stop of POLICY.md section 3 */
 	REPLY_PENDING, /* {"status":"pending_approval","approval_id":...} */
 	REPLY_BAD, /* {"error":{"code","message","suggested_next_step"}} */
+	/* A tool server's own answer: the payload of MSG_SERVER_RESULT. */
+	REPLY_CONTENT,
+	REPLY_CONTENT_ERROR, /* which says of itself that it is an error */
 };
 
 struct msg_reply {
@@ -574,6 +586,57 @@ struct msg_world_result {
 	uint32_t wrote; /* 1: the call changed the world */
 };
 _Static_assert(sizeof(struct msg_world_result) == 24, "no padding");
+
+/*
+ * A tool server of a run, which is a sandbox of its own: server is the number
+ * that this sandbox has (struct msg_sandbox_start.run), new at each start.
+ *
+ * OPEN, PIPES and CLOSE. PIPES' descriptors: what the server reads, what it
+ * writes, and where it complains; the other ends stay with who sends them.
+ */
+struct msg_server {
+	uint64_t server;
+};
+_Static_assert(sizeof(struct msg_server) == 8, "no padding");
+
+/*
+ * Comes when a server's tools are known, again when they have changed, and
+ * once with ok 0 when it can be talked to no more: what it had been asked is
+ * answered before. Payload when ok: {"era":"2025-11-25","info":{...},
+ * "refused":[{"name","why"},...],"tools":[{"annotations","description",
+ * "inputSchema","name","outputSchema"},...]}, tools in the order of their
+ * names, each of which the server has once; else why, as text.
+ */
+struct msg_server_listed {
+	uint64_t server;
+	uint32_t ok;
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_server_listed) == 16, "no padding");
+
+/* Payload: {"arguments":{...},"name":"..."}, the server's own name for it. */
+struct msg_server_call {
+	uint64_t server;
+	uint64_t call; /* the broker's number */
+	uint64_t timeout_ms;
+};
+_Static_assert(sizeof(struct msg_server_call) == 24, "no padding");
+
+enum server_result {
+	SERVER_DONE, /* {"content":[...],"isError":false,...} */
+	SERVER_DONE_ERROR, /* the same, with isError true */
+	/* No answer: {"code","error","suggested_next_step"}, as of a world. */
+	SERVER_NO_ANSWER,
+};
+
+/* One for each MSG_SERVER_CALL. */
+struct msg_server_result {
+	uint64_t server;
+	uint64_t call;
+	uint32_t kind; /* enum server_result */
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_server_result) == 24, "no padding");
 
 enum egress_kind {
 	EGRESS_CONNECT, /* a connection: raw TCP, or what it is not known */

@@ -18,10 +18,12 @@ static const struct route routes[] = {
 	    0 },
 	{ ROLE_PROXY, ROLE_SUPERVISOR, MSG_READY, BODY(msg_ready), NONE, 0, 0 },
 	{ ROLE_WORLD, ROLE_SUPERVISOR, MSG_READY, BODY(msg_ready), NONE, 0, 0 },
+	{ ROLE_TOOLS, ROLE_SUPERVISOR, MSG_READY, BODY(msg_ready), NONE, 0, 0 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_WIRE, BODY(msg_wire), NONE, 1, 4 },
 	{ ROLE_SUPERVISOR, ROLE_GATEWAY, MSG_WIRE, BODY(msg_wire), NONE, 1, 4 },
 	{ ROLE_SUPERVISOR, ROLE_PROXY, MSG_WIRE, BODY(msg_wire), NONE, 1, 4 },
 	{ ROLE_SUPERVISOR, ROLE_WORLD, MSG_WIRE, BODY(msg_wire), NONE, 1, 4 },
+	{ ROLE_SUPERVISOR, ROLE_TOOLS, MSG_WIRE, BODY(msg_wire), NONE, 1, 4 },
 	{ ROLE_SUPERVISOR, ROLE_GATEWAY, MSG_LISTEN, BODY(msg_listen), NONE, 1,
 	    1 },
 	{ ROLE_SUPERVISOR, ROLE_BROKER, MSG_QUIT, BODY(msg_quit), NONE, 0, 0 },
@@ -92,6 +94,19 @@ static const struct route routes[] = {
 	{ ROLE_BROKER, ROLE_WORLD, MSG_WORLD_CLOSE, BODY(msg_door), NONE, 0,
 	    0 },
 
+	{ ROLE_BROKER, ROLE_TOOLS, MSG_SERVER_OPEN, BODY(msg_server), NONE, 0,
+	    0 },
+	{ ROLE_TOOLS, ROLE_BROKER, MSG_SERVER_PIPES, BODY(msg_server), NONE, 3,
+	    3 },
+	{ ROLE_TOOLS, ROLE_BROKER, MSG_SERVER_LISTED, BODY(msg_server_listed),
+	    BIG, 0, 0 },
+	{ ROLE_BROKER, ROLE_TOOLS, MSG_SERVER_CALL, BODY(msg_server_call), BIG,
+	    0, 0 },
+	{ ROLE_TOOLS, ROLE_BROKER, MSG_SERVER_RESULT, BODY(msg_server_result),
+	    BIG, 0, 0 },
+	{ ROLE_BROKER, ROLE_TOOLS, MSG_SERVER_CLOSE, BODY(msg_server), NONE, 0,
+	    0 },
+
 	{ ROLE_BROKER, ROLE_PROXY, MSG_CA_NEW, BODY(msg_door), ARGV_MAX_BYTES,
 	    0, 0 },
 	{ ROLE_PROXY, ROLE_BROKER, MSG_CA, BODY(msg_door), 2 * TRUST_MAX_BYTES,
@@ -148,7 +163,7 @@ const char *
 role_name(enum role r)
 {
 	static const char *const names[ROLES] = { "supervisor", "broker",
-		"gateway", "proxy", "world" };
+		"gateway", "proxy", "world", "tools" };
 
 	return r < ROLES ? names[r] : "unknown";
 }
@@ -164,9 +179,10 @@ msg_name(uint16_t type)
 		"DOOR_OPEN", "DOOR_CLOSE", "CA_NEW", "CA", "TOOL_CALL", "API",
 		"BEARER", "GONE", "REPLY", "EVENT", "TOKEN_GONE", "INSIDE_DONE",
 		"EXPORT", "EXPORT_READ", "WORLD_OPEN", "WORLD_OPENED",
-		"WORLD_CALL", "WORLD_RESULT", "WORLD_CLOSE", "EGRESS_ASK",
-		"EGRESS_VERDICT", "EGRESS_DONE", "EGRESS_REVOKE",
-		"EGRESS_WATCH" };
+		"WORLD_CALL", "WORLD_RESULT", "WORLD_CLOSE", "SERVER_OPEN",
+		"SERVER_PIPES", "SERVER_LISTED", "SERVER_CALL", "SERVER_RESULT",
+		"SERVER_CLOSE", "EGRESS_ASK", "EGRESS_VERDICT", "EGRESS_DONE",
+		"EGRESS_REVOKE", "EGRESS_WATCH" };
 
 	return type < MSG_TYPES ? names[type] : "unknown";
 }

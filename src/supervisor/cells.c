@@ -26,6 +26,7 @@ struct cell {
 	struct cells *of;
 	uint64_t run; /* 0: free */
 	uint64_t tenant, workflow; /* kill_number of their names */
+	uint64_t owner; /* of a tool server: its run; else 0 */
 	struct sandbox sb;
 	struct loop_watch over; /* the sandbox's pidfd, borrowed from sb */
 	struct loop_timer wall;
@@ -325,6 +326,7 @@ cells_start(struct cells *c, const struct frame *f,
 	cell->run = m->run;
 	cell->tenant = m->tenant;
 	cell->workflow = m->workflow;
+	cell->owner = m->owner;
 	cell->wall.on_time = on_wall;
 	if (m->wall_ms > 0)
 		loop_timer_set(c->loop, &cell->wall,
@@ -375,12 +377,18 @@ cells_ask(struct cells *c, const struct msg_sandbox_ask *m,
 bool
 cells_kill(struct cells *c, uint64_t run)
 {
-	struct cell *cell = run != 0 ? cell_find(c, run) : NULL;
+	bool any = false;
 
-	if (cell == NULL)
-		return false;
-	sandbox_kill(&cell->sb, LIMIT_STOPPED);
-	return true;
+	/* What belongs to a run ends with it, whoever else is alive. */
+	for (size_t i = 0; run != 0 && i < RUNS_MAX; i++) {
+		struct cell *cell = &c->cell[i];
+
+		if (cell->run != run && (cell->run == 0 || cell->owner != run))
+			continue;
+		sandbox_kill(&cell->sb, LIMIT_STOPPED);
+		any = true;
+	}
+	return any;
 }
 
 unsigned
@@ -392,7 +400,9 @@ cells_kill_by(struct cells *c, const struct kill_order *k)
 		struct cell *cell = &c->cell[i];
 
 		if (cell->run == 0 ||
-		    !kill_hits(k, cell->run, cell->tenant, cell->workflow))
+		    (!kill_hits(k, cell->run, cell->tenant, cell->workflow) &&
+			!kill_hits(
+			    k, cell->owner, cell->tenant, cell->workflow)))
 			continue;
 		sandbox_kill(&cell->sb, LIMIT_STOPPED);
 		n++;

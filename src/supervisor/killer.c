@@ -83,7 +83,8 @@ bool
 killer_holds(const struct killer *k, const struct msg_sandbox_start *m)
 {
 	for (uint32_t i = 0; i < k->n_held; i++) {
-		if (kill_hits(&k->held[i], m->run, m->tenant, m->workflow))
+		if (kill_hits(&k->held[i], m->run, m->tenant, m->workflow) ||
+		    kill_hits(&k->held[i], m->owner, m->tenant, m->workflow))
 			return true;
 	}
 	return false;

@@ -425,6 +425,12 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_WORLD_RESULT:
 	case MSG_WORLD_CLOSE:
 	case MSG_SECRET_FOUND:
+	case MSG_SERVER_OPEN:
+	case MSG_SERVER_PIPES:
+	case MSG_SERVER_LISTED:
+	case MSG_SERVER_CALL:
+	case MSG_SERVER_RESULT:
+	case MSG_SERVER_CLOSE:
 	case MSG_EGRESS_ASK:
 	case MSG_EGRESS_VERDICT:
 	case MSG_EGRESS_DONE:

@@ -40,6 +40,7 @@ enum calls {
 	CALLS_ACCEPT = 1 << 1, /* take connections, make pipes */
 	CALLS_THREAD = 1 << 2, /* start a thread */
 	CALLS_DIAL = 1 << 4, /* TCP and UDP sockets that connect; splice */
+	CALLS_PIPE = 1 << 5, /* make pipes */
 	CALLS_ANY = 1 << 3, /* all but a few: who builds sandboxes */
 };
 
@@ -65,6 +66,7 @@ enum {
 	/* Two a daemon, and the uid is that of every daemon's broker here. */
 	BROKER_THREADS = 512,
 	WORLD_FILES = 2 * RUNS_MAX,
+	TOOLS_FILES = 4 * RUNS_MAX, /* three pipes of each server */
 	SMALL_FILE = 2 * IPC_MAX_PAYLOAD_BYTES, /* a message's memfd */
 	GATEWAY_FILE = EXPORT_MAX_BYTES, /* and what is exported at once */
 	WORLD_FILE = 512 * MIB, /* the database of one run */
@@ -86,6 +88,8 @@ static const struct row rows[CONFINE_ROLES] = {
 	    CALLS_ACCEPT | CALLS_DIAL, PROXY_FILES, SMALL_FILE, 1 },
 	[CONFINE_WORLD] = { "world", UID_BASE + 4, FILES_NONE, CALLS_NONE,
 	    WORLD_FILES, WORLD_FILE, 1 },
+	[CONFINE_TOOLS] = { "tools", UID_BASE + 5, FILES_NONE, CALLS_PIPE,
+	    TOOLS_FILES, SMALL_FILE, 1 },
 };
 
 /* Memory, time, the loop, messages: what every role does. */
@@ -116,6 +120,8 @@ static const uint32_t calls_accept[] = { SYS_accept4, SYS_getsockname,
 	SYS_pipe2,
 	/* Files for a sandbox: gateway/files.c says why it is no pipe. */
 	SYS_socketpair };
+
+static const uint32_t calls_pipe[] = { SYS_pipe2 };
 
 static const uint32_t calls_dial[] = { SYS_connect, SYS_splice };
 
@@ -344,6 +350,8 @@ set_seccomp(const struct row *r, struct err *e)
 			n = ADD(calls_files, SECCOMP_ALLOW);
 		if ((r->calls & CALLS_ACCEPT) != 0)
 			n = ADD(calls_accept, SECCOMP_ALLOW);
+		if ((r->calls & CALLS_PIPE) != 0)
+			n = ADD(calls_pipe, SECCOMP_ALLOW);
 		if ((r->calls & CALLS_DIAL) != 0) {
 			n = ADD(calls_dial, SECCOMP_ALLOW);
 			rules[n++] = (struct seccomp_rule){ SYS_socket,

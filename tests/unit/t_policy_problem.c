@@ -113,7 +113,8 @@ each_problem_is_told_at_its_place(void **state)
 		    "attributes, "
 		    "scopes, "
 		    "stage, mode, defaults, tools, flow, budgets, sandbox, "
-		    "egress, approvals, secrets, extends, faults\n" },
+		    "egress, approvals, secrets, servers, extends, "
+		    "faults\n" },
 		{ "not enforced", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
 		    "  'models': {},\n"
@@ -398,8 +399,9 @@ each_problem_is_told_at_its_place(void **state)
 		    "Schema 2020-12 that is enforced here: remove it\n"
 		    "4:7: tools.t.commit: `commit` is not enforced by this "
 		    "version: remove it\n"
-		    "4:22: tools.t.pin: `pin` is not enforced by this version: "
-		    "remove it\n"
+		    "4:29: tools.t.pin: must be \"sha256:\" and 64 digits, "
+		    "not \"y\"; the `server` notes of a run's trace have "
+		    "them\n"
 		    "4:34: tools.t.mod: unknown member \"mod\": did you mean "
 		    "`mode`?\n"
 		    "4:64: tools.t.reversible: must be true or false, not "

@@ -1,0 +1,82 @@
+/*
+ * broker/server.h: the tool servers of a run.
+ *
+ * Each is a sandbox of its own, beside the run's, with what the policy gives
+ * it: its command, its variables, folders that the run sees, and no network.
+ * The tools role talks to it. All of a run's start together, when the run
+ * opens; who lists or calls tools before they are known is held. One that ends
+ * is started again, later each time; calls that it had been given are answered
+ * then, and never made twice.
+ *
+ *     STARTING -> READY -> RESTING -> STARTING ...
+ *                       -> ENDED, for this run
+ *
+ * What a tool is said to be is held against the policy's pin, and against what
+ * it was said to be before in this run: a definition that differs is
+ * quarantined, which is on the record, and its tool is not offered.
+ */
+#ifndef BROKER_SERVER_H
+#define BROKER_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "broker/run.h"
+#include "ipc/msg.h"
+
+struct call;
+struct image_config;
+struct tool_server;
+
+/*
+ * What the servers are to be started with. -1 with e: the policy's servers and
+ * the run do not go together. image is NULL without one.
+ */
+int servers_take(
+    struct run *r, const struct image_config *image, struct err *e);
+void servers_start(struct run *r);
+/* The run closes: they are killed, and what they were asked is answered. */
+void servers_end(struct run *r);
+/* True when nothing of them is left. */
+bool servers_gone(const struct run *r);
+void servers_free(struct run *r);
+
+/* Messages of the tools role. */
+void on_server_pipes(const struct msg_server *m, const struct frame *f);
+void on_server_listed(const struct msg_server_listed *m, struct str payload);
+/* Of a sandbox that is no run's: false when it is no server's either. */
+bool server_started(const struct msg_sandbox_started *m, struct str why);
+bool server_exited(const struct msg_sandbox_exited *m);
+/* The tools role is gone, and with it every pipe. */
+void servers_lost(void);
+
+enum offer {
+	OFFER_NONE, /* no server of the run has it */
+	OFFER_GOOD,
+	OFFER_QUARANTINED,
+};
+enum offer server_offers(const struct run *r, struct str tool);
+/*
+ * Makes the call, now or when the server is there again: on_server_result in
+ * call.h follows. *ms is what the server's row leaves of the tool's own time.
+ */
+void server_call_make(struct run *r, struct call *c, int64_t *ms);
+
+/* True when the call's server is not started again: it will not be made. */
+bool server_is_over(const struct call *c);
+
+/*
+ * True when the servers' tools are not known yet: then the call, or the one
+ * who lists, is held, and comes again by itself.
+ */
+bool servers_hold_call(
+    struct run *r, const struct msg_tool_call *m, struct str payload);
+bool servers_hold_list(struct run *r, uint64_t call);
+/* The asker has hung up. */
+void servers_gone_asker(uint64_t call);
+
+/* Appends ,{...} for each tool that the policy lets the agent see. */
+void servers_write_tools(struct buf *out, const struct run *r);
+
+#endif

@@ -1,0 +1,184 @@
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "broker/api.h"
+#include "broker/call.h"
+#include "broker/server_int.h"
+
+/* Who came before the tools were known: a call, or one who lists them. */
+struct early {
+	struct early *next;
+	bool lists;
+	struct msg_tool_call call; /* call.call alone, for one who lists */
+	struct buf payload;
+};
+
+static bool any_unknown(const struct run *r);
+static void hold(struct run *r, const struct msg_tool_call *m,
+    struct str payload, bool lists);
+static void early_free(struct early *h);
+static void send(const struct tool_server *s, struct call *c);
+
+void
+server_call_make(struct run *r, struct call *c, int64_t *ms)
+{
+	const struct offered *o;
+	struct tool_server *s = server_tools_find(r, str_of(c->tool), &o);
+
+	must(s != NULL); /* decided so, and tools are only added */
+	c->server = s;
+	if (*ms > s->row->timeout_ms)
+		*ms = s->row->timeout_ms;
+	c->server_ms = (uint64_t)*ms;
+	c->unsent = s->state != SERVER_READY;
+	if (!c->unsent)
+		send(s, c);
+}
+
+bool
+server_is_over(const struct call *c)
+{
+	return c->server != NULL && c->server->state == SERVER_ENDED;
+}
+
+void
+server_calls_send(struct tool_server *s)
+{
+	for (struct call *c = call_first_of(s); c != NULL;
+	     c = call_next_of(c, s)) {
+		if (!c->unsent)
+			continue;
+		c->unsent = false;
+		send(s, c);
+	}
+}
+
+bool
+servers_hold_call(
+    struct run *r, const struct msg_tool_call *m, struct str payload)
+{
+	if (!any_unknown(r))
+		return false;
+	hold(r, m, payload, false);
+	return true;
+}
+
+bool
+servers_hold_list(struct run *r, uint64_t call)
+{
+	const struct msg_tool_call m = { .call = call };
+
+	if (!any_unknown(r))
+		return false;
+	hold(r, &m, STR(""), true);
+	return true;
+}
+
+/* In the order in which they came. */
+void
+servers_release(struct run *r)
+{
+	while (r->early != NULL && !any_unknown(r)) {
+		struct early *h = r->early;
+
+		r->early = h->next;
+		r->n_early--;
+		if (h->lists)
+			api_tool_list(h->call.call, r->id);
+		else
+			on_tool_call(&h->call, buf_str(&h->payload));
+		early_free(h);
+	}
+}
+
+void
+servers_gone_asker(uint64_t call)
+{
+	for (struct run *r = broker.runs; r != NULL; r = r->next) {
+		for (struct early **at = &r->early; *at != NULL;) {
+			struct early *h = *at;
+
+			if (h->call.call != call) {
+				at = &h->next;
+				continue;
+			}
+			*at = h->next;
+			r->n_early--;
+			early_free(h);
+		}
+	}
+}
+
+void
+servers_hold_free(struct run *r)
+{
+	while (r->early != NULL) {
+		struct early *h = r->early;
+
+		r->early = h->next;
+		early_free(h);
+	}
+}
+
+static bool
+any_unknown(const struct run *r)
+{
+	if (r->state != RUN_OPEN && r->state != RUN_OPENING)
+		return false;
+	for (const struct tool_server *s = r->servers; s != NULL; s = s->next) {
+		if (!s->known)
+			return true;
+	}
+	return false;
+}
+
+static void
+hold(struct run *r, const struct msg_tool_call *m, struct str payload,
+    bool lists)
+{
+	struct early *h, **at = &r->early;
+
+	if (r->n_early >= RUN_PENDING_MAX) {
+		reply_error(m->call, 429, "too_many_calls",
+		    "Too many calls of this run wait for its tool servers.",
+		    "Wait for some of them to be answered.");
+		return;
+	}
+	h = calloc(1, sizeof(*h));
+	must(h != NULL);
+	h->lists = lists;
+	h->call = *m;
+	buf_add_str(&h->payload, payload);
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = h;
+	r->n_early++;
+}
+
+static void
+early_free(struct early *h)
+{
+	buf_fini(&h->payload);
+	free(h);
+}
+
+/* By the server's own name: what is behind the first dot. */
+static void
+send(const struct tool_server *s, struct call *c)
+{
+	const struct msg_server_call m = {
+		.server = s->id, .call = c->number, .timeout_ms = c->server_ms
+	};
+	struct str name = str_of(c->tool);
+	own_buf struct buf payload = {};
+
+	name.p += s->row->name.n + 1;
+	name.n -= s->row->name.n + 1;
+	buf_add_c(&payload, "{\"arguments\":");
+	buf_add_str(&payload, buf_str(&c->args));
+	buf_add_c(&payload, ",\"name\":");
+	json_put_str(&payload, name);
+	buf_add_byte(&payload, '}');
+	(void)peer_send(&broker.tools, MSG_SERVER_CALL, &m, buf_str(&payload),
+	    NULL, 0); /* a role that is gone ends its calls */
+}

@@ -1,0 +1,48 @@
+/*
+ * tools/definition.h: what a server says its tools are.
+ *
+ * Pure. A definition becomes the canonical form of the members that mean
+ * something here: name, description, inputSchema, outputSchema, annotations.
+ * Others, such as a title or an icon, would be shown to a model without being
+ * part of what was reviewed, so they are left out. A "$ref" is passed on as
+ * text and never fetched.
+ */
+#ifndef TOOLS_DEFINITION_H
+#define TOOLS_DEFINITION_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "codec/json.h"
+
+struct definition {
+	char name[NAME_MAX_BYTES + 1];
+	struct buf json; /* canonical */
+};
+
+struct definitions {
+	struct definition *v; /* in the order of their names */
+	size_t n;
+	size_t bytes; /* of all */
+	struct buf refused; /* {"name","why"},... */
+	size_t n_refused;
+};
+
+void definitions_fini(struct definitions *d);
+/* Empty again. */
+void definitions_reset(struct definitions *d);
+/*
+ * Adds the tools of one page of tools/list. What cannot be offered is put on
+ * the list of the refused. -1 with e: this is no list, or there are too many.
+ */
+int definitions_add(
+    struct definitions *d, const struct json *tools, struct err *e);
+/* Appends "refused":[...],"tools":[...]. */
+void definitions_write(struct buf *out, const struct definitions *d);
+
+/* ^[A-Za-z0-9_.-]{1,128}$ */
+bool definition_name_ok(struct str name);
+
+#endif

@@ -1,0 +1,220 @@
+#include "tools/role.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/must.h"
+#include "ipc/peer.h"
+#include "sys/confine.h"
+#include "sys/fd.h"
+#include "sys/loop.h"
+#include "tools/server.h"
+
+struct role_state {
+	struct loop *loop;
+	struct peer supervisor, broker;
+	struct server *servers[RUNS_MAX]; /* the first n_servers */
+	size_t n_servers;
+};
+
+static int start(struct role_state *s, int supervisor_fd, struct err *e);
+static void on_supervisor_frame(struct peer *p, const struct frame *f);
+static void on_broker_frame(struct peer *p, const struct frame *f);
+static void on_gone(struct peer *p, const char *why);
+static void on_server_open(struct role_state *s, const struct msg_server *m);
+static void on_server_call(struct role_state *s, const struct frame *f);
+static void on_server_close(struct role_state *s, const struct msg_server *m);
+static void on_listed(void *arg, uint64_t id, bool ok, struct str payload);
+static void on_result(void *arg, uint64_t id, uint64_t call,
+    enum server_result kind, struct str payload);
+static struct server **find(struct role_state *s, uint64_t id);
+
+int
+tools_role_main(int supervisor_fd)
+{
+	struct role_state *s = calloc(1, sizeof(*s));
+	struct err e = {};
+	int status = 0;
+
+	log_init("tools", LOG_WARN);
+	must(s != NULL);
+	if (start(s, supervisor_fd, &e) < 0 ||
+	    loop_run(s->loop, NULL, NULL, &e) < 0) {
+		log_error("stops why=\"%s\"", e.text);
+		status = 1;
+	}
+	while (s->n_servers > 0)
+		server_free(s->servers[--s->n_servers]);
+	peer_close(&s->broker);
+	peer_close(&s->supervisor);
+	loop_free(s->loop);
+	free(s);
+	return status;
+}
+
+static int
+start(struct role_state *s, int supervisor_fd, struct err *e)
+{
+	struct msg_ready ready = { .role = ROLE_TOOLS };
+
+	s->supervisor = (struct peer){ .self = ROLE_TOOLS,
+		.other = ROLE_SUPERVISOR,
+		.on_frame = on_supervisor_frame,
+		.on_gone = on_gone };
+	s->broker = (struct peer){ .self = ROLE_TOOLS,
+		.other = ROLE_BROKER,
+		.on_frame = on_broker_frame,
+		.on_gone = on_gone };
+	s->supervisor.watch.fd = s->broker.watch.fd = -1;
+	/* A server that does not read is an error of write(2). */
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return err_sys(e, "signal");
+	s->loop = loop_new(e);
+	if (s->loop == NULL)
+		return -1;
+	s->supervisor.loop = s->broker.loop = s->loop;
+	peer_init(&s->supervisor);
+	peer_init(&s->broker);
+	if (peer_open_take(&s->supervisor, supervisor_fd, e) < 0)
+		return -1;
+	if (confine_role(CONFINE_TOOLS, NULL, e) < 0)
+		return -1;
+	ready.pid = (uint32_t)getpid();
+	if (peer_send(&s->supervisor, MSG_READY, &ready, STR(""), NULL, 0) < 0)
+		return err_set(e, "send READY");
+	return 0;
+}
+
+/* The routes allow MSG_WIRE alone. */
+static void
+on_supervisor_frame(struct peer *p, const struct frame *f)
+{
+	struct role_state *s = LOOP_OF(p, struct role_state, supervisor);
+	const struct msg_wire *m = f->body;
+	struct err e = {};
+
+	must(f->type == MSG_WIRE);
+	if (m->role != ROLE_BROKER) {
+		log_warn("wire to %u refused", m->role);
+		return;
+	}
+	if (peer_open_wire(&s->broker, f, &e) < 0) {
+		log_error("broker link why=\"%s\"", e.text);
+		loop_stop(s->loop);
+	}
+}
+
+static void
+on_broker_frame(struct peer *p, const struct frame *f)
+{
+	struct role_state *s = LOOP_OF(p, struct role_state, broker);
+
+	if (f->type == MSG_SERVER_OPEN)
+		on_server_open(s, f->body);
+	else if (f->type == MSG_SERVER_CALL)
+		on_server_call(s, f);
+	else if (f->type == MSG_SERVER_CLOSE)
+		on_server_close(s, f->body);
+	else
+		must_fail("a message of the routes", __FILE__, __LINE__);
+}
+
+/* Without the broker there are no runs; without the supervisor, no broker. */
+static void
+on_gone(struct peer *p, const char *why)
+{
+	if (strcmp(why, "end of file") != 0)
+		log_warn("%s dropped why=\"%s\"", role_name(p->other), why);
+	loop_stop(p->loop);
+}
+
+static void
+on_server_open(struct role_state *s, const struct msg_server *m)
+{
+	const struct server_hear hear = { s, on_listed, on_result };
+	int theirs[3] = { -1, -1, -1 };
+	struct server *made = NULL;
+	struct err e = {};
+
+	if (find(s, m->server) != NULL)
+		(void)err_set(&e, "this server is there already");
+	else if (s->n_servers == RUNS_MAX)
+		(void)err_set(&e,
+		    "%d tool servers are open, the most that "
+		    "can be",
+		    RUNS_MAX);
+	else
+		made = server_new(s->loop, m->server, &hear, theirs, &e);
+	if (made == NULL) {
+		on_listed(s, m->server, false, str_of(e.text));
+		return;
+	}
+	s->servers[s->n_servers++] = made;
+	(void)peer_send(&s->broker, MSG_SERVER_PIPES, m, STR(""), theirs,
+	    3); /* a broker that is gone ends us */
+	for (int i = 0; i < 3; i++)
+		fd_fini(&theirs[i]);
+}
+
+static void
+on_server_call(struct role_state *s, const struct frame *f)
+{
+	const struct msg_server_call *m = f->body;
+	struct server **at = find(s, m->server);
+
+	if (at != NULL)
+		server_call(*at, m->call, f->payload, m->timeout_ms);
+	else
+		on_result(s, m->server, m->call, SERVER_NO_ANSWER,
+		    STR("{\"code\":\"server_ended\",\"error\":\"The tool "
+			"server has ended; the call was not made.\","
+			"\"suggested_next_step\":\"Try again.\"}"));
+}
+
+static void
+on_server_close(struct role_state *s, const struct msg_server *m)
+{
+	struct server **at = find(s, m->server);
+
+	if (at == NULL)
+		return; /* it did not open */
+	server_free(*at);
+	*at = s->servers[--s->n_servers];
+}
+
+/* The broker is told, and closes it when it is of no use any more. */
+static void
+on_listed(void *arg, uint64_t id, bool ok, struct str payload)
+{
+	struct role_state *s = arg;
+	struct msg_server_listed m = { .server = id, .ok = ok };
+
+	(void)peer_send(&s->broker, MSG_SERVER_LISTED, &m, payload, NULL,
+	    0); /* a broker that is gone ends us */
+}
+
+static void
+on_result(void *arg, uint64_t id, uint64_t call, enum server_result kind,
+    struct str payload)
+{
+	struct role_state *s = arg;
+	struct msg_server_result m = {
+		.server = id, .call = call, .kind = kind
+	};
+
+	(void)peer_send(
+	    &s->broker, MSG_SERVER_RESULT, &m, payload, NULL, 0); /* as above */
+}
+
+static struct server **
+find(struct role_state *s, uint64_t id)
+{
+	for (size_t i = 0; i < s->n_servers; i++)
+		if (server_id(s->servers[i]) == id)
+			return &s->servers[i];
+	return NULL;
+}

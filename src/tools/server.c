@@ -1,0 +1,389 @@
+#include "tools/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/must.h"
+#include "tools/result.h"
+#include "tools/server_int.h"
+
+enum { METHOD_NOT_FOUND = -32601, ID_BYTES_MAX = MCP_MAX_ID_BYTES };
+
+static void on_line(struct pipes *p, struct str line);
+static void on_long_line(struct pipes *p);
+static void on_end(struct pipes *p, const char *why);
+static void on_answer(struct server *s, const struct json *m);
+static void on_request(struct server *s, const struct json *m, struct str name);
+static void on_call_answer(struct server *s, uint64_t call,
+    const struct json *result, const struct json *error);
+static void on_late(struct loop_timer *t);
+static void fail_calls(
+    struct server *s, const char *code, const char *why, bool sent);
+static void fail(
+    struct server *s, uint64_t call, const char *code, struct str why);
+static void ask_free(struct ask *a);
+static struct ask *take(struct server *s, uint64_t id);
+static void put_last_words(struct buf *out, const struct pipes *p);
+
+/* A message is one line; the rest is what every document may have. */
+const struct json_limits server_json_limits = {
+	.max_bytes = SERVER_MAX_LINE_BYTES,
+	.max_depth = JSON_MAX_DEPTH,
+	.max_values = JSON_MAX_VALUES,
+	.max_members = JSON_MAX_MEMBERS,
+};
+
+struct server *
+server_new(struct loop *loop, uint64_t id, const struct server_hear *hear,
+    int theirs[static 3], struct err *e)
+{
+	struct server *s = calloc(1, sizeof(*s));
+
+	must(s != NULL);
+	s->id = id;
+	s->loop = loop;
+	s->hear = *hear;
+	s->arena.max_bytes = WORLD_MAX_PARSE_BYTES;
+	s->pipes.on_line = on_line;
+	s->pipes.on_long_line = on_long_line;
+	s->pipes.on_end = on_end;
+	if (pipes_open(&s->pipes, loop, theirs, e) < 0) {
+		free(s);
+		return NULL;
+	}
+	server_open(s);
+	return s;
+}
+
+void
+server_free(struct server *s)
+{
+	pipes_close(&s->pipes);
+	while (s->asks != NULL)
+		ask_free(take(s, s->asks->id));
+	definitions_fini(&s->tools);
+	buf_fini(&s->info);
+	arena_fini(&s->arena);
+	free(s);
+}
+
+uint64_t
+server_id(const struct server *s)
+{
+	return s->id;
+}
+
+void
+server_call(
+    struct server *s, uint64_t call, struct str params, uint64_t timeout_ms)
+{
+	struct ask *a;
+
+	if (s->over || !s->open) {
+		fail(s, call, "server_ended",
+		    STR("The tool server cannot be talked to; the call was "
+			"not made."));
+		return;
+	}
+	if (timeout_ms > POLICY_TOOL_TIMEOUT_MAX_MS)
+		timeout_ms = POLICY_TOOL_TIMEOUT_MAX_MS;
+	a = server_ask(s, ASK_CALL, "tools/call", params, (int64_t)timeout_ms);
+	a->call = call;
+}
+
+struct ask *
+server_ask(struct server *s, enum ask_kind kind, const char *method,
+    struct str params, int64_t timeout_ms)
+{
+	struct ask *a = calloc(1, sizeof(*a));
+	own_buf struct buf line = {};
+
+	must(a != NULL && params.n >= 2 && params.p[0] == '{');
+	a->server = s;
+	a->id = ++s->next_id;
+	a->kind = kind;
+	a->late.on_time = on_late;
+	a->next = s->asks;
+	s->asks = a;
+	loop_timer_set(
+	    s->loop, &a->late, loop_now_ns(s->loop) + timeout_ms * 1000000);
+	buf_printf(&line,
+	    "{\"id\":%llu,\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":{",
+	    (unsigned long long)a->id, method);
+	/* 2026-07-28: every request says all about its client itself. */
+	if (s->modern || kind == ASK_DISCOVER) {
+		buf_add_c(&line,
+		    "\"_meta\":{\"io.modelcontextprotocol/clientCapabilities\""
+		    ":{},\"io.modelcontextprotocol/clientInfo\":{\"name\":"
+		    "\"paddock\",\"version\":\"" PADDOCK_VERSION "\"},"
+		    "\"io.modelcontextprotocol/protocolVersion\":"
+		    "\"2026-07-28\"}");
+		if (params.n > 2)
+			buf_add_byte(&line, ',');
+	}
+	buf_add(&line, params.p + 1, params.n - 1);
+	buf_add_byte(&line, '}');
+	pipes_write(&s->pipes, buf_str(&line));
+	return a;
+}
+
+void
+server_notify(struct server *s, const char *method, struct str params)
+{
+	own_buf struct buf line = {};
+
+	buf_printf(&line, "{\"jsonrpc\":\"2.0\",\"method\":\"%s\"", method);
+	if (params.n > 0) {
+		buf_add_c(&line, ",\"params\":");
+		buf_add_str(&line, params);
+	}
+	buf_add_byte(&line, '}');
+	pipes_write(&s->pipes, buf_str(&line));
+}
+
+void
+server_end(struct server *s, const char *why)
+{
+	own_buf struct buf text = {};
+
+	if (s->over)
+		return;
+	s->over = true;
+	fail_calls(s, "server_ended", why, true);
+	buf_add_c(&text, why);
+	put_last_words(&text, &s->pipes);
+	pipes_close(&s->pipes);
+	while (s->asks != NULL)
+		ask_free(take(s, s->asks->id));
+	s->hear.on_listed(s->hear.arg, s->id, false, buf_str(&text));
+}
+
+static void
+on_line(struct pipes *p, struct str line)
+{
+	struct server *s = LOOP_OF(p, struct server, pipes);
+	const struct json *m;
+	struct str method;
+	struct err e = {};
+
+	arena_reset(&s->arena);
+	m = json_parse(line, &server_json_limits, &s->arena, &e, NULL);
+	if (!json_is(m, JSON_OBJECT)) {
+		/* Some print what they think where only messages belong. */
+		if (line.p[0] == '{')
+			fail_calls(s, "bad_answer",
+			    "it wrote a message that is not JSON as it has to "
+			    "be",
+			    true);
+		if (++s->noise > SERVER_NOISE_MAX)
+			server_end(s, "it writes too much that is no message");
+		return;
+	}
+	method = json_str(json_get(m, STR("method")));
+	if (method.n == 0) {
+		on_answer(s, m);
+		return;
+	}
+	if (json_get(m, STR("id")) != NULL) {
+		on_request(s, m, method);
+		return;
+	}
+	if (str_eq(method, STR("notifications/tools/list_changed")))
+		server_list(s);
+}
+
+/* Whose answer it was nobody can say. */
+static void
+on_long_line(struct pipes *p)
+{
+	struct server *s = LOOP_OF(p, struct server, pipes);
+
+	if (!s->open) {
+		server_end(s, "it wrote a message over 3 MiB");
+		return;
+	}
+	fail_calls(s, "answer_too_large",
+	    "it wrote an answer over the limit of 3 MiB, which was cut off",
+	    true);
+}
+
+static void
+on_end(struct pipes *p, const char *why)
+{
+	server_end(LOOP_OF(p, struct server, pipes), why);
+}
+
+static void
+on_answer(struct server *s, const struct json *m)
+{
+	const struct json *error = json_get(m, STR("error"));
+	const struct json *result = json_get(m, STR("result"));
+	struct ask *a;
+	uint64_t id, call;
+	enum ask_kind kind;
+
+	if (json_u64(json_get(m, STR("id")), &id) < 0 ||
+	    (a = take(s, id)) == NULL) {
+		if (++s->noise > SERVER_NOISE_MAX)
+			server_end(s, "it answers what nobody has asked");
+		return;
+	}
+	kind = a->kind;
+	call = a->call;
+	ask_free(a);
+	if (error != NULL)
+		result = NULL;
+	if (kind == ASK_CALL)
+		on_call_answer(s, call, result, error);
+	else
+		server_opening(s, kind, result, error);
+}
+
+static void
+on_call_answer(struct server *s, uint64_t call, const struct json *result,
+    const struct json *error)
+{
+	own_buf struct buf out = {};
+	bool is_error = false;
+	struct err e = {};
+
+	if (error != NULL) {
+		struct str text = json_str(json_get(error, STR("message")));
+
+		if (text.n > SERVER_ERROR_BYTES)
+			text.n = SERVER_ERROR_BYTES;
+		fail(s, call, "server_error",
+		    text.n > 0 ? text : STR("The tool server says no more."));
+		return;
+	}
+	out.max = 2 * IPC_MAX_PAYLOAD_BYTES;
+	if (result_take(&out, result, &is_error, &e) < 0) {
+		own_buf struct buf why = {};
+
+		buf_printf(&why,
+		    "The tool server's answer cannot be passed on: %s. "
+		    "Whatever the call did, it has done.",
+		    e.text);
+		fail(s, call, "bad_answer", buf_str(&why));
+		return;
+	}
+	s->hear.on_result(s->hear.arg, s->id, call,
+	    is_error ? SERVER_DONE_ERROR : SERVER_DONE, buf_str(&out));
+}
+
+/* Nothing of ours is for it to ask: it gets what it has been given. */
+static void
+on_request(struct server *s, const struct json *m, struct str name)
+{
+	const struct json *id = json_get(m, STR("id"));
+	own_buf struct buf line = { .max = ID_BYTES_MAX + 256 };
+
+	if (++s->its_asks > SERVER_ASKS_MAX) {
+		server_end(s, "it asks its client too much");
+		return;
+	}
+	buf_add_c(&line, "{\"id\":");
+	json_write(&line, id);
+	if (str_eq(name, STR("ping")))
+		buf_add_c(&line, ",\"jsonrpc\":\"2.0\",\"result\":{}}");
+	else
+		buf_printf(&line,
+		    ",\"error\":{\"code\":%d,\"message\":\"this client does "
+		    "nothing for its servers\"},\"jsonrpc\":\"2.0\"}",
+		    METHOD_NOT_FOUND);
+	if (!line.failed)
+		pipes_write(&s->pipes, buf_str(&line));
+}
+
+static void
+on_late(struct loop_timer *t)
+{
+	struct ask *a = LOOP_OF(t, struct ask, late);
+	struct server *s = a->server;
+	enum ask_kind kind = a->kind;
+	own_buf struct buf params = {};
+
+	if (kind != ASK_CALL) {
+		/* A late answer to it may still be of use. */
+		server_opening_late(s, kind);
+		return;
+	}
+	buf_printf(&params,
+	    "{\"reason\":\"the time for it is over\",\"requestId\":%llu}",
+	    (unsigned long long)a->id);
+	(void)take(s, a->id);
+	server_notify(s, "notifications/cancelled", buf_str(&params));
+	fail(s, a->call, "timeout",
+	    STR("The tool did not answer in time; it is not known whether the "
+		"call had an effect."));
+	ask_free(a);
+}
+
+/* Of a server that goes on, or does not: the calls that it had been given. */
+static void
+fail_calls(struct server *s, const char *code, const char *why, bool sent)
+{
+	own_buf struct buf text = {};
+	struct ask *next;
+
+	buf_printf(&text, "The tool server did not answer: %s%s.", why,
+	    sent ? "; it is not known whether the call had an effect" : "");
+	for (struct ask *a = s->asks; a != NULL; a = next) {
+		next = a->next;
+		if (a->kind != ASK_CALL)
+			continue;
+		(void)take(s, a->id);
+		fail(s, a->call, code, buf_str(&text));
+		ask_free(a);
+	}
+}
+
+static void
+fail(struct server *s, uint64_t call, const char *code, struct str why)
+{
+	own_buf struct buf out = {};
+
+	result_failed(
+	    &out, code, why, "Read the state of things before trying again.");
+	s->hear.on_result(
+	    s->hear.arg, s->id, call, SERVER_NO_ANSWER, buf_str(&out));
+}
+
+static void
+ask_free(struct ask *a)
+{
+	loop_timer_clear(a->server->loop, &a->late);
+	free(a);
+}
+
+static struct ask *
+take(struct server *s, uint64_t id)
+{
+	for (struct ask **at = &s->asks; *at != NULL; at = &(*at)->next) {
+		struct ask *a = *at;
+
+		if (a->id == id) {
+			*at = a->next;
+			return a;
+		}
+	}
+	return NULL;
+}
+
+/* One line of it, for people: what is no plain letter becomes a space. */
+static void
+put_last_words(struct buf *out, const struct pipes *p)
+{
+	struct str s = { p->last_words, p->n_last_words };
+
+	s = str_trim(s);
+	if (s.n == 0)
+		return;
+	buf_add_c(out, "; it said: ");
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		buf_add_byte(out, c >= 0x20 && c < 0x7f ? c : ' ');
+	}
+}

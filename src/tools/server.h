@@ -1,0 +1,45 @@
+/*
+ * tools/server.h: one tool server, as its client.
+ *
+ *     server/discover -> answer: 2026-07-28
+ *                     -> error, or nothing in time: initialize, the older eras
+ *     tools/list, page by page -> on_listed, again when they change
+ *     tools/call -> on_result, exactly once for each
+ *
+ * Ids are ours, one space per server. An answer to nothing that was asked, or
+ * a second one, is nobody's and is dropped. What takes too long is cancelled
+ * and answered here; the server stays. Requests to the client are answered
+ * that there is no such method.
+ */
+#ifndef TOOLS_SERVER_H
+#define TOOLS_SERVER_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "ipc/msg.h"
+#include "sys/loop.h"
+
+struct server;
+
+struct server_hear {
+	void *arg;
+	/* As MSG_SERVER_LISTED. ok false: the last of it; free it later. */
+	void (*on_listed)(void *arg, uint64_t id, bool ok, struct str payload);
+	/* As MSG_SERVER_RESULT. */
+	void (*on_result)(void *arg, uint64_t id, uint64_t call,
+	    enum server_result kind, struct str payload);
+};
+
+/* theirs are the ends of the pipes for the server's own streams. */
+struct server *server_new(struct loop *loop, uint64_t id,
+    const struct server_hear *hear, int theirs[static 3], struct err *e);
+/* What is under way is answered by nothing any more. */
+void server_free(struct server *s);
+uint64_t server_id(const struct server *s);
+/* params: {"arguments":{...},"name":"..."}, canonical. */
+void server_call(
+    struct server *s, uint64_t call, struct str params, uint64_t timeout_ms);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * tools/server_int.h: what the sources of server.h share.
+ *
+ *     server.c       messages both ways, calls and their ends
+ *     server_open.c  the eras, and the list of tools
+ */
+#ifndef TOOLS_SERVER_INT_H
+#define TOOLS_SERVER_INT_H
+
+#include "base/arena.h"
+#include "codec/json.h"
+#include "tools/definition.h"
+#include "tools/pipes.h"
+#include "tools/server.h"
+
+enum ask_kind {
+	ASK_DISCOVER,
+	ASK_INITIALIZE,
+	ASK_LIST, /* a page of tools/list */
+	ASK_CALL,
+};
+
+/* A request of ours that has no answer yet. */
+struct ask {
+	struct ask *next;
+	struct server *server;
+	uint64_t id;
+	enum ask_kind kind;
+	uint64_t call; /* ASK_CALL: the broker's number */
+	struct loop_timer late;
+};
+
+struct server {
+	uint64_t id;
+	struct loop *loop;
+	struct server_hear hear;
+	struct pipes pipes;
+	struct ask *asks; /* newest first */
+	uint64_t next_id;
+	bool open; /* its era is known */
+	bool modern;
+	bool over; /* on_listed has said so */
+	bool listing, list_again;
+	uint32_t pages;
+	uint32_t noise; /* lines that were no message */
+	uint32_t lists; /* times that its tools were asked for */
+	uint32_t its_asks; /* requests to us */
+	char era[32]; /* the version that was agreed on */
+	struct buf info; /* serverInfo, canonical, or "" */
+	struct definitions tools;
+	struct arena arena; /* of the message at hand */
+};
+
+extern const struct json_limits server_json_limits;
+
+/* Sends a request; params is an object, its braces included, or "{}". */
+struct ask *server_ask(struct server *s, enum ask_kind kind, const char *method,
+    struct str params, int64_t timeout_ms);
+void server_notify(struct server *s, const char *method, struct str params);
+/* It is of no use: all that is under way ends, and on_listed says why. */
+void server_end(struct server *s, const char *why);
+
+/* server_open.c */
+void server_open(struct server *s);
+/* An answer to one of the first three; result is NULL for an error. */
+void server_opening(struct server *s, enum ask_kind kind,
+    const struct json *result, const struct json *error);
+/* One of them is late. */
+void server_opening_late(struct server *s, enum ask_kind kind);
+/* It says that its tools have changed. */
+void server_list(struct server *s);
+
+#endif

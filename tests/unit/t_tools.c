@@ -1,0 +1,189 @@
+/* What a tool server says, as far as no pipe is needed to read it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tools/definition.h"
+#include "tools/result.h"
+
+static const struct json *
+parse(struct arena *a, const char *text)
+{
+	struct err e = {};
+	const struct json *v = json_parse(str_of(text), NULL, a, &e, NULL);
+
+	if (v == NULL)
+		fail_msg("%s", e.text);
+	return v;
+}
+
+static void
+definitions_are_sorted_canonical_and_without_what_was_not_reviewed(void **state)
+{
+	own_arena struct arena a = {};
+	own_buf struct buf out = {};
+	struct definitions d = {};
+	struct err e = {};
+
+	(void)state;
+	assert_int_equal(
+	    definitions_add(&d,
+		parse(&a,
+		    "[{\"title\":\"shown\",\"name\":\"b\",\"inputSchema\":{"
+		    "\"type\":\"object\",\"properties\":{}},\"icons\":[]},"
+		    "{\"name\":\"a\",\"description\":\"d\",\"inputSchema\":{}}"
+		    "]"),
+		&e),
+	    0);
+	definitions_write(&out, &d);
+	assert_string_equal(buf_c(&out),
+	    "\"refused\":[],\"tools\":[{\"description\":\"d\","
+	    "\"inputSchema\":{},\"name\":\"a\"},{\"inputSchema\":{"
+	    "\"properties\":{},\"type\":\"object\"},\"name\":\"b\"}]");
+	definitions_fini(&d);
+}
+
+static void
+tools_that_cannot_be_offered_are_refused_one_by_one(void **state)
+{
+	static const char *const bad[] = {
+		"{}",
+		"7",
+		"{\"name\":7,\"inputSchema\":{}}",
+		"{\"name\":\"\",\"inputSchema\":{}}",
+		"{\"name\":\"a b\",\"inputSchema\":{}}",
+		"{\"name\":\"a/b\",\"inputSchema\":{}}",
+		"{\"name\":\"good\",\"inputSchema\":{}}", /* twice */
+		"{\"name\":\"x\"}",
+		"{\"name\":\"x\",\"inputSchema\":true}",
+		"{\"name\":\"x\",\"inputSchema\":{\"type\":\"array\"}}",
+		"{\"name\":\"x\",\"inputSchema\":{\"type\":[\"object\"]}}",
+		"{\"name\":\"x\",\"inputSchema\":{},\"description\":1}",
+		"{\"name\":\"x\",\"inputSchema\":{},\"outputSchema\":1}",
+		"{\"name\":\"x\",\"inputSchema\":{},\"annotations\":[]}",
+	};
+	struct definitions d = {};
+	struct err e = {};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		own_arena struct arena a = {};
+		own_buf struct buf list = {};
+
+		definitions_reset(&d);
+		buf_printf(&list, "[{\"name\":\"good\",\"inputSchema\":{}},%s]",
+		    bad[i]);
+		assert_int_equal(
+		    definitions_add(&d, parse(&a, buf_c(&list)), &e), 0);
+		assert_int_equal(d.n, 1);
+		assert_int_equal(d.n_refused, 1);
+	}
+	definitions_fini(&d);
+}
+
+static void
+a_list_has_an_end(void **state)
+{
+	own_arena struct arena a = {};
+	own_buf struct buf list = {};
+	struct definitions d = {};
+	struct err e = {};
+
+	(void)state;
+	buf_add_byte(&list, '[');
+	for (int i = 0; i <= SERVER_TOOLS_MAX; i++)
+		buf_printf(&list, "%s{\"name\":\"t%d\",\"inputSchema\":{}}",
+		    i > 0 ? "," : "", i);
+	buf_add_byte(&list, ']');
+	assert_int_equal(definitions_add(&d, parse(&a, buf_c(&list)), &e), -1);
+	assert_int_equal(definitions_add(&d, parse(&a, "{}"), &e), -1);
+	definitions_fini(&d);
+}
+
+static void
+a_definition_that_is_too_long_is_refused(void **state)
+{
+	own_arena struct arena a = {};
+	own_buf struct buf list = {};
+	struct definitions d = {};
+	struct err e = {};
+
+	(void)state;
+	buf_add_c(&list,
+	    "[{\"name\":\"x\",\"inputSchema\":{},"
+	    "\"description\":\"");
+	for (int i = 0; i < SERVER_DEFINITION_BYTES; i++)
+		buf_add_byte(&list, 'd');
+	buf_add_c(&list, "\"}]");
+	assert_int_equal(definitions_add(&d, parse(&a, buf_c(&list)), &e), 0);
+	assert_int_equal(d.n, 0);
+	assert_int_equal(d.n_refused, 1);
+	definitions_fini(&d);
+}
+
+static void
+results_are_taken_as_they_are_or_not_at_all(void **state)
+{
+	static const struct {
+		const char *in, *out; /* NULL: it is none */
+		bool is_error;
+	} rows[] = {
+		{ "{}", "{\"content\":[],\"isError\":false}", false },
+		{ "{\"isError\":true,\"_meta\":{\"a\":1},\"content\":[{"
+		  "\"type\":\"text\",\"text\":\"t\"}]}",
+		    "{\"content\":[{\"text\":\"t\",\"type\":\"text\"}],"
+		    "\"isError\":true}",
+		    true },
+		{ "{\"resultType\":\"complete\",\"structuredContent\":{\"b\":1,"
+		  "\"a\":2}}",
+		    "{\"content\":[],\"isError\":false,\"structuredContent\":{"
+		    "\"a\":2,\"b\":1}}",
+		    false },
+		{ "{\"resultType\":\"input_required\"}", NULL, false },
+		{ "{\"resultType\":7}", NULL, false },
+		{ "[]", NULL, false },
+		{ "{\"content\":{}}", NULL, false },
+		{ "{\"content\":[7]}", NULL, false },
+		{ "{\"content\":[{\"type\":\"text\"}]}", NULL, false },
+		{ "{\"content\":[{\"type\":\"html\",\"text\":\"\"}]}", NULL,
+		    false },
+		{ "{\"isError\":1}", NULL, false },
+		{ "{\"structuredContent\":[]}", NULL, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_arena struct arena a = {};
+		own_buf struct buf out = {};
+		bool is_error = false;
+		struct err e = {};
+		int r = result_take(&out, parse(&a, rows[i].in), &is_error, &e);
+
+		assert_int_equal(r, rows[i].out != NULL ? 0 : -1);
+		if (rows[i].out == NULL)
+			continue;
+		assert_string_equal(buf_c(&out), rows[i].out);
+		assert_int_equal(is_error, rows[i].is_error);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    definitions_are_sorted_canonical_and_without_what_was_not_reviewed),
+		cmocka_unit_test(
+		    tools_that_cannot_be_offered_are_refused_one_by_one),
+		cmocka_unit_test(a_list_has_an_end),
+		cmocka_unit_test(a_definition_that_is_too_long_is_refused),
+		cmocka_unit_test(results_are_taken_as_they_are_or_not_at_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
