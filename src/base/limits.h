@@ -234,7 +234,7 @@ enum {
 	SCOPES_MAX = 64, /* scopes of one identity */
 	ATTRIBUTES_MAX = 16, /* of one identity: looked through for each */
 	ATTRIBUTE_MAX_BYTES = 256, /* one value: a name or an id */
-	ATTRIBUTE_LIST_MAX = 64, /* values of one: what somebody owns of a kind */
+	ATTRIBUTE_LIST_MAX = 64, /* values of one: things of an owner */
 	TOKENS_MAX = 1024, /* API tokens that are good, of one daemon */
 	TOKEN_TTL_MAX_S = 366 * 24 * 3600, /* a year: then make another */
 	TOKEN_TTL_S = 30 * 24 * 3600, /* when nobody says */
