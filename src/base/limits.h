@@ -315,6 +315,21 @@ enum {
 	PLACE_MAX_BYTES = 4096, /* of a path inside: PATH_MAX, with its NUL */
 	POLICY_TOOL_TIMEOUT_MS = 30 * 1000, /* when a tool names none */
 	POLICY_TOOL_TIMEOUT_MAX_MS = 3600 * 1000, /* one call: an hour */
+	/* Where arguments come from. A run keeps of what it was told: */
+	PROV_USER_BYTES = 64 * 1024, /* the user's text: a long prompt */
+	PROV_TEXT_BYTES = 256 * 1024, /* results: in a millisecond searched */
+	PROV_RESULT_BYTES = 64 * 1024, /* of one: so that others have room */
+	PROV_PARSE_BYTES = 1024 * 1024, /* a longer result is not read at all */
+	PROV_SOURCES_MAX = 1024, /* results that have a place in it */
+	PROV_FIELDS_MAX = 1024, /* values of trusted fields */
+	PROV_FIELD_BYTES = 128, /* one of them: a longer one is no id */
+	/* And of a call: */
+	PROV_ARGS_MAX = 64, /* texts and numbers that are looked for */
+	PROV_PATH_BYTES = 96, /* with its NUL: a line of a screen */
+	PROV_VALUE_BYTES = 4096, /* longer ones are not looked for */
+	PROV_MIN_BYTES = 4, /* shorter ones stand everywhere by chance */
+	PROV_STEPS_MAX = 4 * 1000 * 1000, /* bytes compared: milliseconds */
+	POLICY_DESTINATIONS_MAX = 32, /* paths of one tool */
 	REDACT_STEPS_MAX = 31, /* parts of one path: bits of a 32-bit mask */
 };
 

@@ -296,6 +296,10 @@ make_why(struct buf *out, const struct run *r, uint32_t step, struct str tool,
 		buf_add_c(out, ",\"preview\":");
 		export_preview(out, r, step);
 	}
+	if (v->prov.n > 0) {
+		buf_add_c(out, ",\"provenance\":");
+		prov_write(out, &v->prov);
+	}
 	buf_printf(
 	    out, ",\"quorum\":%u,\"reasons\":[", v->tool->approval->quorum);
 	for (uint32_t i = 0; i < v->n_reasons; i++) {

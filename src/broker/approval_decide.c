@@ -417,6 +417,7 @@ still_allowed(const struct decision *d, struct str args)
 		.args = json_parse(args, NULL, &arena, &e, NULL),
 		.labels = &d->r->labels,
 		.now_s = clock_utc_ns() / 1000000000,
+		.prov = d->r->prov,
 	};
 	const char *why = NULL;
 

@@ -223,7 +223,7 @@ decide(
     struct run *r, struct str tool, const struct json *args, struct verdict *v)
 {
 	struct policy_call pc = { tool, args, &r->labels,
-		clock_utc_ns() / 1000000000 };
+		clock_utc_ns() / 1000000000, r->prov };
 
 	policy_decide(r->policy, &pc, v);
 	if (v->kind == VERDICT_BLOCK || v->kind == VERDICT_DRAFT ||
@@ -358,6 +358,7 @@ call_new(struct run *r, uint64_t asker, struct str tool, struct buf *args,
 	c->args_hash = *hash;
 	c->risk = v->risk;
 	c->simulated = v->kind == VERDICT_SIMULATE;
+	c->known = v->known;
 	c->started_ns = clock_mono_ns();
 	r->calls_open++;
 	return c;

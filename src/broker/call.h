@@ -32,6 +32,7 @@ struct call {
 	struct hash args_hash;
 	enum risk risk;
 	bool simulated;
+	bool known; /* nobody but the user, or a reviewer, has chosen it */
 	uint64_t approval; /* the approval that let it through, or 0 */
 	int64_t started_ns; /* monotonic */
 	uint64_t wait_seq; /* goes on when this record is on disk */

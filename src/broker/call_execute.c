@@ -13,6 +13,7 @@
 
 static struct call *in_world; /* what world or servers are answering */
 
+static const struct json *parse(struct str result);
 static void tell(struct call *c);
 static void answer(struct call *c);
 static void on_timeout(struct loop_timer *t);
@@ -196,6 +197,7 @@ call_execute_approved(struct run *r, const struct approval *a)
 	c->risk = a->risk;
 	c->simulated = a->simulated;
 	c->approval = a->id;
+	c->known = true;
 	r->calls_open++;
 	call_execute(r, c);
 }
@@ -322,6 +324,13 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 		call_note_failure(r, c);
 	if (row != NULL && kind != REPLY_STOPPED)
 		policy_result_labels(row, str_of(c->tool), &r->labels);
+	if (r->prov != NULL && result.n <= PROV_PARSE_BYTES) {
+		const struct json *v = parse(buf_str(&c->result));
+
+		if (v != NULL)
+			prov_result(r->prov, c->step,
+			    kind == REPLY_OK ? row : NULL, v, c->known);
+	}
 	if (!call_durable_first(c->risk, c->approval))
 		tell(c);
 
@@ -333,12 +342,8 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 						     : str_of(status);
 	ev.out.bytes = buf_str(&c->result);
 	if (row != NULL && row->n_redact_result > 0) {
-		static struct arena arena; /* one result at a time */
-		struct err e = {};
-		const struct json *v;
+		const struct json *v = parse(buf_str(&c->result));
 
-		arena_reset(&arena);
-		v = json_parse(buf_str(&c->result), NULL, &arena, &e, NULL);
 		if (v != NULL)
 			redact_write(&shown, v, row->redact_result,
 			    row->n_redact_result);
@@ -366,6 +371,17 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 		wait_durable(c, seq);
 	else
 		answer(c);
+}
+
+/* One result at a time; NULL when it is none. */
+static const struct json *
+parse(struct str result)
+{
+	static struct arena arena;
+	struct err e = {};
+
+	arena_reset(&arena);
+	return json_parse(result, NULL, &arena, &e, NULL);
 }
 
 bool

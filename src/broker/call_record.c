@@ -29,8 +29,12 @@ call_record_decision(
 	static const char *const actions[VERDICTS] = { "executed", "drafted",
 		"simulated", "waiting", "blocked" };
 	struct event ev = record_of(r, EVENT_POLICY_DECISION);
-	own_buf struct buf body = {};
+	own_buf struct buf body = {}, prov = {};
 
+	if (v->prov.n > 0) {
+		prov_write(&prov, &v->prov);
+		ev.prov = buf_str(&prov);
+	}
 	ev.step = step;
 	ev.tool = tool;
 	ev.tier = str_of(risk_name(v->risk));
@@ -51,7 +55,7 @@ call_record_decision(
 	}
 	buf_printf(&body, ",\"would\":\"%s\"}", verdict_name(v->would));
 	ev.body = buf_str(&body);
-	return record_add(&ev) != 0;
+	return !prov.failed && record_add(&ev) != 0;
 }
 
 uint64_t

@@ -464,6 +464,8 @@ free_run(struct run *r)
 	buf_fini(&r->stop_json);
 	free(r->uses);
 	free(r->row_uses);
+	prov_free(r->prov);
+	buf_fini(&r->prompt);
 	policy_free(r->policy);
 	policy_free(r->added);
 	free(r);

@@ -60,6 +60,8 @@ struct run {
 	struct policy *policy;
 	char policy_hex[HASH_HEX_BYTES];
 	struct labels labels;
+	struct prov *prov; /* NULL: nothing asks where arguments come from */
+	struct buf prompt; /* the user's text, until it is recorded */
 	struct budget budget;
 	uint32_t steps;
 	uint32_t calls_open;

@@ -31,6 +31,10 @@ void run_refuse(struct run *r, uint32_t http, const char *code,
  */
 int run_start_take(struct run *r, const struct json *args,
     const struct json *argv, const struct image_config *image, struct err *e);
+/* Takes `prompt`, the user's text. -1 with e: it is none. */
+int run_input_take(struct run *r, const struct json *args, struct err *e);
+/* False: the store takes no more. */
+bool run_input_record(struct run *r);
 /* Asks for the policy's secrets; run_open_image follows. */
 void run_secrets_ask(struct run *r);
 /* Tells the proxy what no request of the run may hold. */

@@ -80,7 +80,8 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	r->stays = json_bool(json_get(args, STR("sandbox")), false);
 	for (size_t i = 0; i < f->n_fds; i++)
 		r->start_fds[r->n_start_fds++] = fd_take(&f->fds[i]);
-	if (box_take(r, args, &e) < 0 || egress_replay_take(r, args, &e) < 0) {
+	if (box_take(r, args, &e) < 0 || egress_replay_take(r, args, &e) < 0 ||
+	    run_input_take(r, args, &e) < 0) {
 		run_refuse(r, 400, "bad_request", e.text, see_members);
 		return;
 	}
@@ -238,8 +239,9 @@ members_known(uint64_t call, const struct json *args)
 	static const char *const names[] = { "argv", "attach", "cpu", "disk_mb",
 		"env", "idle_ms", "image", "memory_mb", "mount_folders",
 		"mounts", "pids", "policy", "policy_format", "policy_name",
-		"policy_text", "ports", "replay_http", "replay_miss", "sandbox",
-		"tags", "ttl_ms", "workspace", "world", "write_back" };
+		"policy_text", "ports", "prompt", "replay_http", "replay_miss",
+		"sandbox", "tags", "ttl_ms", "workspace", "world",
+		"write_back" };
 
 	for (const struct json *k = json_first(args); k != NULL;
 	     k = json_next(args, k)) {
@@ -363,7 +365,7 @@ record_opened(struct run *r, const char *world)
 	ev.body = buf_str(&body);
 	r->recorded = store_put_policy(broker.store, &r->policy->version,
 			  r->policy->canonical) == 0 &&
-	    run_store(r) == 0 && record_add(&ev) != 0;
+	    run_store(r) == 0 && record_add(&ev) != 0 && run_input_record(r);
 	return r->recorded;
 }
 

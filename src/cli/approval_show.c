@@ -13,6 +13,8 @@ static void put_value(struct buf *out, const struct json *v);
 static void put_lines(struct buf *out, const struct json *v);
 static void put_preview(
     const struct term *t, struct buf *out, const struct json *preview);
+static void put_origins(
+    const struct term *t, struct buf *out, const struct json *list);
 static void put_list(const struct term *t, struct buf *out, const char *name,
     const struct json *v);
 
@@ -99,11 +101,56 @@ approval_show(
 	put_field(t, out, "risk", json_get(detail, STR("risk")));
 	put_list(t, out, "why", json_get(detail, STR("reasons")));
 	put_field(t, out, "rule", json_get(detail, STR("rule")));
+	put_origins(t, out, json_get(detail, STR("provenance")));
 	put_list(t, out, "label", json_get(detail, STR("labels")));
 	put_list(t, out, "vote", json_get(detail, STR("votes")));
 	put_field(t, out, "quorum", json_get(detail, STR("quorum")));
 	put_field(t, out, "reason", json_get(detail, STR("reason")));
 	put_field(t, out, "sha256", json_get(a, STR("call_sha256")));
+}
+
+/* Where each argument comes from; what says where it lands is marked. */
+static void
+put_origins(const struct term *t, struct buf *out, const struct json *list)
+{
+	for (const struct json *x = json_first(list); x != NULL;
+	     x = json_next(list, x)) {
+		struct str origin = json_str(json_get(x, STR("origin")));
+		bool known = json_bool(json_get(x, STR("trusted")), false);
+		size_t colon = str_find(origin, ':');
+		struct str step = { origin.p, 0 };
+		uint64_t bytes = 0, found = 0;
+
+		if (colon < origin.n)
+			step = (struct str){ origin.p + colon + 1,
+				origin.n - colon - 1 };
+		(void)json_u64(json_get(x, STR("bytes")), &bytes);
+		(void)json_u64(json_get(x, STR("found")), &found);
+		buf_add_c(out, "  ");
+		term_put(t, out, TERM_DIM, STR("origin "));
+		term_put(t, out, TERM_CYAN, json_str(json_get(x, STR("path"))));
+		buf_add_c(out, "  ");
+		if (str_starts(origin, STR("tool:"))) {
+			buf_printf(out, "%sthe result of step ",
+			    found < bytes ? "in part " : "");
+			term_text(out, step);
+		} else if (str_starts(origin, STR("field:"))) {
+			buf_add_c(out,
+			    known ? "a trusted field of step "
+				  : "one of the trusted fields of step ");
+			term_text(out, step);
+		} else if (str_eq(origin, STR("user"))) {
+			buf_add_c(out, "the user's text");
+		} else {
+			term_text(out, origin);
+		}
+		if (json_bool(json_get(x, STR("destination")), false))
+			term_put(t, out, known ? TERM_PLAIN : TERM_RED,
+			    known ? STR("  (destination)")
+				  : STR("  (destination, not known to be the "
+					"user's)"));
+		buf_add_byte(out, '\n');
+	}
 }
 
 /* What would leave the sandbox: exactly these bytes. */

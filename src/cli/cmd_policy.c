@@ -65,6 +65,7 @@ static const char explain_help[] =
     "Without CALL: what a run can read, write and execute.\n"
     "\n"
     "  --labels A,B        labels that the run carries\n"
+    "  --prompt TEXT       what the user has asked for\n"
     "  --json              as JSON\n"
     "\n"
     "example: paddock policy explain policy.json billing.refund "
@@ -76,6 +77,7 @@ struct explained {
 	struct str tool;
 	const struct json *args; /* an object */
 	struct labels labels;
+	const char *prompt;
 	bool json;
 };
 
@@ -286,6 +288,7 @@ cmd_explain(int argc, char **argv)
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "labels", required_argument, NULL, 'l' },
+		{ "prompt", required_argument, NULL, 'p' },
 		ARGS_HELP,
 		{},
 	};
@@ -307,6 +310,9 @@ cmd_explain(int argc, char **argv)
 			break;
 		case 'l':
 			add_labels(&x.labels, str_of(optarg));
+			break;
+		case 'p':
+			x.prompt = optarg;
 			break;
 		default:
 			break;
@@ -436,15 +442,19 @@ policy_or_say(const char *path)
 static int
 explain(const struct explained *x)
 {
+	struct prov *prov = prov_new();
 	struct policy_call call = { x->tool, x->args, &x->labels,
-		clock_utc_ns() / 1000000000 };
+		clock_utc_ns() / 1000000000, prov };
 	own_buf struct buf out = {};
 	struct policy *p = policy_or_say(x->file);
-	struct verdict v;
+	static struct verdict v;
 	int status;
 
-	if (p == NULL)
+	prov_user(prov, str_of(x->prompt));
+	if (p == NULL) {
+		prov_free(prov);
 		return EXIT_FAILED;
+	}
 	if (egress_explain_is(x->tool)) {
 		struct err e = {};
 
@@ -453,6 +463,7 @@ explain(const struct explained *x)
 		    ? out_fail(&e)
 		    : x->json ? policy_json_out(&out)
 			      : out_write(&out);
+		prov_free(prov);
 		policy_free(p);
 		return status;
 	}
@@ -464,6 +475,7 @@ explain(const struct explained *x)
 		explain_text(p, x, &v, &out);
 		status = out_write(&out);
 	}
+	prov_free(prov);
 	policy_free(p);
 	return status;
 }
@@ -510,6 +522,15 @@ explain_text(const struct policy *p, const struct explained *x,
 	buf_reset(&line);
 	labels_write(&line, &x->labels);
 	put_line(&t, out, "labels", TERM_PLAIN, buf_str(&line));
+	for (uint32_t i = 0; p->locates && i < v->prov.n; i++) {
+		char from[PROV_SAID_BYTES];
+
+		prov_say(&v->prov.arg[i], from);
+		buf_reset(&line);
+		buf_printf(&line, "%s comes %s", v->prov.arg[i].path, from);
+		put_line(&t, out, i == 0 ? "origin" : "", TERM_PLAIN,
+		    buf_str(&line));
+	}
 	hash_hex(&p->version, version);
 	buf_reset(&line);
 	buf_printf(&line, "%s, stage %u, %s", version, p->stage,
@@ -550,6 +571,8 @@ explain_json(const struct policy *p, const struct explained *x,
 	put_stored_args(out, v, x->args);
 	buf_add_c(out, ",\"labels\":");
 	labels_write(out, &x->labels);
+	buf_add_c(out, ",\"provenance\":");
+	prov_write(out, &v->prov);
 	hash_hex(&p->version, version);
 	buf_add_c(out, ",");
 	put_member(out, "policy_version", version);

@@ -21,7 +21,8 @@ static const char test_help[] =
     "expected one. Exits with 1 when there is one. CASES is a JSON file: a\n"
     "list of\n"
     "  { \"name\": ..., \"tool\": ..., \"args\": {...}, \"labels\": [...],\n"
-    "    \"verdict\": \"approve\", \"code\": ..., \"rule\": ... }\n"
+    "    \"prompt\": ..., \"verdict\": \"approve\", \"code\": ..., \"rule\": "
+    "... }\n"
     "where tool and verdict are needed.\n"
     "\n"
     "  --json              as JSON\n"
@@ -33,7 +34,7 @@ struct tested {
 	uint32_t number; /* from 1 */
 	struct str name, tool;
 	const struct json *args;
-	struct str verdict, code, rule;
+	struct str verdict, code, rule, prompt;
 	struct verdict got;
 	bool good;
 };
@@ -82,6 +83,7 @@ run(const char *file, const char *path, bool json)
 	own_buf struct buf text = {}, out = {};
 	const struct json *cases;
 	struct policy *p;
+	struct prov *prov;
 	struct err e = {};
 	uint32_t n = 0, bad = 0;
 	int status;
@@ -110,10 +112,13 @@ run(const char *file, const char *path, bool json)
 			policy_free(p);
 			return out_fail(&e);
 		}
+		prov = prov_new();
+		prov_user(prov, t.prompt);
 		policy_decide(p,
-		    &(struct policy_call){
-			t.tool, t.args, &labels, clock_utc_ns() / 1000000000 },
+		    &(struct policy_call){ t.tool, t.args, &labels,
+			clock_utc_ns() / 1000000000, prov },
 		    &t.got);
+		prov_free(prov);
 		t.good = as_expected(&t);
 		bad += !t.good;
 		if (json && n > 0)
@@ -173,9 +178,9 @@ read_members(const struct json *v, struct tested *t, const struct json **labels,
     struct err *e)
 {
 	static const char *const names[] = { "name", "tool", "verdict", "code",
-		"rule", "args", "labels" };
+		"rule", "prompt", "args", "labels" };
 	struct str *texts[] = { &t->name, &t->tool, &t->verdict, &t->code,
-		&t->rule };
+		&t->rule, &t->prompt };
 	enum { TEXTS = sizeof(texts) / sizeof(texts[0]) };
 
 	for (const struct json *key = json_first(v); key != NULL;

@@ -32,6 +32,10 @@ static const char help[] =
     "run.\n"
     "\n"
     "  --world FILE   data that the fake services begin with (JSON)\n"
+    "  --prompt TEXT  what the user has asked for: where arguments come "
+    "from\n"
+    "                 is told by it, and destinations in it are the "
+    "user's\n"
     "  --dir DIR      the work folder, instead of the current one\n"
     "  --write-back   writes go to the work folder itself\n"
     "  --mount FROM:TO[:MODE]\n"
@@ -65,6 +69,7 @@ enum { ENV_MAX = 1024 }; /* --env options: ARGV_MAX_BYTES bounds their text */
 
 static const struct option options[] = {
 	{ "world", required_argument, NULL, 'w' },
+	{ "prompt", required_argument, NULL, 'p' },
 	{ "dir", required_argument, NULL, 'd' },
 	{ "write-back", no_argument, NULL, 'b' },
 	{ "mount", required_argument, NULL, 'M' },
@@ -161,6 +166,9 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 			return a->exit;
 		case 'w':
 			r->open.world = optarg;
+			break;
+		case 'p':
+			r->open.prompt = optarg;
 			break;
 		case 'd':
 			r->open.dir = optarg;

@@ -14,7 +14,16 @@ struct proposal {
 };
 
 /* More than a run has connections; behind that the oldest is given up. */
-enum { PROPOSALS = 2 * HTTP_MAX_CONNECTIONS_PER_RUN };
+enum {
+	PROPOSALS = 2 * HTTP_MAX_CONNECTIONS_PER_RUN,
+	NS_PER_S = 1000 * 1000 * 1000,
+};
+
+/* A call that has no end yet. */
+struct started {
+	uint32_t step; /* 0: free */
+	bool known; /* as struct verdict has it, or a person said yes */
+};
 
 struct reading {
 	struct store *store;
@@ -25,6 +34,8 @@ struct reading {
 	struct err *e;
 	bool failed;
 	struct labels labels;
+	struct prov *prov; /* NULL: the policy does not ask */
+	struct started started[PROPOSALS];
 	struct proposal open[PROPOSALS];
 	struct arena record, args; /* of the record at hand, and of its call */
 	struct buf blob;
@@ -35,6 +46,10 @@ static void proposed(
     struct reading *r, const struct store_row *row, const struct json *j);
 static int decided(
     struct reading *r, const struct store_row *row, const struct json *j);
+static void told(
+    struct reading *r, const struct store_row *row, const struct json *j);
+static struct started *started_of(struct reading *r, uint32_t step);
+static void note_started(struct reading *r, const struct recorded_call *c);
 static void labels_recorded(struct labels *l, const struct json *list);
 static struct proposal *proposal_of(struct reading *r, uint32_t step);
 static struct proposal *oldest(struct reading *r);
@@ -56,10 +71,13 @@ recorded_calls(struct store *s, uint64_t run, const struct policy *p,
 		.e = e,
 		.blob.max = JSON_MAX_BYTES + 1,
 	};
+	if (p != NULL && p->locates)
+		r.prov = prov_new();
 	status = store_events(s, run, 0, 0, on_record, &r, e);
 	arena_fini(&r.record);
 	arena_fini(&r.args);
 	buf_fini(&r.blob);
+	prov_free(r.prov);
 	return status < 0 || r.failed ? -1 : 0;
 }
 
@@ -74,7 +92,10 @@ on_record(void *arg, const struct store_row *row)
 	if (row->kind != EVENT_TOOL_PROPOSED &&
 	    row->kind != EVENT_POLICY_DECISION &&
 	    row->kind != EVENT_TOOL_FINISHED &&
-	    row->kind != EVENT_EGRESS_DECISION)
+	    row->kind != EVENT_EGRESS_DECISION &&
+	    (r->prov == NULL ||
+		(row->kind != EVENT_CONTEXT_INPUT &&
+		    row->kind != EVENT_APPROVAL_DECIDED)))
 		return true;
 	if (row->kind == EVENT_TOOL_FINISHED) {
 		const struct policy_tool *t = r->policy != NULL
@@ -83,13 +104,18 @@ on_record(void *arg, const struct store_row *row)
 
 		if (t != NULL)
 			policy_result_labels(t, row->tool, &r->labels);
-		return true;
+		if (r->prov == NULL)
+			return true;
 	}
 	arena_reset(&r->record);
 	j = json_parse(row->body, NULL, &r->record, r->e, NULL);
 	if (j == NULL) {
 		(void)err_add(r->e, "record %" PRIu64, row->seq);
 		status = -1;
+	} else if (row->kind == EVENT_TOOL_FINISHED ||
+	    row->kind == EVENT_CONTEXT_INPUT ||
+	    row->kind == EVENT_APPROVAL_DECIDED) {
+		told(r, row, j);
 	} else if (row->kind == EVENT_TOOL_PROPOSED) {
 		proposed(r, row, j);
 	} else if (row->kind == EVENT_POLICY_DECISION) {
@@ -100,6 +126,72 @@ on_record(void *arg, const struct store_row *row)
 	}
 	r->failed = status < 0;
 	return !r->failed;
+}
+
+/* What the run was told, for the calls that follow. */
+static void
+told(struct reading *r, const struct store_row *row, const struct json *j)
+{
+	const struct policy_tool *t = policy_tool_find(r->policy, row->tool);
+	struct started *s = row->step > 0 ? started_of(r, row->step) : NULL;
+	struct hash hash;
+	const struct json *v = NULL;
+	struct err ignored;
+
+	if (row->kind == EVENT_APPROVAL_DECIDED) {
+		if (s != NULL &&
+		    str_starts(json_str(json_at(j, "body", "verdict", NULL)),
+			STR("approve")))
+			s->known = true;
+		return;
+	}
+	arena_reset(&r->args);
+	buf_reset(&r->blob);
+	if (hash_from_hex(
+		json_str(json_at(j, "res", "out", "h", NULL)), &hash) == 0 &&
+	    store_blob(r->store, &hash, &r->blob, &ignored) == 0 &&
+	    r->blob.n <= PROV_PARSE_BYTES)
+		v = json_parse(
+		    buf_str(&r->blob), NULL, &r->args, &ignored, NULL);
+	if (v != NULL && row->kind == EVENT_CONTEXT_INPUT) {
+		prov_user(r->prov, json_str(v));
+	} else if (v != NULL) {
+		struct str status = json_str(json_at(j, "res", "status", NULL));
+		bool good = str_eq(status, STR("ok")) ||
+		    str_eq(status, STR("simulated"));
+
+		prov_result(r->prov, row->step, good ? t : NULL, v,
+		    s != NULL && s->known);
+	}
+	if (s != NULL)
+		*s = (struct started){};
+}
+
+/* Step 0: a free one. NULL: there is none, so nothing of it is known. */
+static struct started *
+started_of(struct reading *r, uint32_t step)
+{
+	for (size_t i = 0; i < PROPOSALS; i++) {
+		if (r->started[i].step == step)
+			return &r->started[i];
+	}
+	return NULL;
+}
+
+/* Whether this policy would take the call for the user's own. */
+static void
+note_started(struct reading *r, const struct recorded_call *c)
+{
+	static struct verdict v;
+	struct started *s = started_of(r, 0);
+
+	if (s == NULL || c->args == NULL)
+		return;
+	policy_decide(r->policy,
+	    &(struct policy_call){
+		c->tool, c->args, c->labels, c->t_ns / NS_PER_S, c->prov },
+	    &v);
+	*s = (struct started){ c->step, v.known };
 }
 
 static void
@@ -127,6 +219,7 @@ decided(struct reading *r, const struct store_row *row, const struct json *j)
 		.t_ns = row->t_ns,
 		.tool = row->tool,
 		.labels = &r->labels,
+		.prov = r->prov,
 		.rule = json_str(json_at(j, "dec", "rule", NULL)),
 		.code = json_str(json_at(j, "dec", "code", NULL)),
 		.action = json_str(json_at(j, "dec", "action", NULL)),
@@ -150,6 +243,8 @@ decided(struct reading *r, const struct store_row *row, const struct json *j)
 		c.args = json_parse(
 		    buf_str(&r->blob), NULL, &r->args, &ignored, NULL);
 	*p = (struct proposal){};
+	if (r->prov != NULL)
+		note_started(r, &c);
 	return r->on(r->arg, &c, r->e);
 }
 

@@ -23,6 +23,7 @@ struct recorded_call {
 	struct str tool;
 	const struct json *args; /* NULL: no longer kept */
 	bool redacted; /* they are not what the policy judged */
+	const struct prov *prov; /* what it had been told; may be NULL */
 	const struct labels *labels; /* of the run when it was judged */
 	enum verdict_kind verdict; /* that a policy which enforces has */
 	struct str rule, code;

@@ -172,8 +172,8 @@ on_call(void *arg, const struct recorded_call *c, struct err *e)
 	v = (struct verdict){ .would = c->verdict };
 	if (c->args != NULL) {
 		policy_decide(g->policy,
-		    &(struct policy_call){
-			c->tool, c->args, c->labels, c->t_ns / NS_PER_S },
+		    &(struct policy_call){ c->tool, c->args, c->labels,
+			c->t_ns / NS_PER_S, c->prov },
 		    &v);
 		change = v.would < c->verdict ? LOOSER
 		    : v.would > c->verdict    ? TIGHTER

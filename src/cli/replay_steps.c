@@ -396,6 +396,7 @@ on_past(void *arg, const struct store_row *row)
 	case EVENT_EGRESS_LEAK:
 	case EVENT_SECRET_REVOKED:
 	case EVENT_FAULT_INJECTED:
+	case EVENT_CONTEXT_INPUT:
 	case EVENT_KINDS:
 		return true;
 	}

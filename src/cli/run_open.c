@@ -60,6 +60,10 @@ run_open_body(const struct run_open *r, struct buf *body,
 		buf_add_c(body, ",\"replay_miss\":");
 		json_put_str(body, str_of(r->replay_miss));
 	}
+	if (r->prompt != NULL) {
+		buf_add_c(body, ",\"prompt\":");
+		json_put_str(body, str_of(r->prompt));
+	}
 	if (put_folder(body, r->dir, folders, e) < 0 ||
 	    put_policy(body, r, &has_command, folders, n_problems, e) < 0 ||
 	    (r->world != NULL && put_world(body, r->world, e) < 0) ||

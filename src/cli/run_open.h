@@ -21,6 +21,7 @@ struct mount_options; /* cli/mount_option.h */
 struct run_open {
 	const char *policy; /* file */
 	const char *world; /* file, or NULL */
+	const char *prompt; /* the user's text, or NULL */
 	const char *dir; /* the work folder; NULL: the current one */
 	const char *const *env; /* "K=V" */
 	size_t n_env;

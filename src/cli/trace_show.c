@@ -196,6 +196,7 @@ of_call(enum event_kind kind)
 	case EVENT_EGRESS_LEAK:
 	case EVENT_SECRET_REVOKED:
 	case EVENT_FAULT_INJECTED:
+	case EVENT_CONTEXT_INPUT:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:
@@ -289,6 +290,10 @@ note_of(struct trace_view *v, struct trace_row *row,
 	case EVENT_SECRET_REVOKED:
 		note(v, row, TERM_RED,
 		    "secret revoked: ", json_str(json_get(body, STR("name"))));
+		break;
+	case EVENT_CONTEXT_INPUT:
+		note(v, row, TERM_GREEN, "the user says ",
+		    json_str(json_at(j, "res", "out", "preview", NULL)));
 		break;
 	case EVENT_BUDGET_STOP:
 		note(v, row, TERM_RED, "limit reached: ",

@@ -28,6 +28,7 @@ static const char *const kinds[] = {
 	[EVENT_EGRESS_LEAK] = "egress.leak",
 	[EVENT_SECRET_REVOKED] = "secret.revoked",
 	[EVENT_FAULT_INJECTED] = "fault.injected",
+	[EVENT_CONTEXT_INPUT] = "context.input",
 };
 
 static const char *const stages[] = {
@@ -128,6 +129,10 @@ put_dec(struct buf *out, const struct event *ev)
 
 	text(&m, STR("\"action\":"), ev->action);
 	text(&m, STR("\"code\":"), ev->code);
+	if (ev->prov.n > 0) {
+		member(&m, STR("\"prov\":"));
+		buf_add_str(out, ev->prov);
+	}
 	text(&m, STR("\"reason\":"), ev->reason);
 	text(&m, STR("\"rule\":"), ev->rule);
 	text(&m, STR("\"verdict\":"), ev->verdict);

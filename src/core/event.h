@@ -35,6 +35,7 @@ enum event_kind {
 	EVENT_EGRESS_LEAK,
 	EVENT_SECRET_REVOKED,
 	EVENT_FAULT_INJECTED,
+	EVENT_CONTEXT_INPUT,
 	EVENT_KINDS,
 };
 
@@ -66,6 +67,7 @@ struct event {
 	struct str verdict; /* "approve" */
 	struct str action; /* "executed", "waiting", ... */
 	struct str rule, code, reason;
+	struct str prov; /* canonical JSON: where the arguments come from */
 
 	struct str status; /* of the result: "ok", "error", "blocked", ... */
 	struct event_blob out;

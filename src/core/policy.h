@@ -29,6 +29,7 @@
 #include "core/expr.h"
 #include "core/identity.h"
 #include "core/labels.h"
+#include "core/provenance.h"
 #include "core/rate.h"
 #include "core/schema.h"
 
@@ -106,12 +107,16 @@ struct policy_tool {
 	bool mode_written;
 	const struct policy_approval *approval; /* never NULL */
 	uint32_t n_scopes, n_labels_out, n_redact_args, n_redact_result;
-	uint32_t n_trusted_fields;
+	uint32_t n_trusted_fields, n_destination;
 	const struct str *scopes; /* all are needed */
 	const struct str *labels_out; /* added by its result */
 	const struct str *redact_args; /* "$.customer.email" */
 	const struct str *redact_result;
-	const struct str *trusted_fields;
+	const struct str *trusted_fields; /* that hold no stranger's text */
+	const struct str *destination; /* arguments: where the effect lands */
+	bool leaves; /* what it is asked goes out: each argument is one */
+	/* What a destination that is not known comes to, behind a result. */
+	enum verdict_kind untrusted_destination;
 	struct schema *args; /* of its arguments; NULL: any */
 	struct expr
 	    *owner; /* what a call is about is the identity's; or NULL */
@@ -133,6 +138,7 @@ struct policy_flow {
 	uint32_t n_if_labels;
 	const struct str *if_labels; /* globs: each must match some label */
 	enum risk risk_at_least;
+	bool except_known; /* not for calls in the user's words */
 	enum verdict_kind then;
 	struct str reason;
 };
@@ -307,6 +313,8 @@ struct policy {
 	uint32_t stage; /* 1..5 */
 	enum policy_mode mode;
 	enum verdict_kind by_risk[RISKS];
+	enum verdict_kind untrusted_destination; /* of tools that say nothing */
+	bool locates; /* some rule asks where arguments come from */
 	struct budget budgets; /* limits only */
 	struct policy_sandbox sandbox;
 	uint32_t egress_connections; /* out of a run, at once */
@@ -416,6 +424,10 @@ struct verdict {
 	char next_step[REASON_BYTES]; /* what the agent can do about it */
 	const struct policy_tool *tool; /* NULL when unlisted */
 	enum risk risk; /* destructive when unlisted */
+	/* Nobody but the user has chosen it: it is in the user's words, or
+	 * nothing untrusted had been read. */
+	bool known;
+	struct prov_args prov; /* n is 0 when nobody asked for it */
 };
 
 struct policy_call {
@@ -423,11 +435,14 @@ struct policy_call {
 	const struct json *args; /* an object; NULL: not judged */
 	const struct labels *labels; /* of the run, now */
 	int64_t now_s; /* since 1970; 0: not known */
+	/* What the run was told; NULL: then no argument is known. */
+	const struct prov *prov;
 };
 
 /*
  * The verdict: the most restrictive of stage cap, tool mode, scopes, schema of
- * the arguments, clearance, rules of the tool, flow rules. Not for two threads
+ * the arguments, clearance, rules of the tool, where its destinations come
+ * from, flow rules. Not for two threads
  * at once. Budgets are the caller's: they stop the run, not the call.
  */
 void policy_decide(

@@ -43,6 +43,11 @@ static void decide_owner(const struct policy *p, const struct policy_tool *t,
     const struct json *args, struct verdict *out);
 static void decide_args(
     const struct policy_tool *t, const struct json *args, struct verdict *out);
+static void look(const struct policy *p, const struct policy_tool *t,
+    const struct policy_call *c, struct prov_args *out);
+static bool tainted(const struct labels *labels);
+static void decide_destination(const struct policy_tool *t,
+    const struct policy_call *c, struct verdict *out);
 static void decide_flow(const struct policy *p, const struct policy_tool *t,
     const struct labels *labels, struct verdict *out);
 static void decide_unlisted(struct verdict *out);
@@ -81,6 +86,8 @@ decide_row(const struct policy *p, const struct policy_tool *t,
 	out->n_reasons = 0;
 	out->tool = t;
 	out->risk = t != NULL ? t->risk : RISK_DESTRUCTIVE;
+	look(p, t, c, &out->prov);
+	out->known = out->prov.known || !tainted(c->labels);
 	if (t == NULL)
 		decide_unlisted(out);
 	else if (t->n_rows > 0)
@@ -106,6 +113,7 @@ decide_alone(const struct policy *p, const struct policy_tool *t,
 	decide_args(t, c->args, out);
 	decide_clearance(t, c->labels, out);
 	decide_when(t, &when, out);
+	decide_destination(t, c, out);
 	decide_flow(p, t, c->labels, out);
 }
 
@@ -137,6 +145,7 @@ decide_parts(const struct policy *p, const struct policy_tool *t,
 		decide_clearance(rows[i], c->labels, out);
 	for (uint32_t i = 0; i < n; i++)
 		decide_when(rows[i], &when[i], out);
+	decide_destination(t, c, out);
 	decide_flow(p, t, c->labels, out);
 }
 
@@ -371,6 +380,64 @@ decide_clearance(const struct policy_tool *t, const struct labels *labels,
 	speak(out, &s);
 }
 
+/* Only where it may count, or somebody keeps what the run was told. */
+static void
+look(const struct policy *p, const struct policy_tool *t,
+    const struct policy_call *c, struct prov_args *out)
+{
+	out->n = 0;
+	out->known = out->astray = false;
+	if (!json_is(c->args, JSON_OBJECT) || (!p->locates && c->prov == NULL))
+		return;
+	prov_look(c->prov, t, c->args, out);
+	/* A part that names a destination must not spare another's rule. */
+	for (uint32_t i = 0; t != NULL && i < t->n_rows && out->known; i++) {
+		static struct prov_args one;
+
+		prov_look(c->prov, t->rows[i], c->args, &one);
+		out->known = one.known;
+	}
+}
+
+static bool
+tainted(const struct labels *labels)
+{
+	return labels_match(labels, STR("untrusted:*")) ||
+	    labels_match(labels, STR("untrusted"));
+}
+
+/*
+ * Who names the place where an effect lands has the effect. Before anything
+ * untrusted has been read, nobody but the user can have named it.
+ */
+static void
+decide_destination(const struct policy_tool *t, const struct policy_call *c,
+    struct verdict *out)
+{
+	const struct prov_args *a = &out->prov;
+	char from[PROV_SAID_BYTES];
+	struct speech s;
+
+	if (!a->astray || !tainted(c->labels))
+		return;
+	s = (struct speech){
+		.kind = t->untrusted_destination,
+		.code = "untrusted_destination",
+		.reason = { STR("one of the destinations is not known to be "
+				"the user's") },
+	};
+	put_rule(s.rule, t, ".destination");
+	if (a->first_astray < a->n) {
+		prov_say(&a->arg[a->first_astray], from);
+		s.reason[0] = STR("the destination ");
+		s.reason[1] = str_of(a->arg[a->first_astray].path);
+		s.reason[2] = STR(" comes ");
+		s.reason[3] = str_of(from);
+		s.reason[4] = STR(", which is not known to be the user's");
+	}
+	speak(out, &s);
+}
+
 static void
 decide_flow(const struct policy *p, const struct policy_tool *t,
     const struct labels *labels, struct verdict *out)
@@ -379,7 +446,8 @@ decide_flow(const struct policy *p, const struct policy_tool *t,
 		const struct policy_flow *f = &p->flow[i];
 		uint32_t k = 0;
 
-		if (t->risk < f->risk_at_least)
+		if (t->risk < f->risk_at_least ||
+		    (f->except_known && out->prov.known))
 			continue;
 		while (
 		    k < f->n_if_labels && labels_match(labels, f->if_labels[k]))
@@ -499,6 +567,7 @@ next_step(struct verdict *out)
 			pieces[2] = STR(" for what is not theirs, and tell "
 					"the user that you may not.");
 		} else if (strcmp(out->code, "flow") == 0 ||
+		    strcmp(out->code, "untrusted_destination") == 0 ||
 		    strcmp(out->code, "clearance") == 0) {
 			pieces[2] = STR(", which this run may not use after "
 					"what it has read; leave that step "

@@ -217,6 +217,11 @@ static void
 diff_rule(
     struct differ *x, const struct policy_flow *a, const struct policy_flow *b)
 {
+	if (a->except_known != b->except_known)
+		diff_add(x, b->except_known ? POLICY_LOOSER : POLICY_TIGHTER,
+		    "flow", b->id, "except", "%s",
+		    b->except_known ? "calls in the user's words are left out"
+				    : "it is about every call now");
 	if (a->then != b->then)
 		diff_add(x, b->then < a->then ? POLICY_LOOSER : POLICY_TIGHTER,
 		    "flow", b->id, "then", "%s, was %s", verdict_name(b->then),

@@ -23,6 +23,9 @@ static void diff_owner(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_clearance(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
+static void diff_destination(struct differ *x, struct str name,
+    const struct policy_tool *a, const struct policy_tool *b);
+static bool spares_known(const struct policy *p);
 static void diff_when(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static uint32_t rules_only(const struct policy_tool *in,
@@ -92,6 +95,7 @@ diff_row(struct differ *x, struct str name, const struct policy_tool *a,
 	    (struct texts){ b->labels_out, b->n_labels_out },
 	    asks_labels(x->a) || asks_labels(x->b) ? POLICY_CHANGED
 						   : POLICY_TIGHTER);
+	diff_destination(x, name, a, b);
 	diff_lists(x, "tools", name, "redact.args",
 	    (struct texts){ a->redact_args, a->n_redact_args },
 	    (struct texts){ b->redact_args, b->n_redact_args }, POLICY_TIGHTER);
@@ -256,6 +260,53 @@ diff_clearance(struct differ *x, struct str name, const struct policy_tool *a,
 			    (struct texts){ is->clearance, is->n_clearance },
 			    POLICY_LOOSER);
 	}
+}
+
+/*
+ * One more destination restricts, and one fewer is less; but which calls are
+ * in the user's words depends on them, too.
+ */
+static void
+diff_destination(struct differ *x, struct str name, const struct policy_tool *a,
+    const struct policy_tool *b)
+{
+	bool spares = spares_known(x->a) || spares_known(x->b);
+
+	diff_lists(x, "tools", name, "destination",
+	    (struct texts){ a->destination, a->n_destination },
+	    (struct texts){ b->destination, b->n_destination },
+	    spares ? POLICY_CHANGED : POLICY_TIGHTER);
+	diff_lists(x, "tools", name, "trusted_fields",
+	    (struct texts){ a->trusted_fields, a->n_trusted_fields },
+	    (struct texts){ b->trusted_fields, b->n_trusted_fields },
+	    POLICY_CHANGED);
+	if (a->leaves != b->leaves)
+		diff_add(x,
+		    spares	    ? POLICY_CHANGED
+			: b->leaves ? POLICY_TIGHTER
+				    : POLICY_LOOSER,
+		    "tools", name, "leaves",
+		    b->leaves ? "every argument is a destination now"
+			      : "not every argument is a destination now");
+	if (a->untrusted_destination != b->untrusted_destination &&
+	    (a->leaves || a->n_destination > 0))
+		diff_add(x,
+		    b->untrusted_destination < a->untrusted_destination
+			? POLICY_LOOSER
+			: POLICY_TIGHTER,
+		    "tools", name, "untrusted_destination", "%s, was %s",
+		    verdict_name(b->untrusted_destination),
+		    verdict_name(a->untrusted_destination));
+}
+
+static bool
+spares_known(const struct policy *p)
+{
+	for (uint32_t i = 0; i < p->n_flow; i++) {
+		if (p->flow[i].except_known)
+			return true;
+	}
+	return false;
 }
 
 /*

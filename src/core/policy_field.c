@@ -27,6 +27,8 @@ const struct policy_field policy_fields[] = {
 	    PLACE(by_risk[RISK_EXTERNAL_WRITE]), TIGHTER_MORE },
 	{ { "defaults", "by_risk", "destructive" },
 	    PLACE(by_risk[RISK_DESTRUCTIVE]), TIGHTER_MORE },
+	{ { "defaults", "untrusted_destination" }, PLACE(untrusted_destination),
+	    TIGHTER_MORE },
 	{ { "budgets", "max_runtime_ms" }, LIMIT(BUDGET_RUNTIME_MS),
 	    TIGHTER_LESS },
 	{ { "budgets", "max_tool_calls" }, LIMIT(BUDGET_TOOL_CALLS),

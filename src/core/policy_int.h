@@ -144,6 +144,7 @@ const char *entry_fault(enum entry_kind kind, struct str s);
 
 extern const char *const risk_words[]; /* as enum risk, NULL at the end */
 extern const char *const verdict_words[]; /* as enum verdict_kind */
+extern const char *const destination_words[]; /* from VERDICT_APPROVE on */
 
 /* policy.c: from the given text to a tape; -1: it is no document at all. */
 int policy_load(struct reader *r, enum policy_format format, struct spot *root);

@@ -49,6 +49,8 @@ policy_merge(struct reader *r, const struct policy_parts *x)
 	merge_sandbox(m, x);
 	merge_protect(r, m, x);
 	merge_approvals(r, m, x);
+	for (uint32_t i = 0; i < x->n; i++)
+		m->locates |= x->part[i].r.p->locates;
 	merge_flow(m, x);
 	merge_secrets(m, x);
 	policy_servers_merge(m, x);

@@ -40,6 +40,7 @@ policy_parse(struct reader *r, const struct spot *root)
 		p->by_risk[i] = json_get(root->v, STR("extends")) != NULL
 		    ? VERDICT_ALLOW
 		    : by_risk[i];
+	p->untrusted_destination = VERDICT_APPROVE;
 	budget_init(&p->budgets);
 	p->budgets.limit[BUDGET_RUNTIME_MS] = POLICY_RUN_MS;
 	p->budgets.limit[BUDGET_TOOL_CALLS] = POLICY_CALLS;
@@ -132,9 +133,10 @@ static void
 parse_defaults(struct reader *r, const struct spot *root)
 {
 	static const char *const known[] = { "unlisted", "on_error", "by_risk",
-		NULL };
+		"untrusted_destination", NULL };
 	static const char *const later[] = { NULL };
 	struct spot defaults, by_risk;
+	uint32_t word = 0;
 
 	if (!read_member(root, "defaults", &defaults) ||
 	    !read_object(r, &defaults))
@@ -142,6 +144,10 @@ parse_defaults(struct reader *r, const struct spot *root)
 	read_known(r, &defaults, known, later, NOT_YET);
 	read_only(r, &defaults, "unlisted", "block");
 	read_only(r, &defaults, "on_error", "block");
+	if (read_word(r, &defaults, "untrusted_destination", destination_words,
+		&word))
+		r->p->untrusted_destination =
+		    (enum verdict_kind)(word + VERDICT_APPROVE);
 	if (!read_member(&defaults, "by_risk", &by_risk) ||
 	    !read_object(r, &by_risk))
 		return;

@@ -21,6 +21,7 @@ const char *const risk_words[] = { "read", "draft", "internal_write",
 	"external_write", "destructive", NULL };
 const char *const verdict_words[] = { "allow", "draft", "simulate", "approve",
 	"block", NULL };
+const char *const destination_words[] = { "approve", "block", NULL };
 
 bool
 read_member(const struct spot *o, const char *name, struct spot *out)

@@ -24,6 +24,8 @@ static void fill(struct rows *rows, struct policy_tool *t);
 static void fill_lists(struct rows *rows, struct policy_tool *t);
 static struct str *unite(struct rows *rows, const struct policy_tool *t,
     size_t list, size_t count, uint32_t *n);
+static struct str *intersect_trusted(
+    struct rows *rows, const struct policy_tool *t, uint32_t *n);
 static bool is_pattern(struct str name);
 
 void
@@ -173,6 +175,10 @@ fill(struct rows *rows, struct policy_tool *t)
 			t->mode = one->mode;
 		t->mode_written |= one->mode_written;
 		t->reversible &= one->reversible;
+		t->leaves |= one->leaves;
+		if ((one->leaves || one->n_destination > 0) &&
+		    one->untrusted_destination > t->untrusted_destination)
+			t->untrusted_destination = one->untrusted_destination;
 		if (one->retries < t->retries)
 			t->retries = one->retries;
 		if (one->timeout_ms < t->timeout_ms)
@@ -208,6 +214,8 @@ fill_lists(struct rows *rows, struct policy_tool *t)
 	t->redact_args = unite(rows, t, LIST(redact_args), &t->n_redact_args);
 	t->redact_result =
 	    unite(rows, t, LIST(redact_result), &t->n_redact_result);
+	t->destination = unite(rows, t, LIST(destination), &t->n_destination);
+	t->trusted_fields = intersect_trusted(rows, t, &t->n_trusted_fields);
 	labels = unite(rows, t, LIST(labels_out), &t->n_labels_out);
 	t->labels_out = labels;
 	/* "trusted" takes a label away: all have to say it. */
@@ -250,6 +258,32 @@ unite(struct rows *rows, const struct policy_tool *t, size_t list, size_t count,
 			if (!known)
 				all[(*n)++] = one[k];
 		}
+	}
+	return all;
+}
+
+/* A field is trusted when all say so. */
+static struct str *
+intersect_trusted(struct rows *rows, const struct policy_tool *t, uint32_t *n)
+{
+	const struct policy_tool *first = t->rows[0];
+	struct str *all = arena_alloc(
+	    &rows->r->p->arena, first->n_trusted_fields * sizeof(*all));
+
+	*n = 0;
+	for (uint32_t k = 0; all != NULL && k < first->n_trusted_fields; k++) {
+		bool everywhere = true;
+
+		for (uint32_t i = 1; i < t->n_rows && everywhere; i++) {
+			const struct policy_tool *one = t->rows[i];
+
+			everywhere = false;
+			for (uint32_t q = 0; q < one->n_trusted_fields; q++)
+				everywhere |= str_eq(one->trusted_fields[q],
+				    first->trusted_fields[k]);
+		}
+		if (everywhere)
+			all[(*n)++] = first->trusted_fields[k];
 	}
 	return all;
 }

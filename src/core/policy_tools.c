@@ -26,6 +26,8 @@ static void parse_tool_args(
     struct reader *r, const struct spot *s, struct policy_tool *t);
 static void parse_tool_lists(
     struct reader *r, const struct spot *s, struct policy_tool *t);
+static void parse_tool_destination(
+    struct reader *r, const struct spot *s, struct policy_tool *t);
 static void check_trusted(
     struct reader *r, const struct spot *s, const struct policy_tool *t);
 static void check_globs(struct reader *r, const struct spot *tools);
@@ -231,9 +233,10 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 		"approval_required", "approval", "scopes", "labels_out",
 		"trusted_fields", "redact", "retries", "timeout_ms",
 		"reversible", "args", "when", "clearance", "owner", "rate",
-		"breaker", "pin", NULL };
-	static const char *const later[] = { "commit", "destination",
-		"idempotency", "paths", "faults", NULL };
+		"breaker", "pin", "destination", "leaves",
+		"untrusted_destination", NULL };
+	static const char *const later[] = { "commit", "idempotency", "paths",
+		"faults", NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
 	uint32_t risk = RISK_DESTRUCTIVE;
 
@@ -250,6 +253,7 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	parse_tool_mode(r, s, t);
 	parse_tool_approval(r, s, t);
 	parse_tool_lists(r, s, t);
+	parse_tool_destination(r, s, t);
 	(void)read_whole(r, s, "retries",
 	    (struct range){ 0, POLICY_RETRIES_MAX, "retries" }, &retries);
 	t->retries = (uint32_t)retries;
@@ -438,6 +442,41 @@ parse_tool_lists(struct reader *r, const struct spot *s, struct policy_tool *t)
 	}
 }
 
+/* Where the effect lands, and what becomes of a place that a stranger named. */
+static void
+parse_tool_destination(
+    struct reader *r, const struct spot *s, struct policy_tool *t)
+{
+	uint32_t word = 0;
+	bool leaves = false;
+	struct list list;
+	struct spot at;
+
+	t->untrusted_destination = r->p->untrusted_destination;
+	if (read_list(r, s, "destination", ENTRY_PATH, POLICY_DESTINATIONS_MAX,
+		&list)) {
+		t->destination = list.p;
+		t->n_destination = list.n;
+		if (list.n == 0 && read_member(s, "destination", &at))
+			problem(r, &at,
+			    "is empty; name the arguments that say where the "
+			    "effect lands, or remove it");
+	}
+	(void)read_bool(r, s, "leaves", &leaves);
+	t->leaves = leaves && t->n_destination == 0;
+	if (read_word(
+		r, s, "untrusted_destination", destination_words, &word)) {
+		t->untrusted_destination =
+		    (enum verdict_kind)(word + VERDICT_APPROVE);
+		if (t->n_destination == 0 && !leaves &&
+		    read_member(s, "untrusted_destination", &at))
+			problem(r, &at,
+			    "does nothing: the tool names no `destination`");
+	}
+	r->p->locates = r->p->locates || t->n_destination > 0 || t->leaves ||
+	    t->n_trusted_fields > 0;
+}
+
 /*
  * "trusted" takes away the label that every result gets. That is for one tool
  * that only reads what this house wrote itself, so not for a pattern, which
@@ -558,7 +597,8 @@ static void
 parse_rule(struct reader *r, const struct spot *s, struct policy_flow *f)
 {
 	static const char *const known[] = { "id", "if_labels", "risk_at_least",
-		"then", "reason", NULL };
+		"then", "reason", "except", NULL };
+	static const char *const except[] = { "known_destination", NULL };
 	/* Without "allow", which would do nothing: rules only restrict. */
 	static const char *const then[] = { "draft", "simulate", "approve",
 		"block", NULL };
@@ -567,7 +607,7 @@ parse_rule(struct reader *r, const struct spot *s, struct policy_flow *f)
 		{ "if_labels", "say which labels it is about" },
 		{ "then", "one of draft, simulate, approve, block" },
 	};
-	uint32_t risk = RISK_READ, verdict = 0;
+	uint32_t risk = RISK_READ, verdict = 0, word = 0;
 	struct list labels = {};
 	struct spot at;
 
@@ -584,6 +624,8 @@ parse_rule(struct reader *r, const struct spot *s, struct policy_flow *f)
 	f->risk_at_least = (enum risk)risk;
 	(void)read_word(r, s, "then", then, &verdict);
 	f->then = (enum verdict_kind)(verdict + VERDICT_DRAFT);
+	f->except_known = read_word(r, s, "except", except, &word);
+	r->p->locates = r->p->locates || f->except_known;
 	if (!read_list(r, s, "if_labels", ENTRY_LABEL_PATTERN, POLICY_LIST_MAX,
 		&labels))
 		return;

@@ -105,7 +105,7 @@ decide(const struct policy *p, const char *kind, const struct json *args)
 	began = clock_mono_ns();
 	for (int i = 0; i < ROUNDS; i++) {
 		struct policy_call c = { list[i % NAMES], args, &labels,
-			1700000000 };
+			1700000000, NULL };
 
 		policy_decide(p, &c, &v);
 		must(v.n_reasons > 0);

@@ -40,7 +40,7 @@ problems_are_in_order(const struct policy_problems *list, struct str text)
 static void
 verdict_holds(const struct policy *p, struct str tool)
 {
-	struct policy_call call = { tool, NULL, &labels, 0 };
+	struct policy_call call = { tool, NULL, &labels, 0, NULL };
 	struct verdict v;
 
 	policy_decide(p, &call, &v);

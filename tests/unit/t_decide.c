@@ -39,7 +39,7 @@ compile(const char *text)
 static struct verdict
 decide(const struct policy *p, const char *tool)
 {
-	struct policy_call call = { str_of(tool), NULL, &labels, 0 };
+	struct policy_call call = { str_of(tool), NULL, &labels, 0, NULL };
 	struct verdict v;
 
 	memset(&v, 0xa5, sizeof(v)); /* nothing may be left as it was */
@@ -613,7 +613,7 @@ arguments_that_break_their_schema_are_blocked_with_the_place(void **state)
 		struct verdict v;
 		struct policy_call call = { STR("pay"),
 			json_parse(str_of(rows[i].args), NULL, &a, &e, NULL),
-			&labels, 0 };
+			&labels, 0, NULL };
 
 		policy_decide(p, &call, &v);
 		if (rows[i].reason == NULL) {

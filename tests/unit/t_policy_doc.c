@@ -105,7 +105,7 @@ the_example_says_the_same_in_both_forms(void **state)
 	for (int i = 0; i < 2; i++) {
 		for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
 			struct policy_call call = { str_of(rows[k].tool), NULL,
-				&none, 0 };
+				&none, 0, NULL };
 			struct verdict v;
 
 			policy_decide(p[i], &call, &v);

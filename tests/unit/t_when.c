@@ -47,7 +47,8 @@ decide(const struct policy *p, const char *args)
 	struct err e = {};
 	struct verdict v;
 	struct policy_call call = { STR("t"),
-		json_parse(str_of(args), NULL, &a, &e, NULL), &labels, 1000 };
+		json_parse(str_of(args), NULL, &a, &e, NULL), &labels, 1000,
+		NULL };
 
 	assert_non_null(call.args);
 	policy_decide(p, &call, &v);
