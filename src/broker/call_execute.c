@@ -97,6 +97,7 @@ server_calls_end(struct tool_server *s, const char *why, bool stays)
 		    "\",\"suggested_next_step\":\"Read the state of things "
 		    "before trying again.\"}");
 		c = call_take(c->number);
+		must(c != NULL);
 		c->not_begun = unsent;
 		call_finish(c, REPLY_TOOL_ERROR, buf_str(&out), !unsent,
 		    unsent ? "error" : "unknown");

@@ -133,7 +133,8 @@ parts_find(const struct policy *p, struct str tool)
 		const struct policy_tool *t = &p->tools[p->row_index[at] - 1];
 
 		if (t->n_rows == n &&
-		    memcmp(t->rows, rows, n * sizeof(rows[0])) == 0)
+		    memcmp(t->rows, rows, n * sizeof(struct policy_tool *)) ==
+			0)
 			return t;
 	}
 	return NULL;

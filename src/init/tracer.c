@@ -284,8 +284,9 @@ refuse(struct tracer *t, pid_t pid, long why)
 		.value = (uint32_t)pid,
 	};
 	char comm[COMM_BYTES + 1], args[ARGS_BYTES];
-	size_t n = read_proc(pid, "comm", comm, sizeof(comm));
+	size_t n;
 
+	(void)read_proc(pid, "comm", comm, sizeof(comm));
 	comm[strcspn(comm, "\n")] = '\0';
 	n = read_proc(pid, "cmdline", args, sizeof(args));
 	for (size_t i = 0; i + 1 < n; i++)

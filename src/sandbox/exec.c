@@ -547,7 +547,7 @@ run(const struct options *o, struct err *e)
 	if (r == 0)
 		r = sandbox_start(&host, &spec, &sb, e);
 	close_mounts(mounts, o->n_mounts);
-	if (r < 0) {
+	if (r != 0) {
 		planted_fini(&planted);
 		sandbox_host_fini(&host);
 		return -1;
