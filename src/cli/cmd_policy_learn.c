@@ -105,10 +105,10 @@ cmd_policy_learn(int argc, char **argv)
 		if (l.calls > l.most_calls)
 			l.most_calls = l.calls;
 	}
-	if (status == 0 && l.n_used == 0)
+	if (status == 0 && l.n_used == 0) {
 		status = err_set(&e, "these runs have called no tool");
-	if (status == 0) {
-		qsort(l.used, l.n_used, sizeof(*l.used), by_name);
+	} else if (status == 0) {
+		qsort(l.used, l.n_used, sizeof(struct used *), by_name);
 		status = tell(&l, &e);
 	}
 	for (size_t i = 0; i < l.n_used; i++)
