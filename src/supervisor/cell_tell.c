@@ -1,0 +1,171 @@
+#include "supervisor/cell_tell.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+static void on_denied(struct loop_watch *w, uint32_t events);
+static void on_refused(struct loop_watch *w, uint32_t events);
+static void tell_refused(struct cell *cell);
+static void say_denied(const struct cell *cell,
+    const struct msg_sandbox_denied *m, const char *comm, const char *call,
+    const char *about);
+
+int
+cell_watch_denied(struct cell *cell, struct err *e)
+{
+	struct explain *x = malloc(sizeof(*x));
+
+	if (x == NULL)
+		return err_set(e, "out of memory");
+	if (explain_init(x, false, e) < 0) {
+		free(x);
+		return -1;
+	}
+	x->as = cell->sb.uid;
+	cell->denied = (struct loop_watch){
+		.fd = cell->sb.notify,
+		.events = EPOLLIN,
+		.on_ready = on_denied,
+	};
+	if (loop_add(cell->of->loop, &cell->denied, e) < 0) {
+		free(x);
+		return -1;
+	}
+	cell->explain = x; /* listened for from here on */
+	return 0;
+}
+
+int
+cell_watch_refused(struct cell *cell, struct err *e)
+{
+	cell->refused = (struct loop_watch){
+		.fd = cell->sb.control,
+		.events = EPOLLIN,
+		.on_ready = on_refused,
+	};
+	if (loop_add(cell->of->loop, &cell->refused, e) < 0)
+		return -1;
+	cell->judged = true;
+	return 0;
+}
+
+void
+cell_unwatch_refused(struct cell *cell)
+{
+	if (!cell->judged)
+		return;
+	tell_refused(cell);
+	(void)loop_remove(cell->of->loop, &cell->refused);
+	cell->judged = false;
+}
+
+void
+cell_tell_left_out(struct giveback *w, enum commit_why why, const char *path)
+{
+	struct cell *cell = LOOP_OF(w, struct cell, giveback);
+	uint32_t wall = DENIED_PROTECTED;
+
+	switch (why) {
+	case COMMIT_PROTECTED:
+		break;
+	case COMMIT_FLAGGED:
+		wall = DENIED_FLAGGED;
+		break;
+	case COMMIT_SPECIAL:
+		wall = DENIED_SPECIAL;
+		break;
+	case COMMIT_UNREADABLE:
+		wall = DENIED_UNREADABLE;
+		break;
+	}
+	if (why != COMMIT_FLAGGED)
+		cell->ended.left_out++;
+	if (cell->ended.left_out <= COMMIT_TOLD_MAX)
+		say_denied(cell, &(struct msg_sandbox_denied){ .wall = wall },
+		    "", "", path);
+}
+
+void
+cell_tell_not_written(struct cell *cell, const char *why)
+{
+	const struct msg_sandbox_denied m = { .wall = DENIED_WRITE_BACK };
+
+	cell->ended.left_out++;
+	say_denied(cell, &m, "", "", why);
+}
+
+void
+cell_tell_planted(struct giveback *w, const char *path)
+{
+	struct cell *cell = LOOP_OF(w, struct cell, giveback);
+	const struct msg_sandbox_denied m = { .wall = DENIED_PLANTED };
+
+	if (++cell->ended.planted <= COMMIT_TOLD_MAX)
+		say_denied(cell, &m, "", "", path);
+}
+
+static void
+on_denied(struct loop_watch *watch, uint32_t events)
+{
+	struct cell *cell = LOOP_OF(watch, struct cell, denied);
+	struct denied d;
+
+	if ((events & EPOLLIN) == 0) {
+		/* Nobody is left who could ask. */
+		(void)loop_remove(cell->of->loop, watch);
+		return;
+	}
+	if (explain_next(cell->explain, watch->fd, &d)) {
+		const struct msg_sandbox_denied m = {
+			.wall = d.argument ? DENIED_ARGUMENT : DENIED_CALL,
+			.pid = d.pid,
+			.error = (uint32_t)d.error,
+		};
+
+		say_denied(cell, &m, d.comm, d.call, d.about);
+	}
+}
+
+static void
+on_refused(struct loop_watch *watch, uint32_t events)
+{
+	struct cell *cell = LOOP_OF(watch, struct cell, refused);
+
+	if ((events & (EPOLLHUP | EPOLLERR)) != 0)
+		cell_unwatch_refused(cell);
+	else
+		tell_refused(cell);
+}
+
+static void
+tell_refused(struct cell *cell)
+{
+	struct sandbox_refusal r;
+
+	while (sandbox_refused(&cell->sb, &r)) {
+		const struct msg_sandbox_denied m = {
+			.wall = DENIED_COMMAND,
+			.pid = r.pid,
+			.error = EACCES,
+		};
+
+		say_denied(cell, &m, r.who, "execve", r.why);
+	}
+}
+
+static void
+say_denied(const struct cell *cell, const struct msg_sandbox_denied *m,
+    const char *comm, const char *call, const char *about)
+{
+	struct msg_sandbox_denied out = *m;
+	char text[2 * EXPLAIN_TEXT_BYTES + PATH_MAX / 2];
+	/* Cut, if it has to be: the NULs stay. */
+	int n = snprintf(text, sizeof(text), "%s%c%s%c%.*s", comm, '\0', call,
+	    '\0', PATH_MAX / 2 - 1, about);
+
+	out.run = cell->run;
+	cell->of->hear.on_denied(&out, (struct str){ text, (size_t)n + 1 });
+}
