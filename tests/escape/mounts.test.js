@@ -224,6 +224,29 @@ for (const user of users) {
 			});
 		}
 
+		test('the end and --explain name them', () => {
+			const given = ['ro:/m/ro', 'overlay:/m/ov:overlay,noexec',
+				`${dir}/./rw:/m/rw:rw`];
+			const named = [['ro', '/m/ro', 'ro'],
+				['overlay', '/m/ov', 'overlay', true],
+				['rw', '/m/rw', 'rw']];
+			const r = exec(given, 'true', ['--json']);
+			const end = JSON.parse(r.stderr.trim().split('\n').pop());
+
+			assert.deepEqual(end.mounts, named.map(([from, to, mode,
+				noexec]) => ({ from: path.join(dir, from), mode,
+				...noexec ? { noexec } : {}, to })), r.stderr);
+			const told = exec(given, 'true', ['--explain']);
+			for (const [from, to, mode, noexec] of named)
+				assert.ok(told.stderr.includes(`paddock: mount ${to} (` +
+					`${mode}${noexec ? ', noexec' : ''}) from ` +
+					`${path.join(dir, from)}\n`), told.stderr);
+			// None is said of a sandbox without any.
+			const none = exec([], 'true', ['--json', '--explain']);
+			assert.equal('mounts' in JSON.parse(none.stderr.trim()
+				.split('\n').pop()), false, none.stderr);
+		});
+
 		test('a set-user-id program in it is any program', () => {
 			const r = exec(all, 'id -u; for d in /m/*; do $d/id -u; done');
 			const ids = new Set(r.stdout.trim().split('\n'));
