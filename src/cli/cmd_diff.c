@@ -19,6 +19,7 @@
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/diff_ended.h"
 #include "cli/out.h"
 #include "cli/remote.h"
 #include "cli/term.h"
@@ -36,6 +37,10 @@ static const char help[] =
     "A name that is protected is told as such: what other programs execute by\n"
     "themselves, and secrets, whose content a run does not see. What RUN\n"
     "mounts beside its work folder is named first, and not compared.\n"
+    "Of a run that has ended: what it mounted, and the files in folders that\n"
+    "it wrote for good that other programs execute and that are new or "
+    "changed\n"
+    "(planted). Its work folder's changes are gone, or written back.\n"
     "\n"
     "  --dir DIR           the folder to compare with, if it is not the one\n"
     "                      that the run was started with\n"
@@ -64,6 +69,8 @@ static const struct option options[] = {
 struct diff {
 	int root; /* -1: an empty folder */
 	bool json, cut;
+	bool ended; /* records are all that is left of it */
+	uint64_t n_planted, planted_told;
 	char **names; /* that the sandbox has; sorted for the second look */
 	size_t n, cap;
 	struct buf out;
@@ -74,8 +81,11 @@ struct diff {
 
 static int ask_run(struct diff *d, const struct client *c, const char *run,
     char **folder, struct err *e);
+static int compare(struct diff *d, const struct client *c,
+    const struct remote *r, const char *folder, struct err *e);
+static void tell_planted(void *arg, struct str name);
 static void take_rules(struct diff *d, const struct json *list);
-static void tell_mounts(struct diff *d, const struct json *list);
+static void tell_mounts(void *arg, const struct json *list);
 static int look_inside(void *arg, const struct remote_entry *x, struct err *e);
 static bool is_same(const struct diff *d, const char *name,
     const struct remote_entry *x, const struct stat *st);
@@ -139,18 +149,21 @@ cmd_diff(int argc, char **argv)
 	status = client_init(&client, &where, &e);
 	if (status == 0)
 		status = ask_run(&d, &client, r.run, &folder, &e);
-	if (status == 0 && (dir != NULL || folder != NULL)) {
-		const char *at = dir != NULL ? dir : folder;
+	if (status < 0 && where.url == NULL && client_down(&e)) {
+		const struct diff_ended ended = { tell_planted, tell_mounts,
+			&d };
 
-		d.root = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (d.root < 0)
-			status = err_sys(&e, "%s", at);
-	}
-	if (status == 0)
+		d.ended = true;
 		status =
-		    remote_list(&client, &r, true, look_inside, &d, &d.cut, &e);
-	if (status == 0 && !d.cut)
-		status = look_here(&d, &e);
+		    diff_ended_read(&ended, where.state, id, &d.n_planted, &e);
+	}
+	if (status == 0 && d.ended && dir != NULL)
+		status = err_set(&e,
+		    "--dir: the run has ended, and with it what it had written "
+		    "in its work folder");
+	if (status == 0 && !d.ended)
+		status =
+		    compare(&d, &client, &r, dir != NULL ? dir : folder, &e);
 	if (status == 0)
 		status = out_write(&d.out);
 	else
@@ -158,6 +171,15 @@ cmd_diff(int argc, char **argv)
 	if (d.cut) {
 		out_note("the folder holds more than one listing does: what "
 			 "was removed is not known");
+		status = EXIT_FAILED;
+	}
+	if (status == 0 && d.ended)
+		out_note(
+		    "the run has ended: what it changed in its work folder "
+		    "is gone, but for what was written back");
+	if (status == 0 && d.n_planted > d.planted_told) {
+		out_note("%llu files were planted in all",
+		    (unsigned long long)d.n_planted);
 		status = EXIT_FAILED;
 	}
 	for (size_t i = 0; i < d.n; i++)
@@ -168,6 +190,21 @@ cmd_diff(int argc, char **argv)
 	buf_fini(&d.out);
 	fd_fini(&d.root);
 	return status;
+}
+
+/* folder: what it was started with, or NULL: then all that it has is new. */
+static int
+compare(struct diff *d, const struct client *c, const struct remote *r,
+    const char *folder, struct err *e)
+{
+	if (folder != NULL) {
+		d->root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (d->root < 0)
+			return err_sys(e, "%s", folder);
+	}
+	if (remote_list(c, r, true, look_inside, d, &d->cut, e) < 0)
+		return -1;
+	return d->cut ? 0 : look_here(d, e);
 }
 
 /* The work folder that the run was opened with, or NULL, and its rules. */
@@ -189,6 +226,14 @@ ask_run(struct diff *d, const struct client *c, const char *run, char **folder,
 		return -1;
 	take_rules(d, json_get(reply.json, STR("protect")));
 	tell_mounts(d, json_get(reply.json, STR("mounts")));
+	if (json_get(reply.json, STR("closed_ms")) != NULL) {
+		const struct diff_ended ended = { tell_planted, tell_mounts,
+			d };
+
+		d->ended = true;
+		return diff_ended_ask(
+		    &ended, c, run, reply.json, &d->n_planted, e);
+	}
 	path = json_str(json_get(reply.json, STR("workspace")));
 	if (path.n == 0)
 		return 0;
@@ -223,8 +268,10 @@ take_rules(struct diff *d, const struct json *list)
 /* Folders that stand beside the work folder: what is in them is not compared.
  */
 static void
-tell_mounts(struct diff *d, const struct json *list)
+tell_mounts(void *arg, const struct json *list)
 {
+	struct diff *d = arg;
+
 	for (const struct json *x = json_first(list); x != NULL;
 	     x = json_next(list, x)) {
 		if (d->json) {
@@ -241,6 +288,24 @@ tell_mounts(struct diff *d, const struct json *list)
 		term_text(&d->out, json_str(json_get(x, STR("mode"))));
 		buf_add_byte(&d->out, '\n');
 	}
+}
+
+/* In a folder that was written for good; why not all is known counts, too. */
+static void
+tell_planted(void *arg, struct str name)
+{
+	struct diff *d = arg;
+
+	d->planted_told++;
+	if (d->json) {
+		buf_add_c(&d->out, "{\"planted\":");
+		json_put_str(&d->out, name);
+		buf_add_c(&d->out, "}\n");
+		return;
+	}
+	buf_add_c(&d->out, "planted ");
+	term_text(&d->out, name);
+	buf_add_byte(&d->out, '\n');
 }
 
 static int

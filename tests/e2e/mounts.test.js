@@ -116,6 +116,24 @@ for (const user of users) {
 					'/m/rw/.git/hooks/x']]);
 				assert.strictEqual(records.find((x) =>
 					x.kind === 'run.closed').body.planted, 1);
+				// No daemon is left: the records say it.
+				const run = records[0].run;
+				const said = await place.cli(['diff', run],
+					options(place));
+
+				assert.strictEqual(said.status, 0, said.err);
+				assert.match(said.out, /^mount \/m\/rw from \S+: rw$/m);
+				assert.match(said.out,
+					/^planted \/m\/rw\/\.git\/hooks\/x$/m);
+				assert.match(said.err, /the run has ended/);
+				const lines = (await place.cli(['diff', run, '--json'],
+					options(place))).out.trim().split('\n')
+					.map((l) => JSON.parse(l));
+
+				assert.deepStrictEqual(lines.filter((l) => l.planted),
+					[{ planted: '/m/rw/.git/hooks/x' }]);
+				assert.deepStrictEqual(lines.filter((l) => l.mount)
+					.map((l) => l.mount), records[0].body.mounts);
 				await place.nothingLeft([]);
 			});
 		}
@@ -283,7 +301,23 @@ test('a sandbox that stays has them, too, and shows them', async () => {
 		r.labels === undefined), 'the run in the store only');
 	assert.strictEqual((await d.get(`/v1/runs/${run}`)).planted, 1);
 	assert.strictEqual((await d.get(`/v1/runs/${run}`)).mounts.length, 3);
+	// The same from the daemon, and without one from its store.
+	const ended = (await place.cli(['diff', run, '--json'])).out.trim()
+		.split('\n').map((l) => JSON.parse(l));
+
+	assert.deepStrictEqual(ended, [...mounts.map((mount) => ({ mount })),
+		{ planted: '/m/rw/.git/hooks/x' }]);
+	const other = await place.cli(['diff', run, '--dir', at('overlay')]);
+
+	assert.strictEqual(other.status, 1);
+	assert.match(other.err, /--dir: the run has ended/);
 	await d.stop();
+	const without = (await place.cli(['diff', run, '--json'])).out.trim()
+		.split('\n').map((l) => JSON.parse(l));
+
+	assert.deepStrictEqual(without, ended);
+	assert.match((await place.cli(['diff', 'r-000000000001'])).err,
+		/no such run here/);
 	await place.nothingLeft([d.supervisor]);
 });
 
