@@ -287,6 +287,8 @@ enum {
 	POLICY_QUORUM_MAX = 20, /* votes: more people never meet a deadline */
 	POLICY_RETRIES_MAX = 100, /* of one tool */
 	POLICY_CALLS_MAX = 1000 * 1000, /* tool calls of one run */
+	POLICY_COST_MAX = 2000 * 1000 * 1000, /* of one kind of budget */
+	POLICY_COST_MAX_USD = 1000 * 1000, /* exact as nano-dollars in JSON */
 	POLICY_RUN_MAX_MS = 7 * 24 * 3600 * 1000, /* a run: a week */
 	/* What a policy without budgets gets: a run ends by itself, even
 	 * when its author forgot to say when. */

@@ -12,10 +12,12 @@
 #include "broker/egress.h"
 #include "broker/export.h"
 #include "broker/record.h"
+#include "broker/spend.h"
 
 static struct approval *find_same(const struct run *r, const struct hash *hash);
 static void make_why(struct buf *out, const struct run *r, uint32_t step,
-    struct str tool, const struct verdict *v);
+    struct str tool, const struct verdict *v,
+    const struct policy_approval *rule);
 static void hold(struct approval *a, uint64_t call);
 static void on_hold_over(struct loop_timer *t);
 static void on_deadline(struct loop_timer *t);
@@ -25,9 +27,10 @@ static void approval_free(struct approval *a);
 
 bool
 approval_request(struct run *r, uint32_t step, uint64_t asker,
-    const struct verdict *v, struct str tool, const struct json *args,
-    struct str canonical, const struct hash *hash)
+    const struct verdict *v, enum budget_kind extends, struct str tool,
+    const struct json *args, struct str canonical, const struct hash *hash)
 {
+	const struct policy_approval *rule = v->tool->approval;
 	struct approval *a = find_same(r, hash);
 	own_buf struct buf shown = {}, why = {};
 
@@ -36,17 +39,21 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 		hold(a, asker);
 		return false;
 	}
-	must(v->tool != NULL);
+	/* Who may decide such a call, and who may give a run more. */
+	if (extends != BUDGET_KINDS)
+		rule = policy_approval_both(
+		    &r->policy->arena, rule, r->policy->budget_approval);
 	redact_write(
 	    &shown, args, v->tool->redact_args, v->tool->n_redact_args);
-	make_why(&why, r, step, tool, v);
+	make_why(&why, r, step, tool, v, rule);
 	a = approval_open(r,
 	    &(struct approval_about){
 		.step = step,
 		.tool = tool,
 		.risk = v->risk,
 		.simulated = v->approved == VERDICT_SIMULATE,
-		.rule = v->tool->approval,
+		.extends = extends,
+		.rule = rule,
 		.args = canonical,
 		.args_shown = buf_str(&shown),
 		.hash = *hash,
@@ -78,6 +85,7 @@ approval_open(struct run *r, const struct approval_about *about)
 	must(str_copy(about->tool, a->tool, sizeof(a->tool)) == 0);
 	a->risk = about->risk;
 	a->simulated = about->simulated;
+	a->extends = about->extends;
 	a->rule = about->rule;
 	buf_add_str(&a->args, about->args);
 	buf_add_str(&a->args_shown, about->args_shown);
@@ -274,6 +282,15 @@ approval_escalate(struct approval *a, const struct run *r, const char *by)
 	(void)approval_store(a); /* its records say the same */
 }
 
+void
+approval_not_extended(const struct approval *a, struct run *r)
+{
+	const struct over over = { a->extends, NULL };
+
+	if (a->extends != BUDGET_KINDS)
+		spend_stop(r, &over);
+}
+
 static struct approval *
 find_same(const struct run *r, const struct hash *hash)
 {
@@ -288,7 +305,7 @@ find_same(const struct run *r, const struct hash *hash)
 /* What a reviewer needs besides the call itself. */
 static void
 make_why(struct buf *out, const struct run *r, uint32_t step, struct str tool,
-    const struct verdict *v)
+    const struct verdict *v, const struct policy_approval *rule)
 {
 	buf_add_c(out, "\"labels\":");
 	labels_write(out, &r->labels);
@@ -300,8 +317,7 @@ make_why(struct buf *out, const struct run *r, uint32_t step, struct str tool,
 		buf_add_c(out, ",\"provenance\":");
 		prov_write(out, &v->prov);
 	}
-	buf_printf(
-	    out, ",\"quorum\":%u,\"reasons\":[", v->tool->approval->quorum);
+	buf_printf(out, ",\"quorum\":%u,\"reasons\":[", rule->quorum);
 	for (uint32_t i = 0; i < v->n_reasons; i++) {
 		buf_add_c(out, i > 0 ? "," : "");
 		json_put_str(out, str_of(v->reasons[i]));
@@ -355,6 +371,8 @@ on_deadline(struct loop_timer *t)
 	approval_end(a, r, APPROVAL_EXPIRED);
 	if (a->rule->on_timeout == ON_TIMEOUT_HALT)
 		run_stop(r, "approval_expired", STR(""), false);
+	else
+		approval_not_extended(a, r);
 }
 
 /* What an agent reads of an approval that has ended. */

@@ -44,6 +44,7 @@ struct approval {
 	char tool[NAME_MAX_BYTES];
 	enum risk risk;
 	bool simulated; /* a rule says so, whatever a person says */
+	enum budget_kind extends; /* by a yes; BUDGET_KINDS: none */
 	uint64_t ask; /* 0: a tool call; else what wants to leave: egress.h */
 	/* Of the run's policy; of whom it was escalated to, once it was. */
 	const struct policy_approval *rule;
@@ -70,6 +71,7 @@ struct approval_about {
 	struct str tool;
 	enum risk risk;
 	bool simulated;
+	enum budget_kind extends; /* as in struct approval */
 	const struct policy_approval *rule;
 	struct str args, args_shown; /* canonical; and for the store */
 	struct hash hash;
@@ -84,11 +86,11 @@ void approval_withdraw(struct run *r, uint64_t id, const char *why);
 
 /*
  * Asks for one, or joins a pending one for the very same call: then false.
- * asker is held.
+ * asker is held. extends: the budget that a yes extends, or BUDGET_KINDS.
  */
 bool approval_request(struct run *r, uint32_t step, uint64_t asker,
-    const struct verdict *v, struct str tool, const struct json *args,
-    struct str canonical, const struct hash *hash);
+    const struct verdict *v, enum budget_kind extends, struct str tool,
+    const struct json *args, struct str canonical, const struct hash *hash);
 
 /* A call that names an approval of its own run, or approval.wait. */
 void approval_hold(

@@ -459,6 +459,8 @@ reject(struct decision *d, bool terminate)
 	answer(d);
 	if (terminate)
 		run_stop(d->r, "terminated_by_reviewer", STR(""), false);
+	else
+		approval_not_extended(d->a, d->r);
 }
 
 static void

@@ -10,6 +10,8 @@ struct approval *approval_find(uint64_t id);
 /* A pending one ends (or is being executed); who is held hears of it. */
 void approval_end(struct approval *a, struct run *r, enum approval_state state);
 void approval_answer_all(struct approval *a);
+/* It was asked to extend a budget, and nobody did: the run ends. */
+void approval_not_extended(const struct approval *a, struct run *r);
 /* Writes its row. 0, or -1 when the store takes no more. */
 int approval_store(const struct approval *a);
 /* Records a vote or what time did. False when the store takes no more. */

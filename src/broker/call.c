@@ -13,6 +13,7 @@
 #include "broker/export.h"
 #include "broker/record.h"
 #include "broker/server.h"
+#include "broker/spend.h"
 #include "broker/who.h"
 #include "ipc/api.h"
 
@@ -23,7 +24,6 @@ static void decide(
     struct run *r, struct str tool, const struct json *args, struct verdict *v);
 static void block(struct verdict *v, const char *rule, const char *code,
     const char *reason, const char *next_step);
-static bool runs(const struct verdict *v);
 static void refuse(struct run *r, uint32_t step, uint64_t asker,
     struct str tool, const struct verdict *v);
 static void make_draft(struct run *r, uint32_t step, uint64_t asker,
@@ -139,7 +139,9 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 	};
 	const struct policy_tool *row = policy_tool_find(r->policy, tool);
 	own_buf struct buf canonical = {};
-	enum budget_kind short_of = budget_charge(&r->budget, one_call);
+	struct over over;
+	bool fits = spend_take(r, one_call, &over);
+	enum budget_kind extends = BUDGET_KINDS;
 	struct call *early = NULL, *c;
 	struct hash hash;
 	bool recorded, probe = false;
@@ -153,28 +155,34 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		return;
 	}
 	hash = call_hash(tool, buf_str(&canonical));
-	if (short_of == BUDGET_KINDS && !call_may_retry(r, row, tool, &hash))
-		short_of = BUDGET_RETRIES;
-	if (short_of == BUDGET_KINDS) {
+	if (fits && !call_may_retry(r, row, tool, &hash)) {
+		fits = false;
+		over = (struct over){ BUDGET_RETRIES, NULL };
+	}
+	if (fits || spend_may_ask(r, &over, one_call)) {
 		decide(r, tool, args, &v);
-		probe = call_pace(r, &v);
+		probe = fits && call_pace(r, &v);
+		fits = call_afford(r, tool, &v, fits, &over, &extends);
+	}
+	if (fits) {
 		/*
 		 * What changes nothing need not wait for its records: the
 		 * world reads while they are written. What may fail on
 		 * purpose is answered at once, and has its records before.
 		 */
-		if (runs(&v) && !call_durable_first(v.risk, 0) &&
+		if (call_runs(&v) && !call_durable_first(v.risk, 0) &&
 		    !export_is(tool) && r->policy->n_faults == 0 &&
 		    call_world_has(r, tool)) {
 			early = call_new(r, asker, tool, &canonical, &hash, &v);
 			early->probe = probe;
+			early->charged = true;
 			call_to_world(r, early);
 		}
 	}
 	recorded = call_record_proposal(r, tool, row, args,
 	    early != NULL ? buf_str(&early->args) : buf_str(&canonical));
-	if (short_of != BUDGET_KINDS) {
-		run_stop_budget(r, short_of);
+	if (!fits) {
+		spend_stop(r, &over);
 		reply(asker, REPLY_STOPPED, 409, buf_str(&r->stop_json));
 		return;
 	}
@@ -188,9 +196,10 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		reply(asker, REPLY_BAD, 503, STR(STORE_FAILED));
 		return;
 	}
-	if (export_is(tool) && (runs(&v) || v.kind == VERDICT_APPROVE)) {
+	if (export_is(tool) && (call_runs(&v) || v.kind == VERDICT_APPROVE)) {
 		c = call_new(r, asker, tool, &canonical, &hash, &v);
 		c->probe = probe;
+		c->charged = call_runs(&v);
 		call_propose_export(r, c, &v, args);
 		return;
 	}
@@ -203,13 +212,14 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		    r, r->steps, asker, tool, buf_str(&canonical), &hash);
 		return;
 	case VERDICT_APPROVE:
-		approval_request(r, r->steps, asker, &v, tool, args,
+		approval_request(r, r->steps, asker, &v, extends, tool, args,
 		    buf_str(&canonical), &hash);
 		return;
 	case VERDICT_ALLOW:
 	case VERDICT_SIMULATE:
 		c = call_new(r, asker, tool, &canonical, &hash, &v);
 		c->probe = probe;
+		c->charged = true;
 		call_execute(r, c);
 		return;
 	case VERDICTS:
@@ -265,13 +275,6 @@ block(struct verdict *v, const char *rule, const char *code, const char *reason,
 	v->n_reasons = 1;
 	(void)snprintf(v->reasons[0], sizeof(v->reasons[0]), "%s", reason);
 	(void)snprintf(v->next_step, sizeof(v->next_step), "%s", next_step);
-}
-
-/* True when the verdict lets an executor run, at once. */
-static bool
-runs(const struct verdict *v)
-{
-	return v->kind == VERDICT_ALLOW || v->kind == VERDICT_SIMULATE;
 }
 
 /* True when the run's world has the tool, or it is our own. */

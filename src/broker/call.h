@@ -36,6 +36,7 @@ struct call {
 	uint64_t approval; /* the approval that let it through, or 0 */
 	int64_t started_ns; /* monotonic */
 	uint64_t wait_seq; /* goes on when this record is on disk */
+	bool charged; /* its costs were taken of the budgets */
 	bool finished; /* the world has answered */
 	bool not_begun; /* and failed: that is no try of the tool */
 	bool probe; /* the one that a breaker lets through to see */

@@ -188,6 +188,7 @@ void
 call_execute_approved(struct run *r, const struct approval *a)
 {
 	struct call *c = calloc(1, sizeof(*c));
+	struct over over;
 
 	must(c != NULL);
 	c->run = r->id;
@@ -200,6 +201,14 @@ call_execute_approved(struct run *r, const struct approval *a)
 	c->approval = a->id;
 	c->known = true;
 	r->calls_open++;
+	c->charged = call_afford_approved(r, a, &over);
+	if (!c->charged) {
+		spend_stop(r, &over);
+		c->not_begun = true;
+		call_finish(
+		    c, REPLY_STOPPED, buf_str(&r->stop_json), false, "blocked");
+		return;
+	}
 	call_execute(r, c);
 }
 
@@ -306,7 +315,7 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 {
 	struct run *r = run_find(c->run);
 	struct event ev;
-	own_buf struct buf shown = {};
+	own_buf struct buf shown = {}, body = {};
 	const struct policy_tool *row;
 	uint64_t seq;
 
@@ -323,6 +332,7 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	c->finished = true;
 	if (!c->not_begun)
 		call_note_failure(r, c);
+	call_settle(r, c, row, &body);
 	if (row != NULL && kind != REPLY_STOPPED)
 		policy_result_labels(row, str_of(c->tool), &r->labels);
 	if (r->prov != NULL && result.n <= PROV_PARSE_BYTES) {
@@ -367,6 +377,7 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	if (c->fault != NULL)
 		ev.origin = STR("fault");
 	ev.ms = (clock_mono_ns() - c->started_ns) / 1000000;
+	ev.body = buf_str(&body);
 	seq = record_add(&ev);
 	if (seq != 0 && call_durable_first(c->risk, c->approval))
 		wait_durable(c, seq);

@@ -4,6 +4,7 @@
  *     call.c          the request, its verdict, and what each verdict does
  *     call_record.c   the records before an effect
  *     call_use.c      how often a tool failed and was tried again
+ *     call_spend.c    what it costs
  *     call_fault.c    failures that the policy asks for
  *     call_export.c   files.export, whose files are read before the decision
  *     call_execute.c  the effect, its end, and the answer
@@ -12,6 +13,7 @@
 #define BROKER_CALL_INT_H
 
 #include "broker/call.h"
+#include "broker/spend.h"
 
 #define STORE_FAILED                                                           \
 	"{\"error\":{\"code\":\"store_failed\",\"message\":\"The store takes " \
@@ -53,6 +55,22 @@ void call_note_failure(struct run *r, const struct call *c);
  */
 void call_propose_export(struct run *r, struct call *c, const struct verdict *v,
     const struct json *args);
+
+/* True when the verdict lets an executor run, at once. */
+bool call_runs(const struct verdict *v);
+/*
+ * call_spend.c. Takes what a call that will run costs; fits says whether the
+ * call itself was taken already. False: the run is over its budget, as *over
+ * says. *extends is the kind that v now asks a person to extend, if any.
+ */
+bool call_afford(struct run *r, struct str tool, struct verdict *v, bool fits,
+    struct over *over, enum budget_kind *extends);
+/* What was approved is taken now. False: as above. */
+bool call_afford_approved(
+    struct run *r, const struct approval *a, struct over *over);
+/* What c cost, by its result; appended as the body of its last record. */
+void call_settle(struct run *r, const struct call *c,
+    const struct policy_tool *row, struct buf *out);
 
 /* True when the run's world has the tool, or it is our own: no server's. */
 bool call_world_has(const struct run *r, struct str tool);

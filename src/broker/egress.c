@@ -16,6 +16,7 @@
 #include "broker/egress_int.h"
 #include "broker/record.h"
 #include "broker/secret.h"
+#include "broker/spend.h"
 #include "codec/json.h"
 
 /* A verdict that waits for its record. */
@@ -45,6 +46,9 @@ static bool take_rate(
     struct run *r, const struct egress_verdict *v, uint32_t *of);
 static void take_budget(
     struct run *r, const struct egress_ask *ask, struct egress_verdict *v);
+static void take_costs(struct run *r, struct egress_verdict *v);
+static void over_budget(
+    struct run *r, struct egress_verdict *v, const struct over *o);
 static void write_ca(
     struct buf *out, const struct policy *p, const struct egress_verdict *v);
 static void write_rules(struct buf *out, const struct egress_verdict *v);
@@ -172,6 +176,7 @@ egress_judge(struct run *r, const struct egress_ask *ask, bool approved,
 	bool counts;
 	uint32_t of = UINT32_MAX;
 
+	r->egress->over = (struct over){ .kind = BUDGET_KINDS };
 	egress_decide(r->policy, ask, &r->labels, v);
 	if (v->kind == VERDICT_APPROVE && approved) {
 		v->kind = v->respond != NULL ? VERDICT_SIMULATE : VERDICT_ALLOW;
@@ -187,6 +192,8 @@ egress_judge(struct run *r, const struct egress_ask *ask, bool approved,
 		egress_refuse(
 		    v, "rate", "egress.rules", "the rule's rate is used up");
 	}
+	if (counts && v->kind == VERDICT_ALLOW)
+		take_costs(r, v);
 	if (counts && v->kind == VERDICT_ALLOW)
 		take_budget(r, ask, v);
 	m->rule = v->rule;
@@ -298,25 +305,68 @@ take_budget(
 {
 	uint64_t limit = r->budget.limit[BUDGET_UPLOAD_BYTES];
 	uint64_t used = r->budget.used[BUDGET_UPLOAD_BYTES];
-	uint64_t left = used < limit ? limit - used : 0, take;
+	uint64_t own = used < limit ? limit - used : 0;
+	uint64_t left = spend_left(r, BUDGET_UPLOAD_BYTES), take;
+	struct over over;
 
 	take = ask->level == LEVEL_REQUEST && ask->content_length != UINT64_MAX
 	    ? ask->content_length
 	    : (left < v->max_body ? left : v->max_body);
 	if (take > left) {
-		egress_refuse(v, "upload_budget_exceeded",
-		    "budgets.max_upload_bytes",
-		    "the run may not send so many bytes any more");
+		const uint64_t cost[BUDGET_KINDS] = {
+			[BUDGET_UPLOAD_BYTES] = take,
+		};
+
+		must(!spend_take(r, cost, &over));
+		over_budget(r, v, &over);
 		return;
 	}
 	if (take < v->max_body)
 		v->max_body = take;
 	/* The limit that everybody has is there against mistakes: connections
 	 * beside each other may reach it together, and end the run then. */
-	if (limit == EGRESS_BODY_MAX_BYTES && ask->content_length == UINT64_MAX)
+	if (limit == EGRESS_BODY_MAX_BYTES && left == own &&
+	    ask->content_length == UINT64_MAX)
 		take = 0;
 	r->egress->taking = take;
-	r->budget.used[BUDGET_UPLOAD_BYTES] += take;
+	spend_more(r, BUDGET_UPLOAD_BYTES, take);
+}
+
+/* Of all rules that are about it, the most of each kind. */
+static void
+take_costs(struct run *r, struct egress_verdict *v)
+{
+	uint64_t cost[BUDGET_KINDS] = {};
+	bool any = false;
+	struct over over;
+
+	for (uint32_t i = 0; i < r->policy->n_egress; i++) {
+		const struct policy_cost *costs = r->policy->egress[i].costs;
+
+		if (costs == NULL || (v->rules[i / 64] >> (i % 64) & 1) == 0)
+			continue;
+		any = true;
+		for (int k = 0; k < BUDGET_KINDS; k++) {
+			if (costs[k].most > cost[k])
+				cost[k] = costs[k].most;
+		}
+	}
+	if (any && !spend_take(r, cost, &over))
+		over_budget(r, v, &over);
+}
+
+/* Refused; the run is stopped when that is answered. */
+static void
+over_budget(struct run *r, struct egress_verdict *v, const struct over *o)
+{
+	char rule[RULE_BYTES];
+
+	spend_rule(o, rule);
+	egress_refuse(v, budget_reason(o->kind), rule,
+	    o->kind == BUDGET_UPLOAD_BYTES
+		? "the run may not send so many bytes any more"
+		: "the budget has too little left for the request");
+	r->egress->over = *o;
 }
 
 void
@@ -340,7 +390,7 @@ bool
 egress_answer(struct run *r, const struct egress_ask *ask, uint32_t step,
     const struct egress_verdict *v, struct msg_egress_verdict *m)
 {
-	bool stop = strcmp(v->code, "upload_budget_exceeded") == 0;
+	struct over over = r->egress->over;
 	own_buf struct buf out = {};
 	uint64_t seq = 0;
 
@@ -383,8 +433,9 @@ egress_answer(struct run *r, const struct egress_ask *ask, uint32_t step,
 		    (v->risk >= RISK_INTERNAL_WRITE || r->egress->approval != 0)
 		? seq
 		: 0);
-	if (stop)
-		run_stop_budget(r, BUDGET_UPLOAD_BYTES);
+	r->egress->over.kind = BUDGET_KINDS;
+	if (over.kind != BUDGET_KINDS)
+		spend_stop(r, &over);
 	return true;
 }
 

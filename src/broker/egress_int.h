@@ -6,6 +6,7 @@
 
 #include "broker/egress.h"
 #include "broker/run.h"
+#include "broker/spend.h"
 #include "core/egress.h"
 #include "core/leak.h"
 
@@ -42,6 +43,7 @@ struct egress {
 	struct hash salt; /* of the digests in URLs */
 	uint64_t n_canned;
 	uint64_t taking; /* of the budget, by the ask that is being judged */
+	struct over over; /* what had too little for it */
 	uint32_t n_open;
 	struct loop_timer *settles; /* goes off when nothing is under way */
 	struct egress_open *open;

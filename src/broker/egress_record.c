@@ -11,6 +11,7 @@
 #include "broker/approval.h"
 #include "broker/egress_int.h"
 #include "broker/record.h"
+#include "broker/spend.h"
 #include "codec/json.h"
 
 enum { NS_PER_MS = 1000 * 1000 };
@@ -41,6 +42,7 @@ egress_state(struct run *r)
 		return;
 	r->egress = calloc(1, sizeof(*r->egress));
 	must(r->egress != NULL);
+	r->egress->over.kind = BUDGET_KINDS;
 	for (size_t i = 0; i < HASH_BYTES; i += sizeof(uint64_t)) {
 		uint64_t random = random_id();
 
@@ -143,7 +145,8 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 	struct err e = {};
 	const struct json *told = json_parse(payload, NULL, &a, &e, NULL);
 	struct egress_open **at, *o;
-	uint64_t *used, covered;
+	struct over over;
+	uint64_t covered;
 
 	if (r != NULL && r->state != RUN_CLOSED &&
 	    (m->ask == 0 || (m->flags & EGRESS_DONE_REFUSED) != 0)) {
@@ -162,7 +165,6 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 	if (at == NULL)
 		return; /* ended on the record when the run closed */
 	o = *at;
-	used = &r->budget.used[BUDGET_UPLOAD_BYTES];
 	covered = m->sent < o->taken ? m->sent : o->taken;
 	o->taken -= covered;
 	for (const struct json *x = json_first(json_get(told, STR("leaks")));
@@ -176,7 +178,7 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 		egress_pattern_record(r, o->step,
 		    json_str(json_get(x, STR("name"))),
 		    json_str(json_get(x, STR("place"))));
-	*used = egress_count(*used + egress_count(m->sent - covered));
+	spend_more(r, BUDGET_UPLOAD_BYTES, m->sent - covered);
 	if ((m->flags & (EGRESS_DONE_MORE | EGRESS_DONE_CLOSED)) !=
 	    EGRESS_DONE_CLOSED) {
 		record_done(r, o, m, told, NULL);
@@ -185,8 +187,8 @@ on_egress_done(const struct msg_egress_done *m, struct str payload)
 	if ((m->flags & EGRESS_DONE_MORE) == 0 &&
 	    (!o->standing || (m->flags & EGRESS_DONE_CLOSED) != 0))
 		end_one(r, at);
-	if (*used > r->budget.limit[BUDGET_UPLOAD_BYTES])
-		run_stop_budget(r, BUDGET_UPLOAD_BYTES);
+	if (spend_is_over(r, BUDGET_UPLOAD_BYTES, &over))
+		spend_stop(r, &over);
 }
 
 void
@@ -357,9 +359,8 @@ static void
 end_one(struct run *r, struct egress_open **at)
 {
 	struct egress_open *o = *at;
-	uint64_t *used = &r->budget.used[BUDGET_UPLOAD_BYTES];
 
-	*used -= o->taken < *used ? o->taken : *used;
+	spend_less(r, BUDGET_UPLOAD_BYTES, o->taken);
 	*at = o->next;
 	r->egress->n_open--;
 	egress_settled(r);

@@ -18,6 +18,7 @@
 #include "broker/run_int.h"
 #include "broker/secret.h"
 #include "broker/server.h"
+#include "broker/spend.h"
 #include "core/egress.h"
 #include "sys/fd.h"
 
@@ -215,14 +216,15 @@ run_stop(struct run *r, const char *reason, struct str json, bool at_once)
 }
 
 void
-run_stop_budget(struct run *r, enum budget_kind k)
+run_stop_budget(struct run *r, enum budget_kind k, uint64_t used,
+    const struct budget_window *w)
 {
 	own_buf struct buf json = {};
 	struct event ev = record_of(r, EVENT_BUDGET_STOP);
 
 	if (r->state != RUN_OPEN)
 		return;
-	budget_write_stop(&json, &r->budget, k);
+	budget_write_stop(&json, used, k, w);
 	ev.step = r->steps;
 	ev.code = str_of(budget_reason(k));
 	ev.body = buf_str(&json);
@@ -395,7 +397,8 @@ run_on_runtime(struct loop_timer *t)
 	struct run *r = LOOP_OF(t, struct run, runtime);
 
 	(void)budget_reach(&r->budget, BUDGET_RUNTIME_MS, runtime_ms(r));
-	run_stop_budget(r, BUDGET_RUNTIME_MS);
+	run_stop_budget(
+	    r, BUDGET_RUNTIME_MS, r->budget.used[BUDGET_RUNTIME_MS], NULL);
 }
 
 void
@@ -464,6 +467,7 @@ free_run(struct run *r)
 	buf_fini(&r->stop_json);
 	free(r->uses);
 	free(r->row_uses);
+	spend_free(r);
 	prov_free(r->prov);
 	buf_fini(&r->prompt);
 	policy_free(r->policy);

@@ -47,6 +47,7 @@ struct egress_replay; /* broker/egress.h */
 
 struct tool_server; /* broker/server.h */
 struct early;
+struct spent; /* broker/spend.c */
 
 struct tool_name {
 	char name[NAME_MAX_BYTES];
@@ -63,6 +64,7 @@ struct run {
 	struct prov *prov; /* NULL: nothing asks where arguments come from */
 	struct buf prompt; /* the user's text, until it is recorded */
 	struct budget budget;
+	struct spent **shares; /* by the policy's windows; NULL: it has none */
 	uint32_t steps;
 	uint32_t calls_open;
 	char requester[NAME_MAX_BYTES]; /* who opened it */
@@ -177,8 +179,12 @@ void on_ca(const struct msg_door *m, struct str pem);
  * can read why. json is the stop object; "" makes one of reason.
  */
 void run_stop(struct run *r, const char *reason, struct str json, bool at_once);
-/* Stops the run because a budget is used up. */
-void run_stop_budget(struct run *r, enum budget_kind k);
+/*
+ * Stops the run because a budget is used up, w of those that it shares. See
+ * broker/spend.h.
+ */
+void run_stop_budget(struct run *r, enum budget_kind k, uint64_t used,
+    const struct budget_window *w);
 
 /* Clocks stop while the run waits for a person. */
 void run_wait_begin(struct run *r);

@@ -21,6 +21,7 @@
 #include "broker/run.h"
 #include "broker/run_int.h"
 #include "broker/server.h"
+#include "broker/spend.h"
 #include "broker/who.h"
 #include "core/egress.h"
 #include "image/config.h"
@@ -273,6 +274,7 @@ make(const struct caller *who, uint64_t call, struct policy *policy)
 	r->policy = policy;
 	hash_hex(&policy->version, r->policy_hex);
 	r->budget = policy->budgets;
+	spend_open(r);
 	memcpy(r->requester, who->name, sizeof(r->requester));
 	r->open_call = call;
 	r->door_fd = r->rpc_fd = r->image_fd = -1;

@@ -90,6 +90,13 @@ struct policy_when {
 	struct str reason;
 };
 
+/* What a call costs of one kind of budget. */
+struct policy_cost {
+	uint64_t most; /* is taken before it */
+	struct str at; /* "$.usage.total": where its result says how much it
+			* was; "": it is what was taken */
+};
+
 struct policy_tool {
 	struct str name; /* may hold '*' */
 	struct str of; /* "base@3" in a part of a policy, else "" */
@@ -129,6 +136,8 @@ struct policy_tool {
 	uint32_t timeout_ms;
 	struct rate_rule rate; /* of each row for itself, with rows */
 	struct breaker_rule breaker; /* likewise */
+	/* Of each kind of budget; NULL: nothing but the call itself. */
+	const struct policy_cost *costs;
 	bool reversible;
 	struct str pin; /* 64 digits: of its definition; "": none */
 };
@@ -245,6 +254,7 @@ struct egress_rule {
 	enum risk risk;
 	bool strip_html;
 	bool record; /* answers are kept in the trace */
+	const struct policy_cost *costs; /* as a tool's, without `at` */
 	bool redact_path; /* the path is digested where it is not spelled out */
 	const struct str *labels_out;
 	const struct str *secrets; /* names: may go out with its requests */
@@ -316,6 +326,10 @@ struct policy {
 	enum verdict_kind untrusted_destination; /* of tools that say nothing */
 	bool locates; /* some rule asks where arguments come from */
 	struct budget budgets; /* limits only */
+	bool extends_budgets; /* "on_exceed": "approve" */
+	const struct policy_approval *budget_approval; /* who gives more */
+	uint32_t n_windows;
+	const struct budget_window *windows;
 	struct policy_sandbox sandbox;
 	uint32_t egress_connections; /* out of a run, at once */
 	uint32_t egress_connections_per_s; /* new ones */
@@ -401,6 +415,10 @@ struct policy_bases {
 struct policy *policy_new_over(struct str text, enum policy_format format,
     struct policy_bases *bases, struct policy_problems *problems);
 void policy_free(struct policy *p);
+
+/* The most restrictive of two; a new one in the arena. */
+const struct policy_approval *policy_approval_both(struct arena *arena,
+    const struct policy_approval *a, const struct policy_approval *b);
 
 /* The row for a tool: an exact name before a glob, longer globs first. */
 const struct policy_tool *policy_tool_find(

@@ -25,6 +25,9 @@ static bool has_rule(const struct policy *p, const struct egress_rule *rule);
 static bool is_alone(const struct policy *p, const struct egress_rule *rule);
 static void diff_secrets(struct differ *x);
 static void diff_faults(struct differ *x);
+static void diff_windows(struct differ *x);
+static const struct budget_window *same_window(
+    const struct policy *p, const struct budget_window *w);
 static int by_change(const void *a, const void *b);
 
 void
@@ -42,6 +45,7 @@ policy_diff_make(
 	diff_egress(&x);
 	diff_secrets(&x);
 	diff_faults(&x);
+	diff_windows(&x);
 	if (d->n > 0)
 		qsort(d->item, d->n, sizeof(d->item[0]), by_change);
 }
@@ -459,6 +463,59 @@ diff_faults(struct differ *x)
 	if ((a == NULL) != (b == NULL) || (a != NULL && !json_equal(a, b)))
 		diff_add(x, POLICY_CHANGED, "faults", STR(""), "",
 		    "other calls fail on purpose");
+}
+
+/* One more restricts; of one that both have, each figure is compared. */
+static void
+diff_windows(struct differ *x)
+{
+	for (int turn = 0; turn < 2; turn++) {
+		const struct policy *in = turn == 0 ? x->b : x->a;
+		const struct policy *other = turn == 0 ? x->a : x->b;
+
+		for (uint32_t i = 0; i < in->n_windows; i++) {
+			const struct budget_window *w = &in->windows[i];
+			const struct budget_window *o = same_window(other, w);
+			const char *at = w->scope == BUDGET_OF_TENANT
+			    ? "budgets.per_tenant"
+			    : "budgets.per_workflow";
+
+			if (o == NULL)
+				diff_add(x,
+				    turn == 0 ? POLICY_TIGHTER : POLICY_LOOSER,
+				    "", str_of(at), "", "%s for each %s",
+				    turn == 0 ? "is new" : "is gone",
+				    budget_window_word(w->window_ms));
+			for (int k = 0;
+			     turn == 0 && o != NULL && k < BUDGET_KINDS; k++) {
+				if (w->limit[k] == o->limit[k])
+					continue;
+				diff_add(x,
+				    w->limit[k] > o->limit[k] ? POLICY_LOOSER
+							      : POLICY_TIGHTER,
+				    "", str_of(at),
+				    budget_member((enum budget_kind)k),
+				    "%llu, was %llu",
+				    (unsigned long long)w->limit[k],
+				    (unsigned long long)o->limit[k]);
+			}
+		}
+	}
+	if (x->a->budget_approval != NULL && x->b->budget_approval != NULL &&
+	    x->a->extends_budgets && x->b->extends_budgets)
+		diff_approval(x, "budgets", STR(""), x->a->budget_approval,
+		    x->b->budget_approval);
+}
+
+static const struct budget_window *
+same_window(const struct policy *p, const struct budget_window *w)
+{
+	for (uint32_t i = 0; i < p->n_windows; i++) {
+		if (p->windows[i].scope == w->scope &&
+		    p->windows[i].window_ms == w->window_ms)
+			return &p->windows[i];
+	}
+	return NULL;
 }
 
 static int

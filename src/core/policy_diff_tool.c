@@ -19,6 +19,8 @@ static void diff_args(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_pace(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
+static void diff_costs(struct differ *x, struct str name,
+    const struct policy_cost *a, const struct policy_cost *b);
 static void diff_owner(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_clearance(struct differ *x, struct str name,
@@ -104,6 +106,7 @@ diff_row(struct differ *x, struct str name, const struct policy_tool *a,
 	    (struct texts){ b->redact_result, b->n_redact_result },
 	    POLICY_TIGHTER);
 	diff_pace(x, name, a, b);
+	diff_costs(x, name, a->costs, b->costs);
 	if (a->retries != b->retries)
 		diff_add(x,
 		    b->retries > a->retries ? POLICY_LOOSER : POLICY_TIGHTER,
@@ -209,6 +212,30 @@ diff_pace(struct differ *x, struct str name, const struct policy_tool *a,
 				: now->failures == 0 ? POLICY_LOOSER
 						     : POLICY_CHANGED,
 			    "tools", name, "breaker", "another breaker");
+	}
+}
+
+/* What costs more is sooner over. */
+static void
+diff_costs(struct differ *x, struct str name, const struct policy_cost *a,
+    const struct policy_cost *b)
+{
+	static const struct policy_cost nothing[BUDGET_KINDS];
+
+	a = a != NULL ? a : nothing;
+	b = b != NULL ? b : nothing;
+	for (int k = BUDGET_MODEL_CALLS; k < BUDGET_KINDS; k++) {
+		const char *member = budget_cost_member((enum budget_kind)k);
+
+		if (!str_eq(a[k].at, b[k].at))
+			diff_add(x, POLICY_CHANGED, "tools", name, "costs",
+			    "%s is counted in another way", member);
+		else if (a[k].most != b[k].most)
+			diff_add(x,
+			    b[k].most < a[k].most ? POLICY_LOOSER
+						  : POLICY_TIGHTER,
+			    "tools", name, "costs", "%s %s than before", member,
+			    b[k].most < a[k].most ? "less" : "more");
 	}
 }
 

@@ -93,7 +93,7 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 		"methods", "paths", "query", "content_types", "uploads",
 		"max_body", "rate", "tls", "mode", "risk", "labels_out",
 		"addrs", "respond", "bytes_per_s", "strip_html", "ca", "redact",
-		"secrets", "approval", "record", NULL };
+		"secrets", "approval", "record", "costs", NULL };
 	static const char *const tls[] = { "auto", "inspect", "pin", NULL };
 	static const char *const modes[] = { "allow", "approve", "block",
 		NULL };
@@ -145,6 +145,7 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 	parse_redact(r, s, out);
 	(void)read_bool(r, s, "record", &out->record);
 	parse_ca(r, s, out);
+	out->costs = policy_parse_costs(r, s, false);
 	(void)read_word(r, s, "tls", tls, &word);
 	out->tls = (enum egress_tls)word;
 	(void)read_word(r, s, "mode", modes, &mode);

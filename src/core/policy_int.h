@@ -187,9 +187,6 @@ void policy_merge(struct reader *r, const struct policy_parts *x);
 bool policy_patterns_meet(struct str a, struct str b);
 /* policy_rows.c: fills in the tools of r->p. */
 void policy_merge_rows(struct reader *r, const struct policy_parts *x);
-/* policy_merge.c: the most restrictive of two; a new one in the arena. */
-const struct policy_approval *policy_approval_both(struct arena *arena,
-    const struct policy_approval *a, const struct policy_approval *b);
 
 /* policy_field.c: members that are one number, and which way is tighter. */
 enum policy_tighter {
@@ -223,8 +220,17 @@ void policy_rows_index(struct policy *p);
 void policy_parse(struct reader *r, const struct spot *root);
 /* policy_short.c: the members that only the short form has. */
 void policy_parse_short(struct reader *r, const struct spot *root);
-/* policy_limits.c: "budgets" and "sandbox" of the full form. */
+/* policy_budget.c: "budgets" of the full form; approvals are known. */
 void policy_parse_budgets(struct reader *r, const struct spot *root);
+/* "costs" of a tool, or of an egress rule, which has no result to look at. */
+const struct policy_cost *policy_parse_costs(
+    struct reader *r, const struct spot *s, bool has_result);
+/* Each kind at its largest; NULL when neither has any. */
+const struct policy_cost *policy_costs_both(struct arena *arena,
+    const struct policy_cost *a, const struct policy_cost *b);
+/* The windows of all parts hold. */
+void policy_budgets_merge(struct policy *m, const struct policy_parts *x);
+/* policy_limits.c: "sandbox" of the full form. */
 void policy_parse_sandbox(struct reader *r, const struct spot *root);
 /* policy_secrets.c: "secrets", and a rule's names of them. */
 void policy_parse_secrets(struct reader *r, const struct spot *root);

@@ -18,35 +18,6 @@ static struct str last_part(struct str name);
 static const struct range run_ms = { 1, POLICY_RUN_MAX_MS, "milliseconds" };
 
 void
-policy_parse_budgets(struct reader *r, const struct spot *root)
-{
-	static const char *const known[] = { "max_runtime_ms", "max_tool_calls",
-		"max_retries_per_tool", "max_upload_bytes", "on_exceed", NULL };
-	static const char *const later[] = { "max_model_calls",
-		"max_model_tokens", "max_cost_usd", "max_pages",
-		"max_documents", "max_subtasks", "per_tenant", NULL };
-	uint64_t *limit = r->p->budgets.limit;
-	struct spot budgets;
-
-	if (!read_member(root, "budgets", &budgets) ||
-	    !read_object(r, &budgets))
-		return;
-	read_known(r, &budgets, known, later, NOT_YET);
-	(void)read_whole(
-	    r, &budgets, "max_runtime_ms", run_ms, &limit[BUDGET_RUNTIME_MS]);
-	(void)read_whole(r, &budgets, "max_tool_calls",
-	    (struct range){ 1, POLICY_CALLS_MAX, "calls" },
-	    &limit[BUDGET_TOOL_CALLS]);
-	(void)read_whole(r, &budgets, "max_retries_per_tool",
-	    (struct range){ 0, POLICY_RETRIES_MAX, "retries" },
-	    &limit[BUDGET_RETRIES]);
-	(void)read_whole(r, &budgets, "max_upload_bytes",
-	    (struct range){ 0, EGRESS_BODY_MAX_BYTES, "bytes" },
-	    &limit[BUDGET_UPLOAD_BYTES]);
-	read_only(r, &budgets, "on_exceed", "stop");
-}
-
-void
 policy_parse_sandbox(struct reader *r, const struct spot *root)
 {
 	static const char *const known[] = { "image", "cpu", "cpu_weight",

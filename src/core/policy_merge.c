@@ -54,6 +54,7 @@ policy_merge(struct reader *r, const struct policy_parts *x)
 	merge_flow(m, x);
 	merge_secrets(m, x);
 	policy_servers_merge(m, x);
+	policy_budgets_merge(m, x);
 	merge_egress(r, m, x);
 	if (r->problems->n == 0 && !m->arena.failed)
 		merge_tools(r, m, x);

@@ -10,6 +10,8 @@ static void note_tool(const struct policy *p, const struct policy_tool *t,
     struct policy_problems *notes);
 static void note_unread(
     const struct egress_rule *r, uint32_t i, struct policy_problems *notes);
+static void note_budget(
+    const struct policy *p, enum budget_kind k, struct policy_problems *notes);
 static void note_approval(const struct policy *p,
     const struct policy_approval *a, struct policy_problems *notes);
 
@@ -25,6 +27,8 @@ policy_notes(const struct policy *p, struct policy_problems *notes)
 		note_tool(p, &p->tools[i], notes);
 	for (uint32_t i = 0; i < p->n_egress && p->n_secrets > 0; i++)
 		note_unread(&p->egress[i], i, notes);
+	for (int k = BUDGET_MODEL_CALLS; k < BUDGET_KINDS; k++)
+		note_budget(p, (enum budget_kind)k, notes);
 	for (uint32_t i = 0; i < p->n_approvals; i++)
 		note_approval(p, &p->approvals[i], notes);
 }
@@ -67,6 +71,27 @@ note_unread(
 	    "has from elsewhere can come back by it");
 }
 
+/* A limit that nothing is counted for holds nothing. */
+static void
+note_budget(
+    const struct policy *p, enum budget_kind k, struct policy_problems *notes)
+{
+	bool limited = p->budgets.limit[k] != UINT64_MAX, counted = false;
+
+	for (uint32_t i = 0; i < p->n_windows; i++)
+		limited |= p->windows[i].limit[k] != UINT64_MAX;
+	for (uint32_t i = 0; i < p->n_tools; i++)
+		counted |=
+		    p->tools[i].costs != NULL && p->tools[i].costs[k].most > 0;
+	for (uint32_t i = 0; i < p->n_egress; i++)
+		counted |= p->egress[i].costs != NULL &&
+		    p->egress[i].costs[k].most > 0;
+	if (limited && !counted)
+		note(notes, "budgets", str_of(budget_member(k)),
+		    "nothing is counted for it: no tool and no egress rule "
+		    "has `costs` of this kind");
+}
+
 static void
 note_approval(const struct policy *p, const struct policy_approval *a,
     struct policy_problems *notes)
@@ -77,6 +102,7 @@ note_approval(const struct policy *p, const struct policy_approval *a,
 		used = p->tools[i].approval == a;
 	for (uint32_t i = 0; i < p->n_egress && !used; i++)
 		used = p->egress[i].approval == a;
+	used |= p->extends_budgets && p->budget_approval == a;
 	if (!used)
 		note(notes, "approvals", a->name,
 		    "no tool and no egress rule names it");

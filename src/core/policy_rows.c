@@ -183,6 +183,8 @@ fill(struct rows *rows, struct policy_tool *t)
 			t->retries = one->retries;
 		if (one->timeout_ms < t->timeout_ms)
 			t->timeout_ms = one->timeout_ms;
+		t->costs =
+		    policy_costs_both(&rows->r->p->arena, t->costs, one->costs);
 		/* Two that differ: there is no such definition. */
 		if (t->pin.n == 0)
 			t->pin = one->pin;

@@ -31,6 +31,7 @@ policy_parse_short(struct reader *r, const struct spot *root)
 	policy_parse_sandbox(r, root); /* for its defaults */
 	policy_parse_approvals(r, root);
 	policy_parse_tools(r, root);
+	p->budget_approval = policy_approval_find(p, STR("default"));
 	hold_scopes(r, root);
 }
 

@@ -234,7 +234,7 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 		"trusted_fields", "redact", "retries", "timeout_ms",
 		"reversible", "args", "when", "clearance", "owner", "rate",
 		"breaker", "pin", "destination", "leaves",
-		"untrusted_destination", NULL };
+		"untrusted_destination", "costs", NULL };
 	static const char *const later[] = { "commit", "idempotency", "paths",
 		"faults", NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
@@ -264,6 +264,7 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	(void)read_bool(r, s, "reversible", &t->reversible);
 	policy_parse_rate(r, s, &t->rate);
 	parse_breaker(r, s, t);
+	t->costs = policy_parse_costs(r, s, true);
 	parse_tool_args(r, s, t);
 	policy_parse_owner(r, s, t);
 	policy_parse_pin(r, s, t);

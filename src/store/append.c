@@ -181,6 +181,19 @@ store_put_api_token(struct store *s, const struct hash *token, struct str body)
 	return put(s, &c);
 }
 
+int
+store_put_spent(
+    struct store *s, struct str name_, int64_t start_ms, struct str body)
+{
+	struct chain c = {};
+
+	add(&c, ST_SPENT,
+	    (struct param[]){
+		text(name_), number((uint64_t)start_ms), blob(body) },
+	    3);
+	return put(s, &c);
+}
+
 static struct param
 text(struct str s)
 {

@@ -24,7 +24,9 @@ enum { BUSY_TIMEOUT_MS = 5000 };
 /* What programs of the same format that do not know it leave alone. */
 static const char later[] =
     "CREATE TABLE IF NOT EXISTS api_token(hash BLOB PRIMARY KEY,"
-    " body BLOB NOT NULL)";
+    " body BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS spent(name TEXT PRIMARY KEY,"
+    " start INT NOT NULL, body BLOB NOT NULL)";
 
 /*
  * The event index lets a run be read in the order of its calls without

@@ -33,6 +33,7 @@ enum statement {
 	ST_POLICY,
 	ST_TOKEN,
 	ST_API_TOKEN,
+	ST_SPENT,
 	STATEMENTS,
 };
 

@@ -223,6 +223,25 @@ store_api_tokens(struct store *s,
 }
 
 int
+store_spent(struct store *s,
+    bool (*on)(void *arg, struct str name, int64_t start_ms, struct str body),
+    void *arg, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	int got;
+
+	if (db_prepare(
+		s->reader, "SELECT name, start, body FROM spent", &st, e) < 0)
+		return -1;
+	while ((got = db_step(st, e)) > 0) {
+		if (!on(arg, db_str(st, 0), (int64_t)db_u64(st, 1),
+			db_str(st, 2)))
+			return 0;
+	}
+	return got;
+}
+
+int
 store_blob(
     struct store *s, const struct hash *h, struct buf *out, struct err *e)
 {

@@ -110,6 +110,13 @@ int store_put_token(struct store *s, const struct store_token *t);
 int store_put_api_token(
     struct store *s, const struct hash *token, struct str body);
 
+/*
+ * What a tenant or workflow has spent in the window that begins at start_ms:
+ * body is an object, the broker's own. A later one takes its place.
+ */
+int store_put_spent(
+    struct store *s, struct str name, int64_t start_ms, struct str body);
+
 /* --- reading ----------------------------------------------------------- */
 /*
  * Each calls `on` per row until it returns false. 0, or -1 with e. They see
@@ -150,6 +157,10 @@ int store_tokens(struct store *s,
 int store_api_tokens(struct store *s,
     bool (*on)(void *arg, const struct hash *token, struct str body), void *arg,
     struct err *e);
+/* Likewise. */
+int store_spent(struct store *s,
+    bool (*on)(void *arg, struct str name, int64_t start_ms, struct str body),
+    void *arg, struct err *e);
 /* Appends a blob's bytes. -1 when there is none. */
 int store_blob(
     struct store *s, const struct hash *h, struct buf *out, struct err *e);

@@ -47,7 +47,8 @@ static struct {
 
 static const char policy_text[] =
     "{\"policy\":1,\"workflow\":\"w\",\"tenant\":\"t\",\"actor\":\"a\","
-    "\"stage\":5,\"tools\":{},\"budgets\":{\"max_upload_bytes\":1000},"
+    "\"stage\":5,\"tools\":{},\"budgets\":{\"max_upload_bytes\":1000,"
+    "\"max_pages\":2},"
     "\"defaults\":{\"by_risk\":{\"external_write\":\"allow\"}},"
     "\"approvals\":{\"quick\":{\"deadline_s\":1}},"
     "\"flow\":[{\"id\":\"leak\",\"if_labels\":[\"pii\"],\"then\":\"block\","
@@ -62,7 +63,9 @@ static const char policy_text[] =
     "\"approval\":\"quick\"},"
     "{\"host\":\"once.test\",\"proto\":\"http\",\"mode\":\"approve\","
     "\"rate\":{\"per\":\"1h\",\"burst\":1}},"
-    "{\"host\":\"large.test\",\"proto\":\"http\",\"mode\":\"approve\"}]}}";
+    "{\"host\":\"large.test\",\"proto\":\"http\",\"mode\":\"approve\"},"
+    "{\"host\":\"page.test\",\"proto\":\"http\","
+    "\"costs\":{\"pages\":1}}]}}";
 
 int __wrap_peer_send(struct peer *p, uint16_t type, const void *body,
     struct str payload, const int *fds, size_t n_fds);
@@ -597,6 +600,25 @@ what_is_over_the_budget_is_refused_and_ends_the_run(void **state)
 	assert_int_equal(liar->state, RUN_STOPPING);
 }
 
+static void
+pages_are_counted_where_a_rule_says_so(void **state)
+{
+	struct run *r = run_make();
+
+	(void)state;
+	ask(r, 1, "GET", "page.test", 0, NULL);
+	ask(r, 2, "GET", "free.test", 0, NULL);
+	ask(r, 3, "GET", "page.test", 0, NULL);
+	allowed(r, 3);
+	assert_int_equal(r->budget.used[BUDGET_PAGES], 2);
+	assert_int_equal(r->state, RUN_OPEN);
+	ask(r, 4, "GET", "page.test", 0, NULL);
+	denied(r, 4, "page_budget_exceeded");
+	assert_int_equal(r->state, RUN_STOPPING);
+	assert_string_equal(r->stop_reason, "page_budget_exceeded");
+	assert_int_equal(records(r, EVENT_BUDGET_STOP, "pages_used\":2"), 1);
+}
+
 /* --- what waits for a person --------------------------------------------- */
 
 static void
@@ -832,6 +854,7 @@ main(void)
 		ROW(a_rate_counts_what_is_let_through_and_comes_back),
 		ROW(a_budget_is_reserved_before_and_settled_behind),
 		ROW(what_is_over_the_budget_is_refused_and_ends_the_run),
+		ROW(pages_are_counted_where_a_rule_says_so),
 		ROW(a_yes_is_bound_to_the_body_and_counts_once),
 		ROW(its_end_is_the_end_of_its_approval),
 		ROW(what_was_approved_is_judged_once_more),

@@ -84,6 +84,9 @@ what_is_measured_only_grows(void **state)
 	assert_false(budget_reach(&b, BUDGET_RUNTIME_MS, 1));
 }
 
+static void check_stop(uint64_t used, enum budget_kind k,
+    const struct budget_window *w, const char *want);
+
 static void
 the_stop_is_canonical_json_with_the_reason(void **state)
 {
@@ -99,23 +102,86 @@ the_stop_is_canonical_json_with_the_reason(void **state)
 		"\"status\":\"stopped\"," NEXT "}",
 		"{\"reason\":\"upload_budget_exceeded\","
 		"\"status\":\"stopped\"," NEXT ",\"upload_bytes_used\":9}",
+		"{\"model_calls_used\":3,"
+		"\"reason\":\"model_call_budget_exceeded\","
+		"\"status\":\"stopped\"," NEXT "}",
+		"{\"model_tokens_used\":60000,"
+		"\"reason\":\"model_token_budget_exceeded\","
+		"\"status\":\"stopped\"," NEXT "}",
+		"{\"cost_usd_used\":1.5,\"reason\":\"cost_budget_exceeded\","
+		"\"status\":\"stopped\"," NEXT "}",
+		"{\"pages_used\":4,\"reason\":\"page_budget_exceeded\","
+		"\"status\":\"stopped\"," NEXT "}",
+		"{\"documents_used\":50,"
+		"\"reason\":\"document_budget_exceeded\","
+		"\"status\":\"stopped\"," NEXT "}",
+		"{\"reason\":\"subtask_budget_exceeded\","
+		"\"status\":\"stopped\",\"subtasks_used\":1," NEXT "}",
 	};
-	struct budget b = { .used = { 7, 30, 2, 9 } };
+	static const uint64_t used[BUDGET_KINDS] = { 7, 30, 2, 9, 3, 60000,
+		1500000000, 4, 50, 1 };
 
 	(void)state;
-	for (int k = 0; k < BUDGET_KINDS; k++) {
-		own_buf struct buf out = {}, again = {};
-		own_arena struct arena a = {};
-		struct err e = {};
-		const struct json *v;
+	for (int k = 0; k < BUDGET_KINDS; k++)
+		check_stop(used[k], (enum budget_kind)k, NULL, want[k]);
+}
 
-		budget_write_stop(&out, &b, (enum budget_kind)k);
-		assert_string_equal(buf_c(&out), want[k]);
-		v = json_parse(buf_str(&out), NULL, &a, &e, NULL);
-		assert_non_null(v);
-		json_write(&again, v);
-		assert_string_equal(buf_c(&again), want[k]);
+static void
+the_stop_of_a_shared_budget_says_whose_it_is(void **state)
+{
+	const struct budget_window day = { .scope = BUDGET_OF_TENANT,
+		.window_ms = 24 * 3600 * 1000 };
+	const struct budget_window hour = { .scope = BUDGET_OF_WORKFLOW,
+		.window_ms = 3600 * 1000 };
+
+	(void)state;
+#define LATER                                                                 \
+	"\"suggested_next_step\":\"Ask user to wait for the next window, or " \
+	"an operator for a larger budget.\""
+	check_stop(2500000, BUDGET_COST_NUSD, &day,
+	    "{\"cost_usd_used\":0.0025,\"reason\":\"cost_budget_exceeded\","
+	    "\"scope\":\"tenant\",\"status\":\"stopped\"," LATER
+	    ",\"window\":\"1d\"}");
+	check_stop(8, BUDGET_TOOL_CALLS, &hour,
+	    "{\"reason\":\"tool_call_budget_exceeded\","
+	    "\"scope\":\"workflow\",\"status\":\"stopped\"," LATER
+	    ",\"tool_calls_used\":8,\"window\":\"1h\"}");
+}
+
+static void
+check_stop(uint64_t used, enum budget_kind k, const struct budget_window *w,
+    const char *want)
+{
+	own_buf struct buf out = {}, again = {};
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *v;
+
+	budget_write_stop(&out, used, k, w);
+	assert_string_equal(buf_c(&out), want);
+	v = json_parse(buf_str(&out), NULL, &a, &e, NULL);
+	assert_non_null(v);
+	json_write(&again, v);
+	assert_string_equal(buf_c(&again), want);
+}
+
+static void
+every_kind_has_names_of_its_own(void **state)
+{
+	(void)state;
+	for (int k = 0; k < BUDGET_KINDS; k++) {
+		for (int o = 0; o < k; o++) {
+			assert_string_not_equal(
+			    budget_member((enum budget_kind)k),
+			    budget_member((enum budget_kind)o));
+			assert_string_not_equal(
+			    budget_reason((enum budget_kind)k),
+			    budget_reason((enum budget_kind)o));
+		}
 	}
+	for (int i = 0; budget_window_words[i] != NULL; i++)
+		assert_string_equal(budget_window_word(budget_window_ms[i]),
+		    budget_window_words[i]);
 }
 
 int
@@ -126,6 +192,8 @@ main(void)
 		cmocka_unit_test(a_new_budget_has_no_limit),
 		cmocka_unit_test(what_is_measured_only_grows),
 		cmocka_unit_test(the_stop_is_canonical_json_with_the_reason),
+		cmocka_unit_test(the_stop_of_a_shared_budget_says_whose_it_is),
+		cmocka_unit_test(every_kind_has_names_of_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,7 +149,7 @@ what_is_not_written_is_strict(void **state)
 	 * more than that says "required". */
 	assert_false(p->sandbox.limits_required);
 	assert_int_equal(p->sandbox.disk_bytes, p->sandbox.memory_bytes / 2);
-	for (int k = 0; k < BUDGET_KINDS; k++)
+	for (int k = 0; k < BUDGET_MODEL_CALLS; k++)
 		assert_true(p->budgets.limit[k] < UINT64_MAX);
 	policy_free(p);
 }

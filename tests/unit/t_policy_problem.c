@@ -219,7 +219,7 @@ each_problem_is_told_at_its_place(void **state)
 		    "  'stage': 0,\n"
 		    "  'budgets': { 'max_tool_calls': 0, 'max_runtime_ms': "
 		    "604800001,\n"
-		    "    'max_retries_per_tool': -1, 'on_exceed': 'approve' } "
+		    "    'max_retries_per_tool': -1, 'on_exceed': 'ask' } "
 		    "}",
 		    "2:12: stage: must be a whole number from 1 to 5, not 0\n"
 		    "3:34: budgets.max_tool_calls: must be a whole number from "
@@ -228,22 +228,59 @@ each_problem_is_told_at_its_place(void **state)
 		    "1 to 604800000 milliseconds, not 604800001\n"
 		    "4:29: budgets.max_retries_per_tool: must be a whole "
 		    "number from 0 to 100 retries, not -1\n"
-		    "4:46: budgets.on_exceed: \"approve\" is not enforced by "
-		    "this version: write \"stop\"\n" },
+		    "4:46: budgets.on_exceed: must be stop or approve, not "
+		    "\"ask\"\n" },
+		{ "what is shared, and what it costs", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w', 'budgets': {\n"
+		    "  'max_cost_usd': -1, 'approval': 'x',\n"
+		    "  'per_tenant': { 'window': '2d', 'max_runtime_ms': 1 },\n"
+		    "  'per_workflow': { 'max_pages': 1.5 } },\n"
+		    "  'tools': { 't': { 'risk': 'read', 'costs': {\n"
+		    "    'usd': '1', 'pages': { 'at': 'x' },\n"
+		    "    'calls': 1 } } },\n"
+		    "  'egress': { 'rules': [ { 'host': 'a.test', 'costs':\n"
+		    "    { 'documents': { 'at': '$.n', 'most': 2 } } } ] } }",
+		    "2:19: budgets.max_cost_usd: must be a number from 0 to "
+		    "1000000 dollars, not -1\n"
+		    "2:35: budgets.approval: does nothing without "
+		    "`on_exceed`: \"approve\"\n"
+		    "2:35: budgets.approval: there is no approval \"x\"; "
+		    "describe it in `approvals`\n"
+		    "3:29: budgets.per_tenant.window: must be 1m, 1h, 1d or "
+		    "7d, not \"2d\": did you mean \"1d\"?\n"
+		    "3:35: budgets.per_tenant.max_runtime_ms: unknown member "
+		    "\"max_runtime_ms\"; known are window, max_tool_calls, "
+		    "max_upload_bytes, max_model_calls, max_model_tokens, "
+		    "max_cost_usd, max_pages, max_documents, max_subtasks\n"
+		    "4:19: budgets.per_workflow: `window` is missing: 1m, 1h, "
+		    "1d or 7d\n"
+		    "4:34: budgets.per_workflow.max_pages: must be a whole "
+		    "number from 0 to 2000000000 pages, not 1.5\n"
+		    "6:12: tools.t.costs.usd: must be a number from 0 to "
+		    "1000000 dollars, not \"1\"\n"
+		    "6:26: tools.t.costs.pages: `most` is missing: so much is "
+		    "taken before the call\n"
+		    "6:34: tools.t.costs.pages.at: must be a path such as "
+		    "\"$.a.b\", \"$.a[*].b\" or \"$..b\", not \"x\"\n"
+		    "7:5: tools.t.costs.calls: unknown member \"calls\"; "
+		    "known are model_calls, model_tokens, usd, pages, "
+		    "documents, subtasks\n"
+		    "9:20: egress.rules[0].costs.documents: must be a number: "
+		    "nobody reads a figure out of an answer here\n" },
 		{ "numbers that are none", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
 		    "  'stage': '2',\n"
 		    "  'budgets': { 'max_tool_calls': 2.5, 'max_runtime_ms': "
 		    "null,\n"
-		    "    'max_model_calls': 3 } }",
+		    "    'max_model_calls': '3' } }",
 		    "2:12: stage: must be a whole number from 1 to 5, not "
 		    "\"2\"\n"
 		    "3:34: budgets.max_tool_calls: must be a whole number from "
 		    "1 to 1000000 calls, not 2.5\n"
 		    "3:57: budgets.max_runtime_ms: must be a whole number from "
 		    "1 to 604800000 milliseconds, not null\n"
-		    "4:5: budgets.max_model_calls: `max_model_calls` is not "
-		    "enforced by this version: remove it\n" },
+		    "4:24: budgets.max_model_calls: must be a whole number "
+		    "from 0 to 2000000000 calls, not \"3\"\n" },
 		{ "words", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': {},\n"
 		    "  'mode': 'shadwo', 'defaults': { 'unlisted': 'allow',\n"
