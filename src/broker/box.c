@@ -23,6 +23,12 @@ struct opened {
 	struct buf *tags, *image;
 };
 
+/* What its last record says of one. */
+struct closed {
+	uint64_t planted;
+	struct buf *walls;
+};
+
 enum {
 	NS_PER_MS = 1000 * 1000,
 	/* CPU time that is no work: a server that waits wakes up, too. */
@@ -243,14 +249,15 @@ box_opened_read(uint64_t run, struct buf *tags, struct buf *image)
 }
 
 uint64_t
-box_planted_read(uint64_t run, uint32_t steps)
+box_closed_read(uint64_t run, uint32_t steps, struct buf *walls)
 {
-	uint64_t n = 0;
+	struct closed found = { .walls = walls };
 	struct err e = {};
 
+	/* As above. */
 	(void)store_events(
-	    broker.store, run, steps + 1, 0, on_closed_row, &n, &e);
-	return n;
+	    broker.store, run, steps + 1, 0, on_closed_row, &found, &e);
+	return found.planted;
 }
 
 bool
@@ -517,15 +524,19 @@ on_closed_row(void *arg, const struct store_row *row)
 {
 	own_arena struct arena a = {};
 	struct err e = {};
-	uint64_t *n = arg;
-	const struct json *doc;
+	struct closed *found = arg;
+	const struct json *body, *walls;
 
 	if (row->kind != EVENT_RUN_CLOSED)
 		return true;
-	doc = json_parse(row->body, NULL, &a, &e, NULL);
-	if (json_u64(json_get(json_get(doc, STR("body")), STR("planted")), n) <
-	    0)
-		*n = 0;
+	body = json_get(json_parse(row->body, NULL, &a, &e, NULL), STR("body"));
+	walls = json_get(body, STR("walls"));
+	if (json_u64(json_get(body, STR("planted")), &found->planted) < 0)
+		found->planted = 0;
+	if (json_is(walls, JSON_ARRAY)) {
+		buf_add_c(found->walls, ",\"walls\":");
+		json_write(found->walls, walls);
+	}
 	return false;
 }
 

@@ -76,10 +76,11 @@ void box_stop(struct run *r, const char *reason, uint64_t grace_ms);
  */
 void box_opened_read(uint64_t run, struct buf *tags, struct buf *image);
 /*
- * Likewise from its run.closed: how many files it has planted. steps is how
- * many it had, since that record is in the step behind them.
+ * Likewise from its run.closed: how many files it has planted, and its walls
+ * as ,"walls":[...] where it had a sandbox. steps is how many it had, since
+ * that record is in the step behind them.
  */
-uint64_t box_planted_read(uint64_t run, uint32_t steps);
+uint64_t box_closed_read(uint64_t run, uint32_t steps, struct buf *walls);
 /* True when an object of tags has "key=value". */
 bool box_tags_have(struct str tags, struct str tag);
 

@@ -332,9 +332,11 @@ run_close(struct run *r)
 		buf_add_c(&body, ",\"stop_reason\":");
 		json_put_str(&body, str_of(r->stop_reason));
 	}
-	buf_printf(&body, ",\"throttled_ms\":%llu,\"tool_calls\":%llu}",
+	buf_printf(&body, ",\"throttled_ms\":%llu,\"tool_calls\":%llu",
 	    (unsigned long long)(r->exited.throttled_ns / 1000000),
 	    (unsigned long long)r->budget.used[BUDGET_TOOL_CALLS]);
+	run_walls_write(&body, r);
+	buf_add_byte(&body, '}');
 	ev.step = r->steps + 1;
 	ev.ms = (r->closed_ns - r->opened_ns) / 1000000;
 	ev.body = buf_str(&body);

@@ -45,6 +45,8 @@ void run_open_image(struct run *r, const struct json *args);
 void run_image_ask(struct run *r);
 /* Appends ,"image":{...}. */
 void run_image_write(struct buf *out, const struct run *r);
+/* Appends ,"walls":[...] of a run that has, or had, a sandbox. */
+void run_walls_write(struct buf *out, const struct run *r);
 /* The row that the store keeps of it; texts are the run's own. */
 struct store_run run_row(const struct run *r);
 /* Frees a run of which nothing is on record yet. */

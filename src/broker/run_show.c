@@ -2,6 +2,7 @@
  * A run as the API shows it: the same members from memory and from the store.
  */
 #include "base/must.h"
+#include "base/walls.h"
 #include "broker/run_int.h"
 #include "core/id.h"
 
@@ -55,10 +56,10 @@ run_row_write(struct buf *out, const struct store_run *row)
 static void
 write_row(struct buf *out, const struct store_run *row, const struct run *live)
 {
+	own_buf struct buf tags = {}, image = {}, walls = {};
 	const uint64_t planted = live != NULL
 	    ? live->exited.planted
-	    : box_planted_read(row->id, row->steps);
-	own_buf struct buf tags = {}, image = {};
+	    : box_closed_read(row->id, row->steps, &walls);
 	char id[ID_BYTES], hex[HASH_HEX_BYTES];
 
 	id_text('r', row->id, id);
@@ -121,6 +122,9 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 		buf_printf(out, ",\"tool_calls\":%llu,\"waiting\":%u",
 		    (unsigned long long)live->budget.used[BUDGET_TOOL_CALLS],
 		    live->waiting - live->box.paused);
+	if (live != NULL)
+		run_walls_write(&walls, live);
+	buf_add_str(out, buf_str(&walls));
 	buf_add_c(out, ",\"workflow\":");
 	json_put_str(out, row->workflow);
 	if (live != NULL && live->workspace.n > 0) {
@@ -128,6 +132,16 @@ write_row(struct buf *out, const struct store_run *row, const struct run *live)
 		json_put_str(out, buf_str(&live->workspace));
 	}
 	buf_add_byte(out, '}');
+}
+
+void
+run_walls_write(struct buf *out, const struct run *r)
+{
+	if (r->posture == 0)
+		return;
+	buf_add_c(out, ",\"walls\":[");
+	walls_write(out, (uint32_t)r->posture);
+	buf_add_byte(out, ']');
 }
 
 /* What of the work folder is protected beside the built-in names. */

@@ -231,6 +231,7 @@ take_limits(struct run *r)
 
 	if (limits->limits_required)
 		m->flags |= START_LIMITS_REQUIRED;
+	m->required = limits->walls_required;
 	m->flags |= (limits->explain ? START_EXPLAIN : 0U) |
 	    (limits->user_root ? START_ROOT : 0U) |
 	    (limits->protect_flag ? START_FLAG : 0U);

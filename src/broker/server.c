@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "base/walls.h"
 #include "broker/call.h"
 #include "broker/record.h"
 #include "broker/run_int.h"
@@ -239,6 +240,7 @@ prepare(struct tool_server *s, const struct run *r,
 	m->envc = sizeof(usual) / sizeof(usual[0]) + s->row->n_env;
 	if (limits->limits_required)
 		m->flags |= START_LIMITS_REQUIRED;
+	m->required = limits->walls_required & ~(uint32_t)WALLS_ASKED;
 	if (s->row->n_mounts > 0 && !r->has_sandbox)
 		return err_set(e,
 		    "it is to see folders of the run's sandbox, and the run "

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/walls.h"
+
 enum {
 	LANDLOCK_ABI_SCOPE = 6, /* signals and abstract sockets */
 	/* Namespaces without which there is no sandbox at all. */
@@ -88,6 +90,20 @@ doctor_admits(const struct machine *m, const struct policy *p, struct err *e)
 	if (!m->seccomp)
 		return err_set(
 		    e, "no sandbox can be made here without seccomp");
+	if ((p->sandbox.walls_required & WALL_LANDLOCK_FS) != 0 &&
+	    m->landlock_abi < 1)
+		return err_set(e,
+		    "the policy requires the wall landlock_fs, which this "
+		    "kernel does not have");
+	if ((p->sandbox.walls_required & WALL_LANDLOCK_SCOPE) != 0 &&
+	    m->landlock_abi < LANDLOCK_ABI_SCOPE)
+		return err_set(e,
+		    "the policy requires the wall landlock_scope, which "
+		    "kernels before Linux 6.12 do not have");
+	if ((p->sandbox.walls_required & WALL_CORE) != 0 && !m->core)
+		return err_set(e,
+		    "the policy requires the wall core, which this processor "
+		    "or kernel does not have");
 	if (!p->sandbox.limits_required)
 		return 0;
 	/* The number of processes is kept by rlimits as well. */

@@ -297,6 +297,7 @@ struct policy_sandbox {
 	uint32_t cpu_milli, cpu_weight, pids;
 	uint64_t io_bytes_per_s; /* of the work folder's disk; 0: no limit */
 	bool limits_required; /* "limits": "required" */
+	uint32_t walls_required; /* enum sandbox_wall */
 	bool commands_listed; /* only those of commands_allow may start */
 	uint32_t n_commands_allow, n_commands_block, n_ports;
 	const struct str *commands_allow; /* names, absolute paths, digests */

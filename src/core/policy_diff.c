@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "base/walls.h"
 #include "core/egress.h"
 #include "core/policy_diff_int.h"
 
@@ -265,6 +266,18 @@ diff_sandbox(struct differ *x)
 	    (struct texts){ a->commands_block, a->n_commands_block },
 	    (struct texts){ b->commands_block, b->n_commands_block },
 	    POLICY_TIGHTER);
+	for (uint32_t i = 0; i < WALL_COUNT; i++) {
+		const uint32_t wall = 1U << i;
+
+		if (((a->walls_required ^ b->walls_required) & wall) == 0)
+			continue;
+		if ((b->walls_required & wall) != 0)
+			diff_add(x, POLICY_TIGHTER, "", at, "required",
+			    "%s was not required", wall_name(wall));
+		else
+			diff_add(x, POLICY_LOOSER, "", at, "required",
+			    "%s is not required any more", wall_name(wall));
+	}
 	/* The letter in front says which list an entry is in. */
 	for (int turn = 0; turn < 2; turn++) {
 		const struct policy_sandbox *in = turn == 0 ? b : a;

@@ -2,13 +2,16 @@
 
 #include "base/limits.h"
 #include "base/place.h"
+#include "base/walls.h"
 #include "core/policy_int.h"
+#include "core/suggest.h"
 
 static void parse_commands(struct reader *r, const struct spot *sandbox);
 static bool read_commands(struct reader *r, const struct spot *commands,
     const char *name, struct list *out);
 static bool read_command(
     struct reader *r, const struct spot *entry, struct str *out);
+static void parse_required(struct reader *r, const struct spot *sandbox);
 static void parse_protect(struct reader *r, const struct spot *sandbox);
 static void parse_mounts(struct reader *r, const struct spot *sandbox);
 static bool parse_mount(
@@ -22,8 +25,8 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 {
 	static const char *const known[] = { "image", "cpu", "cpu_weight",
 		"io_mb_per_s", "memory_mb", "pids", "disk_mb", "inodes",
-		"wall_ms", "limits", "commands", "ports", "protect", "explain",
-		"user", "output_mb", "mounts", NULL };
+		"wall_ms", "limits", "required", "commands", "ports", "protect",
+		"explain", "user", "output_mb", "mounts", NULL };
 	static const char *const later[] = { NULL };
 	static const char *const limits[] = { "required", "best-effort", NULL };
 	const uint64_t mib = UINT64_C(1024) * 1024;
@@ -77,6 +80,7 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 		(void)read_whole(r, &sandbox, "output_mb",
 		    (struct range){ 1, SANDBOX_OUTPUT_MAX_MB, "MiB" },
 		    &output_mb);
+		parse_required(r, &sandbox);
 		parse_protect(r, &sandbox);
 		parse_mounts(r, &sandbox);
 		if (read_member(&sandbox, "cpu", &cpu)) {
@@ -252,6 +256,36 @@ read_command(struct reader *r, const struct spot *entry, struct str *out)
 	out->p = arena_copy(&r->p->arena, buf_str(&text));
 	out->n = text.n;
 	return out->p != NULL;
+}
+
+static void
+parse_required(struct reader *r, const struct spot *sandbox)
+{
+	struct spot s, entry;
+	struct list list;
+
+	if (!read_list(r, sandbox, "required", ENTRY_NAME, WALL_COUNT, &list))
+		return;
+	(void)read_member(sandbox, "required", &s);
+	entry = (struct spot){ .up = &s, .v = json_first(s.v) };
+	for (uint32_t i = 0; i < list.n; i++) {
+		struct suggest near = suggest_for(list.p[i]);
+		uint32_t wall = wall_find(list.p[i]);
+
+		r->p->sandbox.walls_required |= wall;
+		for (uint32_t k = 0; wall == 0 && k < WALL_COUNT; k++)
+			suggest_try(&near, str_of(wall_name(1U << k)));
+		if (wall == 0)
+			problem(r, &entry,
+			    "no wall is called \"%.*s\"%s%.*s%s; "
+			    "docs/POLICY.md "
+			    "lists them",
+			    STR_FMT(list.p[i]),
+			    near.best.n > 0 ? ": did you mean \"" : "",
+			    STR_FMT(near.best), near.best.n > 0 ? "\"?" : "");
+		entry.v = json_next(s.v, entry.v);
+		entry.index++;
+	}
 }
 
 static void

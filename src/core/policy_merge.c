@@ -182,6 +182,7 @@ merge_sandbox(struct policy *m, const struct policy_parts *x)
 		const struct json *v =
 		    json_get(x->part[i].root.v, STR("sandbox"));
 
+		m->sandbox.walls_required |= s->walls_required;
 		if (!image && json_get(v, STR("image")) != NULL) {
 			m->sandbox.image = s->image;
 			image = true;

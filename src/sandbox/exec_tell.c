@@ -199,8 +199,7 @@ tell_json(const struct exec_options *o, const struct sandbox *sb,
 
 		if ((sb->posture & wall) == 0)
 			continue;
-		(void)fprintf(
-		    stderr, "%s\"%s\"", comma, sandbox_wall_name(wall));
+		(void)fprintf(stderr, "%s\"%s\"", comma, wall_name(wall));
 		comma = ",";
 	}
 	(void)fputc(']', stderr);

@@ -132,9 +132,9 @@ cell_order_take(struct cell_order *o, const struct frame *f,
 	spec->listen_port[1] = RUN_PROXY_PORT;
 	spec->n_listen = 2;
 	spec->net = true;
-	spec->required = (m->flags & START_LIMITS_REQUIRED) != 0
-	    ? WALL_MEMORY | WALL_PIDS | WALL_CPU
-	    : 0;
+	spec->required = m->required;
+	if ((m->flags & START_LIMITS_REQUIRED) != 0)
+		spec->required |= WALL_MEMORY | WALL_PIDS | WALL_CPU;
 	return 0;
 }
 

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { Daemon, cli, policy, scratch } from './lib/paddock.js';
+import { Daemon, cli, policy, scratch, until } from './lib/paddock.js';
 
 let d, n = 0;
 
@@ -35,7 +35,9 @@ async function run(sandbox, dir, script, options = []) {
 		'--state', d.state, '--json'])).out.trim().split('\n')
 		.map((line) => JSON.parse(line));
 
+	// The notice may come in the middle of a line of the command's.
 	return { ...r, id, events,
+		err: r.err.replace(/paddock: run r-\w+ \(trace: .*\)\n/, ''),
 		denied: events.filter((e) => e.kind === 'sandbox.denied'),
 		closed: events.find((e) => e.kind === 'run.closed')?.body };
 }
@@ -168,3 +170,56 @@ test('the pressure of a run is in its record, where it can be read',
 			assert.ok(pressure[what] >= 0 && pressure[what] <= 100);
 		assert.match(pressure.of, /^(machine|sandbox)$/);
 	});
+
+test('the walls that stand are on record, while it runs and afterwards',
+	async () => {
+		for (let i = 0; i < 3; i++) {
+			const r = await run({ required: ['landlock_fs', 'disk',
+				'memory', 'cpu', 'pids'] }, folder({}), 'true');
+			const { walls } = r.closed;
+			const shown = await d.get(`/v1/runs/${r.id}`);
+
+			assert.strictEqual(r.status, 0, r.err);
+			for (const wall of ['mount_ns', 'pid_ns', 'net_ns', 'caps',
+				'no_new_privs', 'seccomp', 'landlock_fs', 'disk'])
+				assert.ok(walls.includes(wall), `${wall}: ${walls}`);
+			assert.deepStrictEqual(shown.walls, walls);
+			await until(() => d.get(`/v1/runs/${r.id}`).then((x) =>
+				x.labels === undefined), 'the run in the store only');
+			assert.deepStrictEqual((await d.get(`/v1/runs/${r.id}`))
+				.walls, walls);
+		}
+	});
+
+test('a run that requires a wall which does not stand is refused', async () => {
+	// Nothing is judged without lists of commands.
+	const without = await run({ required: ['commands'] }, folder({}),
+		'echo ran');
+
+	assert.strictEqual(without.status, 1);
+	assert.strictEqual(without.out, '');
+	assert.match(without.err, /requires the wall commands, which /);
+	const { body } = (await cli(['trace', 'show', 'last', '--state', d.state,
+		'--json'])).out.trim().split('\n').map((line) => JSON.parse(line))
+		.find((e) => e.kind === 'run.closed');
+
+	assert.strictEqual(body.status, 'failed');
+	assert.strictEqual(body.walls, undefined);
+	const with_list = await run({ required: ['commands'],
+		commands: { block: ['nc'] } }, folder({}), 'echo ran');
+
+	assert.strictEqual(with_list.out, 'ran\n', with_list.err);
+	assert.ok(with_list.closed.walls.includes('commands'));
+});
+
+test('a wall that there is not is a problem of the policy', async () => {
+	const file = path.join(scratch, 'bad-wall.json');
+
+	fs.writeFileSync(file, JSON.stringify({ ...policy(),
+		sandbox: { required: ['disk', 'landlock_f'] } }));
+	const r = await cli(['policy', 'check', file]);
+
+	assert.strictEqual(r.status, 1);
+	assert.match(r.out + r.err, new RegExp('sandbox\\.required\\[1\\]: no ' +
+		'wall is called "landlock_f": did you mean "landlock_fs"'));
+});

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/walls.h"
 #include "cli/doctor.h"
 
 /* A machine on which every wall stands, for root or for somebody else. */
@@ -216,19 +217,26 @@ a_policy_is_refused_for_what_it_requires_and_only_that(void **state)
 		bool limits_required;
 		uint32_t cpu_milli;
 		const char *refusal; /* NULL: admitted */
+		uint32_t walls;
 	} rows[] = {
-		{ NULL, true, 500, NULL },
-		{ no_landlock, true, 500, NULL }, /* weaker, and recorded */
-		{ no_cpu_group, false, 500, NULL }, /* none will do */
-		{ no_cpu_group, true, 500, "and none can be had for: cpu" },
-		{ no_cpu_group, true, 2000, NULL }, /* whole processors */
-		{ no_cpu_group, true, 0, NULL }, /* no limit to keep */
+		{ NULL, true, 500, NULL, 0 },
+		{ no_landlock, true, 500, NULL, 0 }, /* weaker, and recorded */
+		{ no_cpu_group, false, 500, NULL, 0 }, /* none will do */
+		{ no_cpu_group, true, 500, "and none can be had for: cpu", 0 },
+		{ no_cpu_group, true, 2000, NULL, 0 }, /* whole processors */
+		{ no_cpu_group, true, 0, NULL, 0 }, /* no limit to keep */
 		/* Counted by PID 1, and by the kernel for each user id. */
-		{ no_memory_group, true, 0, NULL },
-		{ no_memory_at_all, true, 0, "can be had for: memory" },
-		{ no_memory_at_all, false, 0, NULL },
-		{ no_net, false, 0, "namespaces: net" },
-		{ no_seccomp, false, 0, "seccomp" },
+		{ no_memory_group, true, 0, NULL, 0 },
+		{ no_memory_at_all, true, 0, "can be had for: memory", 0 },
+		{ no_memory_at_all, false, 0, NULL, 0 },
+		{ no_net, false, 0, "namespaces: net", 0 },
+		{ no_seccomp, false, 0, "seccomp", 0 },
+		{ NULL, false, 0, NULL,
+		    WALL_LANDLOCK_FS | WALL_LANDLOCK_SCOPE },
+		{ no_landlock, false, 0, "wall landlock_fs", WALL_LANDLOCK_FS },
+		{ no_landlock, false, 0, "wall landlock_scope",
+		    WALL_LANDLOCK_SCOPE },
+		{ no_core, false, 0, "wall core", WALL_CORE },
 	};
 
 	(void)state;
@@ -236,6 +244,7 @@ a_policy_is_refused_for_what_it_requires_and_only_that(void **state)
 		const struct policy p = {
 			.sandbox.limits_required = rows[i].limits_required,
 			.sandbox.cpu_milli = rows[i].cpu_milli,
+			.sandbox.walls_required = rows[i].walls,
 		};
 		struct machine m = good(true);
 		struct err e = {};

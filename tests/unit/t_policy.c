@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/walls.h"
 #include "core/policy.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -62,6 +63,7 @@ a_full_document_is_taken_as_written(void **state)
 	    "  'sandbox': { 'image': 'host', 'cpu': 0.5, 'memory_mb': 64,\n"
 	    "    'cpu_weight': 50, 'io_mb_per_s': 3,\n"
 	    "    'pids': 10, 'disk_mb': 5, 'inodes': 100, 'wall_ms': 7,\n"
+	    "    'required': ['landlock_fs', 'idmap'],\n"
 	    "    'limits': 'required', 'ports': [80, 8000],\n"
 	    "    'commands': { 'allow': [], 'block': ['rm'] } },\n"
 	    "  'egress': { 'default': 'deny', 'private_ranges': 'deny' },\n"
@@ -130,6 +132,8 @@ a_full_document_is_taken_as_written(void **state)
 	assert_int_equal(p->sandbox.inodes, 100);
 	assert_int_equal(p->sandbox.wall_ms, 7);
 	assert_true(p->sandbox.limits_required);
+	assert_int_equal(
+	    p->sandbox.walls_required, WALL_LANDLOCK_FS | WALL_IDMAP);
 	policy_free(p);
 }
 
@@ -148,6 +152,7 @@ what_is_not_written_is_strict(void **state)
 	/* Where no cgroup can be written, rlimits hold: a policy that needs
 	 * more than that says "required". */
 	assert_false(p->sandbox.limits_required);
+	assert_int_equal(p->sandbox.walls_required, 0);
 	assert_int_equal(p->sandbox.disk_bytes, p->sandbox.memory_bytes / 2);
 	for (int k = 0; k < BUDGET_MODEL_CALLS; k++)
 		assert_true(p->budgets.limit[k] < UINT64_MAX);

@@ -391,8 +391,11 @@ every_wall_and_limit_has_a_name(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < WALL_COUNT; i++)
-		assert_non_null(sandbox_wall_name(1U << i));
-	assert_null(sandbox_wall_name(1U << WALL_COUNT));
+		assert_non_null(wall_name(1U << i));
+	assert_null(wall_name(1U << WALL_COUNT));
+	assert_int_equal(wall_find(STR("time_ns")), WALL_TIME_NS);
+	assert_int_equal(wall_find(STR("time")), 0);
+	assert_int_equal(wall_find(STR("")), 0);
 	for (int i = 0; i < LIMIT_COUNT; i++)
 		assert_string_not_equal(
 		    sandbox_limit_name((enum sandbox_limit)i), "unknown");
