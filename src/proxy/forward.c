@@ -18,6 +18,7 @@ static void on_client(struct stream *s, uint32_t events);
 static void on_server(struct stream *s, uint32_t events);
 static void on_timer(struct loop_timer *t);
 static void on_hush(struct loop_timer *t);
+static void hush_over(struct forward *f);
 static void pump(struct forward *f);
 static bool step(struct forward *f);
 static bool read_client(struct forward *f);
@@ -35,6 +36,7 @@ static void told_field(const struct forward *f, struct buf *fields,
     struct str name, struct str value, struct str *type);
 static void set_wants(struct forward *f);
 static void set_timer(struct forward *f);
+static void set_hush(struct forward *f);
 static bool is_held(struct forward *f);
 
 void
@@ -322,24 +324,55 @@ on_hush(struct loop_timer *t)
 {
 	struct forward *f = LOOP_OF(t, struct forward, hush);
 
+	/* More may be there, which the loop has not come to yet. */
+	f->server_ready = f->hush_due = true;
+	pump(f);
+}
+
+/* Nothing more is there. */
+static void
+hush_over(struct forward *f)
+{
+	f->hush_due = false;
+	if (!may_read_server(f))
+		return; /* set_hush begins anew */
 	answer_rest(f, f->hushed);
 	if (!f->hushed && f->filter != NULL && filter_answer_holds(f->filter)) {
 		f->hushed = true;
 		loop_timer_set(f->loop, &f->hush,
 		    clock_mono_ns() + (int64_t)FILTER_BEGUN_MS * NS_PER_MS);
 	}
-	pump(f);
 }
 
+/* Of an answer whose length is known, what is held comes with its end. */
 void
 forward_hush(struct forward *f)
 {
-	f->hushed = false;
-	if (filter_answer_holds(f->filter))
+	f->hushed = f->deaf = f->hush_due = false;
+	if (filter_answer_holds(f->filter) &&
+	    (f->phase == FORWARD_RELAYS || f->answer.kind != HTTP1_BODY_LENGTH))
 		loop_timer_set(f->loop, &f->hush,
 		    clock_mono_ns() + FILTER_HUSH_MS * NS_PER_MS);
 	else
 		loop_timer_clear(f->loop, &f->hush);
+}
+
+/*
+ * A pause is the server's only while it is listened to. Else a client that
+ * takes nothing for a while, or a rule's rate, would make one in the middle of
+ * a secret, whose beginning would go out.
+ */
+static void
+set_hush(struct forward *f)
+{
+	if (f->filter == NULL || !f->answering)
+		return;
+	if (!may_read_server(f)) {
+		loop_timer_clear(f->loop, &f->hush);
+		f->deaf = true;
+	} else if (f->deaf) {
+		forward_hush(f);
+	}
 }
 
 /*
@@ -358,6 +391,10 @@ pump(struct forward *f)
 		f->pump_again = false;
 		while (f->phase != FORWARD_CLOSED && step(f))
 			;
+		if (f->phase != FORWARD_CLOSED && f->hush_due) {
+			hush_over(f);
+			f->pump_again = true;
+		}
 	} while (f->pump_again && f->phase != FORWARD_CLOSED);
 	f->pumping = false;
 	if (f->phase == FORWARD_CLOSED) {
@@ -367,6 +404,7 @@ pump(struct forward *f)
 	}
 	set_wants(f);
 	set_timer(f);
+	set_hush(f);
 }
 
 /* True when something has moved. */

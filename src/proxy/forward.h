@@ -150,6 +150,8 @@ struct forward {
 	struct loop_timer timer;
 	struct loop_timer hush; /* the answer pauses: see filter_answer_holds */
 	bool hushed; /* it has gone off once since */
+	bool hush_due; /* it goes off when nothing more is there */
+	bool deaf; /* the server has not been listened to since it was set */
 	bool pumping, pump_again, lingers;
 	bool holds_back; /* the filter may, of a relayed stream */
 	bool holds; /* the timer is for its rate */

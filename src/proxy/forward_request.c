@@ -200,6 +200,7 @@ request_over(struct forward *f, const char *error)
 		wipe(&f->content, 0);
 	}
 	loop_timer_clear(f->loop, &f->hush);
+	f->hush_due = f->deaf = false;
 	filter_free(f->filter);
 	f->filter = NULL;
 	if (f->gathered.n > 0)

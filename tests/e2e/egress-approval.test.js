@@ -164,6 +164,26 @@ describe('a request that a person decides on', () => {
 			'executed');
 	});
 
+	test('leaves a trace that verifies, whatever becomes of it', async () => {
+		for (const decision of ['approve', 'reject']) {
+			const c = await start(`curl -d x http://api.test:${plain}/ask/v`);
+			const a = await one(c.run);
+
+			assert.strictEqual((await d.decide(a.approval, decision)).status,
+				200);
+			const r = await c.end();
+
+			assert.match(r.out, decision === 'approve' ? /^POST \/ask\/v 1$/
+				: /"code":"rejected"/, r.err);
+			const run = await place.cli(['trace', 'verify', c.run]);
+
+			assert.strictEqual(run.status, 0, run.out + run.err);
+		}
+		const all = await place.cli(['trace', 'verify']);
+
+		assert.strictEqual(all.status, 0, all.out + all.err);
+	});
+
 	test('is answered with 403 and the reviewer\'s reason after a no',
 		async () => {
 			seen.length = 0;

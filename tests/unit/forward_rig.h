@@ -106,7 +106,7 @@ end_open(struct end *x)
 	return pair[1];
 }
 
-static void
+static inline void
 end_close(struct end *x)
 {
 	int fd = loop_remove(rig.loop, &x->watch);
@@ -179,7 +179,7 @@ static const struct forward_ops ops = {
 	.closed = on_closed,
 };
 
-static int
+static inline int
 start(void **state)
 {
 	struct err e = {};
@@ -206,7 +206,7 @@ start(void **state)
 	return 0;
 }
 
-static int
+static inline int
 stop(void **state)
 {
 	(void)state;
@@ -232,7 +232,7 @@ on_round(void *arg)
 		loop_stop(rig.loop);
 }
 
-static void
+static inline void
 wait_for(bool (*until)(void))
 {
 	struct err e = {};
@@ -246,14 +246,14 @@ wait_for(bool (*until)(void))
 	loop_timer_clear(rig.loop, &rig.limit);
 }
 
-static struct end *
+static inline struct end *
 server(void)
 {
 	assert_true(rig.n_servers > 0);
 	return &rig.server[rig.n_servers - 1];
 }
 
-static void
+static inline void
 say(struct end *x, const char *text)
 {
 	struct str s = str_of(text);
@@ -263,7 +263,7 @@ say(struct end *x, const char *text)
 }
 
 /* The forward is told that no more comes; answers still pass. */
-static void
+static inline void
 half_close(struct end *x)
 {
 	assert_int_equal(shutdown(x->watch.fd, SHUT_WR), 0);
@@ -279,7 +279,7 @@ has_heard(void)
 }
 
 /* It has heard exactly this since the last time. */
-static void
+static inline void
 hears(struct end *x, const char *text)
 {
 	awaited = x;
@@ -298,7 +298,7 @@ server_has_heard(void)
 	return rig.n_servers > 0 && server()->heard.n >= strlen(server_expects);
 }
 
-static void
+static inline void
 server_hears(const char *text)
 {
 	server_expects = text;
@@ -306,19 +306,19 @@ server_hears(const char *text)
 	hears(server(), text);
 }
 
-static bool
+static inline bool
 client_ended(void)
 {
 	return rig.client.ended;
 }
 
-static bool
+static inline bool
 has_asked(void)
 {
 	return rig.asked;
 }
 
-static bool
+static inline bool
 is_closed(void)
 {
 	return rig.n_closed > 0;
@@ -332,7 +332,7 @@ has_told(void)
 	return rig.n_told >= n_told_awaited;
 }
 
-static struct told *
+static inline struct told *
 told(int n)
 {
 	n_told_awaited = n;
@@ -351,7 +351,7 @@ client_heard_head(void)
 }
 
 /* An answer of our own, with this status and this code. */
-static void
+static inline void
 client_is_refused(const char *status, const char *code)
 {
 	own_buf struct buf want = {};

@@ -15,6 +15,7 @@
 #include "codec/base64.h"
 #include "ipc/msg.h"
 #include "proxy/filter.h"
+#include "watch_rig.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -37,31 +38,10 @@ real(void)
 static struct filter_watch watch;
 static const struct filter_watch none;
 
-/* As the broker tells it. */
 static void
 watch_for(const char *name, struct str value)
 {
-	own_arena struct arena a = {};
-	own_buf struct buf text = {};
-	const struct hash secret = { { 7 } };
-	struct leak_print p;
-	struct leak_key k;
-	char hex[HASH_HEX_BYTES];
-	struct err e = {};
-
-	leak_key_init(&k, &secret);
-	leak_print_of(&k, value, &p);
-	hash_hex(&secret, hex);
-	buf_printf(
-	    &text, "{\"key\":\"%s\",\"words\":[{\"bytes\":%u,", hex, p.bytes);
-	hash_hex(&p.digest, hex);
-	buf_printf(&text,
-	    "\"digest\":\"%s\",\"head\":%u,\"name\":\"%s\","
-	    "\"placeholder\":\"%s\",\"tail\":%u}]}",
-	    hex, p.head, name, fake, p.tail);
-	if (filter_watch_take(
-		&watch, json_parse(buf_str(&text), NULL, &a, &e, NULL), &e) < 0)
-		fail_msg("%s", e.text);
+	watch_take(&watch, name, value, fake);
 }
 
 static struct filter *
