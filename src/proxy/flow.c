@@ -48,6 +48,7 @@ static void dial(struct flow *f);
 static void on_dialled(struct dial *d, int fd, const char *why);
 static void on_late(struct loop_timer *t);
 static bool looks_like_http(const uint8_t *p, size_t n);
+static size_t letters(const uint8_t *p, size_t n);
 static bool say(struct flow *f, const void *p, size_t n);
 static void host_set(struct flow *f, struct str host);
 
@@ -434,6 +435,10 @@ on_first(struct flow *f, size_t n, bool ended)
 		web_start(f, WEB_PLAIN);
 		return;
 	}
+	if (letters(seen, n) == n) {
+		wait_for_more(f, n, ended); /* the beginning of a method */
+		return;
+	}
 	r = tls_hello_parse(
 	    (struct str){ (const char *)seen, n }, &hello, &why);
 	if (r == TLS_HELLO_MORE) {
@@ -694,11 +699,20 @@ on_late(struct loop_timer *t)
 static bool
 looks_like_http(const uint8_t *p, size_t n)
 {
+	size_t i = letters(p, n);
+
+	return i >= 3 && i < n && p[i] == ' ';
+}
+
+/* Capitals in front, as many as a method may have. */
+static size_t
+letters(const uint8_t *p, size_t n)
+{
 	size_t i = 0;
 
 	while (i < n && i < 16 && p[i] >= 'A' && p[i] <= 'Z')
 		i++;
-	return i >= 3 && i < n && p[i] == ' ';
+	return i;
 }
 
 /* Less than a socket's buffer, on a connection that has said nothing yet. */

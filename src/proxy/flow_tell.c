@@ -42,6 +42,10 @@ flow_tell_end(struct flow *f, const char *why)
 	    (f->verdict.flags & (EGRESS_SPLICE | EGRESS_INSPECT)) != 0;
 	char text[ADDR_TEXT_BYTES] = "";
 
+	/* On the proxy's port something comes before there is a question. */
+	if (!f->telling && f->state == FLOW_GREET && f->n_seen > 0 &&
+	    why != NULL)
+		tell_refused(f, "not_understood", why, 0);
 	if (!f->telling)
 		return;
 	if (!decided && why == NULL) {

@@ -280,9 +280,10 @@ on_timer(struct loop_timer *t)
 	}
 	switch (f->phase) {
 	case FORWARD_HEAD:
-		if (f->in.n > 0)
-			forward_refuse(f, 408, "too_slow",
-			    "the request did not come in time");
+		if (f->out.n > 0)
+			forward_close(f, true); /* it takes no answer */
+		else if (f->in.n > 0)
+			request_late(f);
 		else
 			forward_close(f, false); /* idle */
 		break;
@@ -719,8 +720,19 @@ set_timer(struct forward *f)
 	} else {
 		switch (f->phase) {
 		case FORWARD_HEAD:
-			ms = f->in.n > 0 ? HTTP_HEAD_TIMEOUT_MS
-					 : HTTP_IDLE_TIMEOUT_MS;
+			if (f->out.n > 0) {
+				ms = EGRESS_STALLED_MS;
+				break;
+			}
+			if (f->in.n == 0) {
+				ms = HTTP_IDLE_TIMEOUT_MS;
+				break;
+			}
+			/* From its first byte, however slowly others follow. */
+			if (f->head_ns == 0)
+				f->head_ns = now;
+			ms = HTTP_HEAD_TIMEOUT_MS;
+			now = f->head_ns;
 			break;
 		case FORWARD_ASKED:
 			ms = EGRESS_VERDICT_MS;

@@ -142,6 +142,7 @@ struct forward {
 	uint64_t bytes_per_s; /* 0: no limit */
 	int64_t allowance; /* bytes that may pass now; below 0: wait */
 	int64_t allowance_ns, asked_ns;
+	int64_t head_ns; /* since when there is a part of a head; 0: not */
 	uint16_t status;
 	char standing[16]; /* method that may go on without asking, or "" */
 	char standing_host[FORWARD_HOST_BYTES];

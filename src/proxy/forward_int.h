@@ -51,6 +51,7 @@ void forward_count(struct forward *f, size_t bytes);
 /* forward_request.c: true when something has moved. */
 
 bool request_take(struct forward *f); /* a head */
+void request_late(struct forward *f); /* it has not come in time */
 bool request_pass(struct forward *f); /* some of its body */
 void request_ask(struct forward *f);
 /* Allowed: over the connection that is there, or a new one. */

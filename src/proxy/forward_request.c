@@ -5,6 +5,9 @@
 #include "base/must.h"
 #include "proxy/forward_int.h"
 
+static void begin(struct forward *f);
+static void refuse_head(
+    struct forward *f, uint16_t status, const char *code, const char *why);
 static void wipe(struct buf *b, size_t from);
 static void keep_head(struct forward *f, size_t n);
 static void rebase(struct str *s, const char *from, const char *to);
@@ -26,21 +29,12 @@ request_take(struct forward *f)
 
 	if (f->in.n == 0 || f->out.n > 0)
 		return false;
-	f->sent = f->received = 0;
-	f->status = 0;
-	f->answering = f->last = f->upgrade = f->to_head = f->retried = false;
-	f->unchunk = f->rechunk = f->gathers = false;
-	f->server_last = f->by_standing = f->once = false;
-	f->body_sha256[0] = '\0';
 	n = http1_request(f->in.p, f->in.n, &f->head, &status, &e);
 	if (n == 0 && !f->client_ended)
 		return false;
-	f->asked_ns = clock_mono_ns();
-	f->path = STR("");
+	begin(f);
 	if (n <= 0) {
-		f->last = true;
-		f->head = (struct http1_head){};
-		forward_refuse(f, n == 0 ? 400 : status, "bad_request",
+		refuse_head(f, n == 0 ? 400 : status, "bad_request",
 		    n == 0 ? "the request was cut off" : e.text);
 		return true;
 	}
@@ -72,6 +66,13 @@ request_take(struct forward *f)
 		request_ask(f);
 	}
 	return true;
+}
+
+void
+request_late(struct forward *f)
+{
+	begin(f);
+	refuse_head(f, 408, "too_slow", "the request did not come in time");
 }
 
 bool
@@ -211,6 +212,31 @@ request_over(struct forward *f, const char *error)
 		explicit_bzero(f->asked_trailers.p, f->asked_trailers.cap);
 	buf_reset(&f->asked_trailers);
 	kept_reset(f);
+}
+
+/* One more request: nothing of the one before is left. */
+static void
+begin(struct forward *f)
+{
+	f->sent = f->received = 0;
+	f->status = 0;
+	f->answering = f->last = f->upgrade = f->to_head = f->retried = false;
+	f->unchunk = f->rechunk = f->gathers = false;
+	f->server_last = f->by_standing = f->once = false;
+	f->body_sha256[0] = '\0';
+	f->head_ns = 0;
+	f->asked_ns = clock_mono_ns();
+	f->path = STR("");
+}
+
+/* There is no head: what follows cannot be told from it. */
+static void
+refuse_head(
+    struct forward *f, uint16_t status, const char *code, const char *why)
+{
+	f->last = true;
+	f->head = (struct http1_head){};
+	forward_refuse(f, status, code, why);
 }
 
 /* All memory of the buffer from this byte on. */
