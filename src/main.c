@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/stay.h"
 #include "init/init.h"
 #include "init/mcp.h"
 #include "init/park.h"
@@ -38,6 +39,8 @@ main(int argc, char **argv, char **envp)
 		return argc > 1 && strcmp(argv[1], CONTROL_PARK) == 0
 		    ? park_main(argv)
 		    : init_main(argv, envp);
+	if (strcmp(argv[0], STAY_NAME) == 0)
+		return stay_main(argc, argv);
 	if (argc >= 2 && strcmp(argv[1], "exec") == 0 && !is_in_run(argv)) {
 		int status = exec_main(argc - 1, argv + 1, init_main);
 

@@ -139,13 +139,11 @@ static const struct {
 	{ "pull", cmd_pull },
 	{ "ls", cmd_ls },
 	{ "rm", cmd_rm },
-	/* What the small half makes of `paddock exec --image`. */
-	{ "exec", cmd_image_exec },
 };
 enum { N_SUBCOMMANDS = sizeof(subcommands) / sizeof(subcommands[0]) };
 
 int
-cmd_image(int argc, char **argv)
+image_main(int argc, char **argv)
 {
 	static const struct option none[] = { ARGS_HELP, {} };
 	struct suggest near;

@@ -5,7 +5,6 @@
  * when the sandbox is over.
  */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "cli/out.h"
 #include "cli/state.h"
 #include "image/image.h"
+#include "sys/beside.h"
 #include "sys/fd.h"
 
 struct image_exec {
@@ -24,13 +24,34 @@ struct image_exec {
 	char *const *command; /* ends with NULL */
 };
 
+static int cmd_image_exec(int argc, char **argv);
 static int take_options(struct image_exec *x, int argc, char **argv);
 static int become_small_half(
     const struct image_exec *x, const struct image *i, struct err *e);
 static size_t count(const char *const *words);
 static size_t add_all(const char **to, size_t n, const char *const *words);
 
+/*
+ * Reading archives takes libraries that nothing else of the command line
+ * wants to load: that is a program of its own. `image exec` is what the small
+ * half makes of `paddock exec --image`.
+ */
 int
+cmd_image(int argc, char **argv)
+{
+	char path[BESIDE_BYTES];
+	struct err e;
+
+	if (argc > 1 && strcmp(argv[1], "exec") == 0)
+		return cmd_image_exec(argc - 1, argv + 1);
+	if (beside_path("paddock-image", NULL, path, &e) == 0) {
+		(void)execv(path, argv);
+		(void)err_sys(&e, "execute %s", path);
+	}
+	return out_fail(&e);
+}
+
+static int
 cmd_image_exec(int argc, char **argv)
 {
 	own_image struct image i = {};
@@ -98,18 +119,15 @@ static int
 become_small_half(
     const struct image_exec *x, const struct image *i, struct err *e)
 {
-	static const char *const places[] = { "paddock", "../../bin/paddock" };
 	const struct image_config *c = &i->is.config;
 	const char *const *command = (const char *const *)x->command;
 	const bool own = command[0] != NULL;
 	const size_t room = 16 + 2 * count(c->env) + x->n_own +
 	    count(c->entrypoint) + count(c->cmd) + count(command);
-	char self[PATH_MAX], path[PATH_MAX + 32], fd[16];
+	char path[BESIDE_BYTES], fd[16];
 	own_buf struct buf home = {};
 	const char **argv;
 	size_t n = 0;
-	ssize_t len;
-	char *slash;
 
 	if (!own && count(c->entrypoint) + count(c->cmd) == 0) {
 		out_note("exec: the image names no command; it stands behind "
@@ -156,19 +174,11 @@ become_small_half(
 	}
 	argv[n] = NULL;
 
-	len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	slash = len > 0 ? memrchr(self, '/', (size_t)len) : NULL;
-	if (slash == NULL) {
+	if (beside_path("paddock", BESIDE_PADDOCK, path, e) < 0) {
 		free(argv);
-		return err_sys(e, "readlink /proc/self/exe");
+		return -1;
 	}
-	*slash = '\0';
-	errno = ENOENT;
-	for (size_t k = 0;
-	     k < sizeof(places) / sizeof(places[0]) && errno == ENOENT; k++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", self, places[k]);
-		(void)execv(path, (char *const *)(uintptr_t)argv);
-	}
+	(void)execv(path, (char *const *)(uintptr_t)argv);
 	free(argv);
 	return err_sys(e, "execute %s", path);
 }

@@ -1,8 +1,6 @@
 #include "cli/commands.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +13,8 @@
 #include "cli/daemon.h"
 #include "cli/out.h"
 #include "cli/state.h"
+#include "cli/stay.h"
+#include "sys/beside.h"
 #include "sys/fd.h"
 
 static const char help[] =
@@ -41,7 +41,8 @@ static const struct option options[] = {
 };
 
 static int selftest(struct err *e);
-static int stay(struct daemon *d, int signals, struct err *e);
+static int become_waiter(
+    struct daemon *d, int signals, const char *state, struct err *e);
 
 int
 cmd_serve(int argc, char **argv)
@@ -98,37 +99,29 @@ cmd_serve(int argc, char **argv)
 	if (spec.listen != NULL)
 		out_note("serving on http://%s, token in %s/operator.token",
 		    spec.listen, spec.state);
-	return stay(&d, signals, &e) < 0 ? out_fail(&e) : EXIT_DONE;
+	(void)become_waiter(&d, signals, spec.state, &e);
+	daemon_end(&d);
+	return out_fail(&e);
 }
 
-/* The other half of the program knows how: it lies as role.c of the supervisor
- * says. Its table goes to standard error. */
+/* The small half knows how. Its table goes to standard error. */
 static int
 selftest(struct err *e)
 {
-	static const char *const places[] = { "paddock", "../../bin/paddock" };
-	char self[PATH_MAX], path[PATH_MAX + 32], how[64];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
+	char path[BESIDE_BYTES], how[64];
 	int status;
 	pid_t pid;
 
-	if (n < 0)
-		return err_sys(e, "read /proc/self/exe");
-	self[n] = '\0';
-	slash = strrchr(self, '/');
-	if (slash != NULL)
-		*slash = '\0';
+	if (beside_path("paddock", BESIDE_PADDOCK, path, e) < 0)
+		return -1;
 	pid = fork();
 	if (pid < 0)
 		return err_sys(e, "fork");
-	for (size_t i = 0; pid == 0 && i < 2; i++) {
+	if (pid == 0) {
 		(void)dup2(STDERR_FILENO, STDOUT_FILENO);
-		(void)snprintf(path, sizeof(path), "%s/%s", self, places[i]);
 		(void)execl(path, "paddock", "selftest", "--quick", NULL);
-	}
-	if (pid == 0)
 		_exit(127);
+	}
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
 			return err_sys(e, "wait for the selftest");
@@ -142,44 +135,30 @@ selftest(struct err *e)
 	    how);
 }
 
-/* 0 when the daemon ended because it was told to, else -1 with e. */
+/*
+ * The small half waits for the daemon's end, in this process: what has been
+ * loaded to get here is not needed for that. Returns when that fails.
+ */
 static int
-stay(struct daemon *d, int signals, struct err *e)
+become_waiter(struct daemon *d, int signals, const char *state, struct err *e)
 {
-	bool told = false;
-	char how[64];
-	int status;
+	char path[BESIDE_BYTES], fds[STAY_FDS][16], pid[16];
+	const char *argv[] = { STAY_NAME, pid, fds[STAY_PIDFD],
+		fds[STAY_LIFELINE], fds[STAY_SIGNALS], "--state", state, NULL };
+	const int fd[STAY_FDS] = {
+		[STAY_PIDFD] = d->pidfd,
+		[STAY_LIFELINE] = d->lifeline,
+		[STAY_SIGNALS] = signals,
+	};
 
-	for (;;) {
-		struct pollfd p[2] = {
-			{ .fd = d->pidfd, .events = POLLIN },
-			{ .fd = signals, .events = POLLIN },
-		};
-		struct signalfd_siginfo info;
-
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
-			return err_sys(e, "poll");
-		if (p[0].revents != 0)
-			break;
-		if (p[1].revents == 0 ||
-		    read(signals, &info, sizeof(info)) != sizeof(info))
-			continue;
-		out_note(told ? "killing all runs"
-			      : "stopping; a second signal kills");
-		/* The daemon is our child and not reaped: its pid is its. */
-		(void)kill(d->pid, told ? SIGKILL : SIGTERM);
-		told = true;
-	}
-	if (daemon_wait(d, -1, &status, e) < 0)
+	if (beside_path("paddock", BESIDE_PADDOCK, path, e) < 0)
 		return -1;
-	if (told && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	daemon_how(status, how, sizeof(how));
-	if (told)
-		return err_set(e, "the supervisor %s", how);
-	(void)daemon_sweep();
-	return err_set(e,
-	    "the supervisor %s unexpectedly, and all sandboxes with it; open "
-	    "runs are closed on the record at the next start",
-	    how);
+	(void)snprintf(pid, sizeof(pid), "%d", d->pid);
+	for (int i = 0; i < STAY_FDS; i++) {
+		(void)snprintf(fds[i], sizeof(fds[i]), "%d", fd[i]);
+		if (fd_cloexec(fd[i], false, e) < 0)
+			return -1;
+	}
+	(void)execv(path, (char *const *)(uintptr_t)argv);
+	return err_sys(e, "execute %s", path);
 }

@@ -17,7 +17,6 @@ int cmd_doctor(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_files(int argc, char **argv);
 int cmd_image(int argc, char **argv);
-int cmd_image_exec(int argc, char **argv);
 int cmd_kill(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
@@ -35,5 +34,8 @@ int cmd_secret(int argc, char **argv);
 int cmd_token(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
+
+/* `paddock image`, which is a program of its own: src/image_tool.c. */
+int image_main(int argc, char **argv);
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "cli/out.h"
-#include "sandbox/sandbox.h"
+#include "sys/beside.h"
 #include "sys/fd.h"
 #include "sys/secret_env.h"
 
@@ -28,7 +28,7 @@ enum {
 };
 
 _Noreturn static void child(
-    const struct daemon_spec *spec, int ready, int life);
+    const struct daemon_spec *spec, const char *program, int ready, int life);
 static int wait_ready(int ready, const char *state, struct err *e);
 static int pipe_high(int *reader, int *writer, struct err *e);
 
@@ -36,10 +36,17 @@ int
 daemon_start(struct daemon *d, const struct daemon_spec *spec, struct err *e)
 {
 	own_fd int ready = -1, ready_in = -1, life = -1, life_out = -1;
+	const char *program = spec->program;
+	char path[BESIDE_BYTES];
 	struct err late;
 	int status;
 
 	*d = (struct daemon){ .pidfd = -1, .lifeline = -1 };
+	if (program == NULL) {
+		if (beside_path("paddock-supervisor", NULL, path, e) < 0)
+			return err_add(e, "start the daemon");
+		program = path;
+	}
 	if (pipe_high(&ready, &ready_in, e) < 0 ||
 	    pipe_high(&life, &life_out, e) < 0)
 		return err_add(e, "start the daemon");
@@ -49,7 +56,7 @@ daemon_start(struct daemon *d, const struct daemon_spec *spec, struct err *e)
 		return err_sys(e, "start the daemon: fork");
 	}
 	if (d->pid == 0)
-		child(spec, ready_in, life);
+		child(spec, program, ready_in, life);
 	secret_env_wipe(); /* the daemon has them now */
 	fd_fini(&ready_in);
 	d->lifeline = fd_take(&life_out);
@@ -65,33 +72,6 @@ daemon_start(struct daemon *d, const struct daemon_spec *spec, struct err *e)
 	if (daemon_wait(d, END_TIMEOUT_MS, &status, &late) < 0)
 		daemon_end(d);
 	return -1;
-}
-
-int
-daemon_wait(struct daemon *d, int timeout_ms, int *status, struct err *e)
-{
-	struct pollfd p = { .fd = d->pidfd, .events = POLLIN };
-	int ready;
-
-	do
-		ready = poll(&p, 1, timeout_ms);
-	while (ready < 0 && errno == EINTR);
-	if (ready < 0)
-		return err_sys(e, "wait for the daemon");
-	if (ready == 0) {
-		(void)err_set(e, "the daemon has not ended");
-		e->sys = EAGAIN;
-		return -1;
-	}
-	if (waitpid(d->pid, status, 0) < 0)
-		return err_sys(e, "waitpid");
-	fd_fini(&d->pidfd);
-	fd_fini(&d->lifeline);
-	d->pid = 0;
-	/* It could not do this itself. */
-	if (WIFSIGNALED(*status))
-		(void)daemon_sweep();
-	return 0;
 }
 
 void
@@ -114,39 +94,12 @@ daemon_end(struct daemon *d)
 	(void)daemon_sweep();
 }
 
-unsigned
-daemon_sweep(void)
-{
-	static struct sandbox_host host; /* too large for the stack */
-	struct err e;
-	unsigned n;
-
-	/* No sandbox is made: there is no program for one to start. What
-	 * cannot be removed now is removed by the next daemon. */
-	if (sandbox_host_init(&host, -1, &e) < 0)
-		return 0;
-	n = sandbox_sweep(&host);
-	sandbox_host_fini(&host);
-	return n;
-}
-
-void
-daemon_how(int status, char *text, size_t cap)
-{
-	if (WIFSIGNALED(status))
-		(void)snprintf(
-		    text, cap, "was killed by signal %d", WTERMSIG(status));
-	else
-		(void)snprintf(
-		    text, cap, "ended with status %d", WEXITSTATUS(status));
-}
-
 /* Between fork and exec: nothing but system calls. */
 _Noreturn static void
-child(const struct daemon_spec *spec, int ready, int life)
+child(const struct daemon_spec *spec, const char *program, int ready, int life)
 {
-	const char *argv[9] = { "paddockd", "--role", "supervisor", "--state",
-		spec->state };
+	const char *argv[9] = { "paddock-supervisor", "--role", "supervisor",
+		"--state", spec->state };
 	size_t n = 5;
 	sigset_t none;
 	int null;
@@ -167,7 +120,7 @@ child(const struct daemon_spec *spec, int ready, int life)
 	    dup2(life, LIFE_FD) < 0 ||
 	    syscall(SYS_close_range, LIFE_FD + 1, ~0U, 0) < 0)
 		_exit(127);
-	(void)execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
+	(void)execv(program, (char *const *)(uintptr_t)argv);
 	_exit(127);
 }
 

@@ -1,8 +1,8 @@
 /*
  * cli/daemon.h: starts the supervisor and knows when it ends.
  *
- * The supervisor is this program again, with `--role supervisor`, in a
- * session of its own: Ctrl-C at the terminal reaches the command line, which
+ * The supervisor is a program of its own, `paddock-supervisor`, in a session
+ * of its own: Ctrl-C at the terminal reaches the command line, which
  * then ends the daemon in good order. A pipe tells the supervisor that its
  * starter is gone, however that came about.
  */
@@ -19,6 +19,7 @@ struct daemon_spec {
 	const char *state; /* directory */
 	const char *listen; /* "127.0.0.1:7070", or NULL */
 	bool embedded; /* ends when its starter is gone and no run is open */
+	const char *program; /* NULL: `paddock-supervisor` beside this one */
 };
 
 struct daemon {

@@ -1,6 +1,7 @@
 #include "proxy/tls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -9,8 +10,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+#include "base/log.h"
 #include "base/must.h"
 #include "proxy/tls_ca.h"
+#include "sys/fd.h"
 
 /* What a stream's `tls` is. */
 struct session {
@@ -29,7 +33,8 @@ struct session {
 static struct {
 	SSL_CTX *client;
 	BIO_METHOD *bio;
-} tls;
+	int roots; /* the machine's, as PEM; -1: none, or read by now */
+} tls = { .roots = -1 };
 
 static ssize_t tls_read(struct stream *s, void *p, size_t n);
 static ssize_t tls_write(struct stream *s, const void *p, size_t n);
@@ -44,7 +49,9 @@ static void session_begin(struct session *t);
 static void session_free(struct session *t);
 static void say_end(struct session *t);
 static SSL_CTX *context(const SSL_METHOD *method, struct err *e);
-static int load_roots(SSL_CTX *ctx, struct err *e);
+static int open_roots(struct err *e);
+static int try_roots(struct err *e);
+static int read_roots(struct err *e);
 static X509_STORE *store_of(struct str pem, struct err *e);
 static int expect_name(SSL *ssl, const char *name, struct err *e);
 static int choose_alpn(SSL *ssl, const unsigned char **out,
@@ -83,12 +90,13 @@ tls_init(struct err *e)
 	if (tls.client == NULL)
 		return -1;
 	SSL_CTX_set_verify(tls.client, SSL_VERIFY_PEER, NULL);
-	return load_roots(tls.client, e);
+	return open_roots(e);
 }
 
 void
 tls_fini(void)
 {
+	fd_fini(&tls.roots);
 	SSL_CTX_free(tls.client);
 	BIO_meth_free(tls.bio);
 	tls.client = NULL;
@@ -136,10 +144,13 @@ int
 tls_dial(struct stream *s, const char *name, bool h2, struct str roots,
     struct err *e)
 {
-	struct session *t = session_new(s, tls.client, STR(""), e);
 	const unsigned char *alpn = h2 ? alpn_both : alpn_one;
 	size_t n = h2 ? sizeof(alpn_both) - 1 : sizeof(alpn_one) - 1;
+	struct session *t;
 
+	if (roots.n == 0)
+		(void)tls_machine_roots();
+	t = session_new(s, tls.client, STR(""), e);
 	if (t == NULL)
 		return -1;
 	if (expect_name(t->ssl, name, e) < 0) {
@@ -151,7 +162,7 @@ tls_dial(struct stream *s, const char *name, bool h2, struct str roots,
 
 		if (store == NULL) {
 			session_free(t);
-			return -1;
+			return err_add(e, "the rule's `ca`");
 		}
 		/* Takes the store over when it succeeds, as it does here. */
 		must(SSL_set0_verify_cert_store(t->ssl, store) == 1);
@@ -377,12 +388,21 @@ context(const SSL_METHOD *method, struct err *e)
 X509_STORE *
 tls_machine_roots(void)
 {
+	struct err e = {};
+
+	/* Without them every server is refused, and the reason says so. */
+	if (tls.roots >= 0 && read_roots(&e) < 0)
+		log_error("the machine's certificates: %s", e.text);
 	return SSL_CTX_get_cert_store(tls.client);
 }
 
-/* Without any, every server is refused, and the reason says so. */
+/*
+ * The 140 certificates of a machine take 0.8 MiB once they are read, and most
+ * machines' runs need none of them: here they are opened, while there are still
+ * files. What a person has named is looked into, to refuse a wrong one now.
+ */
 static int
-load_roots(SSL_CTX *ctx, struct err *e)
+open_roots(struct err *e)
 {
 	static const char *const files[] = {
 		"/etc/ssl/certs/ca-certificates.crt", /* Debian, Arch, Alpine */
@@ -392,16 +412,58 @@ load_roots(SSL_CTX *ctx, struct err *e)
 	const char *named = getenv("SSL_CERT_FILE");
 
 	if (named != NULL && named[0] == '/') {
-		if (SSL_CTX_load_verify_file(ctx, named) != 1)
-			return err_ssl(e, "SSL_CERT_FILE");
+		tls.roots = open(named, O_RDONLY | O_CLOEXEC);
+		if (tls.roots < 0)
+			return err_sys(e, "SSL_CERT_FILE: open %s", named);
+		if (try_roots(e) < 0)
+			return err_add(e, "SSL_CERT_FILE");
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		if (access(files[i], R_OK) == 0 &&
-		    SSL_CTX_load_verify_file(ctx, files[i]) == 1)
+		tls.roots = open(files[i], O_RDONLY | O_CLOEXEC);
+		if (tls.roots >= 0)
 			return 0;
 	}
-	ERR_clear_error();
+	return 0;
+}
+
+/* That it can be read and has a certificate. */
+static int
+try_roots(struct err *e)
+{
+	own_buf struct buf pem = {};
+	X509 *one = NULL;
+	BIO *in;
+
+	if (fd_read_all(tls.roots, &pem, TRUST_MAX_BYTES, e) < 0)
+		return -1;
+	if (lseek(tls.roots, 0, SEEK_SET) < 0)
+		return err_sys(e, "lseek");
+	in = BIO_new_mem_buf(pem.p, (int)pem.n);
+	if (in != NULL)
+		one = PEM_read_bio_X509(in, NULL, NULL, NULL);
+	BIO_free(in);
+	ERR_clear_error(); /* that there is none is said as follows */
+	if (one == NULL)
+		return err_set(e, "no certificate in the PEM");
+	X509_free(one);
+	return 0;
+}
+
+/* Once, whatever comes of it. */
+static int
+read_roots(struct err *e)
+{
+	own_fd int fd = fd_take(&tls.roots);
+	own_buf struct buf pem = {};
+	X509_STORE *store;
+
+	if (fd_read_all(fd, &pem, TRUST_MAX_BYTES, e) < 0)
+		return -1;
+	store = store_of(buf_str(&pem), e);
+	if (store == NULL)
+		return -1;
+	SSL_CTX_set_cert_store(tls.client, store); /* which takes it over */
 	return 0;
 }
 
@@ -425,7 +487,7 @@ store_of(struct str pem, struct err *e)
 	if (n > 0)
 		return store;
 	X509_STORE_free(store);
-	(void)err_set(e, "no certificate in the PEM of the rule's `ca`");
+	(void)err_set(e, "no certificate in the PEM");
 	return NULL;
 }
 

@@ -21,7 +21,10 @@
 #include "base/str.h"
 #include "proxy/stream.h"
 
-/* Reads the machine's roots. Once, before the role is confined. */
+/*
+ * Opens the machine's roots, which the first that needs them reads. Once,
+ * before the role is confined.
+ */
 int tls_init(struct err *e);
 void tls_fini(void);
 

@@ -15,7 +15,7 @@ int tls_ca_use(struct tls_ca *ca, SSL *ssl, const char *name, struct err *e);
 
 /* tls.c: a new context for servers. */
 SSL_CTX *tls_server_context(struct err *e);
-/* tls.c: what the machine trusts, as tls_init has read it. Borrowed. */
+/* tls.c: what the machine trusts, read the first time. Borrowed. */
 X509_STORE *tls_machine_roots(void);
 
 #endif

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -11,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/must.h"
+#include "sys/beside.h"
 #include "sys/fd.h"
 
 enum {
@@ -22,18 +25,23 @@ enum {
 static const int64_t WINDOW_NS = 10LL * 1000 * 1000 * 1000;
 
 __attribute__((noreturn)) static void become(
-    const char *role, int link, const char *dir);
+    const char *role, int program, int link, const char *dir);
 static void on_pidfd(struct loop_watch *w, uint32_t events);
 
-void
-child_init(struct child *c, enum role role, struct loop *loop)
+int
+child_init(struct child *c, enum role role, struct loop *loop, struct err *e)
 {
+	char name[32];
+
 	c->role = role;
 	c->exit.fd = -1;
 	c->link.self = ROLE_SUPERVISOR;
 	c->link.other = role;
 	c->link.loop = loop;
 	peer_init(&c->link);
+	(void)snprintf(name, sizeof(name), "paddock-%s", role_name(role));
+	c->program = beside_open(name, NULL, e);
+	return c->program < 0 ? -1 : 0;
 }
 
 int
@@ -54,7 +62,7 @@ child_start(struct child *c, const char *dir, struct err *e)
 	if (pid < 0)
 		return err_sys(e, "fork %s", role_name(c->role));
 	if (pid == 0)
-		become(role_name(c->role), theirs, dir);
+		become(role_name(c->role), c->program, theirs, dir);
 
 	c->pid = pid;
 	c->ready = false;
@@ -108,31 +116,35 @@ child_kill(struct child *c)
 
 /* In the child: never returns. Only async-signal-safe calls. */
 static void
-become(const char *role, int link, const char *dir)
+become(const char *role, int program, int link, const char *dir)
 {
-	char *const argv[] = { (char[]){ "paddockd" }, (char[]){ "--role" },
-		(char[16]){}, NULL };
+	char name[32] = "paddock-";
+	char *const argv[] = { name, (char[]){ "--role" }, (char[16]){}, NULL };
 	sigset_t none;
 	int null;
 
 	(void)strncpy(argv[2], role, 15);
+	(void)strncat(name, role, 15);
 	if (dir != NULL && chdir(dir) < 0)
 		_exit(126);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
 	    dup2(null, STDOUT_FILENO) < 0)
 		_exit(126);
+	/* The starter's descriptors are above it: see set_up of role.c. */
+	must(program > LINK_FD);
 	if (link == LINK_FD) {
 		if (fcntl(link, F_SETFD, 0) < 0)
 			_exit(126);
 	} else if (dup2(link, LINK_FD) < 0) {
 		_exit(126);
 	}
-	if (syscall(SYS_close_range, LINK_FD + 1, ~0U, 0) < 0)
+	/* The program itself is executed by a descriptor. */
+	if (syscall(SYS_close_range, LINK_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		_exit(126);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)execv("/proc/self/exe", argv);
+	(void)syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
 	_exit(127);
 }
 

@@ -14,6 +14,7 @@
 
 struct child {
 	enum role role;
+	int program; /* of the role, opened once: a restart is the same */
 	pid_t pid; /* 0: not running */
 	struct loop_watch exit; /* the pidfd */
 	struct peer link;
@@ -23,12 +24,16 @@ struct child {
 	void (*on_exit)(struct child *c, int status); /* waitpid's status */
 };
 
-/* link.on_frame, link.on_gone and on_exit are set by the caller. */
-void child_init(struct child *c, enum role role, struct loop *loop);
 /*
- * Forks and executes `/proc/self/exe --role NAME` with its link as descriptor
- * 3, standard input and output on /dev/null, and dir (may be NULL) as its
- * working directory. 0, or -1 with e.
+ * Finds the role's program, `paddock-ROLE` beside this one. link.on_frame,
+ * link.on_gone and on_exit are set by the caller.
+ */
+int child_init(
+    struct child *c, enum role role, struct loop *loop, struct err *e);
+/*
+ * Forks and executes `paddock-ROLE --role ROLE` with its link as descriptor 3,
+ * standard input and output on /dev/null, and dir (may be NULL) as its working
+ * directory. 0, or -1 with e.
  */
 int child_start(struct child *c, const char *dir, struct err *e);
 /* False when it has been started too often lately to try again. */

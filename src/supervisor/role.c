@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +27,7 @@
 #include "supervisor/killer.h"
 #include "supervisor/rootfs.h"
 #include "supervisor/state.h"
+#include "sys/beside.h"
 #include "sys/confine.h"
 #include "sys/fd.h"
 #include "sys/secret_env.h"
@@ -64,7 +64,6 @@ static struct {
 static int options(int argc, char **argv, const char **dir, const char **listen,
     struct err *e);
 static int set_up(const char *dir, const char *listen, struct err *e);
-static int binary_open(int *out, struct err *e);
 static int start_all(struct err *e);
 static int start_one(enum role r, struct err *e);
 static int wire(enum role a, enum role b, struct err *e);
@@ -167,7 +166,8 @@ set_up(const char *dir, const char *listen, struct err *e)
 	sup.loop = loop_new(e);
 	if (sup.loop == NULL)
 		return -1;
-	if (binary_open(&binary, e) < 0)
+	binary = beside_open("paddock", BESIDE_PADDOCK, e);
+	if (binary < 0)
 		return -1;
 	if (sandbox_host_init(&sup.host, fd_take(&binary), e) < 0 ||
 	    sandbox_host_many(&sup.host, e) < 0)
@@ -180,6 +180,7 @@ set_up(const char *dir, const char *listen, struct err *e)
 	if (sup.cells == NULL)
 		return -1;
 	sup.killer.loop = sup.loop;
+	sup.killer.files.fd = -1; /* not open yet */
 	sup.killer.cells = sup.cells;
 	sup.killer.broker = &sup.child[ROLE_BROKER].link;
 	sup.killer.state = sup.state.dir;
@@ -225,39 +226,10 @@ set_up(const char *dir, const char *listen, struct err *e)
 		c->link.on_frame = on_frame;
 		c->link.on_gone = on_link_gone;
 		c->on_exit = on_exit_of;
-		child_init(c, (enum role)r, sup.loop);
+		if (child_init(c, (enum role)r, sup.loop, e) < 0)
+			return -1;
 	}
 	return killer_open(&sup.killer, e);
-}
-
-/*
- * The small half of the program lies beside this one in a build, and in bin/
- * when installed.
- */
-static int
-binary_open(int *out, struct err *e)
-{
-	static const char *const places[] = { "paddock", "../../bin/paddock" };
-	char self[PATH_MAX], path[PATH_MAX + 32];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
-
-	if (n < 0)
-		return err_sys(e, "readlink /proc/self/exe");
-	self[n] = '\0';
-	slash = strrchr(self, '/');
-	must(slash != NULL);
-	*slash = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", self, places[i]);
-		*out = open(path, O_PATH | O_CLOEXEC);
-		if (*out >= 0)
-			return 0;
-	}
-	return err_set(e,
-	    "the program `paddock` is not beside %s/paddockd: install both "
-	    "(meson install)",
-	    self);
 }
 
 static int

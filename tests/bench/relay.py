@@ -30,7 +30,7 @@ def proxy_of(pid):
     for p in below(pid):
         with contextlib.suppress(OSError):
             words = pathlib.Path(f'/proc/{p}/cmdline').read_text().split('\0')
-            if 'paddockd' in words[0] and 'proxy' in words:
+            if words[1:3] == ['--role', 'proxy']:
                 return p
     raise Failed(f'no proxy below {pid}')
 

@@ -47,7 +47,9 @@ play(const char *how)
 static void
 a_ready_daemon_ends_when_its_starter_lets_go(void **state)
 {
-	struct daemon_spec spec = { .state = "waits", .embedded = true };
+	struct daemon_spec spec = {
+		.program = "/proc/self/exe", .state = "waits", .embedded = true
+	};
 	struct daemon d;
 	struct err e = {};
 	int status = -1;
@@ -67,7 +69,8 @@ a_ready_daemon_ends_when_its_starter_lets_go(void **state)
 static void
 ending_a_daemon_leaves_no_process_and_no_descriptor(void **state)
 {
-	struct daemon_spec spec = { .state = "waits" };
+	struct daemon_spec spec = { .program = "/proc/self/exe",
+		.state = "waits" };
 	int before = dup(STDIN_FILENO), after;
 	struct daemon d;
 	struct err e = {};
@@ -88,7 +91,8 @@ ending_a_daemon_leaves_no_process_and_no_descriptor(void **state)
 static void
 a_refusal_is_the_callers_error(void **state)
 {
-	struct daemon_spec spec = { .state = "refuses" };
+	struct daemon_spec spec = { .program = "/proc/self/exe",
+		.state = "refuses" };
 	struct daemon d;
 	struct err e = {};
 
@@ -101,7 +105,8 @@ a_refusal_is_the_callers_error(void **state)
 static void
 a_daemon_that_dies_before_it_is_ready_is_an_error(void **state)
 {
-	struct daemon_spec spec = { .state = "dies" };
+	struct daemon_spec spec = { .program = "/proc/self/exe",
+		.state = "dies" };
 	struct daemon d;
 	struct err e = {};
 
@@ -114,7 +119,8 @@ a_daemon_that_dies_before_it_is_ready_is_an_error(void **state)
 static void
 a_crash_is_told_by_its_signal(void **state)
 {
-	struct daemon_spec spec = { .state = "crashes" };
+	struct daemon_spec spec = { .program = "/proc/self/exe",
+		.state = "crashes" };
 	struct daemon d;
 	struct err e = {};
 	char how[64];

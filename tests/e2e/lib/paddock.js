@@ -30,7 +30,10 @@ const LIMIT_MS = 60000 * slow;
 export const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'paddock-e2e-'));
 fs.chmodSync(scratch, 0o755);
 fs.mkdirSync(path.join(scratch, 'bin'));
-for (const name of ['paddock', 'paddockd'])
+// All that an installation has.
+const programs = ['paddock', 'paddockd', ...['broker', 'gateway', 'image',
+	'proxy', 'supervisor', 'tools', 'world'].map((n) => `paddock-${n}`)];
+for (const name of programs)
 	fs.copyFileSync(path.join(build, 'src', name),
 		path.join(scratch, 'bin', name));
 export const paddock = path.join(scratch, 'bin/paddock');
@@ -175,7 +178,7 @@ export class Place {
 		this.paddock = path.join(this.dir, 'paddock');
 		this.mark = `E2E_MARK=${this.dir}`;
 		fs.mkdirSync(this.dir);
-		for (const name of ['paddock', 'paddockd'])
+		for (const name of programs)
 			fs.linkSync(path.join(scratch, 'bin', name),
 				path.join(this.dir, name));
 	}
