@@ -30,6 +30,7 @@ static void decide_parts(const struct policy *p, const struct policy_tool *t,
     const struct policy_call *c, struct verdict *out);
 static void decide_tool(const struct policy_tool *t,
     const struct when_verdict *when, struct verdict *out);
+static void decide_risk(const struct policy_tool *t, struct verdict *out);
 static void decide_when(const struct policy_tool *t,
     const struct when_verdict *when, struct verdict *out);
 static void decide_clearance(const struct policy_tool *t,
@@ -54,6 +55,7 @@ static void decide_unlisted(struct verdict *out);
 static void put_rule(
     struct str *pieces, const struct policy_tool *t, const char *member);
 static void speak(struct verdict *out, const struct speech *s);
+static char *note(struct verdict *out, enum verdict_kind kind, bool *holds);
 static void next_step(struct verdict *out);
 static void join(char *out, size_t cap, const struct str *pieces);
 
@@ -179,6 +181,11 @@ static void
 decide_tool(const struct policy_tool *t, const struct when_verdict *when,
     struct verdict *out)
 {
+	if (when->mode_by == NULL && !t->mode_written) {
+		decide_risk(t, out);
+		return;
+	}
+
 	struct speech s = { .kind = when->mode };
 
 	if (when->mode_by != NULL) {
@@ -191,23 +198,52 @@ decide_tool(const struct policy_tool *t, const struct when_verdict *when,
 			s.reason[2] = STR(" for calls with ");
 			s.reason[3] = when->mode_by->text;
 		}
-	} else if (t->mode_written) {
+	} else {
 		s.code = t->mode == VERDICT_ALLOW ? "allowed" : "tool_mode";
 		put_rule(s.rule, t, ".mode");
 		s.reason[0] = STR("the policy says ");
 		s.reason[1] = str_of(verdict_name(t->mode));
 		s.reason[2] = STR(" for ");
 		s.reason[3] = t->name;
-	} else {
-		s.code = t->mode == VERDICT_ALLOW ? "allowed" : "risk_default";
-		s.rule[0] = STR("defaults.by_risk.");
-		s.rule[1] = str_of(risk_name(t->risk));
-		s.reason[0] = STR("the policy says ");
-		s.reason[1] = str_of(verdict_name(t->mode));
-		s.reason[2] = STR(" for tools of risk ");
-		s.reason[3] = str_of(risk_name(t->risk));
 	}
 	speak(out, &s);
+}
+
+/*
+ * What most calls come to has few wordings, which are kept whole and at their
+ * full room: two copies of a known length in place of seven pieces.
+ */
+static void
+decide_risk(const struct policy_tool *t, struct verdict *out)
+{
+#define RULE "defaults.by_risk."
+#define SAYS(mode)                                                            \
+	{                                                                     \
+		SAY(mode, "read"), SAY(mode, "draft"),                        \
+		    SAY(mode, "internal_write"), SAY(mode, "external_write"), \
+		    SAY(mode, "destructive")                                  \
+	}
+#define SAY(mode, risk) "the policy says " mode " for tools of risk " risk
+	static const char rules[RISKS][40] = { RULE "read", RULE "draft",
+		RULE "internal_write", RULE "external_write",
+		RULE "destructive" };
+	static const char says[VERDICTS][RISKS][64] = { SAYS("allow"),
+		SAYS("draft"), SAYS("simulate"), SAYS("approve"),
+		SAYS("block") };
+#undef RULE
+#undef SAYS
+#undef SAY
+	static const char codes[2][16] = { "risk_default", "allowed" };
+	bool holds;
+	char *reason = note(out, t->mode, &holds);
+
+	if (holds) {
+		memcpy(out->code, codes[t->mode == VERDICT_ALLOW],
+		    sizeof(codes[0]));
+		memcpy(out->rule, rules[t->risk], sizeof(rules[0]));
+	}
+	if (reason != NULL)
+		memcpy(reason, says[t->mode][t->risk], sizeof(says[0][0]));
 }
 
 static void
@@ -415,12 +451,12 @@ decide_destination(const struct policy_tool *t, const struct policy_call *c,
     struct verdict *out)
 {
 	const struct prov_args *a = &out->prov;
-	char from[PROV_SAID_BYTES];
-	struct speech s;
 
 	if (!a->astray || !tainted(c->labels))
 		return;
-	s = (struct speech){
+
+	char from[PROV_SAID_BYTES];
+	struct speech s = {
 		.kind = t->untrusted_destination,
 		.code = "untrusted_destination",
 		.reason = { STR("one of the destinations is not known to be "
@@ -501,31 +537,42 @@ put_rule(struct str *pieces, const struct policy_tool *t, const char *member)
 	pieces[2] = str_of(member);
 }
 
-/*
- * Notes one rule. The first reason is always that of the rule that holds, and
- * a full list never drops it.
- */
 static void
 speak(struct verdict *out, const struct speech *s)
 {
+	bool holds;
+	char *reason = note(out, s->kind, &holds);
+
+	if (holds) {
+		(void)str_copy(str_of(s->code), out->code, sizeof(out->code));
+		join(out->rule, sizeof(out->rule), s->rule);
+	}
+	if (reason != NULL)
+		join(reason, REASON_BYTES, s->reason);
+}
+
+/*
+ * Notes one rule. The first reason is always that of the rule that holds, and
+ * a full list never drops it. Returns where this one's goes, or NULL for
+ * nowhere; *holds: code and rule are this one's, too.
+ */
+static char *
+note(struct verdict *out, enum verdict_kind kind, bool *holds)
+{
 	bool first = out->n_reasons == 0;
-	bool holds = first || s->kind > out->would;
 	bool full = out->n_reasons == REASONS_MAX;
 	uint32_t at = full ? REASONS_MAX - 1 : out->n_reasons;
 
-	if (s->kind == VERDICT_SIMULATE)
-		out->approved = VERDICT_SIMULATE;
-	if (holds) {
-		out->would = s->kind;
-		(void)str_copy(str_of(s->code), out->code, sizeof(out->code));
-		join(out->rule, sizeof(out->rule), s->rule);
-		if (!first)
-			memcpy(out->reasons[at], out->reasons[0], REASON_BYTES);
-		join(out->reasons[0], REASON_BYTES, s->reason);
-	} else if (!full) {
-		join(out->reasons[at], REASON_BYTES, s->reason);
-	}
+	*holds = first || kind > out->would;
 	out->n_reasons = at + 1;
+	if (kind == VERDICT_SIMULATE)
+		out->approved = VERDICT_SIMULATE;
+	if (!*holds)
+		return full ? NULL : out->reasons[at];
+	out->would = kind;
+	if (!first)
+		memcpy(out->reasons[at], out->reasons[0], REASON_BYTES);
+	return out->reasons[0];
 }
 
 /* For the agent: what to do now, by what was decided and why. */

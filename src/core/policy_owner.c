@@ -41,11 +41,12 @@ enum expr_truth
 policy_owner_decide(const struct policy *p, const struct policy_tool *t,
     const struct json *args, const char **why)
 {
-	struct expr_env env = {};
-
 	*why = NULL;
 	if (t->owner == NULL || args == NULL)
 		return EXPR_TRUE;
+
+	struct expr_env env = {};
+
 	env.var[EXPR_ARGS] = expr_of_json(args);
 	env.var[EXPR_IDENTITY] = p->identity_value;
 	return expr_test(t->owner, &env, why);

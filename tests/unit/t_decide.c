@@ -631,10 +631,45 @@ arguments_that_break_their_schema_are_blocked_with_the_place(void **state)
 	policy_free(p);
 }
 
+static void
+a_default_is_worded_by_its_verdict_and_its_risk(void **state)
+{
+	(void)state;
+	for (int risk = 0; risk < RISKS; risk++) {
+		for (int mode = 0; mode < VERDICTS; mode++) {
+			const char *r = risk_name((enum risk)risk);
+			const char *m = verdict_name((enum verdict_kind)mode);
+			char text[512], want[128];
+			struct policy *p;
+			struct verdict v;
+
+			(void)snprintf(text, sizeof(text),
+			    HEAD "'stage':5,'defaults':{'by_risk':{'%s':'%s'}},"
+				 "'tools':{'t':{'risk':'%s'}}}",
+			    r, m, r);
+			set_labels("");
+			p = compile(text);
+			v = decide(p, "t");
+			(void)snprintf(want, sizeof(want),
+			    "the policy says %s for tools of risk %s", m, r);
+			assert_string_equal(v.reasons[0], want);
+			(void)snprintf(
+			    want, sizeof(want), "defaults.by_risk.%s", r);
+			assert_string_equal(v.rule, want);
+			assert_string_equal(v.code,
+			    mode == VERDICT_ALLOW ? "allowed" : "risk_default");
+			assert_int_equal(v.kind, mode);
+			policy_free(p);
+		}
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    a_default_is_worded_by_its_verdict_and_its_risk),
 		cmocka_unit_test(
 		    arguments_that_break_their_schema_are_blocked_with_the_place),
 		cmocka_unit_test(the_most_restrictive_rule_holds),
