@@ -50,8 +50,8 @@ echo '#include <time.h>' >>"$copy/src/core/id.c"
 refused "a decision reads a clock" "core is pure and may not include <time.h>"
 
 fresh
-echo ' #  include   "cli/out.h"' >>"$copy/src/main.c"
-refused "spaces do not hide an include" "main.c may not include cli/out.h"
+echo ' #  include   "store/store.h"' >>"$copy/src/main.c"
+refused "spaces do not hide an include" "main.c may not include store/store.h"
 
 fresh
 mkdir "$copy/src/util"
