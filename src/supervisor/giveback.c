@@ -33,6 +33,9 @@ struct told {
 };
 _Static_assert(MOUNT_FD + MOUNTS_MAX <= FIRST_FREE, "room for all");
 
+/* In the process that writes. */
+static bool unsaid;
+
 static void write_main(int tell, int upper, int folder,
     const struct protect *protect, struct planted planted);
 static void tell_planted(void *arg, const char *path);
@@ -76,8 +79,8 @@ giveback_fini(struct giveback *w)
 {
 	if (w->pid == 0)
 		return;
-	(void)loop_remove(w->loop, &w->heard);
-	(void)close(w->heard.fd); /* it is told EPIPE, and goes on */
+	(void)close(
+	    loop_remove(w->loop, &w->heard)); /* it is told EPIPE, goes on */
 	while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	w->pid = 0;
@@ -117,7 +120,8 @@ write_main(int tell, int upper, int folder, const struct protect *protect,
 	if (upper >= 0 && commit_folder(&c, upper, folder, &e) < 0)
 		say(TELL_FD, WHY_END, e.text);
 	else
-		say(TELL_FD, WHY_END, "");
+		say(TELL_FD, WHY_END,
+		    unsaid ? "not all of what became of it was told" : "");
 	_exit(0);
 }
 
@@ -142,8 +146,10 @@ say(int fd, unsigned why, const char *text)
 	size_t n = strnlen(text, sizeof(m.text) - 1);
 
 	memcpy(m.text, text, n);
-	/* Who does not listen any more does not want to know. */
-	(void)send(fd, &m, offsetof(struct told, text) + n + 1, MSG_NOSIGNAL);
+	/* What is begun is done, whoever listens; but the end is no good one
+	 * when a name was lost on the way. */
+	if (send(fd, &m, offsetof(struct told, text) + n + 1, MSG_NOSIGNAL) < 0)
+		unsaid = true;
 }
 
 static void
@@ -168,7 +174,7 @@ on_heard(struct loop_watch *watch, uint32_t events)
 	}
 	giveback_fini(w);
 	w->on_end(w,
-	    n <= 1		    ? "it was killed"
+	    n <= 1 ? "the process that looks after it has ended"
 		: m.text[0] != '\0' ? m.text
 				    : NULL);
 }
