@@ -1,11 +1,10 @@
 /*
  * /v1/sandboxes/{run}/ports/{port}/{path}: a request to a web server inside.
  *
- * Both messages are parsed by the one parser there is and written anew, so
- * that nobody behind can see other messages than we do. Each request has a
- * connection of its own to the port, and is the last one on the client's. What
- * is meant for this server, or for the browser of who asks (credentials,
- * cookies, what changes a whole site), does not cross in either direction.
+ * Both messages are parsed by the one parser there is and written anew
+ * (port_head.h), so that nobody behind can see other messages than we do. Each
+ * request has a connection of its own to the port, and is the last one on the
+ * client's.
  *
  * Each way has a buffer, and who sends waits when that is full. Behind an
  * upgrade to WebSocket both ways are bytes.
@@ -19,6 +18,7 @@
 #include "base/must.h"
 #include "gateway/answer.h"
 #include "gateway/inside.h"
+#include "gateway/port_head.h"
 #include "sys/fd.h"
 
 enum { READ_BYTES = 16 * 1024 };
@@ -58,13 +58,6 @@ static void on_inner(struct loop_watch *w, uint32_t events);
 static void on_taken(struct visit *v, uint32_t events);
 static void on_gone(struct visit *v);
 static void on_late(struct loop_timer *t);
-static void request_put(struct relay *t, const struct client *cl);
-static struct str path_of(struct str target);
-static void fields_put(struct buf *b, const struct http1_head *h, bool answer);
-static bool is_kept_back(
-    const struct http1_head *h, struct str name, bool answer);
-static bool is_named(struct str list, struct str name);
-static bool asks_websocket(const struct http1_head *h);
 static void move(struct relay *t);
 static bool take_in(struct relay *t);
 static bool give_in(struct relay *t);
@@ -72,8 +65,6 @@ static bool take_out(struct relay *t);
 static bool give_out(struct relay *t);
 static bool head_take(struct relay *t);
 static bool body_take(struct relay *t, struct str bytes);
-static int content_put(struct http1_body *decoder, bool chunked,
-    struct str bytes, struct buf *out, uint16_t *status, struct err *e);
 static bool is_over(const struct relay *t);
 static void want(struct relay *t);
 static void inner_want(struct relay *t, uint32_t events);
@@ -111,10 +102,11 @@ port_http(struct client *cl, const struct inside_request *q)
 	t->late.on_time = on_late;
 	t->ask.on_reply = on_reply;
 	t->to_head = str_eq(cl->conn.head.method, STR("HEAD"));
-	t->upgrade = asks_websocket(&cl->conn.head);
+	t->upgrade = port_head_websocket(&cl->conn.head);
 	http1_body_init(&t->request, &cl->conn.head, UINT64_MAX);
 	t->request_chunked = t->request.kind == HTTP1_BODY_CHUNKED;
-	request_put(t, cl);
+	port_head_request(
+	    &t->in, &cl->conn.head, &t->request, t->port, t->upgrade);
 	if (inside_send(q->in, &t->ask, &r, q->grant, NULL, 0, NULL, 0, &e) <
 	    0) {
 		settle(t, e.text);
@@ -202,131 +194,6 @@ on_late(struct loop_timer *timer)
 	(void)fail(t, 504, "the server inside does not answer");
 }
 
-/* The head as the server inside gets it. */
-static void
-request_put(struct relay *t, const struct client *cl)
-{
-	const struct http1_head *h = &cl->conn.head;
-	struct str path = path_of(h->target);
-	struct str before = { h->target.p, (size_t)(path.p - h->target.p) };
-	struct buf *b = &t->in;
-
-	buf_add_str(b, h->method);
-	buf_add_byte(b, ' ');
-	buf_add_str(b, path);
-	buf_printf(b, " HTTP/1.1\r\nHost: localhost:%u\r\n", t->port);
-	fields_put(b, h, false);
-	buf_add_str(b, STR("X-Forwarded-Prefix: "));
-	buf_add_str(b, before);
-	buf_add_str(b, STR("\r\n"));
-	if (t->request.kind == HTTP1_BODY_LENGTH)
-		buf_printf(b, "Content-Length: %llu\r\n",
-		    (unsigned long long)t->request.left);
-	else if (t->request_chunked)
-		buf_add_str(b, STR("Transfer-Encoding: chunked\r\n"));
-	buf_add_str(b,
-	    t->upgrade ? STR("Connection: Upgrade\r\nUpgrade: websocket\r\n")
-		       : STR("Connection: close\r\n"));
-	buf_add_str(b, STR("\r\n"));
-}
-
-/* "/v1/sandboxes/RUN/ports/8000/a?b": "/a?b". The route has matched it. */
-static struct str
-path_of(struct str target)
-{
-	for (int slashes = 1; slashes < 6; slashes++) {
-		size_t n;
-
-		target = (struct str){ target.p + 1, target.n - 1 };
-		n = str_find(target, '/');
-		must(n < target.n);
-		target = (struct str){ target.p + n, target.n - n };
-	}
-	return target;
-}
-
-static void
-fields_put(struct buf *b, const struct http1_head *h, bool answer)
-{
-	for (uint32_t i = 0; i < h->n; i++) {
-		const struct http1_field *f = &h->field[i];
-
-		if (is_kept_back(h, f->name, answer))
-			continue;
-		buf_add_str(b, f->name);
-		buf_add_str(b, STR(": "));
-		buf_add_str(b, f->value);
-		buf_add_str(b, STR("\r\n"));
-	}
-}
-
-/*
- * What is between two neighbours (RFC 9110 section 7.6.1), what frames a
- * message, and what is nobody's business on the other side: a browser keeps
- * cookies and the like for a host, whatever the port and path.
- */
-static bool
-is_kept_back(const struct http1_head *h, struct str name, bool answer)
-{
-	static const struct str both[] = { STR("Connection"), STR("Keep-Alive"),
-		STR("Proxy-Connection"), STR("Proxy-Authorization"),
-		STR("Proxy-Authenticate"), STR("TE"), STR("Trailer"),
-		STR("Transfer-Encoding"), STR("Upgrade"),
-		STR("Content-Length") };
-	static const struct str asked[] = { STR("Host"), STR("Expect"),
-		STR("Authorization"), STR("Cookie"), STR("Paddock-Descriptors"),
-		STR("X-Forwarded-Prefix") };
-	static const struct str answered[] = { STR("Set-Cookie"),
-		STR("Clear-Site-Data"), STR("Strict-Transport-Security"),
-		STR("Alt-Svc"), STR("Service-Worker-Allowed"),
-		STR("WWW-Authenticate"), STR("X-Content-Type-Options") };
-	const struct str *more = answer ? answered : asked;
-	const size_t n = answer ? sizeof(answered) / sizeof(answered[0])
-				: sizeof(asked) / sizeof(asked[0]);
-
-	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++) {
-		if (str_eq_nocase(name, both[i]))
-			return true;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (str_eq_nocase(name, more[i]))
-			return true;
-	}
-	for (uint32_t i = 0; i < h->n; i++) {
-		if (str_eq_nocase(h->field[i].name, STR("Connection")) &&
-		    is_named(h->field[i].value, name))
-			return true;
-	}
-	return false;
-}
-
-/* A list of names with commas between them. */
-static bool
-is_named(struct str list, struct str name)
-{
-	while (list.n > 0) {
-		size_t n = str_find(list, ',');
-
-		if (str_eq_nocase(str_trim((struct str){ list.p, n }), name))
-			return true;
-		n += n < list.n;
-		list = (struct str){ list.p + n, list.n - n };
-	}
-	return false;
-}
-
-static bool
-asks_websocket(const struct http1_head *h)
-{
-	const struct str *to = http1_get(h, STR("Upgrade"));
-	const struct str *how = http1_get(h, STR("Connection"));
-
-	return h->minor == 1 && to != NULL && how != NULL &&
-	    str_eq_nocase(*to, STR("websocket")) &&
-	    http1_count(h, STR("Upgrade")) == 1 &&
-	    is_named(*how, STR("upgrade"));
-}
-
 /* As much as goes, and then waits for what stopped it. */
 static void
 move(struct relay *t)
@@ -372,7 +239,7 @@ take_in(struct relay *t)
 		return false;
 	}
 	/* Behind the body stands nothing that we would read. */
-	if (content_put(&t->request, t->request_chunked,
+	if (port_content(&t->request, t->request_chunked,
 		(struct str){ bytes, (size_t)r }, &t->in, &status, &e) < 0)
 		return fail(t, status, e.text);
 	return true;
@@ -472,7 +339,7 @@ head_take(struct relay *t)
 	} while (h.status < 200 && t->raw.n > 0);
 	if (h.status < 200 && h.status != 101)
 		return true;
-	if (h.status == 101 && (!t->upgrade || !asks_websocket(&h)))
+	if (h.status == 101 && (!t->upgrade || !port_head_websocket(&h)))
 		return fail(t, 502,
 		    "the server inside switches to what nobody asked for");
 	loop_timer_clear(t->gateway->loop, &t->late);
@@ -481,22 +348,7 @@ head_take(struct relay *t)
 	t->answer_chunked = c->head.minor == 1 &&
 	    (t->answer.kind == HTTP1_BODY_CHUNKED ||
 		t->answer.kind == HTTP1_BODY_UNTIL_CLOSE);
-	buf_printf(
-	    &t->out, "HTTP/1.1 %u %s\r\n", h.status, http1_reason(h.status));
-	fields_put(&t->out, &h, true);
-	if (t->answer.kind == HTTP1_BODY_LENGTH)
-		buf_printf(&t->out, "Content-Length: %llu\r\n",
-		    (unsigned long long)t->answer.left);
-	else if (t->answer_chunked)
-		buf_add_str(&t->out, STR("Transfer-Encoding: chunked\r\n"));
-	/* Its pages are never pages of this server. */
-	buf_add_str(&t->out,
-	    STR("Content-Security-Policy: sandbox allow-scripts allow-forms\r\n"
-		"X-Content-Type-Options: nosniff\r\n"));
-	buf_add_str(&t->out,
-	    h.status == 101
-		? STR("Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-		: STR("Connection: close\r\n\r\n"));
+	port_head_answer(&t->out, &h, &t->answer, t->answer_chunked);
 	buf_add(&rest, t->raw.p + n, t->raw.n - (size_t)n);
 	buf_reset(&t->raw);
 	t->stage = h.status == 101 ? STAGE_TUNNEL : STAGE_BODY;
@@ -514,38 +366,12 @@ body_take(struct relay *t, struct str bytes)
 	struct err e = {};
 
 	/* Too late for a status: cut off, it cannot pass for whole. */
-	if (content_put(&t->answer, t->answer_chunked, bytes, &t->out, &status,
+	if (port_content(&t->answer, t->answer_chunked, bytes, &t->out, &status,
 		&e) < 0) {
 		http_conn_close(&t->visit.client->conn);
 		return false;
 	}
 	return true;
-}
-
-/* Decodes, and frames what it gave anew. */
-static int
-content_put(struct http1_body *decoder, bool chunked, struct str bytes,
-    struct buf *out, uint16_t *status, struct err *e)
-{
-	own_buf struct buf content = {};
-
-	if (decoder->done)
-		return 0;
-	if (bytes.n > 0 &&
-	    http1_body_feed(decoder, bytes.p, bytes.n, &content, status, e) < 0)
-		return -1;
-	if (!chunked) {
-		buf_add_str(out, buf_str(&content));
-		return 0;
-	}
-	if (content.n > 0) {
-		buf_printf(out, "%zx\r\n", content.n);
-		buf_add_str(out, buf_str(&content));
-		buf_add_str(out, STR("\r\n"));
-	}
-	if (decoder->done)
-		buf_add_str(out, STR("0\r\n\r\n"));
-	return 0;
 }
 
 static bool
