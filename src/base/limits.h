@@ -287,6 +287,14 @@ enum {
 	POLICY_QUORUM_MAX = 20, /* votes: more people never meet a deadline */
 	POLICY_RETRIES_MAX = 100, /* of one tool */
 	POLICY_CALLS_MAX = 1000 * 1000, /* tool calls of one run */
+	RETRY_TIMES_MAX = 8, /* of one call, by ourselves */
+	RETRY_BASE_MS = 200, /* when a policy names no wait */
+	RETRY_MAX_MS = 10 * 1000,
+	RETRY_LIMIT_MS = 600 * 1000, /* of a wait: the agent waits, too */
+	/* Calls with a key, of all open runs, and what is kept of a result to
+	 * be given again. */
+	IDEM_MAX = 256 * 1024,
+	IDEM_RESULT_BYTES = 64 * 1024,
 	POLICY_COST_MAX = 2000 * 1000 * 1000, /* of one kind of budget */
 	POLICY_COST_MAX_USD = 1000 * 1000, /* exact as nano-dollars in JSON */
 	POLICY_RUN_MAX_MS = 7 * 24 * 3600 * 1000, /* a run: a week */

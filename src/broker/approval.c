@@ -27,8 +27,9 @@ static void approval_free(struct approval *a);
 
 bool
 approval_request(struct run *r, uint32_t step, uint64_t asker,
-    const struct verdict *v, enum budget_kind extends, struct str tool,
-    const struct json *args, struct str canonical, const struct hash *hash)
+    const struct verdict *v, enum budget_kind extends, struct str own_key,
+    struct str tool, const struct json *args, struct str canonical,
+    const struct hash *hash)
 {
 	const struct policy_approval *rule = v->tool->approval;
 	struct approval *a = find_same(r, hash);
@@ -53,6 +54,7 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 		.risk = v->risk,
 		.simulated = v->approved == VERDICT_SIMULATE,
 		.extends = extends,
+		.own_key = own_key,
 		.rule = rule,
 		.args = canonical,
 		.args_shown = buf_str(&shown),
@@ -86,6 +88,7 @@ approval_open(struct run *r, const struct approval_about *about)
 	a->risk = about->risk;
 	a->simulated = about->simulated;
 	a->extends = about->extends;
+	must(str_copy(about->own_key, a->own_key, sizeof(a->own_key)) == 0);
 	a->rule = about->rule;
 	buf_add_str(&a->args, about->args);
 	buf_add_str(&a->args_shown, about->args_shown);

@@ -18,8 +18,8 @@
 #include "ipc/api.h"
 
 static struct run *run_of(const struct msg_tool_call *m, struct caller *who);
-static void propose(
-    struct run *r, uint64_t asker, struct str tool, const struct json *args);
+static void propose(struct run *r, uint64_t asker, struct str tool,
+    const struct json *args, struct str own_key);
 static void decide(
     struct run *r, struct str tool, const struct json *args, struct verdict *v);
 static void block(struct verdict *v, const char *rule, const char *code,
@@ -36,7 +36,7 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 	const struct json *call, *args;
 	struct caller who;
 	struct run *r = run_of(m, &who);
-	struct str tool;
+	struct str tool, own_key;
 	struct err e = {};
 
 	if (r == NULL) {
@@ -100,7 +100,14 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 		    r, m->call, json_str(json_get(call, STR("state"))), &hash);
 		return;
 	}
-	propose(r, m->call, tool, args);
+	own_key = json_str(json_get(call, STR("idempotency_key")));
+	if (own_key.n >= NAME_MAX_BYTES) {
+		reply_error(m->call, 400, "bad_call",
+		    "`idempotency_key` is too long.",
+		    "Give a key of at most 127 bytes.");
+		return;
+	}
+	propose(r, m->call, tool, args, own_key);
 }
 
 struct hash
@@ -131,7 +138,8 @@ run_of(const struct msg_tool_call *m, struct caller *who)
 }
 
 static void
-propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
+propose(struct run *r, uint64_t asker, struct str tool, const struct json *args,
+    struct str own_key)
 {
 	static struct verdict v; /* large, and used by one call at a time */
 	static const uint64_t one_call[BUDGET_KINDS] = {
@@ -139,6 +147,8 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 	};
 	const struct policy_tool *row = policy_tool_find(r->policy, tool);
 	own_buf struct buf canonical = {};
+	struct earlier earlier = {};
+	enum repeat repeat = REPEAT_NO;
 	struct over over;
 	bool fits = spend_take(r, one_call, &over);
 	enum budget_kind extends = BUDGET_KINDS;
@@ -161,8 +171,11 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 	}
 	if (fits || spend_may_ask(r, &over, one_call)) {
 		decide(r, tool, args, &v);
-		probe = fits && call_pace(r, &v);
-		fits = call_afford(r, tool, &v, fits, &over, &extends);
+		repeat =
+		    call_repeats(r, tool, args, own_key, &hash, &v, &earlier);
+		probe = fits && repeat == REPEAT_NO && call_pace(r, &v);
+		if (repeat != REPEAT_DONE)
+			fits = call_afford(r, tool, &v, fits, &over, &extends);
 	}
 	if (fits) {
 		/*
@@ -171,6 +184,7 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		 * purpose is answered at once, and has its records before.
 		 */
 		if (call_runs(&v) && !call_durable_first(v.risk, 0) &&
+		    repeat == REPEAT_NO && !earlier.has_key &&
 		    !export_is(tool) && r->policy->n_faults == 0 &&
 		    call_world_has(r, tool)) {
 			early = call_new(r, asker, tool, &canonical, &hash, &v);
@@ -182,6 +196,7 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 	recorded = call_record_proposal(r, tool, row, args,
 	    early != NULL ? buf_str(&early->args) : buf_str(&canonical));
 	if (!fits) {
+		buf_fini(&earlier.result);
 		spend_stop(r, &over);
 		reply(asker, REPLY_STOPPED, 409, buf_str(&r->stop_json));
 		return;
@@ -192,14 +207,18 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		    !recorded || call_record_start(r, early) == 0;
 		return;
 	}
-	if (!recorded) {
-		reply(asker, REPLY_BAD, 503, STR(STORE_FAILED));
+	if (!recorded || repeat == REPEAT_DONE) {
+		call_tell(asker, recorded ? earlier.kind : REPLY_BAD,
+		    recorded ? buf_str(&earlier.result) : STR(STORE_FAILED));
+		buf_fini(&earlier.result);
 		return;
 	}
 	if (export_is(tool) && (call_runs(&v) || v.kind == VERDICT_APPROVE)) {
 		c = call_new(r, asker, tool, &canonical, &hash, &v);
 		c->probe = probe;
 		c->charged = call_runs(&v);
+		c->has_idem = earlier.has_key;
+		c->idem = earlier.key;
 		call_propose_export(r, c, &v, args);
 		return;
 	}
@@ -212,14 +231,16 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args)
 		    r, r->steps, asker, tool, buf_str(&canonical), &hash);
 		return;
 	case VERDICT_APPROVE:
-		approval_request(r, r->steps, asker, &v, extends, tool, args,
-		    buf_str(&canonical), &hash);
+		approval_request(r, r->steps, asker, &v, extends, own_key, tool,
+		    args, buf_str(&canonical), &hash);
 		return;
 	case VERDICT_ALLOW:
 	case VERDICT_SIMULATE:
 		c = call_new(r, asker, tool, &canonical, &hash, &v);
 		c->probe = probe;
 		c->charged = true;
+		c->has_idem = earlier.has_key;
+		c->idem = earlier.key;
 		call_execute(r, c);
 		return;
 	case VERDICTS:

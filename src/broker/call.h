@@ -36,6 +36,9 @@ struct call {
 	uint64_t approval; /* the approval that let it through, or 0 */
 	int64_t started_ns; /* monotonic */
 	uint64_t wait_seq; /* goes on when this record is on disk */
+	bool has_idem;
+	struct hash idem; /* its key: broker/idem.h */
+	uint32_t tries; /* that we have made by ourselves */
 	bool charged; /* its costs were taken of the budgets */
 	bool finished; /* the world has answered */
 	bool not_begun; /* and failed: that is no try of the tool */

@@ -8,16 +8,18 @@
 #include "broker/call.h"
 #include "broker/call_int.h"
 #include "broker/export.h"
+#include "broker/idem.h"
 #include "broker/record.h"
 #include "broker/server.h"
 
 static struct call *in_world; /* what world or servers are answering */
+static bool ending; /* all of them end now */
 
 static const struct json *parse(struct str result);
 static void tell(struct call *c);
 static void answer(struct call *c);
+static bool happened(const struct call *c, const char *status, bool wrote);
 static void on_timeout(struct loop_timer *t);
-static void wait_durable(struct call *c, uint64_t seq);
 static void to_server(
     struct run *r, struct call *c, const struct policy_tool *row);
 
@@ -147,6 +149,7 @@ call_world_lost(void)
 {
 	struct call *c;
 
+	ending = true;
 	while ((c = call_first_of(NULL)) != NULL) {
 		c = call_take(c->number);
 
@@ -157,6 +160,13 @@ call_world_lost(void)
 			"\"Ask a person to check before trying again.\"}"),
 		    false, "unknown");
 	}
+	ending = false;
+}
+
+bool
+call_ending(void)
+{
+	return ending;
 }
 
 void
@@ -170,7 +180,7 @@ call_supervisor_lost(void)
 	for (; c != NULL; c = next) {
 		next = c->next_durable;
 		if (c->finished)
-			wait_durable(c, c->wait_seq);
+			call_wait_durable(c, c->wait_seq);
 		else
 			call_finish(c, REPLY_TOOL_ERROR,
 			    STR("{\"code\":\"not_begun\",\"error\":\"The run "
@@ -201,6 +211,8 @@ call_execute_approved(struct run *r, const struct approval *a)
 	c->approval = a->id;
 	c->known = true;
 	r->calls_open++;
+	if (call_repeats_approved(r, c, a))
+		return;
 	c->charged = call_afford_approved(r, a, &over);
 	if (!c->charged) {
 		spend_stop(r, &over);
@@ -215,7 +227,9 @@ call_execute_approved(struct run *r, const struct approval *a)
 void
 call_execute(struct run *r, struct call *c)
 {
-	uint64_t seq = call_record_start(r, c);
+	/* That it begins is in the store no later than its record. */
+	bool begins = !c->has_idem || idem_begin(r, c);
+	uint64_t seq = begins ? call_record_start(r, c) : 0;
 
 	if (seq == 0) {
 		c->kind = REPLY_BAD;
@@ -225,7 +239,7 @@ call_execute(struct run *r, struct call *c)
 	}
 	if (call_durable_first(c->risk, c->approval) ||
 	    !call_world_has(r, str_of(c->tool)))
-		wait_durable(c, seq);
+		call_wait_durable(c, seq);
 	else
 		call_to_world(r, c);
 }
@@ -321,6 +335,8 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 
 	must(r != NULL); /* open calls keep their run */
 	loop_timer_clear(broker.loop, &c->timeout);
+	if (call_try_again(r, c, kind, result, status))
+		return;
 	row = policy_tool_find(r->policy, str_of(c->tool));
 	/* What could not be recorded is not given out. */
 	if (c->unrecorded) {
@@ -377,12 +393,26 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	if (c->fault != NULL)
 		ev.origin = STR("fault");
 	ev.ms = (clock_mono_ns() - c->started_ns) / 1000000;
+	if (strcmp(status, "repeated") == 0)
+		ev.origin = STR("recorded");
 	ev.body = buf_str(&body);
+	if (c->has_idem)
+		idem_end(c, happened(c, status, wrote),
+		    strcmp(status, "ok") == 0 || strcmp(status, "error") == 0,
+		    ev.out.bytes);
 	seq = record_add(&ev);
 	if (seq != 0 && call_durable_first(c->risk, c->approval))
-		wait_durable(c, seq);
+		call_wait_durable(c, seq);
 	else
 		answer(c);
+}
+
+/* A tool that says it has changed nothing, or was not asked, has not. */
+static bool
+happened(const struct call *c, const char *status, bool wrote)
+{
+	return !c->not_begun && c->kind != REPLY_STOPPED && !c->unrecorded &&
+	    (wrote || strcmp(status, "error") != 0);
 }
 
 /* One result at a time; NULL when it is none. */
@@ -402,9 +432,8 @@ call_durable_first(enum risk risk, uint64_t approval)
 	return risk >= RISK_INTERNAL_WRITE || approval != 0;
 }
 
-/* Once: who has been told does not ask any more. */
-static void
-tell(struct call *c)
+void
+call_tell(uint64_t asker, enum reply_kind kind, struct str result)
 {
 	static const uint32_t http[] = {
 		[REPLY_OK] = 200,
@@ -417,7 +446,14 @@ tell(struct call *c)
 		[REPLY_CONTENT_ERROR] = 422,
 	};
 
-	reply(c->asker, c->kind, http[c->kind], buf_str(&c->result));
+	reply(asker, kind, http[kind], result);
+}
+
+/* Once: who has been told does not ask any more. */
+static void
+tell(struct call *c)
+{
+	call_tell(c->asker, c->kind, buf_str(&c->result));
 	c->asker = 0;
 }
 
@@ -450,8 +486,8 @@ on_timeout(struct loop_timer *t)
 	    false, "timeout");
 }
 
-static void
-wait_durable(struct call *c, uint64_t seq)
+void
+call_wait_durable(struct call *c, uint64_t seq)
 {
 	c->wait_seq = seq;
 	c->next_durable = NULL;

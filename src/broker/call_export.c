@@ -71,8 +71,8 @@ on_export(struct run *r, struct call *c, bool whole)
 		    json_parse(buf_str(&c->args), NULL, &a, &e, NULL);
 
 		if (!approval_request(r, c->step, c->asker, c->verdict,
-			BUDGET_KINDS, str_of(c->tool), args, buf_str(&c->args),
-			&c->args_hash))
+			BUDGET_KINDS, STR(""), str_of(c->tool), args,
+			buf_str(&c->args), &c->args_hash))
 			export_forget(r->id, c->step);
 		must(r->calls_open > 0);
 		r->calls_open--;

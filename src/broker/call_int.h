@@ -4,6 +4,7 @@
  *     call.c          the request, its verdict, and what each verdict does
  *     call_record.c   the records before an effect
  *     call_use.c      how often a tool failed and was tried again
+ *     call_repeat.c   the same call once more
  *     call_spend.c    what it costs
  *     call_fault.c    failures that the policy asks for
  *     call_export.c   files.export, whose files are read before the decision
@@ -71,6 +72,42 @@ bool call_afford_approved(
 /* What c cost, by its result; appended as the body of its last record. */
 void call_settle(struct run *r, const struct call *c,
     const struct policy_tool *row, struct buf *out);
+
+/* call_repeat.c: a call that was made before. */
+struct earlier {
+	bool has_key;
+	struct hash key;
+	uint32_t step;
+	enum reply_kind kind;
+	struct buf result;
+};
+enum repeat {
+	REPEAT_NO, /* or it has no key */
+	REPEAT_DONE, /* out says what it came to */
+	REPEAT_BLOCKED, /* v says why */
+};
+/* own_key: the caller's, or "". */
+enum repeat call_repeats(struct run *r, struct str tool,
+    const struct json *args, struct str own_key, const struct hash *args_hash,
+    struct verdict *v, struct earlier *out);
+/*
+ * The same of what was approved, which was judged long ago. True: c has ended
+ * with what was done before.
+ */
+bool call_repeats_approved(
+    struct run *r, struct call *c, const struct approval *a);
+/*
+ * True when the tool is asked again in place of this end: result and status
+ * are those of call_finish.
+ */
+bool call_try_again(struct run *r, struct call *c, enum reply_kind kind,
+    struct str result, const char *status);
+/* True while all that is under way is being ended. */
+bool call_ending(void);
+/* c goes on when the record is on disk. */
+void call_wait_durable(struct call *c, uint64_t seq);
+/* What a call came to, for who asked. */
+void call_tell(uint64_t asker, enum reply_kind kind, struct str result);
 
 /* True when the run's world has the tool, or it is our own: no server's. */
 bool call_world_has(const struct run *r, struct str tool);

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "broker/call_int.h"
 #include "broker/record.h"
 
@@ -39,7 +41,8 @@ call_record_decision(
 	ev.tool = tool;
 	ev.tier = str_of(risk_name(v->risk));
 	ev.verdict = str_of(verdict_name(v->kind));
-	ev.action = str_of(actions[v->kind]);
+	ev.action = strcmp(v->code, "repeated") == 0 ? STR("repeated")
+						     : str_of(actions[v->kind]);
 	ev.rule = str_of(v->rule);
 	ev.code = str_of(v->code);
 	ev.reason = v->n_reasons > 0 ? str_of(v->reasons[0]) : STR("");

@@ -13,6 +13,7 @@
 #include "broker/egress.h"
 #include "broker/export.h"
 #include "broker/follow.h"
+#include "broker/idem.h"
 #include "broker/inside.h"
 #include "broker/record.h"
 #include "broker/run_int.h"
@@ -271,6 +272,7 @@ run_sweep(void)
 		broker.n_runs--;
 		approval_free_run(r->id);
 		export_free_run(r->id);
+		idem_free_run(r->id);
 		free_run(r);
 	}
 }

@@ -198,6 +198,7 @@ of_call(enum event_kind kind)
 	case EVENT_FAULT_INJECTED:
 	case EVENT_CONTEXT_INPUT:
 	case EVENT_BUDGET_EXTENDED:
+	case EVENT_TOOL_RETRIED:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:
@@ -295,6 +296,10 @@ note_of(struct trace_view *v, struct trace_row *row,
 	case EVENT_CONTEXT_INPUT:
 		note(v, row, TERM_GREEN, "the user says ",
 		    json_str(json_at(j, "res", "out", "preview", NULL)));
+		break;
+	case EVENT_TOOL_RETRIED:
+		note(v, row, TERM_YELLOW, "asked again behind ",
+		    json_str(json_get(body, STR("code"))));
 		break;
 	case EVENT_BUDGET_EXTENDED:
 		note(v, row, TERM_YELLOW,

@@ -76,6 +76,8 @@ free_one(struct policy *p)
 	for (uint32_t i = 0; i < p->n_tools; i++) {
 		schema_free(p->tools[i].args);
 		expr_free(p->tools[i].owner);
+		if (p->tools[i].n_rows == 0)
+			expr_free(p->tools[i].idem); /* else a part's */
 		for (uint32_t k = 0; k < p->tools[i].n_when; k++)
 			expr_free(p->tools[i].when[k].cond);
 	}

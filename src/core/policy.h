@@ -90,6 +90,20 @@ struct policy_when {
 	struct str reason;
 };
 
+/* Whose calls share the keys of a tool. */
+enum idem_within {
+	IDEM_RUN,
+	IDEM_WORKFLOW, /* of one tenant */
+	IDEM_TENANT,
+};
+
+/* How often we ask a tool again by ourselves. */
+struct policy_retry {
+	uint32_t times; /* 0: not at all */
+	uint32_t base_ms, max_ms; /* of the wait: core/backoff.h */
+	bool repeatable; /* done twice it is as done once */
+};
+
 /* What a call costs of one kind of budget. */
 struct policy_cost {
 	uint64_t most; /* is taken before it */
@@ -128,6 +142,10 @@ struct policy_tool {
 	struct expr
 	    *owner; /* what a call is about is the identity's; or NULL */
 	struct str owner_text;
+	struct expr *idem; /* what the call does, by its arguments; or NULL */
+	struct str idem_text;
+	enum idem_within idem_within;
+	struct policy_retry retry;
 	uint32_t n_when, n_clearance;
 	const struct policy_when *when;
 	const struct str *clearance; /* patterns of labels */
@@ -416,6 +434,13 @@ struct policy_bases {
 struct policy *policy_new_over(struct str text, enum policy_format format,
     struct policy_bases *bases, struct policy_problems *problems);
 void policy_free(struct policy *p);
+
+/*
+ * Appends what the tool's `idempotency` makes of these arguments; t->idem is
+ * not NULL. -1 with *why.
+ */
+int policy_idem_key(const struct policy *p, const struct policy_tool *t,
+    const struct json *args, struct buf *out, const char **why);
 
 /* The most restrictive of two; a new one in the arena. */
 const struct policy_approval *policy_approval_both(struct arena *arena,

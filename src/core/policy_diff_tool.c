@@ -19,6 +19,8 @@ static void diff_args(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_pace(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
+static void diff_repeats(struct differ *x, struct str name,
+    const struct policy_tool *a, const struct policy_tool *b);
 static void diff_costs(struct differ *x, struct str name,
     const struct policy_cost *a, const struct policy_cost *b);
 static void diff_owner(struct differ *x, struct str name,
@@ -107,6 +109,7 @@ diff_row(struct differ *x, struct str name, const struct policy_tool *a,
 	    POLICY_TIGHTER);
 	diff_pace(x, name, a, b);
 	diff_costs(x, name, a->costs, b->costs);
+	diff_repeats(x, name, a, b);
 	if (a->retries != b->retries)
 		diff_add(x,
 		    b->retries > a->retries ? POLICY_LOOSER : POLICY_TIGHTER,
@@ -213,6 +216,34 @@ diff_pace(struct differ *x, struct str name, const struct policy_tool *a,
 						     : POLICY_CHANGED,
 			    "tools", name, "breaker", "another breaker");
 	}
+}
+
+/* What is done twice, and by whom. */
+static void
+diff_repeats(struct differ *x, struct str name, const struct policy_tool *a,
+    const struct policy_tool *b)
+{
+	if (!str_eq(a->idem_text, b->idem_text) ||
+	    a->idem_within != b->idem_within)
+		diff_add(x,
+		    a->idem == NULL	  ? POLICY_TIGHTER
+			: b->idem == NULL ? POLICY_LOOSER
+					  : POLICY_CHANGED,
+		    "tools", name, "idempotency", "%s",
+		    a->idem == NULL	  ? "no call is made twice now"
+			: b->idem == NULL ? "calls may be made twice"
+					  : "other calls are the same");
+	if (a->retry.times != b->retry.times)
+		diff_add(x,
+		    b->retry.times > a->retry.times ? POLICY_LOOSER
+						    : POLICY_TIGHTER,
+		    "tools", name, "retry", "%u times, were %u", b->retry.times,
+		    a->retry.times);
+	if (a->retry.repeatable != b->retry.repeatable)
+		diff_add(x,
+		    b->retry.repeatable ? POLICY_LOOSER : POLICY_TIGHTER,
+		    "tools", name, "retry", "what may be done twice is %s",
+		    b->retry.repeatable ? "more" : "less");
 }
 
 /* What costs more is sooner over. */

@@ -262,6 +262,12 @@ void policy_parse_owner(
 enum expr_truth policy_owner_decide(const struct policy *p,
     const struct policy_tool *t, const struct json *args, const char **why);
 
+/* policy_repeat.c: "idempotency" and "retry" of a tool, whose risk is known. */
+void policy_parse_idempotency(
+    struct reader *r, const struct spot *tool, struct policy_tool *t);
+void policy_parse_retry(
+    struct reader *r, const struct spot *tool, struct policy_tool *t);
+
 /* policy_approvals.c: escalate_to of each row, once all of them are read. */
 void policy_link_approvals(struct reader *r, const struct spot *all,
     struct policy_approval *rows, uint32_t n);

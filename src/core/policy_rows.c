@@ -163,6 +163,7 @@ fill(struct rows *rows, struct policy_tool *t)
 	t->retries = UINT32_MAX;
 	t->timeout_ms = POLICY_TOOL_TIMEOUT_MAX_MS;
 	t->reversible = true;
+	t->retry = t->rows[0]->retry;
 	t->stage = rows->r->p->stage;
 	for (uint32_t i = 0; i < t->n_rows; i++) {
 		const struct policy_tool *one = t->rows[i];
@@ -183,6 +184,14 @@ fill(struct rows *rows, struct policy_tool *t)
 			t->retries = one->retries;
 		if (one->timeout_ms < t->timeout_ms)
 			t->timeout_ms = one->timeout_ms;
+		if (t->idem == NULL) {
+			t->idem = one->idem;
+			t->idem_text = one->idem_text;
+			t->idem_within = one->idem_within;
+		}
+		if (one->retry.times < t->retry.times)
+			t->retry.times = one->retry.times;
+		t->retry.repeatable &= one->retry.repeatable;
 		t->costs =
 		    policy_costs_both(&rows->r->p->arena, t->costs, one->costs);
 		/* Two that differ: there is no such definition. */

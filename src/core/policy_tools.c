@@ -234,8 +234,8 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 		"trusted_fields", "redact", "retries", "timeout_ms",
 		"reversible", "args", "when", "clearance", "owner", "rate",
 		"breaker", "pin", "destination", "leaves",
-		"untrusted_destination", "costs", NULL };
-	static const char *const later[] = { "commit", "idempotency", "paths",
+		"untrusted_destination", "costs", "idempotency", "retry", NULL };
+	static const char *const later[] = { "commit", "paths",
 		"faults", NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
 	uint32_t risk = RISK_DESTRUCTIVE;
@@ -265,6 +265,8 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	policy_parse_rate(r, s, &t->rate);
 	parse_breaker(r, s, t);
 	t->costs = policy_parse_costs(r, s, true);
+	policy_parse_idempotency(r, s, t);
+	policy_parse_retry(r, s, t);
 	parse_tool_args(r, s, t);
 	policy_parse_owner(r, s, t);
 	policy_parse_pin(r, s, t);

@@ -458,15 +458,16 @@ begin_inside(struct client *cl, const struct inside_route *r, uint64_t run,
 	r->start(cl, &q);
 }
 
-/* {"arguments":{...},"name":"...","state":"..."}, as over MCP. */
+/* {"arguments":{...},"idempotency_key":"...","name":"...","state":"..."}. */
 static void
 tool_call(struct client *cl, struct str run, const struct json *body)
 {
 	static const struct str known[] = { STR("arguments"), STR("name"),
-		STR("state") };
+		STR("state"), STR("idempotency_key") };
 	const struct json *args = json_get(body, known[0]);
 	const struct json *name = json_get(body, known[1]);
 	const struct json *state = json_get(body, known[2]);
+	const struct json *key = json_get(body, known[3]);
 	struct buf *b = &cl->gateway->payload;
 	uint64_t number = cl->caller.run;
 
@@ -478,10 +479,12 @@ tool_call(struct client *cl, struct str run, const struct json *body)
 	if (!json_is(name, JSON_STRING) ||
 	    (args != NULL && !json_is(args, JSON_OBJECT)) ||
 	    (state != NULL && !json_is(state, JSON_STRING)) ||
-	    body->n != 1u + (args != NULL) + (state != NULL)) {
+	    (key != NULL && !json_is(key, JSON_STRING)) ||
+	    body->n != 1u + (args != NULL) + (state != NULL) + (key != NULL)) {
 		answer_error(cl, 400,
 		    "a call is {\"name\": text, \"arguments\": object, "
-		    "\"state\": text}; the last two may be absent");
+		    "\"idempotency_key\": text, \"state\": text}; all but "
+		    "`name` may be absent");
 		return;
 	}
 	buf_reset(b);
@@ -490,6 +493,10 @@ tool_call(struct client *cl, struct str run, const struct json *body)
 		json_write(b, args);
 	else
 		buf_add_str(b, STR("{}"));
+	if (key != NULL) {
+		buf_add_str(b, STR(",\"idempotency_key\":"));
+		json_write(b, key);
+	}
 	buf_add_str(b, STR(",\"name\":"));
 	json_write(b, name);
 	if (state != NULL) {

@@ -194,6 +194,21 @@ store_put_spent(
 	return put(s, &c);
 }
 
+int
+store_put_idem(struct store *s, const struct store_idem *row, struct str result)
+{
+	struct chain c = {};
+	char run[ID_BYTES];
+
+	id_text('r', row->run, run);
+	add(&c, ST_IDEM,
+	    (struct param[]){ hash(&row->key), hash(&row->args), name(run),
+		number(row->step), number(row->state), number(row->kind),
+		blob(result) },
+	    7);
+	return put(s, &c);
+}
+
 static struct param
 text(struct str s)
 {

@@ -26,7 +26,10 @@ static const char later[] =
     "CREATE TABLE IF NOT EXISTS api_token(hash BLOB PRIMARY KEY,"
     " body BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS spent(name TEXT PRIMARY KEY,"
-    " start INT NOT NULL, body BLOB NOT NULL)";
+    " start INT NOT NULL, body BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS idem(key BLOB PRIMARY KEY,"
+    " args BLOB NOT NULL, run TEXT NOT NULL, step INT NOT NULL,"
+    " state INT NOT NULL, kind INT NOT NULL, result BLOB NOT NULL)";
 
 /*
  * The event index lets a run be read in the order of its calls without

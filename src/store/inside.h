@@ -34,6 +34,7 @@ enum statement {
 	ST_TOKEN,
 	ST_API_TOKEN,
 	ST_SPENT,
+	ST_IDEM,
 	STATEMENTS,
 };
 

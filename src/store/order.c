@@ -192,6 +192,11 @@ on_record(struct order *o, struct progress *p, uint64_t seq,
 			    "%s follows %s", event_kind_name(kind),
 			    event_kind_name(s->last));
 		return 0;
+	case EVENT_TOOL_RETRIED:
+		if (s->last != EVENT_TOOL_STARTED)
+			bad(o, STORE_ORDER_INVALID, seq, p->number,
+			    "%s is not within its call", event_kind_name(kind));
+		return 0;
 	case EVENT_EGRESS_LEAK:
 	case EVENT_SECRET_REVOKED:
 	case EVENT_FAULT_INJECTED:

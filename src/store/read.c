@@ -242,6 +242,35 @@ store_spent(struct store *s,
 }
 
 int
+store_idem(struct store *s, const struct hash *key, struct store_idem *out,
+    struct buf *result, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	int got;
+
+	if (db_prepare(s->reader,
+		"SELECT args, run, step, state, kind, result FROM idem"
+		" WHERE key = ?",
+		&st, e) < 0)
+		return -1;
+	if (sqlite3_bind_blob(st, 1, key->b, HASH_BYTES, SQLITE_STATIC) !=
+	    SQLITE_OK)
+		return db_err(s->reader, e, "bind");
+	got = db_step(st, e);
+	if (got <= 0)
+		return got;
+	*out = (struct store_idem){ .key = *key,
+		.run = db_id(st, 1, 'r'),
+		.step = (uint32_t)db_u64(st, 2),
+		.state = (uint32_t)db_u64(st, 3),
+		.kind = (uint32_t)db_u64(st, 4) };
+	if (db_hash(st, 0, &out->args) < 0)
+		return err_set(e, "the row of a call's key is damaged");
+	buf_add_str(result, db_str(st, 5));
+	return 1;
+}
+
+int
 store_blob(
     struct store *s, const struct hash *h, struct buf *out, struct err *e)
 {

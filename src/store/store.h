@@ -117,6 +117,16 @@ int store_put_api_token(
 int store_put_spent(
     struct store *s, struct str name, int64_t start_ms, struct str body);
 
+/* A call that has a key (broker/idem.h); state and kind are the broker's. */
+struct store_idem {
+	struct hash key, args;
+	uint64_t run;
+	uint32_t step, state, kind;
+};
+
+int store_put_idem(
+    struct store *s, const struct store_idem *row, struct str result);
+
 /* --- reading ----------------------------------------------------------- */
 /*
  * Each calls `on` per row until it returns false. 0, or -1 with e. They see
@@ -161,6 +171,9 @@ int store_api_tokens(struct store *s,
 int store_spent(struct store *s,
     bool (*on)(void *arg, struct str name, int64_t start_ms, struct str body),
     void *arg, struct err *e);
+/* 1 with the row and its result (appended), 0: there is none. -1 with e. */
+int store_idem(struct store *s, const struct hash *key, struct store_idem *out,
+    struct buf *result, struct err *e);
 /* Appends a blob's bytes. -1 when there is none. */
 int store_blob(
     struct store *s, const struct hash *h, struct buf *out, struct err *e);

@@ -50,6 +50,7 @@ static const char *const sql[STATEMENTS] = {
 	[ST_POLICY] = "INSERT OR IGNORE INTO policy VALUES(?, ?)",
 	[ST_TOKEN] = "INSERT OR REPLACE INTO token VALUES(?, ?, ?, ?, ?)",
 	[ST_API_TOKEN] = "INSERT OR REPLACE INTO api_token VALUES(?, ?)",
+	[ST_IDEM] = "INSERT OR REPLACE INTO idem VALUES(?, ?, ?, ?, ?, ?, ?)",
 	[ST_SPENT] = "INSERT OR REPLACE INTO spent VALUES(?, ?, ?)",
 };
 _Static_assert(EVENT_RUN_CLOSED == 2, "ST_RUN names the kind");

@@ -443,6 +443,28 @@ each_problem_is_told_at_its_place(void **state)
 		    "`mode`?\n"
 		    "4:64: tools.t.reversible: must be true or false, not "
 		    "1\n" },
+		{ "what is done again", POLICY_JSON,
+		    "{ 'policy': 1, 'workflow': 'w', 'tools': { 't':\n"
+		    "  { 'risk': 'external_write', 'idempotency': 'args.',\n"
+		    "    'retry': { 'base_ms': 0 } }, 'u':\n"
+		    "  { 'risk': 'draft', 'retry': { 'times': 9 } }, 'v':\n"
+		    "  { 'risk': 'read', 'idempotency': { 'within': 'all' } "
+		    "} } }",
+		    "2:46: tools.t.idempotency: the name of a member is "
+		    "missing; one that is no name is x[\"...\"]\n"
+		    "3:14: tools.t.retry: `times` is missing: how often at "
+		    "most\n"
+		    "3:27: tools.t.retry.base_ms: must be a whole number from "
+		    "1 to 600000 milliseconds, not 0\n"
+		    "4:31: tools.u.retry: the tool may have done it the first "
+		    "time: say `repeatable`: true if twice is as once, or "
+		    "give it an `idempotency` that it goes by itself\n"
+		    "4:42: tools.u.retry.times: must be a whole number from 1 "
+		    "to 8 retries, not 9\n"
+		    "5:36: tools.v.idempotency: `key` is missing: an "
+		    "expression over args, such as \"args.invoice\"\n"
+		    "5:48: tools.v.idempotency.within: must be run, workflow "
+		    "or tenant, not \"all\"\n" },
 		{ "breakers", POLICY_JSON,
 		    "{ 'policy': 1, 'workflow': 'w', 'tools': { 't':\n"
 		    "  { 'risk': 'read', 'breaker': { 'failures': 17,\n"
