@@ -133,6 +133,10 @@ head_write_request(const struct forward *f, struct buf *out)
 	for (uint32_t i = 0; i < h->n; i++) {
 		if (head_is_hop(h, h->field[i].name))
 			continue;
+		/* Of HTTP/1.0 it says nothing. RFC 9110 section 10.1.1 */
+		if (h->minor == 0 &&
+		    str_eq_nocase(h->field[i].name, STR("Expect")))
+			continue;
 		/* What is compressed cannot be searched on its way back. */
 		if (f->upgrade && f->filter != NULL &&
 		    str_eq_nocase(

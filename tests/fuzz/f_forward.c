@@ -9,7 +9,6 @@
  * so that the parser finds the end of each where the next begins; and the
  * whole ends.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,13 +19,13 @@
 #include "proxy/h2.h"
 #include "proxy/tls.h"
 
+#include "../unit/memory_end.h"
+
 enum { ASKS_MAX = 4096, LIMIT = 64, TURNS_MAX = 100000 };
 
 /* A far end that exists in memory only. */
 static struct {
-	struct str client, server; /* still to be said */
-	size_t piece;
-	bool client_turn, server_turn; /* a piece may be read */
+	struct memory_end client, server;
 	struct buf heard; /* by the server that is connected */
 	size_t heard_asks; /* requests that servers before it were sent */
 	struct buf asks; /* "METHOD TARGET\n" of each request let through */
@@ -38,52 +37,6 @@ static struct {
 } rig;
 
 static struct forward f;
-
-static ssize_t
-take(struct str *from, bool *turn, void *p, size_t n)
-{
-	if (from->n == 0)
-		return 0;
-	if (!*turn) {
-		errno = EAGAIN;
-		return -1;
-	}
-	*turn = false;
-	n = n < from->n ? n : from->n;
-	n = n < rig.piece ? n : rig.piece;
-	memcpy(p, from->p, n);
-	from->p += n;
-	from->n -= n;
-	return (ssize_t)n;
-}
-
-static ssize_t
-fake_read(struct stream *s, void *p, size_t n)
-{
-	return s == &f.client ? take(&rig.client, &rig.client_turn, p, n)
-			      : take(&rig.server, &rig.server_turn, p, n);
-}
-
-static ssize_t
-fake_write(struct stream *s, const void *p, size_t n)
-{
-	if (s == &f.server)
-		buf_add(&rig.heard, p, n);
-	return (ssize_t)n;
-}
-
-static void
-fake_want(struct stream *s, uint32_t events)
-{
-	(void)s;
-	(void)events;
-}
-
-static void
-fake_end(struct stream *s)
-{
-	(void)s;
-}
 
 /* Every request that this server has heard. */
 static void
@@ -140,24 +93,13 @@ heard_is_what_was_asked(void)
 	}
 }
 
+/* One server is gone, and another may come. */
 static void
-fake_close(struct stream *s, bool hard)
+heard_so_far(void)
 {
-	(void)hard;
-	s->ops = NULL;
-	if (s == &f.server) {
-		heard_is_what_was_asked();
-		buf_reset(&rig.heard);
-	}
+	heard_is_what_was_asked();
+	buf_reset(&rig.heard);
 }
-
-static const struct stream_ops fake_ops = {
-	.read = fake_read,
-	.write = fake_write,
-	.want = fake_want,
-	.end = fake_end,
-	.close = fake_close,
-};
 
 /* In the place of stream.c, tls.c and h2_dial.c. */
 int
@@ -165,8 +107,8 @@ stream_open_take(struct stream *s, struct loop *loop, int fd, struct err *e)
 {
 	(void)fd;
 	(void)e;
-	s->loop = loop;
-	s->ops = &fake_ops;
+	heard_so_far();
+	memory_end_open(s == &f.client ? &rig.client : &rig.server, s, loop);
 	return 0;
 }
 
@@ -290,9 +232,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rig.flags = (data[0] & 1) != 0 ? EGRESS_STANDING : 0;
 	rig.max_body = (data[0] & 2) != 0 ? LIMIT : UINT64_MAX;
 	rig.no = (data[0] & 4) != 0;
-	rig.piece = 1 + (size_t)data[1] * 8;
-	rig.client = (struct str){ (const char *)data + 4, n };
-	rig.server = (struct str){ (const char *)data + 4 + n, size - 4 - n };
+	memory_ends = NULL;
+	rig.client = (struct memory_end){
+		.to_say = { (const char *)data + 4, n },
+		.piece = 1 + (size_t)data[1] * 8,
+	};
+	rig.server = (struct memory_end){
+		.to_say = { (const char *)data + 4 + n, size - 4 - n },
+		.piece = rig.client.piece,
+		.heard = &rig.heard,
+	};
 	rig.asked = rig.dials = rig.closed = false;
 	buf_reset(&rig.asks);
 	buf_reset(&rig.heard);
@@ -302,9 +251,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)stream_open_take(&f.client, loop, 0, &e);
 	forward_start(&f, STR(""));
 	for (int i = 0; !rig.closed && i < TURNS_MAX; i++) {
-		size_t before = rig.client.n + rig.server.n;
+		size_t before = rig.client.to_say.n + rig.server.to_say.n;
 
-		rig.client_turn = rig.server_turn = true;
+		rig.client.turn = rig.server.turn = true;
 		if (rig.asked || rig.dials)
 			owner_acts();
 		else if (stream_is_open(&f.client))
@@ -319,5 +268,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!rig.closed)
 		forward_stop(&f, true);
 	must(!stream_is_open(&f.client) && !stream_is_open(&f.server));
+	heard_so_far();
 	return 0;
 }

@@ -17,6 +17,8 @@
 #include "codec/http1.h"
 #include "proxy/h2.h"
 
+#include "../unit/memory_end.h"
+
 enum { LANES_MAX = 8, TURNS_MAX = 4000 };
 
 struct lane {
@@ -27,87 +29,15 @@ struct lane {
 };
 
 static struct {
-	struct str frames;
-	size_t piece;
-	bool turn;
+	struct memory_end peer; /* who says the frames */
 	struct str answer;
 	struct stream below;
-	struct stream *link; /* what it was moved to */
 	struct lane lanes[LANES_MAX];
 	int n_lanes;
 	bool closed;
 } rig;
 
 static struct http1_head head;
-
-static ssize_t
-fake_read(struct stream *s, void *p, size_t n)
-{
-	(void)s;
-	if (rig.frames.n == 0)
-		return 0;
-	if (!rig.turn) {
-		errno = EAGAIN;
-		return -1;
-	}
-	rig.turn = false;
-	n = n < rig.piece ? n : rig.piece;
-	n = n < rig.frames.n ? n : rig.frames.n;
-	memcpy(p, rig.frames.p, n);
-	rig.frames.p += n;
-	rig.frames.n -= n;
-	return (ssize_t)n;
-}
-
-static ssize_t
-fake_write(struct stream *s, const void *p, size_t n)
-{
-	(void)s;
-	(void)p;
-	return (ssize_t)n;
-}
-
-static void
-fake_want(struct stream *s, uint32_t events)
-{
-	(void)s;
-	(void)events;
-}
-
-static void
-fake_end(struct stream *s)
-{
-	(void)s;
-}
-
-static void
-fake_close(struct stream *s, bool hard)
-{
-	(void)hard;
-	s->ops = NULL;
-	if (rig.link == s)
-		rig.link = NULL;
-}
-
-static int
-fake_move(struct stream *s, struct stream *to, struct err *e)
-{
-	(void)e;
-	to->ops = s->ops;
-	to->loop = s->loop;
-	s->ops = NULL;
-	rig.link = to;
-	return 0;
-}
-
-static const struct stream_ops fake_ops = {
-	.read = fake_read,
-	.write = fake_write,
-	.want = fake_want,
-	.end = fake_end,
-	.close = fake_close,
-	.move = fake_move,
-};
 
 /* One request, whole or not, and nothing behind it. */
 static void
@@ -224,10 +154,10 @@ serve(void)
 
 	must(h != NULL);
 	buf_add(&all, magic, sizeof(magic)); /* its NUL is the last byte */
-	buf_add_str(&all, rig.frames);
-	rig.frames = buf_str(&all);
+	buf_add_str(&all, rig.peer.to_say);
+	rig.peer.to_say = buf_str(&all);
 	for (int i = 0; i < TURNS_MAX && !rig.closed; i++) {
-		rig.turn = true;
+		rig.peer.turn = true;
 		rig.below.on_ready(&rig.below, EPOLLIN);
 	}
 	h2_serve_free(h);
@@ -251,9 +181,9 @@ dial(void)
 		(void)stream_write(
 		    &rig.below, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27);
 	for (int i = 0; i < TURNS_MAX; i++) {
-		rig.turn = true;
-		if (rig.link != NULL)
-			rig.link->on_ready(rig.link, EPOLLIN);
+		rig.peer.turn = true;
+		if (rig.peer.near != NULL)
+			rig.peer.near->on_ready(rig.peer.near, EPOLLIN);
 		n = stream_read(&rig.below, bytes, sizeof(bytes));
 		if (n == 0 || (n < 0 && errno != EAGAIN))
 			break;
@@ -285,14 +215,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memset(&rig, 0, sizeof(rig));
 	n = ((size_t)data[2] << 8 | data[3]) % (size - 3);
-	rig.piece = 1 + (size_t)data[1] * 8;
-	rig.frames = (struct str){ (const char *)data + 4, n };
-	rig.answer = (struct str){ (const char *)data + 4 + n, size - 4 - n };
-	rig.below = (struct stream){
-		.ops = &fake_ops,
-		.loop = loop,
-		.on_ready = on_nothing,
+	memory_ends = NULL;
+	rig.peer = (struct memory_end){
+		.to_say = { (const char *)data + 4, n },
+		.piece = 1 + (size_t)data[1] * 8,
 	};
+	rig.answer = (struct str){ (const char *)data + 4 + n, size - 4 - n };
+	rig.below = (struct stream){ .on_ready = on_nothing };
+	memory_end_open(&rig.peer, &rig.below, loop);
 	if ((data[0] & 1) != 0)
 		dial();
 	else

@@ -1,11 +1,12 @@
 /*
  * What a proxy knows of a secret that no request has: a print, as the broker
- * tells it. After cmocka.h.
+ * tells it.
  */
 #ifndef WATCH_RIG_H
 #define WATCH_RIG_H
 
 #include "base/buf.h"
+#include "base/must.h"
 #include "codec/json.h"
 #include "proxy/filter.h"
 
@@ -32,9 +33,8 @@ watch_take(struct filter_watch *w, const char *name, struct str value,
 	    "\"digest\":\"%s\",\"head\":%u,\"name\":\"%s\","
 	    "\"placeholder\":\"%s\",\"tail\":%u}]}",
 	    hex, p.head, name, placeholder, p.tail);
-	if (filter_watch_take(
-		w, json_parse(buf_str(&text), NULL, &a, &e, NULL), &e) < 0)
-		fail_msg("%s", e.text);
+	must(filter_watch_take(
+		 w, json_parse(buf_str(&text), NULL, &a, &e, NULL), &e) == 0);
 }
 
 #endif
