@@ -18,6 +18,11 @@ struct hash {
 struct hash hash_of(const void *p, size_t n);
 /* The hash of the pieces one after the other. */
 struct hash hash_of_pieces(const struct str *pieces, size_t n);
+/* The hash of what comes bit by bit. end gives it and frees the hasher. */
+struct hasher;
+struct hasher *hasher_new(void);
+void hasher_add(struct hasher *h, const void *p, size_t n);
+struct hash hasher_end_free(struct hasher *h);
 /* HMAC-SHA-256 (RFC 2104). */
 struct hash hash_hmac(struct str key, struct str text);
 /* Gives back what hashing keeps: the last call of a thread that ends before its

@@ -597,6 +597,14 @@ enum {
 	BUNDLE_MAX_BYTES = 1024 * 1024 * 1024, /* unpacked */
 	BUNDLE_MAX_PROOF = 4 * 1000 * 1000, /* hashes */
 	BUNDLE_WINDOW_LOG = 23, /* of zstd: 8 MiB to unpack it */
+	/* What `trace import` takes of transcripts: one transaction, which the
+	 * disk holds twice until it is over. */
+	IMPORT_MAX_MIB = 8 * 1024, /* of a file */
+	IMPORT_MAX_FILES = 512, /* of one command: all are open at once */
+	IMPORT_MAX_RUNS = 1000 * 1000, /* of a file */
+	IMPORT_MAX_CALLS = 100 * 1000, /* of a run */
+	/* A row's texts: they are shown, and nothing proves them. */
+	IMPORT_MAX_TEXT_BYTES = 4096,
 	/* Of arguments and results, in the record: for a person's eye. */
 	EVENT_PREVIEW_BYTES = 256,
 };

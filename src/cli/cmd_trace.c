@@ -18,7 +18,7 @@
 
 static const char trace_help[] =
     "usage: paddock trace show RUN | verify [RUN] | ls | grep TEXT |\n"
-    "       export RUN | checkpoint\n"
+    "       export RUN | import FILE... | checkpoint\n"
     "\n"
     "Shows and verifies what runs did, also while a daemon runs.\n"
     "\n"
@@ -27,6 +27,7 @@ static const char trace_help[] =
     "  ls                  the runs that have a trace\n"
     "  grep TEXT           where a text stands in what was recorded\n"
     "  export RUN          one run as a file that proves itself\n"
+    "  import FILE...      runs that were recorded elsewhere\n"
     "  checkpoint          what was signed last, and the log's key\n"
     "\n"
     "RUN is a run's name or `last`.\n"
@@ -111,6 +112,7 @@ cmd_trace(int argc, char **argv)
 		{ "grep", cmd_trace_grep },
 		{ "export", cmd_trace_export },
 		{ "checkpoint", cmd_trace_checkpoint },
+		{ "import", cmd_trace_import },
 		{},
 	};
 

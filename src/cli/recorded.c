@@ -48,6 +48,10 @@ static int decided(
     struct reading *r, const struct store_row *row, const struct json *j);
 static void told(
     struct reading *r, const struct store_row *row, const struct json *j);
+static int parse(
+    struct reading *r, const struct store_row *row, const struct json **out);
+static int undecided(
+    struct reading *r, const struct store_row *row, const struct json **out);
 static struct started *started_of(struct reading *r, uint32_t step);
 static void note_started(struct reading *r, const struct recorded_call *c);
 static void labels_recorded(struct labels *l, const struct json *list);
@@ -85,7 +89,7 @@ static bool
 on_record(void *arg, const struct store_row *row)
 {
 	struct reading *r = arg;
-	const struct json *j;
+	const struct json *j = NULL;
 	int status = 0;
 
 	/* Most records say nothing here; they are not worth parsing. */
@@ -102,15 +106,14 @@ on_record(void *arg, const struct store_row *row)
 		    ? policy_tool_find(r->policy, row->tool)
 		    : NULL;
 
+		if (undecided(r, row, &j) < 0)
+			return false;
 		if (t != NULL)
 			policy_result_labels(t, row->tool, &r->labels);
 		if (r->prov == NULL)
 			return true;
 	}
-	arena_reset(&r->record);
-	j = json_parse(row->body, NULL, &r->record, r->e, NULL);
-	if (j == NULL) {
-		(void)err_add(r->e, "record %" PRIu64, row->seq);
+	if (j == NULL && parse(r, row, &j) < 0) {
 		status = -1;
 	} else if (row->kind == EVENT_TOOL_FINISHED ||
 	    row->kind == EVENT_CONTEXT_INPUT ||
@@ -126,6 +129,35 @@ on_record(void *arg, const struct store_row *row)
 	}
 	r->failed = status < 0;
 	return !r->failed;
+}
+
+static int
+parse(struct reading *r, const struct store_row *row, const struct json **out)
+{
+	arena_reset(&r->record);
+	*out = json_parse(row->body, NULL, &r->record, r->e, NULL);
+	return *out != NULL ? 0 : err_add(r->e, "record %" PRIu64, row->seq);
+}
+
+/*
+ * The end of a call that has no decision. In a transcript that was imported
+ * that is each call's: it was made, so whatever was there allowed it.
+ */
+static int
+undecided(
+    struct reading *r, const struct store_row *row, const struct json **out)
+{
+	int status = 0;
+
+	if (row->step == 0 || proposal_of(r, row->step) == NULL)
+		return 0;
+	if (parse(r, row, out) < 0)
+		status = -1;
+	else if (str_eq(json_str(json_at(*out, "dec", "action", NULL)),
+		     STR("imported")))
+		status = decided(r, row, *out);
+	r->failed = status < 0;
+	return status;
 }
 
 /* What the run was told, for the calls that follow. */
@@ -228,8 +260,10 @@ decided(struct reading *r, const struct store_row *row, const struct json *j)
 
 	if (p == NULL)
 		return 0; /* of edited arguments: judged for a reviewer */
-	if (verdict_parse(
-		json_str(json_at(j, "body", "would", NULL)), &c.verdict) < 0)
+	if (row->kind == EVENT_TOOL_FINISHED)
+		c.verdict = VERDICT_ALLOW;
+	else if (verdict_parse(json_str(json_at(j, "body", "would", NULL)),
+		     &c.verdict) < 0)
 		return err_set(
 		    r->e, "record %" PRIu64 " has no verdict", row->seq);
 	if (r->policy == NULL) {

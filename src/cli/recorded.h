@@ -27,7 +27,7 @@ struct recorded_call {
 	const struct labels *labels; /* of the run when it was judged */
 	enum verdict_kind verdict; /* that a policy which enforces has */
 	struct str rule, code;
-	struct str action; /* "executed", "blocked", ... */
+	struct str action; /* "executed", "blocked", "imported", ... */
 };
 
 /*

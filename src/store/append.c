@@ -29,69 +29,122 @@ static void add_blob(
 static struct hash *recent(struct store *s, const struct hash *h);
 static void remember(struct store *s, const struct event_blob *b);
 static int put(struct store *s, struct chain *c);
+static void add_record(struct store *s, struct chain *c, const struct event *ev,
+    struct str bytes, struct hash *h);
+static void count_record(
+    struct store *s, const struct event *ev, const struct hash *h);
 
 uint64_t
 store_append(struct store *s, struct event *ev)
 {
-	static const char record = '\0';
 	struct chain c = {};
-	struct str bytes, pieces[3];
 	struct hash h;
-	struct sum *sum = NULL;
-	struct item *it;
-	char run[ID_BYTES];
 
 	must(s->lock_fd >= 0);
-	ev->seq = s->seq + 1;
-	if (ev->run != 0)
-		sum = ev->kind == EVENT_RUN_OPENED
-		    ? sums_new(&s->sums, ev->run)
-		    : sums_find(&s->sums, ev->run);
-	if (sum == NULL && ev->kind == EVENT_RUN_OPENED)
-		return 0; /* out of memory */
-	if (ev->kind == EVENT_RUN_CLOSED && sum != NULL) {
-		ev->sum_n = sum->n;
-		ev->sum = sum->h;
-	}
+	if (store_next(s, ev) < 0)
+		return 0;
 	hash_blob(&ev->args);
 	hash_blob(&ev->out);
 	buf_reset(&s->scratch);
 	event_write(&s->scratch, ev);
 	if (s->scratch.failed)
 		return 0;
-	bytes = buf_str(&s->scratch);
-	pieces[0] = (struct str){ &record, 1 };
-	pieces[1] = (struct str){ (const char *)s->head.b, HASH_BYTES };
-	pieces[2] = bytes;
-	h = hash_of_pieces(pieces, 3);
-
-	id_text('r', ev->run, run);
 	add_blob(s, &c, &ev->args);
 	add_blob(s, &c, &ev->out);
-	it = add(&c, ST_EVENT,
-	    (struct param[]){ number((int64_t)ev->seq), name(run),
-		number(ev->step), number(ev->t_ns / 1000), number(ev->kind),
-		text(ev->tool), blob(bytes), hash(&h) },
-	    8);
-	if (it != NULL) {
-		it->seq = ev->seq;
-		it->hash = h;
-	}
-	if (ev->kind == EVENT_RUN_CLOSED)
-		add(&c, ST_RUN_HEAD, (struct param[]){ hash(&h), name(run) },
-		    2);
+	add_record(s, &c, ev, buf_str(&s->scratch), &h);
 	if (put(s, &c) < 0)
 		return 0;
 	remember(s, &ev->args);
 	remember(s, &ev->out);
+	count_record(s, ev, &h);
+	return ev->seq;
+}
+
+int
+store_next(struct store *s, struct event *ev)
+{
+	struct sum *sum = NULL;
+
+	ev->seq = s->seq + 1;
+	if (ev->run != 0)
+		sum = ev->kind == EVENT_RUN_OPENED
+		    ? sums_new(&s->sums, ev->run)
+		    : sums_find(&s->sums, ev->run);
+	if (sum == NULL && ev->kind == EVENT_RUN_OPENED)
+		return -1; /* out of memory */
+	if (ev->kind == EVENT_RUN_CLOSED && sum != NULL) {
+		ev->sum_n = sum->n;
+		ev->sum = sum->h;
+	}
+	return 0;
+}
+
+int
+store_append_bytes(struct store *s, const struct event *ev, struct str bytes)
+{
+	struct chain c = {};
+	struct hash h;
+
+	must(s->lock_fd >= 0 && ev->seq == s->seq + 1);
+	add_record(s, &c, ev, bytes, &h);
+	if (put(s, &c) < 0)
+		return -1;
+	count_record(s, ev, &h);
+	return 0;
+}
+
+int
+store_put_blob(struct store *s, const struct hash *h, struct str bytes)
+{
+	struct event_blob b = { .bytes = bytes, .hash = *h };
+	struct chain c = {};
+
+	add_blob(s, &c, &b);
+	if (c.count > 0 && put(s, &c) < 0)
+		return -1;
+	remember(s, &b);
+	return 0;
+}
+
+/* The row of a record, and with run.closed its run's head; *h: its hash. */
+static void
+add_record(struct store *s, struct chain *c, const struct event *ev,
+    struct str bytes, struct hash *h)
+{
+	static const char record = '\0';
+	struct str pieces[3] = { { &record, 1 },
+		{ (const char *)s->head.b, HASH_BYTES }, bytes };
+	struct item *it;
+	char run[ID_BYTES];
+
+	*h = hash_of_pieces(pieces, 3);
+	id_text('r', ev->run, run);
+	it = add(c, ST_EVENT,
+	    (struct param[]){ number((int64_t)ev->seq), name(run),
+		number(ev->step), number(ev->t_ns / 1000), number(ev->kind),
+		text(ev->tool), blob(bytes), hash(h) },
+	    8);
+	if (it != NULL) {
+		it->seq = ev->seq;
+		it->hash = *h;
+	}
+	if (ev->kind == EVENT_RUN_CLOSED)
+		add(c, ST_RUN_HEAD, (struct param[]){ hash(h), name(run) }, 2);
+}
+
+/* Once it is queued. */
+static void
+count_record(struct store *s, const struct event *ev, const struct hash *h)
+{
+	struct sum *sum = ev->run != 0 ? sums_find(&s->sums, ev->run) : NULL;
+
 	s->seq = ev->seq;
-	s->head = h;
+	s->head = *h;
 	/* A call that was under way may still end: that is not summed. */
 	if (ev->kind == EVENT_RUN_CLOSED)
 		sums_drop(&s->sums, ev->run);
 	else if (sum != NULL)
-		sum_add(sum, &h);
-	return ev->seq;
+		sum_add(sum, h);
 }
 
 int

@@ -33,6 +33,7 @@ struct bundle {
 	uint64_t run;
 	struct note_key key; /* that signed it, whoever's that is */
 	uint64_t size; /* of the log when it was signed */
+	struct hash digest; /* of the file */
 	struct bundle_sums sums;
 };
 

@@ -43,6 +43,7 @@ struct reading {
 	ZSTD_DCtx *unpacker;
 	char in[IN_BYTES];
 	ZSTD_inBuffer left;
+	struct hasher *file; /* over what was read of it */
 	bool ended; /* the file */
 	bool whole; /* the frame that was read last */
 	struct buf text; /* unpacked */
@@ -109,6 +110,7 @@ bundle_open(int fd, const struct note_key *key, struct bundle *b,
 	r->leaves.max = BUNDLE_MAX_RECORDS * sizeof(struct leaf);
 	r->proof.max = BUNDLE_MAX_PROOF * sizeof(struct hash);
 	refs_init(&r->refs);
+	r->file = hasher_new();
 	r->unpacker = ZSTD_createDCtx();
 	if (r->unpacker == NULL ||
 	    ZSTD_isError(ZSTD_DCtx_setParameter(
@@ -127,6 +129,7 @@ bundle_open(int fd, const struct note_key *key, struct bundle *b,
 	buf_fini(&r->proof);
 	refs_fini(&r->refs);
 	arena_fini(&r->memory);
+	b->digest = hasher_end_free(r->file);
 	free(r);
 	return s;
 }
@@ -212,6 +215,7 @@ unpack_more(struct reading *r, struct err *e)
 		r->left = (ZSTD_inBuffer){ r->in, (size_t)n, 0 };
 		if (r->ended)
 			return 0;
+		hasher_add(r->file, r->in, (size_t)n);
 		r->b->sums.bytes += (uint64_t)n;
 	}
 	out.dst = buf_reserve(&r->text, out.size);

@@ -61,6 +61,8 @@ struct item {
 
 struct store {
 	int lock_fd; /* -1: opened for reading */
+	bool bulk; /* no thread: the caller writes, all in one transaction */
+	bool begun; /* that transaction */
 	int event_fd;
 	sqlite3 *reader; /* the caller's */
 
@@ -94,16 +96,33 @@ struct store {
 /* A store for reading, over a database that becomes its own. */
 struct store *store_over_take(sqlite3 *db);
 
-/* Prepares the statements and starts the thread. */
+/* Prepares the statements. */
+int writer_prepare(struct store *s, struct err *e);
+/* Starts the thread. */
 int writer_start(struct store *s, struct err *e);
 /* Writes what is queued, ends the thread, frees what is the writer's. */
 void writer_stop(struct store *s);
 
+/* Ends the transaction of a store that is open in bulk, signed. */
+int writer_commit(struct store *s, struct err *e);
+
 /*
- * Puts a chain of items on the queue, all or none. Takes the items over in
- * either case. -1 when the queue is full or writing has failed.
+ * Puts a chain of items on the queue, all or none; in bulk, writes them. Takes
+ * the items over in either case. -1 when the queue is full or writing has
+ * failed.
  */
 int queue_put_take(struct store *s, struct item *first, struct item *last,
     size_t count, size_t bytes);
+
+/*
+ * A record whose bytes are not event_write()'s. store_next() sets what the
+ * store sets of it, seq and sum, and those must be in the bytes. Of the rest,
+ * run, step, t_ns, kind and tool count.
+ */
+int store_next(struct store *s, struct event *ev);
+int store_append_bytes(
+    struct store *s, const struct event *ev, struct str bytes);
+/* What records refer to; h is its hash. */
+int store_put_blob(struct store *s, const struct hash *h, struct str bytes);
 
 #endif

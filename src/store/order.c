@@ -278,7 +278,8 @@ may_finish(struct order *o, const struct step *s, uint64_t seq, struct err *e)
 	    !str_eq(json_str(json_at(r, "res", "status", NULL)), STR("ok")))
 		return 1;
 	action = json_str(json_at(r, "dec", "action", NULL));
-	if (str_eq(action, STR("drafted")) ||
+	if (str_eq(action, STR("imported")) || /* paddock decided nothing */
+	    str_eq(action, STR("drafted")) ||
 	    str_eq(action, STR("simulated")) || str_eq(action, STR("blocked")))
 		return 1;
 	if (s->decision == 0)

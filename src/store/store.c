@@ -18,6 +18,7 @@
 #include "sys/fd.h"
 
 static int open_for_writing(struct store *s, const char *dir, struct err *e);
+static struct store *open_new(const char *dir, bool bulk, struct err *e);
 static int lock(const char *dir, int *out, struct err *e);
 static int resume(struct store *s, struct err *e);
 static struct store *new_store(void);
@@ -26,8 +27,28 @@ static void free_store(struct store *s);
 struct store *
 store_open(const char *dir, struct err *e)
 {
+	return open_new(dir, false, e);
+}
+
+struct store *
+store_open_bulk(const char *dir, struct err *e)
+{
+	return open_new(dir, true, e);
+}
+
+int
+store_commit(struct store *s, struct err *e)
+{
+	must(s->bulk);
+	return writer_commit(s, e);
+}
+
+static struct store *
+open_new(const char *dir, bool bulk, struct err *e)
+{
 	struct store *s = new_store();
 
+	s->bulk = bulk;
 	if (open_for_writing(s, dir, e) < 0) {
 		free_store(s);
 		return NULL;
@@ -62,8 +83,10 @@ store_close(struct store *s, struct err *e)
 	int rc = 0;
 
 	if (s->lock_fd >= 0) {
-		writer_stop(s);
-		if (atomic_load(&s->failed)) {
+		/* What is not committed goes with the connection. */
+		if (!s->bulk)
+			writer_stop(s);
+		if (!s->bulk && atomic_load(&s->failed)) {
 			*e = s->why;
 			rc = -1;
 		}
@@ -165,7 +188,9 @@ open_for_writing(struct store *s, const char *dir, struct err *e)
 	if (db_open_write(dir, &s->db, e) < 0 || resume(s, e) < 0 ||
 	    checkpointer_open(&s->checkpoints, dir, s->db, e) < 0 ||
 	    sums_load(&s->sums, s->db, e) < 0 ||
-	    db_open_read(dir, &s->reader, e) < 0 || writer_start(s, e) < 0)
+	    db_open_read(dir, &s->reader, e) < 0 || writer_prepare(s, e) < 0 ||
+	    (s->bulk ? db_exec(s->db, "PRAGMA cache_size = -16384", e)
+		     : writer_start(s, e)) < 0)
 		return -1;
 	s->lock_fd = fd_take(&lock_fd);
 	return 0;

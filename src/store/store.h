@@ -29,6 +29,13 @@ struct store;
  * time: a second one is refused with the first one's pid. NULL with e.
  */
 struct store *store_open(const char *dir, struct err *e);
+/*
+ * The same without the thread, for who brings in much at once: whatever is
+ * appended is one transaction until store_commit(), and what is not committed
+ * when the store is closed was never there. Nothing waits for store_durable().
+ */
+struct store *store_open_bulk(const char *dir, struct err *e);
+int store_commit(struct store *s, struct err *e);
 /* For reading, also while a daemon writes. NULL with e. */
 struct store *store_open_read(const char *dir, struct err *e);
 /* Writes what is queued, then closes. Returns 0, or -1 when that failed. */

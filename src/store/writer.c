@@ -70,7 +70,18 @@ static int write_meta(
 static int run(struct store *s, enum statement which, struct err *e);
 static void fail(struct store *s, const struct err *why);
 static void announce(struct store *s);
+static int write_now(struct store *s, struct item *first);
 static void free_items(struct item *it);
+
+int
+writer_prepare(struct store *s, struct err *e)
+{
+	for (int i = 0; i < STATEMENTS; i++)
+		if (db_prepare(s->db, sql[i], &s->statement[i], e) < 0)
+			return -1;
+	s->packer = ZSTD_createCCtx();
+	return s->packer == NULL ? err_set(e, "zstd: out of memory") : 0;
+}
 
 int
 writer_start(struct store *s, struct err *e)
@@ -79,12 +90,6 @@ writer_start(struct store *s, struct err *e)
 	sigset_t all, old;
 	int rc;
 
-	for (int i = 0; i < STATEMENTS; i++)
-		if (db_prepare(s->db, sql[i], &s->statement[i], e) < 0)
-			return -1;
-	s->packer = ZSTD_createCCtx();
-	if (s->packer == NULL)
-		return err_set(e, "zstd: out of memory");
 	must(pthread_mutex_init(&s->lock, NULL) == 0);
 	must(pthread_condattr_init(&attr) == 0);
 	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
@@ -121,6 +126,8 @@ queue_put_take(struct store *s, struct item *first, struct item *last,
 {
 	bool wake, full;
 
+	if (s->bulk)
+		return write_now(s, first);
 	must(pthread_mutex_lock(&s->lock) == 0);
 	full = s->queued + count > STORE_MAX_QUEUE_EVENTS ||
 	    s->queued_bytes + bytes > STORE_MAX_QUEUE_BYTES ||
@@ -148,6 +155,50 @@ queue_put_take(struct store *s, struct item *first, struct item *last,
 		must(pthread_cond_signal(&s->wake) == 0);
 	must(pthread_mutex_unlock(&s->lock) == 0);
 	return 0;
+}
+
+/* In bulk: the items are written, and no more of them are once that failed. */
+static int
+write_now(struct store *s, struct item *first)
+{
+	struct err *e = &s->why;
+	int rc = atomic_load(&s->failed) ? -1 : 0;
+
+	if (rc == 0 && !s->begun) {
+		rc = run(s, ST_BEGIN, e);
+		s->begun = rc == 0;
+	}
+	for (const struct item *it = first; it != NULL && rc == 0;
+	     it = it->next) {
+		rc = write_item(s, it, e);
+		if (rc == 0 && it->seq > 0)
+			checkpoint_add(&s->checkpoints, &it->hash);
+	}
+	if (rc < 0)
+		atomic_store(&s->failed, true);
+	free_items(first);
+	return rc;
+}
+
+int
+writer_commit(struct store *s, struct err *e)
+{
+	if (atomic_load(&s->failed)) {
+		*e = s->why;
+		return -1;
+	}
+	if (!s->begun)
+		return 0;
+	if (write_meta(s, s->seq, &s->head, e) < 0 ||
+	    checkpoint_write(&s->checkpoints, s->db, e) < 0 ||
+	    run(s, ST_COMMIT, e) < 0) {
+		atomic_store(&s->failed, true);
+		s->why = *e;
+		return -1;
+	}
+	s->begun = false;
+	atomic_store(&s->durable, s->seq);
+	return checkpoint_tell(&s->checkpoints, e);
 }
 
 void
