@@ -562,6 +562,18 @@ enum {
 	GUARD_COVERS_MAX = 4096,
 	COMMIT_DEPTH_MAX = 128, /* as above, when changes are written back */
 	COMMIT_TOLD_MAX = 64, /* files that are named in a message */
+	/* Snapshots below each other: overlayfs takes 500, and the names of
+	 * these fit the 256 bytes that a mount option may have. */
+	SNAPSHOT_LAYERS_MAX = 16,
+	SNAPSHOT_ENTRIES_MAX = 64 * 1000, /* files of one: 16 MiB of list */
+	SNAPSHOT_LIST_BYTES = 16 * 1024 * 1024, /* a line each, 256 bytes */
+	/* Files of one, holes included: what has to be hashed has an end. */
+	SNAPSHOT_MAX_MB = 16 * 1024,
+	SNAPSHOT_LINKS_MAX = 4096, /* files of one with several names */
+	SNAPSHOTS_MAX = 4096, /* kept: a document in memory each, of some KiB */
+	FORKS_MAX = 512, /* of one command: half of RUNS_MAX */
+	FORK_SET_DEPTH = 16, /* parts of a path into a policy */
+	SNAPSHOTS_BUSY_MAX = 4, /* taken at once: each holds a run still */
 	/* Files under protected names of a folder that is written for good: an
 	 * editor's extensions are 20,000, at 100 bytes each. */
 	PLANTED_FILES_MAX = 200 * 1000,

@@ -16,6 +16,7 @@
 #include "broker/run.h"
 #include "broker/secret_api.h"
 #include "broker/server.h"
+#include "broker/snap.h"
 #include "broker/token.h"
 #include "broker/who.h"
 #include "codec/json.h"
@@ -59,6 +60,10 @@ static void do_port(const struct request *q);
 static void do_pause(const struct request *q);
 static void do_resume(const struct request *q);
 static void do_stat(const struct request *q);
+static void do_snapshot(const struct request *q);
+static void do_snapshot_list(const struct request *q);
+static void do_snapshot_remove(const struct request *q);
+static void do_snapshot_gc(const struct request *q);
 static void do_secret_list(const struct request *q);
 static void do_secret_check(const struct request *q);
 static void do_secret_revoke(const struct request *q);
@@ -89,6 +94,10 @@ static void (*const handlers[API_OPS])(const struct request *q) = {
 	[API_PAUSE] = do_pause,
 	[API_RESUME] = do_resume,
 	[API_STAT] = do_stat,
+	[API_SNAPSHOT] = do_snapshot,
+	[API_SNAPSHOT_LIST] = do_snapshot_list,
+	[API_SNAPSHOT_REMOVE] = do_snapshot_remove,
+	[API_SNAPSHOT_GC] = do_snapshot_gc,
 	[API_SECRET_LIST] = do_secret_list,
 	[API_SECRET_CHECK] = do_secret_check,
 	[API_SECRET_REVOKE] = do_secret_revoke,
@@ -496,6 +505,30 @@ static void
 do_stat(const struct request *q)
 {
 	box_ask(q->who, q->call, q->run, ASK_STAT);
+}
+
+static void
+do_snapshot(const struct request *q)
+{
+	snap_take(q->who, q->call, q->run);
+}
+
+static void
+do_snapshot_list(const struct request *q)
+{
+	snap_list(q->call, q->run);
+}
+
+static void
+do_snapshot_remove(const struct request *q)
+{
+	snap_remove(q->who, q->call, q->run, q->args);
+}
+
+static void
+do_snapshot_gc(const struct request *q)
+{
+	snap_gc(q->call);
 }
 
 static void

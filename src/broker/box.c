@@ -107,7 +107,8 @@ on_sandbox_told(const struct msg_sandbox_told *m, struct str payload)
 		    "List open runs with `paddock ps` or GET /v1/runs.");
 		return;
 	}
-	changes = r->box.asked && m->call != 0;
+	/* Who measures it while a snapshot is taken does not pause it. */
+	changes = r->box.asked && r->snapping == 0 && m->call != 0;
 	if (changes && m->ok && (m->frozen != 0) != r->box.paused) {
 		r->box.asked = false;
 		set_paused(r, m->frozen != 0);
@@ -118,7 +119,7 @@ on_sandbox_told(const struct msg_sandbox_told *m, struct str payload)
 		own_buf struct buf why = {};
 
 		buf_add_str(&why, payload);
-		r->box.asked = false;
+		r->box.asked = r->snapping != 0;
 		reply_error(m->call, 409, "not_possible", buf_c(&why),
 		    "`paddock doctor` says what this machine gives.");
 		return;

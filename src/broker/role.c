@@ -22,7 +22,9 @@
 #include "broker/inside.h"
 #include "broker/kill.h"
 #include "broker/run.h"
+#include "broker/fork.h"
 #include "broker/server.h"
+#include "broker/snap.h"
 #include "broker/spend.h"
 #include "broker/token.h"
 #include "codec/json.h"
@@ -54,6 +56,7 @@ broker_role_main(int supervisor_fd)
 	ready.pid = (uint32_t)getpid();
 	(void)peer_send(&broker.supervisor, MSG_READY, &ready, STR(""), NULL,
 	    0); /* a broken link ends the loop */
+	snap_keep();
 	if (loop_run(broker.loop, NULL, NULL, &e) < 0)
 		log_error("event loop failed why=\"%s\"", e.text);
 	if (store_close(broker.store, &e) < 0) {
@@ -87,7 +90,7 @@ set_up(int supervisor_fd, struct err *e)
 	if (broker.store == NULL)
 		return err_add(e, "store");
 	if (load_operator_token(e) < 0 || token_load(e) < 0 ||
-	    spend_load(e) < 0 || run_recover(e) < 0)
+	    spend_load(e) < 0 || snap_load(e) < 0 || run_recover(e) < 0)
 		return -1;
 	broker.durable_last = &broker.durable_first;
 	broker.store_watch = (struct loop_watch){
@@ -152,6 +155,9 @@ on_frame(struct peer *p, const struct frame *f)
 		return;
 	case MSG_SANDBOX_TOLD:
 		on_sandbox_told(f->body, f->payload);
+		return;
+	case MSG_SNAPSHOT_TOLD:
+		on_snapshot_told(f->body, f);
 		return;
 	case MSG_IMAGE_FOUND:
 		on_image_found(f->body, f);
@@ -225,6 +231,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_KILL:
 	case MSG_KILLED:
 	case MSG_SANDBOX_ASK:
+	case MSG_SNAPSHOT_ASK:
 	case MSG_IMAGE_FIND:
 	case MSG_SECRET_FIND:
 	case MSG_DOOR_OPEN:
@@ -356,6 +363,8 @@ on_durable(struct loop_watch *w, uint32_t events)
 	call_durable(store_durable(broker.store));
 	egress_durable(store_durable(broker.store));
 	token_durable(store_durable(broker.store));
+	fork_durable(store_durable(broker.store));
+	snap_durable(store_durable(broker.store));
 	follow_durable();
 	run_sweep();
 	broker_maybe_quit();

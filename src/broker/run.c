@@ -27,7 +27,6 @@ static void end_now(struct run *r);
 static void answer_opener_late(struct run *r);
 static void drop_net_fds(struct run *r);
 static void free_run(struct run *r);
-static uint64_t runtime_ms(const struct run *r);
 static void write_pressure(struct buf *out, const struct msg_sandbox_exited *m);
 static const char *cause_reason(const struct run *r);
 static void write_limit_stop(struct run *r);
@@ -400,7 +399,7 @@ run_on_runtime(struct loop_timer *t)
 {
 	struct run *r = LOOP_OF(t, struct run, runtime);
 
-	(void)budget_reach(&r->budget, BUDGET_RUNTIME_MS, runtime_ms(r));
+	(void)budget_reach(&r->budget, BUDGET_RUNTIME_MS, run_runtime_ms(r));
 	run_stop_budget(
 	    r, BUDGET_RUNTIME_MS, r->budget.used[BUDGET_RUNTIME_MS], NULL);
 }
@@ -469,6 +468,7 @@ free_run(struct run *r)
 	buf_fini(&r->world);
 	buf_fini(&r->listed);
 	buf_fini(&r->stop_json);
+	free(r->fork);
 	free(r->uses);
 	free(r->row_uses);
 	spend_free(r);
@@ -486,15 +486,14 @@ drop_net_fds(struct run *r)
 		fd_fini(&r->net_fds[--r->n_net_fds]);
 }
 
-/* Time that the run has had, less what it waited for people. */
-static uint64_t
-runtime_ms(const struct run *r)
+uint64_t
+run_runtime_ms(const struct run *r)
 {
 	int64_t ns = clock_mono_ns() - r->opened_mono_ns - r->waited_ns;
 
 	if (r->waiting > 0)
 		ns -= clock_mono_ns() - r->waiting_since_ns;
-	return ns > 0 ? (uint64_t)(ns / 1000000) : 0;
+	return r->runtime_before_ms + (ns > 0 ? (uint64_t)(ns / 1000000) : 0);
 }
 
 static void

@@ -45,6 +45,8 @@ struct row_use {
 struct grant; /* broker/inside.h */
 struct egress_replay; /* broker/egress.h */
 
+struct fork; /* broker/fork.h */
+
 struct tool_server; /* broker/server.h */
 struct early;
 struct spent; /* broker/spend.c */
@@ -132,6 +134,9 @@ struct run {
 	uint32_t secrets_left; /* that the supervisor still reads */
 	uint32_t renewing; /* a bit for each that is read anew */
 	struct egress *egress; /* NULL: nothing was asked for yet */
+	struct fork *fork; /* NULL: it began from nothing */
+	uint64_t runtime_before_ms; /* of what it goes on from */
+	uint64_t snapping; /* a snapshot of it that is being taken, or 0 */
 	struct tool_server *servers;
 	struct early *early; /* who waits for their tools, in order */
 	uint32_t n_early;
@@ -185,6 +190,9 @@ void run_stop(struct run *r, const char *reason, struct str json, bool at_once);
  */
 void run_stop_budget(struct run *r, enum budget_kind k, uint64_t used,
     const struct budget_window *w);
+
+/* Time that the run has had, less what it waited for people. */
+uint64_t run_runtime_ms(const struct run *r);
 
 /* Clocks stop while the run waits for a person. */
 void run_wait_begin(struct run *r);

@@ -10,6 +10,11 @@ struct image_config; /* image/config.h */
 
 /* The policy of a request, or NULL: it has been answered. */
 struct policy *run_policy_take(uint64_t call, const struct json *args);
+void run_answer_problems(uint64_t call, const struct policy_problems *all);
+/* A fork whose record is on disk and whose files are as they were begins, or
+ * closes as failed. */
+void run_fork_go(struct run *r);
+void run_fork_fail(struct run *r, const char *why);
 /*
  * Folders that the request mounts beside those of its policy: into *added, a
  * policy with nothing else, or NULL for none. False when it has been answered.

@@ -15,6 +15,7 @@
 #include "base/must.h"
 #include "broker/egress.h"
 #include "broker/export.h"
+#include "broker/fork.h"
 #include "broker/inside.h"
 #include "broker/kill.h"
 #include "broker/record.h"
@@ -50,6 +51,7 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
     const struct frame *f)
 {
 	struct policy *policy, *added;
+	struct fork *fork = NULL;
 	struct run *r;
 	struct err e = {};
 
@@ -66,21 +68,33 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	}
 	if (!members_known(call, args))
 		return;
-	policy = run_policy_take(call, args);
-	if (policy == NULL)
-		return;
+	if (json_get(args, STR("fork")) != NULL) {
+		if (!fork_take(who, call, args, &fork, &policy))
+			return;
+	} else {
+		policy = run_policy_take(call, args);
+		if (policy == NULL)
+			return;
+	}
 	if (!caller_may_open(who, call, policy) || kill_refuses(call, policy) ||
 	    !run_mounts_take(call, args, policy, &added)) {
 		policy_free(policy);
+		free(fork);
 		return;
 	}
 	r = make(who, call, policy);
 	r->added = added;
+	r->fork = fork;
 	if (json_bool(json_get(args, STR("attach")), false))
 		r->attached = call;
 	r->stays = json_bool(json_get(args, STR("sandbox")), false);
 	for (size_t i = 0; i < f->n_fds; i++)
 		r->start_fds[r->n_start_fds++] = fd_take(&f->fds[i]);
+	if (fork != NULL && fork_apply(r, &e) < 0) {
+		run_refuse(r, 409, "no_fork", e.text,
+		    "See docs/SNAPSHOTS.md for what a fork can be.");
+		return;
+	}
 	if (box_take(r, args, &e) < 0 || egress_replay_take(r, args, &e) < 0 ||
 	    run_input_take(r, args, &e) < 0) {
 		run_refuse(r, 400, "bad_request", e.text, see_members);
@@ -145,10 +159,21 @@ run_go_on(struct run *r, const struct json *args,
 		    "See docs/WORLD.md.");
 		return;
 	}
+	if (r->fork != NULL && !r->has_sandbox) {
+		run_refuse(r, 400, "bad_request",
+		    "A fork has a sandbox: it goes on with files.",
+		    "Give `argv`, or make it with POST /v1/sandboxes.");
+		return;
+	}
 	if (!record_opened(r, world != NULL ? "seeded" : "none")) {
 		run_refuse(r, 503, "store_failed",
 		    "The store takes no more records.",
 		    "Look at the daemon's log; the disk may be full.");
+		return;
+	}
+	if (r->fork != NULL) { /* run_fork_go follows */
+		if (world != NULL)
+			json_write(&r->world, world);
 		return;
 	}
 	servers_start(r); /* beside what follows */
@@ -157,6 +182,26 @@ run_go_on(struct run *r, const struct json *args,
 	} else if (start_world(r, world, &e) < 0) {
 		fail(r, 500, "world_failed", e.text, "Try again.");
 	}
+}
+
+void
+run_fork_go(struct run *r)
+{
+	struct err e = {};
+
+	servers_start(r); /* beside what follows */
+	if (r->world.n == 0)
+		start_sandbox(r);
+	else if (send_world(r, &e) < 0)
+		fail(r, 500, "world_failed", e.text, "Try again.");
+}
+
+void
+run_fork_fail(struct run *r, const char *why)
+{
+	fail(r, 409, "snapshot_damaged", why,
+	    "Take another snapshot, or fork an earlier one: `paddock snapshot "
+	    "ls RUN`.");
 }
 
 void
@@ -238,7 +283,7 @@ static bool
 members_known(uint64_t call, const struct json *args)
 {
 	static const char *const names[] = { "argv", "attach", "cpu", "disk_mb",
-		"env", "idle_ms", "image", "memory_mb", "mount_folders",
+		"env", "fork", "idle_ms", "image", "memory_mb", "mount_folders",
 		"mounts", "pids", "policy", "policy_format", "policy_name",
 		"policy_text", "ports", "prompt", "replay_http", "replay_miss",
 		"sandbox", "tags", "ttl_ms", "workspace", "world",
@@ -367,7 +412,8 @@ record_opened(struct run *r, const char *world)
 	ev.body = buf_str(&body);
 	r->recorded = store_put_policy(broker.store, &r->policy->version,
 			  r->policy->canonical) == 0 &&
-	    run_store(r) == 0 && record_add(&ev) != 0 && run_input_record(r);
+	    run_store(r) == 0 && record_add(&ev) != 0 && run_input_record(r) &&
+	    (r->fork == NULL || fork_record(r));
 	return r->recorded;
 }
 
@@ -411,6 +457,7 @@ run_world_back(void)
 
 		next = r->next;
 		if (r->state == RUN_OPENING && r->world.n > 0 &&
+		    (r->fork == NULL || r->fork->ready) &&
 		    send_world(r, &e) < 0)
 			fail(r, 500, "world_failed", e.text, "Try again.");
 	}

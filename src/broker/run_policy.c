@@ -17,7 +17,6 @@ static void answer_mounts(uint64_t call, const char *why);
 static bool plain_check(
     uint64_t call, const struct json *args, bool has_policy);
 static void plain_policy_write(struct buf *out, const struct json *args);
-static void answer_problems(uint64_t call, const struct policy_problems *all);
 
 /* As text (lines and columns then are its author's) or object. */
 struct policy *
@@ -37,7 +36,7 @@ run_policy_take(uint64_t call, const struct json *args)
 		plain_policy_write(&canonical, args);
 		p = policy_new(buf_str(&canonical), POLICY_JSON, &problems);
 		if (p == NULL)
-			answer_problems(call, &problems);
+			run_answer_problems(call, &problems);
 		return p;
 	}
 	if ((text != NULL) == (object != NULL) ||
@@ -54,7 +53,7 @@ run_policy_take(uint64_t call, const struct json *args)
 	p = policy_new(object != NULL ? buf_str(&canonical) : json_str(text),
 	    str_eq(format, STR("yaml")) ? POLICY_YAML : POLICY_JSON, &problems);
 	if (p == NULL)
-		answer_problems(call, &problems);
+		run_answer_problems(call, &problems);
 	return p;
 }
 
@@ -86,7 +85,7 @@ run_mounts_take(uint64_t call, const struct json *args,
 	buf_add_c(&text, "},\"stage\":1,\"tools\":{},\"workflow\":\"mounts\"}");
 	*added = policy_new(buf_str(&text), POLICY_JSON, &problems);
 	if (*added == NULL) {
-		answer_problems(call, &problems);
+		run_answer_problems(call, &problems);
 		return false;
 	}
 	if (policy->sandbox.n_mounts + (*added)->sandbox.n_mounts <= MOUNTS_MAX)
@@ -159,8 +158,8 @@ plain_policy_write(struct buf *out, const struct json *args)
 	    POLICY_RUN_MAX_MS);
 }
 
-static void
-answer_problems(uint64_t call, const struct policy_problems *all)
+void
+run_answer_problems(uint64_t call, const struct policy_problems *all)
 {
 	const uint32_t kept = policy_problems_kept(all);
 	own_buf struct buf out = {};

@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/place.h"
+#include "broker/fork.h"
 #include "broker/run_int.h"
 #include "broker/secret.h"
 #include "core/egress.h"
@@ -76,6 +77,8 @@ run_start_take(struct run *r, const struct json *args, const struct json *argv,
 	if (take_mounts(r, json_get(args, STR("mount_folders")), e) < 0)
 		return -1;
 	add_files(r);
+	if (r->fork != NULL && fork_start_take(r, e) < 0)
+		return err_add(e, "fork");
 	if (r->start.failed || r->start.n > ARGV_MAX_BYTES)
 		return err_set(e, "command and environment are over %d bytes",
 		    ARGV_MAX_BYTES);

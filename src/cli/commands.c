@@ -27,6 +27,9 @@ static const struct command {
 	{ NULL, "files", "get, put, list and watch files of a run", cmd_files },
 	{ NULL, "diff", "what a run has changed in its work folder", cmd_diff },
 	{ NULL, "port", "reach a TCP port inside a sandbox", cmd_port },
+	{ NULL, "snapshot", "keep what an open run has come to", cmd_snapshot },
+	{ NULL, "fork", "open runs that begin where another one was",
+	    cmd_fork },
 
 	{ "Watch and stop", "ps", "list runs", cmd_ps },
 	{ NULL, "top", "what sandboxes use, as it changes", cmd_top },

@@ -19,6 +19,8 @@ int cmd_files(int argc, char **argv);
 int cmd_image(int argc, char **argv);
 int cmd_kill(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
+int cmd_snapshot(int argc, char **argv);
+int cmd_fork(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_port(int argc, char **argv);
 int cmd_ps(int argc, char **argv);

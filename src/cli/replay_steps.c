@@ -399,6 +399,8 @@ on_past(void *arg, const struct store_row *row)
 	case EVENT_CONTEXT_INPUT:
 	case EVENT_BUDGET_EXTENDED:
 	case EVENT_TOOL_RETRIED:
+	case EVENT_SNAPSHOT_TAKEN:
+	case EVENT_FORK_OPENED:
 	case EVENT_KINDS:
 		return true;
 	}

@@ -3,7 +3,9 @@
  *
  * Calls are compared in the order in which they were proposed. Where the tools
  * differ, a call that only one of the runs made is looked for a few calls
- * ahead; else both made another one.
+ * ahead; else both made another one. Of a run and its fork those are compared
+ * that came after the snapshot which the fork began with; two forks of one run
+ * begin at the same place.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -39,6 +41,8 @@ struct side {
 	char policy[HASH_HEX_BYTES];
 	struct step *steps;
 	size_t n, cap;
+	uint64_t parent; /* of a fork; else 0 */
+	uint32_t at; /* the parent's step that it began at */
 	struct arena memory;
 	struct err *e;
 	bool failed;
@@ -62,6 +66,10 @@ static int compare(struct comparing *g, char *const *names, struct err *e);
 static int read_side(
     struct comparing *g, struct side *s, const char *name, struct err *e);
 static bool on_head(void *arg, const struct store_run *r);
+static bool on_first(void *arg, const struct store_row *row);
+static void tell_forks(struct comparing *g);
+static void skip_steps(struct side *s, uint32_t until);
+static void step_fini(struct step *x);
 static bool on_record(void *arg, const struct store_row *row);
 static struct step *step_of(struct side *s, uint32_t number);
 static void keep(char **out, struct str s);
@@ -116,12 +124,12 @@ compare(struct comparing *g, char *const *names, struct err *e)
 			return -1;
 	}
 	if (g->t->json)
-		buf_printf(&g->out,
-		    "{\"a\":\"%s\",\"b\":\"%s\",\"differences\":[",
-		    g->side[0].id, g->side[1].id);
+		buf_printf(&g->out, "{\"a\":\"%s\",\"b\":\"%s\"", g->side[0].id,
+		    g->side[1].id);
 	else
 		buf_printf(
 		    &g->out, "A %s\nB %s\n", g->side[0].id, g->side[1].id);
+	tell_forks(g);
 	compare_heads(g);
 	compare_steps(g);
 	if (g->t->json)
@@ -141,6 +149,7 @@ read_side(struct comparing *g, struct side *s, const char *name, struct err *e)
 	s->e = e;
 	if (trace_find(g->t, name, &s->run, e) < 0 ||
 	    store_runs(g->t->store, s->run, false, 1, on_head, s, e) < 0 ||
+	    store_step(g->t->store, s->run, 0, on_first, s, e) < 0 ||
 	    store_events(g->t->store, s->run, 1, 0, on_record, s, e) < 0 ||
 	    s->failed)
 		return -1;
@@ -159,6 +168,67 @@ on_head(void *arg, const struct store_run *r)
 		keep(&s->texts[i], texts[i]);
 	hash_hex(&r->policy, s->policy);
 	return false;
+}
+
+/* Before its first step: whether it is a fork. */
+static bool
+on_first(void *arg, const struct store_row *row)
+{
+	struct side *s = arg;
+	const struct json *body;
+	uint64_t at = 0;
+
+	if (row->kind != EVENT_FORK_OPENED)
+		return true;
+	arena_reset(&s->memory);
+	body = json_get(
+	    json_parse(row->body, NULL, &s->memory, s->e, NULL), STR("body"));
+	if (id_parse('r', json_str(json_get(body, STR("parent"))), &s->parent) <
+		0 ||
+	    json_u64(json_get(body, STR("at")), &at) < 0)
+		s->parent = 0;
+	s->at = (uint32_t)at;
+	return false;
+}
+
+/* What both have in common is left out, and said. */
+static void
+tell_forks(struct comparing *g)
+{
+	struct side *s = g->side;
+	char parent[ID_BYTES];
+
+	for (int i = 0; i < 2; i++) {
+		const struct side *f = &s[i], *other = &s[1 - i];
+		const char name = (char)('A' + i);
+
+		if (f->parent == 0)
+			continue;
+		id_text('r', f->parent, parent);
+		if (g->t->json)
+			buf_printf(&g->out,
+			    ",\"%c_fork\":{\"at\":%u,\"parent\":\"%s\"}",
+			    name - 'A' + 'a', f->at, parent);
+		else
+			buf_printf(&g->out, "%c is a fork of %s at step %u\n",
+			    name, parent, f->at);
+		if (f->parent == other->run)
+			skip_steps(&s[1 - i], f->at);
+	}
+	if (g->t->json)
+		buf_add_c(&g->out, ",\"differences\":[");
+}
+
+static void
+skip_steps(struct side *s, uint32_t until)
+{
+	size_t k = 0;
+
+	while (k < s->n && s->steps[k].step <= until)
+		step_fini(&s->steps[k++]);
+	if (k > 0)
+		memmove(s->steps, s->steps + k, (s->n - k) * sizeof(*s->steps));
+	s->n -= k;
 }
 
 static bool
@@ -458,14 +528,19 @@ full(struct comparing *g)
 static void
 side_fini(struct side *s)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		free(s->steps[i].tool);
-		free(s->steps[i].verdict);
-		free(s->steps[i].rule);
-		free(s->steps[i].status);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		step_fini(&s->steps[i]);
 	free(s->steps);
 	for (size_t i = 0; i < sizeof(s->texts) / sizeof(s->texts[0]); i++)
 		free(s->texts[i]);
 	arena_fini(&s->memory);
+}
+
+static void
+step_fini(struct step *x)
+{
+	free(x->tool);
+	free(x->verdict);
+	free(x->rule);
+	free(x->status);
 }

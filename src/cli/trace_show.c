@@ -199,6 +199,8 @@ of_call(enum event_kind kind)
 	case EVENT_CONTEXT_INPUT:
 	case EVENT_BUDGET_EXTENDED:
 	case EVENT_TOOL_RETRIED:
+	case EVENT_SNAPSHOT_TAKEN:
+	case EVENT_FORK_OPENED:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:
@@ -292,6 +294,14 @@ note_of(struct trace_view *v, struct trace_row *row,
 	case EVENT_SECRET_REVOKED:
 		note(v, row, TERM_RED,
 		    "secret revoked: ", json_str(json_get(body, STR("name"))));
+		break;
+	case EVENT_SNAPSHOT_TAKEN:
+		note(v, row, TERM_CYAN, "snapshot ",
+		    json_str(json_get(body, STR("snapshot"))));
+		break;
+	case EVENT_FORK_OPENED:
+		note(v, row, TERM_CYAN, "fork of ",
+		    json_str(json_get(body, STR("parent"))));
 		break;
 	case EVENT_CONTEXT_INPUT:
 		note(v, row, TERM_GREEN, "the user says ",

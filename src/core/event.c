@@ -31,6 +31,8 @@ static const char *const kinds[] = {
 	[EVENT_CONTEXT_INPUT] = "context.input",
 	[EVENT_TOOL_RETRIED] = "tool.retried",
 	[EVENT_BUDGET_EXTENDED] = "budget.extended",
+	[EVENT_SNAPSHOT_TAKEN] = "snapshot.taken",
+	[EVENT_FORK_OPENED] = "fork.opened",
 };
 
 static const char *const stages[] = {

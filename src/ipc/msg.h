@@ -40,6 +40,8 @@ enum msg_type {
 	MSG_SANDBOX_EXITED, /* supervisor -> broker */
 	MSG_SANDBOX_ASK, /* broker -> supervisor: freeze, thaw or measure */
 	MSG_SANDBOX_TOLD, /* supervisor -> broker: the answer */
+	MSG_SNAPSHOT_ASK, /* broker -> supervisor: take, check, drop, keep */
+	MSG_SNAPSHOT_TOLD, /* supervisor -> broker, fd: the answer */
 	MSG_IMAGE_FIND, /* broker -> supervisor: open what an image is by */
 	MSG_IMAGE_FOUND, /* supervisor -> broker, fd: the answer */
 	MSG_SECRET_FIND, /* broker -> supervisor: read a secret */
@@ -191,9 +193,11 @@ struct msg_sandbox_start {
 	uint32_t mounts;
 	uint32_t files; /* two texts each, behind the rest: path and content */
 	uint32_t required; /* enum sandbox_wall: not started without them */
+	uint32_t layers; /* a text each, behind those: a snapshot's name */
+	uint32_t unused;
 	uint64_t owner; /* the run that it is a tool server of; 0: a run's */
 };
-_Static_assert(sizeof(struct msg_sandbox_start) == 120, "no padding");
+_Static_assert(sizeof(struct msg_sandbox_start) == 128, "no padding");
 
 /* What a sandbox's network has besides the proxy's port, in this order; none
  * of them is there without those before it. */
@@ -331,6 +335,38 @@ struct msg_sandbox_told {
 	uint32_t flags; /* TOLD_* */
 };
 _Static_assert(sizeof(struct msg_sandbox_told) == 112, "no padding");
+
+enum snapshot_ask {
+	SNAPSHOT_TAKE, /* of run, as id; it is frozen meanwhile */
+	SNAPSHOT_CHECK, /* that id is what the list in the memfd says */
+	SNAPSHOT_DROP, /* id goes; no answer */
+	SNAPSHOT_KEEP, /* what is not of the numbers in the payload goes; no
+			* answer */
+};
+
+struct msg_snapshot_ask {
+	uint64_t run; /* of SNAPSHOT_CHECK the fork; echoed */
+	uint64_t call; /* the gateway's number: who asked; echoed */
+	uint64_t id;
+	uint32_t what; /* enum snapshot_ask */
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_snapshot_ask) == 32, "no padding");
+
+/* Descriptor of a taken one: its list. Payload when not ok: why, as text. */
+struct msg_snapshot_told {
+	uint64_t run;
+	uint64_t call;
+	uint64_t id;
+	uint64_t pause_ns; /* that the run stood still */
+	uint64_t entries;
+	uint64_t bytes;
+	uint64_t left_out; /* devices, sockets, pipes */
+	uint64_t dev, ino; /* of the work folder below it; 0: there is none */
+	uint32_t what;
+	uint32_t ok;
+};
+_Static_assert(sizeof(struct msg_snapshot_told) == 80, "no padding");
 
 /* Of the image store. */
 struct msg_image_find {
@@ -473,6 +509,10 @@ enum api_op {
 	API_PAUSE,
 	API_RESUME,
 	API_STAT,
+	API_SNAPSHOT,
+	API_SNAPSHOT_LIST,
+	API_SNAPSHOT_REMOVE,
+	API_SNAPSHOT_GC,
 	API_SECRET_LIST,
 	API_SECRET_CHECK,
 	API_SECRET_REVOKE,

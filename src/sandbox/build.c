@@ -185,9 +185,9 @@ static int
 close_others(const struct build *b, struct err *e)
 {
 	const struct sandbox_spec *spec = b->spec;
-	int keep[14 + 2 * MOUNTS_MAX + CGROUP_CONTROLLERS] = { 0, 1, 2,
-		b->control, b->rpc, b->idmap, spec->workspace_fd,
-		b->host->binary_fd, b->image_idmap, b->work,
+	int keep[14 + 2 * MOUNTS_MAX + SNAPSHOT_LAYERS_MAX +
+	    CGROUP_CONTROLLERS] = { 0, 1, 2, b->control, b->rpc, b->idmap,
+		spec->workspace_fd, b->host->binary_fd, b->image_idmap, b->work,
 		spec->image ? spec->image_fd : -1 };
 	const size_t n = sizeof(keep) / sizeof(keep[0]);
 	size_t used = 11;
@@ -201,6 +201,8 @@ close_others(const struct build *b, struct err *e)
 		keep[used++] = spec->mounts[i].fd;
 		keep[used++] = b->mount_idmap[i];
 	}
+	for (unsigned i = 0; i < spec->n_layers; i++)
+		keep[used++] = spec->layers[i];
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
 		if (b->cgroup->place != NULL)
 			keep[used++] = b->cgroup->fd[c];

@@ -129,6 +129,13 @@ int root_add_work(struct build *b, int work, struct err *e);
 /* Likewise, where it was parked over its folder. */
 int root_guard_work(struct build *b, struct err *e);
 
+/* What is written to the work folder is kept for the caller. */
+static inline bool
+build_keeps_upper(const struct sandbox_spec *s)
+{
+	return s->freezable || (s->write_back && s->workspace_fd >= 0);
+}
+
 /* Parked, and the folder is not known yet. */
 static inline bool
 build_folder_comes(const struct sandbox_spec *s)

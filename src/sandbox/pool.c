@@ -194,7 +194,8 @@ key_of(const struct sandbox_spec *s, uint64_t tenant, struct pool_key *key)
 	struct stat folder = {}, image = {};
 
 	if (s->hostname != NULL || s->init != NULL || s->park ||
-	    s->n_mounts > 0 || s->n_listen > SANDBOX_PORTS_MAX)
+	    s->n_mounts > 0 || s->n_layers > 0 ||
+	    s->n_listen > SANDBOX_PORTS_MAX)
 		return false;
 	if (s->workspace_fd >= 0 && fstat(s->workspace_fd, &folder) < 0)
 		return false;

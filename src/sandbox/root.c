@@ -34,6 +34,7 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 enum {
+	MOUNT_OPTION_BYTES = 256, /* fsconfig(2): of a text, with its NUL */
 	ROOT_FLAGS = MOUNT_NOSUID | MOUNT_NOEXEC,
 	DATA_FLAGS = MOUNT_NOSUID | MOUNT_NODEV,
 };
@@ -74,6 +75,11 @@ static int give_upper(const struct build *b, const char *path,
     const struct stat *folder, bool shifted, struct err *e);
 static int put_overlay(
     struct build *b, const char *at, int *mount, struct err *e);
+static int keep_upper(struct build *b, const char *path, struct err *e);
+static int put_snapshots(
+    struct build *b, const char *at, char *lowers, size_t size, struct err *e);
+static int lay_overlay(const struct build *b, const char *at,
+    const char *snapshots, int *mount, struct err *e);
 static int put_file(const char *path, const char *text, struct err *e);
 static int put_dir(const char *path, mode_t mode, struct err *e);
 static int put_mount(int mount, const char *path, struct err *e);
@@ -495,12 +501,17 @@ make_work(struct build *b, int *work, struct err *e)
 			*work = root_copy_work(b, folder, e);
 		if (*work >= 0 && put_overlay(b, "tmp/", work, e) < 0)
 			return err_add(e, "overlay over %s", b->workspace_path);
+	} else if (spec->n_layers > 0) {
+		if (put_overlay(b, "tmp/", work, e) < 0)
+			return err_add(e, "snapshot");
 	} else if (!spec->folder) {
 		if (put_dir("tmp/work", 0755, e) < 0)
 			return -1;
 		if (b->host->root && chown("tmp/work", b->uid, b->gid) < 0)
 			return err_sys(e, "chown the work folder");
 		*work = mount_copy(AT_FDCWD, "tmp/work", false, 0, -1, e);
+		if (build_keeps_upper(spec) && keep_upper(b, "tmp/work", e) < 0)
+			return -1;
 	}
 	if (build_folder_comes(spec))
 		return make_layers(b, "tmp/", &b->workspace, b->idmap >= 0, e);
@@ -613,7 +624,7 @@ put_overlay(struct build *b, const char *at, int *mount, struct err *e)
 {
 	const struct stat *folder = &b->workspace;
 	const bool shifted = b->idmap >= 0;
-	char path[16];
+	char path[16], snapshots[MOUNT_OPTION_BYTES] = "";
 
 	(void)snprintf(path, sizeof(path), "%supper", at);
 	if (!b->layered && make_layers(b, at, folder, shifted, e) < 0)
@@ -624,14 +635,52 @@ put_overlay(struct build *b, const char *at, int *mount, struct err *e)
 		return -1;
 	if (chmod(path, b->workspace.st_mode & 0777) < 0)
 		return err_sys(e, "chmod the overlay");
-	if (root_overlay(b, at, mount, e) < 0)
+	if (put_snapshots(b, at, snapshots, sizeof(snapshots), e) < 0)
 		return -1;
-	if (b->spec->write_back) {
-		b->upper = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (b->upper < 0)
-			return err_sys(e, "open %s", path);
-	}
+	if (shifted != (b->idmap >= 0))
+		return err_set(e,
+		    "the file system of the snapshots cannot shift owners; "
+		    "keep the state directory on another");
+	if (lay_overlay(b, at, snapshots, mount, e) < 0)
+		return -1;
+	if (build_keeps_upper(b->spec) && keep_upper(b, path, e) < 0)
+		return -1;
 	b->posture |= WALL_OVERLAY;
+	return 0;
+}
+
+static int
+keep_upper(struct build *b, const char *path, struct err *e)
+{
+	b->upper = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return b->upper < 0 ? err_sys(e, "open %s", path) : 0;
+}
+
+/* Each at a place of its own; their names, as a mount option lists them. */
+static int
+put_snapshots(
+    struct build *b, const char *at, char *lowers, size_t size, struct err *e)
+{
+	size_t used = 0;
+
+	for (unsigned i = 0; i < b->spec->n_layers; i++) {
+		own_fd int here = root_open_here(b->spec->layers[i], e);
+		own_fd int layer = -1;
+		char path[32];
+		int n;
+
+		(void)snprintf(path, sizeof(path), "%ssnap%u", at, i);
+		if (here < 0 || put_dir(path, 0700, e) < 0)
+			return -1;
+		layer = root_copy_work(b, here, e);
+		if (layer < 0 || put_mount(layer, path, e) < 0)
+			return -1;
+		n = snprintf(
+		    lowers + used, size - used, "%s%s", i > 0 ? ":" : "", path);
+		if ((size_t)n >= size - used)
+			return err_set(e, "too many snapshots in a row");
+		used += (size_t)n;
+	}
 	return 0;
 }
 
@@ -652,12 +701,21 @@ root_lay_over(const struct build *b, const char *at, const struct stat *folder,
 int
 root_overlay(const struct build *b, const char *at, int *mount, struct err *e)
 {
-	char lower[32], upper[32], inner[32];
+	return lay_overlay(b, at, "", mount, e);
+}
+
+/* With snapshots above what *mount is; with these alone it may be -1. */
+static int
+lay_overlay(const struct build *b, const char *at, const char *snapshots,
+    int *mount, struct err *e)
+{
+	const char *comma = *snapshots != '\0' && *mount >= 0 ? ":" : "";
+	char lower[32], upper[32], inner[32], lowers[MOUNT_OPTION_BYTES];
 	/* Attributes of our own making: the user's kind is all that a user
 	 * namespace may write, and cannot say where a directory moved. What is
 	 * to be written back says all by itself: commit.c. */
 	const struct mount_option options[] = {
-		{ "lowerdir", lower },
+		{ "lowerdir", lowers },
 		{ "upperdir", upper },
 		{ "workdir", inner },
 		!b->host->root ? (struct mount_option){ "userxattr", NULL }
@@ -671,7 +729,10 @@ root_overlay(const struct build *b, const char *at, int *mount, struct err *e)
 	(void)snprintf(lower, sizeof(lower), "%slower", at);
 	(void)snprintf(upper, sizeof(upper), "%supper", at);
 	(void)snprintf(inner, sizeof(inner), "%sinner", at);
-	if (put_mount(*mount, lower, e) < 0)
+	if (snprintf(lowers, sizeof(lowers), "%s%s%s", snapshots, comma,
+		*mount >= 0 ? lower : "") >= (int)sizeof(lowers))
+		return err_set(e, "too many snapshots in a row");
+	if (*mount >= 0 && put_mount(*mount, lower, e) < 0)
 		return -1;
 	fd = mount_new("overlay", options, COUNT(options), DATA_FLAGS, e);
 	if (fd < 0)

@@ -276,6 +276,9 @@ prepare(const struct sandbox_host *h, const struct sandbox_spec *s,
 		b->workspace.st_uid = s->owner;
 		b->workspace.st_gid = s->group;
 	}
+	if (s->n_layers > 0 && s->workspace_fd < 0 &&
+	    fstat(s->layers[0], &b->workspace) < 0)
+		return err_sys(e, "snapshot");
 	if (s->image && fstat(s->image_fd, &b->image) < 0)
 		return err_sys(e, "image");
 	if (s->image && !S_ISDIR(b->image.st_mode))
@@ -343,7 +346,8 @@ make_idmaps(struct build *b, struct helpers *helpers, struct err *e)
 
 	if (!b->host->root)
 		return 0;
-	if (b->spec->workspace_fd >= 0 || b->spec->folder)
+	if (b->spec->workspace_fd >= 0 || b->spec->folder ||
+	    b->spec->n_layers > 0)
 		b->idmap = ns_idmap(b->workspace.st_uid, b->uid,
 		    b->workspace.st_gid, b->gid, &helpers->work, &ignored);
 	for (unsigned i = 0; i < b->spec->n_mounts; i++) {
@@ -391,8 +395,8 @@ choose_ground(struct build *b, struct err *e)
 	const struct sandbox_spec *s = b->spec;
 
 	if (b->host->ground == NULL || b->beside || s->image || s->fake_root ||
-	    s->n_mounts > 0 || (s->n_files > 0 && !s->park) ||
-	    (b->posture & WALL_MEMORY) == 0)
+	    s->n_mounts > 0 || s->n_layers > 0 ||
+	    (s->n_files > 0 && !s->park) || (b->posture & WALL_MEMORY) == 0)
 		return 0;
 	if (s->workspace_fd >= 0) {
 		b->work = root_copy_work(b, s->workspace_fd, e);
@@ -591,7 +595,7 @@ take_fds(struct sandbox *sb, struct msghdr *m, const struct sandbox_spec *s,
 		sb->mount_ns = fds[--n];
 	if (s->park)
 		sb->park.scratch = fds[--n];
-	if (s->write_back && s->workspace_fd >= 0)
+	if (build_keeps_upper(s) && !build_folder_comes(s))
 		sb->upper = fds[--n];
 	sb->disk = fds[--n];
 	sb->n_listen = n;

@@ -105,6 +105,11 @@ struct sandbox_spec {
 	const char *workspace_path; /* inside, as by sandbox_path_for */
 	const char *chdir_path; /* absolute, inside; NULL: the workspace */
 	bool write_back; /* sandbox.upper is kept, for commit_folder */
+	/* Snapshots' layers between the work folder, if there is one, and what
+	 * is written: the newest first. O_PATH directories; their files belong
+	 * to the folder's owner, or to that of the newest. */
+	const int *layers;
+	unsigned n_layers; /* at most SNAPSHOT_LAYERS_MAX */
 	struct protect protect; /* what of it and of the mounts is covered */
 	const struct sandbox_mount *mounts; /* see mounts.h */
 	unsigned n_mounts; /* at most MOUNTS_MAX; none of a parked one */
@@ -165,7 +170,7 @@ struct sandbox_spec {
 	bool rpc; /* PID 1 serves sandbox/rpc.h; brings the loopback up */
 	bool keep; /* with rpc: the command's end does not end the sandbox */
 	bool explain; /* refused calls come to sandbox.notify: explain.h */
-	bool freezable; /* sandbox_freeze will be asked for */
+	bool freezable; /* sandbox_freeze will be asked for; keeps .upper */
 	bool fake_root; /* user 0 inside: ns_fake_root */
 	bool judged; /* envp has lists of commands: init/judge.h */
 };
@@ -202,8 +207,8 @@ struct sandbox {
 	int listener[SANDBOX_LISTENERS_MAX]; /* yours: take with fd_take */
 	int notify; /* listener of refused calls, with spec.explain; or -1 */
 	int disk; /* O_PATH, its /tmp: what all its files lie on */
-	/* O_PATH: what was written over the folder, with spec.write_back; or
-	 * -1. It stays when all processes have ended. */
+	/* O_PATH: what was written over the folder, with spec.write_back or
+	 * freezable; or -1. It stays when all processes have ended. */
 	int upper;
 	unsigned n_listen;
 	uint32_t posture; /* walls that stand */

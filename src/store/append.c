@@ -226,6 +226,17 @@ store_put_token(struct store *s, const struct store_token *t)
 }
 
 int
+store_put_snapshot(struct store *s, uint64_t id, struct str body)
+{
+	struct chain c = {};
+	char text_of[ID_BYTES];
+
+	id_text('s', id, text_of);
+	add(&c, ST_SNAPSHOT, (struct param[]){ name(text_of), blob(body) }, 2);
+	return put(s, &c);
+}
+
+int
 store_put_api_token(struct store *s, const struct hash *token, struct str body)
 {
 	struct chain c = {};

@@ -23,6 +23,8 @@ enum { BUSY_TIMEOUT_MS = 5000 };
 
 /* What programs of the same format that do not know it leave alone. */
 static const char later[] =
+    "CREATE TABLE IF NOT EXISTS snapshot(id TEXT PRIMARY KEY,"
+    " body BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS api_token(hash BLOB PRIMARY KEY,"
     " body BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS spent(name TEXT PRIMARY KEY,"

@@ -35,6 +35,7 @@ enum statement {
 	ST_API_TOKEN,
 	ST_SPENT,
 	ST_IDEM,
+	ST_SNAPSHOT,
 	STATEMENTS,
 };
 

@@ -202,6 +202,8 @@ on_record(struct order *o, struct progress *p, uint64_t seq,
 	case EVENT_FAULT_INJECTED:
 	case EVENT_CONTEXT_INPUT:
 	case EVENT_BUDGET_EXTENDED:
+	case EVENT_SNAPSHOT_TAKEN:
+	case EVENT_FORK_OPENED:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:

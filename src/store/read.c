@@ -201,6 +201,30 @@ store_tokens(struct store *s,
 }
 
 int
+store_snapshots(struct store *s,
+    bool (*on)(void *arg, uint64_t id, struct str body), void *arg,
+    struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	int got;
+
+	if (db_prepare(s->reader,
+		"SELECT id, body FROM snapshot WHERE length(body) > 0"
+		" ORDER BY rowid",
+		&st, e) < 0)
+		return -1;
+	while ((got = db_step(st, e)) > 0) {
+		uint64_t id;
+
+		if (id_parse('s', db_str(st, 0), &id) < 0)
+			return err_set(e, "a snapshot's row is damaged");
+		if (!on(arg, id, db_str(st, 1)))
+			return 0;
+	}
+	return got;
+}
+
+int
 store_api_tokens(struct store *s,
     bool (*on)(void *arg, const struct hash *token, struct str body), void *arg,
     struct err *e)

@@ -123,6 +123,8 @@ int store_put_api_token(
  */
 int store_put_spent(
     struct store *s, struct str name, int64_t start_ms, struct str body);
+/* What is known of a snapshot: an object, the broker's own; "": it is gone. */
+int store_put_snapshot(struct store *s, uint64_t id, struct str body);
 
 /* A call that has a key (broker/idem.h); state and kind are the broker's. */
 struct store_idem {
@@ -181,6 +183,10 @@ int store_spent(struct store *s,
 /* 1 with the row and its result (appended), 0: there is none. -1 with e. */
 int store_idem(struct store *s, const struct hash *key, struct store_idem *out,
     struct buf *result, struct err *e);
+/* Those that are not gone. */
+int store_snapshots(struct store *s,
+    bool (*on)(void *arg, uint64_t id, struct str body), void *arg,
+    struct err *e);
 /* Appends a blob's bytes. -1 when there is none. */
 int store_blob(
     struct store *s, const struct hash *h, struct buf *out, struct err *e);

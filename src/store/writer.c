@@ -52,6 +52,7 @@ static const char *const sql[STATEMENTS] = {
 	[ST_API_TOKEN] = "INSERT OR REPLACE INTO api_token VALUES(?, ?)",
 	[ST_IDEM] = "INSERT OR REPLACE INTO idem VALUES(?, ?, ?, ?, ?, ?, ?)",
 	[ST_SPENT] = "INSERT OR REPLACE INTO spent VALUES(?, ?, ?)",
+	[ST_SNAPSHOT] = "INSERT OR REPLACE INTO snapshot VALUES(?, ?)",
 };
 _Static_assert(EVENT_RUN_CLOSED == 2, "ST_RUN names the kind");
 

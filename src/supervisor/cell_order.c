@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "ipc/msg.h"
 #include "supervisor/rootfs.h"
+#include "supervisor/snapshots.h"
 #include "sys/fd.h"
 
 /* Words in a command and its environment: far more than shells make. */
@@ -35,7 +36,8 @@ cell_order_take(struct cell_order *o, const struct frame *f,
 	static const char *words[WORDS_MAX + 8 + 2 * SECRETS_PER_RUN_MAX];
 	struct sandbox_spec *spec = &o->spec;
 	struct str at = f->payload;
-	size_t used = 0, argv, envp, path, of_image, start, rules, places;
+	size_t used = 0, argv, envp, path, of_image, start, rules, places,
+	       names;
 
 	if (m->mounts > MOUNTS_MAX ||
 	    f->n_fds != n_stdio + folder + m->mounts + trust)
@@ -75,8 +77,16 @@ cell_order_take(struct cell_order *o, const struct frame *f,
 		o->files[i] =
 		    (struct sandbox_file){ words[from], words[from + 1] };
 	}
+	names = used;
+	if (words_take(&at, m->layers, words, &used, e) < 0)
+		return -1;
 	if (at.n != 0)
 		return err_set(e, "command is not as long as it says");
+	if (snapshot_layers_open(
+		state_dir, words + names, m->layers, &o->layers, e) < 0)
+		return -1;
+	spec->layers = o->layers.fd;
+	spec->n_layers = o->layers.n;
 	spec->files = o->files;
 	spec->n_files = m->files;
 
@@ -146,6 +156,7 @@ cell_order_fini(struct cell_order *o)
 	buf_fini(&o->trust_java);
 	fd_fini(&o->root);
 	fd_fini(&o->lock);
+	snapshot_layers_fini(&o->layers);
 }
 
 /*

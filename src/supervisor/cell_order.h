@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "ipc/peer.h"
 #include "sandbox/sandbox.h"
+#include "supervisor/snapshots.h"
 
 struct cell_order {
 	struct sandbox_spec spec; /* points to all that is below */
@@ -20,6 +21,7 @@ struct cell_order {
 	struct sandbox_mount mounts[MOUNTS_MAX];
 	struct protect_rule *rules; /* with their text behind them */
 	struct buf trust, trust_java;
+	struct snapshot_layers layers;
 	int root, lock; /* the image's, and what keeps it from being removed */
 };
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -13,6 +14,7 @@
 #include "supervisor/cells_int.h"
 #include "sys/fd.h"
 
+static int files_of(int folder, struct cell_files *out, struct err *e);
 static void cell_gone(struct cell *cell);
 static void on_written(struct giveback *w, const char *why);
 static struct cell *cell_find(struct cells *c, uint64_t run);
@@ -87,7 +89,8 @@ cells_start(struct cells *c, const struct frame *f,
 	cell->folder = -1;
 	if (cell_order_take(&o, f, c->state_dir, e) < 0)
 		return -1;
-	if (planted_begin(&cell->planted, &o.spec, e) < 0)
+	if (files_of(o.spec.workspace_fd, &cell->files, e) < 0 ||
+	    planted_begin(&cell->planted, &o.spec, e) < 0)
 		return -1;
 	if (pool_start(&c->pool, m->tenant, &o.spec, clock_mono_ns(), &cell->sb,
 		e) < 0) {
@@ -175,6 +178,36 @@ cells_ask(struct cells *c, const struct msg_sandbox_ask *m,
 	if (r == 0)
 		cell_told(cell, out);
 	return r;
+}
+
+int
+cells_files(
+    struct cells *c, uint64_t run, struct cell_files *out, struct err *e)
+{
+	struct cell *cell = run != 0 ? cell_find(c, run) : NULL;
+
+	if (cell == NULL || cell->sb.upper < 0)
+		return err_set(e, "the sandbox has ended");
+	*out = cell->files;
+	out->upper = cell->sb.upper;
+	return 0;
+}
+
+static int
+files_of(int folder, struct cell_files *out, struct err *e)
+{
+	struct stat st = { .st_uid = geteuid(), .st_gid = getegid() };
+
+	if (folder >= 0 && fstat(folder, &st) < 0)
+		return err_sys(e, "work folder");
+	*out = (struct cell_files){
+		.upper = -1,
+		.owner = st.st_uid,
+		.group = st.st_gid,
+		.dev = folder >= 0 ? st.st_dev : 0,
+		.ino = folder >= 0 ? st.st_ino : 0,
+	};
+	return 0;
 }
 
 bool

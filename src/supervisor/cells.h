@@ -47,6 +47,16 @@ int cells_start(struct cells *c, const struct frame *f,
  */
 int cells_ask(struct cells *c, const struct msg_sandbox_ask *m,
     struct msg_sandbox_told *out, struct err *e);
+struct cell_files {
+	int upper; /* what it has changed of the work folder; borrowed */
+	uid_t owner; /* of that folder; ours, when there is none */
+	gid_t group;
+	uint64_t dev, ino; /* of it; 0: there is none */
+};
+
+/* What a snapshot of a run is made of. -1 with e: there is no such run. */
+int cells_files(
+    struct cells *c, uint64_t run, struct cell_files *out, struct err *e);
 /* False when there is no such run. */
 bool cells_kill(struct cells *c, uint64_t run);
 /* What the order means. Returns how many. */

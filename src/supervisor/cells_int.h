@@ -29,6 +29,7 @@ struct cell {
 	struct loop_watch over; /* the sandbox's pidfd, borrowed from sb */
 	struct loop_timer wall;
 	int64_t wall_left_ns; /* while it is frozen */
+	struct cell_files files; /* but .upper */
 	int image_lock; /* keeps its image from being removed; -1: none */
 	int folder; /* the work folder, to be written back to; or -1 */
 	bool write_back; /* it is, or could have been */

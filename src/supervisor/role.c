@@ -26,6 +26,7 @@
 #include "supervisor/keyfile.h"
 #include "supervisor/killer.h"
 #include "supervisor/rootfs.h"
+#include "supervisor/snapshots.h"
 #include "supervisor/state.h"
 #include "sys/beside.h"
 #include "sys/confine.h"
@@ -46,6 +47,7 @@ static struct {
 	struct state state;
 	struct sandbox_host host;
 	struct cells *cells;
+	struct snapshots *snapshots;
 	struct helpers *helpers;
 	struct identity_files identity;
 	struct killer killer;
@@ -77,6 +79,8 @@ static void on_cell_denied(
     const struct msg_sandbox_denied *m, struct str texts);
 static void on_sandbox_start(const struct frame *f);
 static void on_sandbox_ask(const struct msg_sandbox_ask *m);
+static void on_snapshot(
+    const struct msg_snapshot_told *m, int fd, const char *why);
 static void on_image_find(const struct msg_image_find *m);
 static void on_secret_find(const struct msg_secret_find *m);
 static int env_read(const char *name, struct err *e);
@@ -179,6 +183,8 @@ set_up(const char *dir, const char *listen, struct err *e)
 	    (struct cells_hear){ on_cell_exit, on_cell_denied }, e);
 	if (sup.cells == NULL)
 		return -1;
+	sup.snapshots = snapshots_new(sup.loop, sup.cells, sup.state.dir,
+	    (struct snapshots_hear){ on_snapshot });
 	sup.killer.loop = sup.loop;
 	sup.killer.files.fd = -1; /* not open yet */
 	sup.killer.cells = sup.cells;
@@ -361,6 +367,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_ASK:
 		on_sandbox_ask(f->body);
 		return;
+	case MSG_SNAPSHOT_ASK:
+		snapshots_ask(sup.snapshots, f);
+		return;
 	case MSG_SECRET_FIND:
 		on_secret_find(f->body);
 		return;
@@ -375,6 +384,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SANDBOX_STARTED:
 	case MSG_SANDBOX_EXITED:
 	case MSG_SANDBOX_TOLD:
+	case MSG_SNAPSHOT_TOLD:
 	case MSG_IMAGE_FOUND:
 	case MSG_SANDBOX_DENIED:
 	case MSG_DOOR_OPEN:
@@ -449,6 +459,13 @@ on_sandbox_ask(const struct msg_sandbox_ask *m)
 		return; /* who ends is heard of in any case */
 	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_SANDBOX_TOLD, &out,
 	    str_of(e.text), NULL, 0); /* a broker that is gone asks no more */
+}
+
+static void
+on_snapshot(const struct msg_snapshot_told *m, int fd, const char *why)
+{
+	(void)peer_send(&sup.child[ROLE_BROKER].link, MSG_SNAPSHOT_TOLD, m,
+	    str_of(why), &fd, fd >= 0); /* a broker that is gone asks no more */
 }
 
 static void
@@ -682,6 +699,7 @@ static void
 tear_down(void)
 {
 	helpers_free(sup.helpers);
+	snapshots_free(sup.snapshots);
 	identity_close(&sup.identity);
 	killer_close(&sup.killer);
 	locked_fini(&sup.env);
