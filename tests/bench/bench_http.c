@@ -20,7 +20,8 @@
  * of its input.
  *
  * BENCH_TLS=1: the client speaks TLS, and trusts what OpenSSL finds.
- * BENCH_DIAL=1: a connection for each request, for servers that keep none.
+ * BENCH_DIAL=1: a connection for each request, for servers that keep none. One
+ * that is closed without an answer is dialled anew, and does not count.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -218,16 +219,23 @@ get(char **argv)
 	own_buf struct buf out = {};
 	struct err e = {};
 	struct conn c = { .fd = -1 };
-	uint64_t n;
+	uint64_t n, lost = 0;
 
 	must(str_to_u64(str_of(argv[4]), &n) == 0);
 	request_put(&request, argv[2], argv[3]);
 	for (uint64_t i = 0; i < n + n / 10; i++) {
 		int64_t from = clock_mono_ns();
 
-		if ((c.fd < 0 && dial(&c, argv, &e) < 0) ||
-		    one(&c, buf_str(&request), &e) < 0)
+		if (c.fd < 0 && dial(&c, argv, &e) < 0)
 			break;
+		if (one(&c, buf_str(&request), &e) < 0) {
+			if (!redial || ++lost > n)
+				break;
+			e.text[0] = '\0';
+			hang_up(&c);
+			i--;
+			continue;
+		}
 		if (redial)
 			hang_up(&c);
 		if (i >= n / 10)
@@ -250,7 +258,7 @@ load(char **argv)
 	own_fd int epoll = epoll_create1(EPOLL_CLOEXEC);
 	struct err e = {};
 	struct epoll_event ev = { .events = EPOLLIN };
-	uint64_t connections, n, sent = 0, done = 0;
+	uint64_t connections, n, sent = 0, done = 0, lost = 0;
 	struct conn *all;
 	int64_t from;
 
@@ -286,19 +294,27 @@ load(char **argv)
 
 			if (r < 0)
 				continue; /* a record without any */
-			if (r == 0 ||
-			    (bytes[0] == 'H' &&
-				(r < 12 || memcmp(bytes + 9, "200", 3) != 0))) {
+			bool none = r == 0 && redial && ++lost < n;
+
+			if (!none &&
+			    (r == 0 ||
+				(bytes[0] == 'H' &&
+				    (r < 12 ||
+					memcmp(bytes + 9, "200", 3) != 0)))) {
 				fprintf(stderr, "bench_http: %.*s\n", (int)r,
 				    r > 0 ? bytes : "");
 				return 1;
 			}
 			/* A small answer comes whole, or its end later. */
-			if (r < 6 || memcmp(bytes + r - 6, "there\n", 6) != 0)
+			if (!none &&
+			    (r < 6 || memcmp(bytes + r - 6, "there\n", 6) != 0))
 				continue;
-			done++;
 			if (redial)
 				hang_up(c);
+			if (none)
+				sent--;
+			else
+				done++;
 			if (sent >= n)
 				continue;
 			sent++;

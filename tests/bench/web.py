@@ -14,6 +14,7 @@ LOAD = 30000
 CONNECTIONS = 16
 NAME = 'web.test'
 SRT = 'sandbox-runtime'
+TINY = 'tinyproxy'
 LOCAL = {'addrs': ['127.0.0.1/32']}
 
 
@@ -86,6 +87,7 @@ def other(name, build, port):
     """Another proxy, set up to do as little as it can."""
     file = build / f'bench-{name}.conf'
     argv = {'squid': ['squid', '-N', '-f', file],
+            TINY: ['tinyproxy', '-d', '-c', file],
             SRT: ['node', TOP / 'tests/bench/peer/srt_proxy.mjs', port]}[name]
     if shutil.which(argv[0]) is None:
         raise Failed(f'{argv[0]} is not installed')
@@ -94,6 +96,9 @@ def other(name, build, port):
                         'http_access allow all\naccess_log none\n'
                         f'pid_filename {build}/squid.pid\n'
                         f'cache_log {build}/squid.log\n')
+    if name == TINY:
+        file.write_text(f'Port {port}\nListen 127.0.0.1\nTimeout 60\n'
+                        'MaxClients 1000\nLogLevel Critical\n')
     with open(os.devnull, 'w', encoding='utf-8') as none, running(
             argv, stdout=none, stderr=none) as p:
         until(lambda: listens(port), 'listener', p)
@@ -134,12 +139,15 @@ def web(build, peers):
                            env=env)
             ours = ours or got[1]
             rows.append(row(what, got, direct[0]))
-        for name in ('squid', SRT) if peers else ():
+        for name in ('squid', TINY, SRT) if peers else ():
             proxy = free_port()
+            # It keeps no connection: each request has one of its own.
+            dials = {'BENCH_DIAL': '1'} if name == TINY else {}
             with other(name, build, proxy):
                 url = f'http://127.0.0.1:{port}/'
                 got = measured(bench, '127.0.0.1', proxy, url,
-                               f'127.0.0.1:{port}')
+                               f'127.0.0.1:{port}',
+                               env={**os.environ, **dials})
             rows.append(row(name, got, direct[0], ours))
     return table(HEAD, rows)
 

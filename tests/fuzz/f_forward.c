@@ -15,11 +15,8 @@
 
 #include "base/must.h"
 #include "codec/json.h"
-#include "proxy/forward.h"
-#include "proxy/h2.h"
-#include "proxy/tls.h"
 
-#include "../unit/memory_end.h"
+#include "forward_alone.h"
 
 enum { ASKS_MAX = 4096, LIMIT = 64, TURNS_MAX = 100000 };
 
@@ -101,48 +98,11 @@ heard_so_far(void)
 	buf_reset(&rig.heard);
 }
 
-/* In the place of stream.c, tls.c and h2_dial.c. */
-int
-stream_open_take(struct stream *s, struct loop *loop, int fd, struct err *e)
+static void
+alone_open(struct stream *s, struct loop *loop)
 {
-	(void)fd;
-	(void)e;
 	heard_so_far();
 	memory_end_open(s == &f.client ? &rig.client : &rig.server, s, loop);
-	return 0;
-}
-
-int
-tls_dial(struct stream *s, const char *name, bool h2, struct str roots,
-    struct err *e)
-{
-	(void)s;
-	(void)name;
-	(void)h2;
-	(void)roots;
-	return err_set(e, "not here");
-}
-
-enum tls_progress
-tls_handshake(struct stream *s, struct err *e)
-{
-	(void)s;
-	(void)e;
-	return TLS_FAILED;
-}
-
-bool
-tls_chose_h2(const struct stream *s)
-{
-	(void)s;
-	return false;
-}
-
-int
-h2_dial(struct stream *s, struct err *e)
-{
-	(void)s;
-	return err_set(e, "not here");
 }
 
 static void
