@@ -48,10 +48,6 @@ static int decided(
     struct reading *r, const struct store_row *row, const struct json *j);
 static void told(
     struct reading *r, const struct store_row *row, const struct json *j);
-static int parse(
-    struct reading *r, const struct store_row *row, const struct json **out);
-static int undecided(
-    struct reading *r, const struct store_row *row, const struct json **out);
 static struct started *started_of(struct reading *r, uint32_t step);
 static void note_started(struct reading *r, const struct recorded_call *c);
 static void labels_recorded(struct labels *l, const struct json *list);
@@ -89,7 +85,7 @@ static bool
 on_record(void *arg, const struct store_row *row)
 {
 	struct reading *r = arg;
-	const struct json *j = NULL;
+	const struct json *j;
 	int status = 0;
 
 	/* Most records say nothing here; they are not worth parsing. */
@@ -106,14 +102,15 @@ on_record(void *arg, const struct store_row *row)
 		    ? policy_tool_find(r->policy, row->tool)
 		    : NULL;
 
-		if (undecided(r, row, &j) < 0)
-			return false;
 		if (t != NULL)
 			policy_result_labels(t, row->tool, &r->labels);
 		if (r->prov == NULL)
 			return true;
 	}
-	if (j == NULL && parse(r, row, &j) < 0) {
+	arena_reset(&r->record);
+	j = json_parse(row->body, NULL, &r->record, r->e, NULL);
+	if (j == NULL) {
+		(void)err_add(r->e, "record %" PRIu64, row->seq);
 		status = -1;
 	} else if (row->kind == EVENT_TOOL_FINISHED ||
 	    row->kind == EVENT_CONTEXT_INPUT ||
@@ -121,6 +118,9 @@ on_record(void *arg, const struct store_row *row)
 		told(r, row, j);
 	} else if (row->kind == EVENT_TOOL_PROPOSED) {
 		proposed(r, row, j);
+		/* In a transcript that was imported nothing decides. */
+		if (json_at(j, "body", "imported", "line", NULL) != NULL)
+			status = decided(r, row, j);
 	} else if (row->kind == EVENT_POLICY_DECISION) {
 		status = decided(r, row, j);
 	} else {
@@ -129,35 +129,6 @@ on_record(void *arg, const struct store_row *row)
 	}
 	r->failed = status < 0;
 	return !r->failed;
-}
-
-static int
-parse(struct reading *r, const struct store_row *row, const struct json **out)
-{
-	arena_reset(&r->record);
-	*out = json_parse(row->body, NULL, &r->record, r->e, NULL);
-	return *out != NULL ? 0 : err_add(r->e, "record %" PRIu64, row->seq);
-}
-
-/*
- * The end of a call that has no decision. In a transcript that was imported
- * that is each call's: it was made, so whatever was there allowed it.
- */
-static int
-undecided(
-    struct reading *r, const struct store_row *row, const struct json **out)
-{
-	int status = 0;
-
-	if (row->step == 0 || proposal_of(r, row->step) == NULL)
-		return 0;
-	if (parse(r, row, out) < 0)
-		status = -1;
-	else if (str_eq(json_str(json_at(*out, "dec", "action", NULL)),
-		     STR("imported")))
-		status = decided(r, row, *out);
-	r->failed = status < 0;
-	return status;
 }
 
 /* What the run was told, for the calls that follow. */
@@ -260,8 +231,8 @@ decided(struct reading *r, const struct store_row *row, const struct json *j)
 
 	if (p == NULL)
 		return 0; /* of edited arguments: judged for a reviewer */
-	if (row->kind == EVENT_TOOL_FINISHED)
-		c.verdict = VERDICT_ALLOW;
+	if (row->kind == EVENT_TOOL_PROPOSED)
+		c.verdict = VERDICT_ALLOW; /* it was made: docs/TRACE.md */
 	else if (verdict_parse(json_str(json_at(j, "body", "would", NULL)),
 		     &c.verdict) < 0)
 		return err_set(

@@ -39,6 +39,9 @@ enum statement {
 	STATEMENTS,
 };
 
+/* Statements that are asked for again with each run, or each call of one. */
+enum kept_read { READ_STEPS, READ_EVENT, READ_BLOB, READS };
+
 enum { PARAMS_MAX = 16 };
 
 /* What is bound to a statement, in order. */
@@ -66,6 +69,7 @@ struct store {
 	bool begun; /* that transaction */
 	int event_fd;
 	sqlite3 *reader; /* the caller's */
+	sqlite3_stmt *kept[READS]; /* of the reader, while nobody uses them */
 
 	/* the caller's thread */
 	uint64_t seq;

@@ -16,9 +16,25 @@
 
 enum { NS_PER_US = 1000 };
 
+static const char *const reads[READS] = {
+	/* Sorts numbers rather than records: the index has them by step. */
+	[READ_STEPS] =
+	    "SELECT seq FROM event WHERE run = ? AND step BETWEEN ? AND ?"
+	    " ORDER BY seq LIMIT ?",
+	[READ_EVENT] =
+	    "SELECT seq, run, step, t, kind, tool, body, hash FROM event"
+	    " WHERE seq = ?",
+	[READ_BLOB] = "SELECT n, z, data FROM blob WHERE h = ?",
+};
+
 static int read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
     uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
     void *arg, struct err *e);
+static int read_listed(sqlite3_stmt *list, sqlite3_stmt *get,
+    bool (*on)(void *arg, const struct store_row *row), void *arg,
+    struct err *e);
+static sqlite3_stmt *take(struct store *s, enum kept_read which, struct err *e);
+static void give(struct store *s, enum kept_read which, sqlite3_stmt *st);
 static int bind_text(sqlite3_stmt *st, int at, struct str s, struct err *e);
 static int bind_number(sqlite3_stmt *st, int at, int64_t v, struct err *e);
 static bool read_event(sqlite3_stmt *st, struct store_row *row);
@@ -45,25 +61,29 @@ read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
     uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
     void *arg, struct err *e)
 {
-	own_stmt sqlite3_stmt *list = NULL, *get = NULL;
+	sqlite3_stmt *list = take(s, READ_STEPS, e);
+	sqlite3_stmt *get = list != NULL ? take(s, READ_EVENT, e) : NULL;
 	char id[ID_BYTES];
+	int rc = -1;
+
+	id_text('r', run, id);
+	if (get != NULL && bind_text(list, 1, str_of(id), e) == 0 &&
+	    bind_number(list, 2, from, e) == 0 &&
+	    bind_number(list, 3, to, e) == 0 &&
+	    bind_number(list, 4, limit > 0 ? (int64_t)limit : -1, e) == 0)
+		rc = read_listed(list, get, on, arg, e);
+	give(s, READ_STEPS, list);
+	give(s, READ_EVENT, get);
+	return rc;
+}
+
+static int
+read_listed(sqlite3_stmt *list, sqlite3_stmt *get,
+    bool (*on)(void *arg, const struct store_row *row), void *arg,
+    struct err *e)
+{
 	int got;
 
-	/* Sorts numbers rather than records: the index has them by step. */
-	id_text('r', run, id);
-	if (db_prepare(s->reader,
-		"SELECT seq FROM event WHERE run = ? AND step BETWEEN ? AND ?"
-		" ORDER BY seq LIMIT ?",
-		&list, e) < 0 ||
-	    db_prepare(s->reader,
-		"SELECT seq, run, step, t, kind, tool, body, hash FROM event"
-		" WHERE seq = ?",
-		&get, e) < 0 ||
-	    bind_text(list, 1, str_of(id), e) < 0 ||
-	    bind_number(list, 2, from, e) < 0 ||
-	    bind_number(list, 3, to, e) < 0 ||
-	    bind_number(list, 4, limit > 0 ? (int64_t)limit : -1, e) < 0)
-		return -1;
 	while ((got = db_step(list, e)) > 0) {
 		struct store_row row;
 		bool more;
@@ -81,6 +101,30 @@ read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
 			return 0;
 	}
 	return got;
+}
+
+/* A statement that is the caller's until give(): on() may read, too. */
+static sqlite3_stmt *
+take(struct store *s, enum kept_read which, struct err *e)
+{
+	sqlite3_stmt *st = s->kept[which];
+
+	s->kept[which] = NULL;
+	if (st == NULL && db_prepare(s->reader, reads[which], &st, e) < 0)
+		return NULL;
+	return st;
+}
+
+/* st may be NULL. */
+static void
+give(struct store *s, enum kept_read which, sqlite3_stmt *st)
+{
+	if (st == NULL)
+		return;
+	(void)sqlite3_reset(st); /* repeats an error that was looked at */
+	(void)sqlite3_clear_bindings(st); /* cannot fail */
+	db_stmt_fini(&s->kept[which]);
+	s->kept[which] = st;
 }
 
 int
@@ -298,13 +342,11 @@ int
 store_blob(
     struct store *s, const struct hash *h, struct buf *out, struct err *e)
 {
-	own_stmt sqlite3_stmt *st = NULL;
+	sqlite3_stmt *st = take(s, READ_BLOB, e);
 	char hex[HASH_HEX_BYTES];
-	int got;
+	int got = st != NULL ? blob_find(st, h, out, e) : -1;
 
-	if (blob_prepare(s->reader, &st, e) < 0)
-		return -1;
-	got = blob_find(st, h, out, e);
+	give(s, READ_BLOB, st);
 	if (got < 0)
 		return -1;
 	hash_hex(h, hex);
@@ -316,8 +358,7 @@ store_blob(
 int
 blob_prepare(sqlite3 *db, sqlite3_stmt **out, struct err *e)
 {
-	return db_prepare(
-	    db, "SELECT n, z, data FROM blob WHERE h = ?", out, e);
+	return db_prepare(db, reads[READ_BLOB], out, e);
 }
 
 int

@@ -290,6 +290,8 @@ free_store(struct store *s)
 {
 	for (int i = 0; i < STATEMENTS; i++)
 		db_stmt_fini(&s->statement[i]);
+	for (int i = 0; i < READS; i++)
+		db_stmt_fini(&s->kept[i]);
 	sums_fini(&s->sums);
 	checkpointer_fini(&s->checkpoints);
 	/* The reader first: the last one out folds the -wal in. */
