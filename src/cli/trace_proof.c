@@ -19,15 +19,16 @@
 #include "sys/fd.h"
 
 static const char verify_help[] =
-    "usage: paddock trace verify [RUN | FILE] [--key KEY] [--witness FILE]\n"
-    "                            [--json]\n"
+    "usage: paddock trace verify [RUN | FILE | STATEMENT [FILE]] [--key KEY]\n"
+    "                            [--witness FILE] [--json]\n"
     "\n"
     "Follows the chain of all records from the first to the last, with what "
     "was\n"
     "signed of it, and of all runs, or of RUN, also the order of its records "
     "and\n"
     "what they refer to. FILE is a run that `trace export` wrote: it needs no\n"
-    "daemon and no state.\n"
+    "daemon and no state. STATEMENT is what `--format in-toto` wrote: its\n"
+    "signature is checked, and with FILE that it is that file's.\n"
     "Exit status 0: sound, 1: not sound, or not to be read.\n"
     "\n"
     "  --key KEY           the log's key as you noted it, or a file that "
@@ -57,7 +58,10 @@ static const char export_help[] =
     "                      proving nothing: jsonl, the records one a line "
     "with\n"
     "                      what they refer to; otlp, spans of OpenTelemetry\n"
-    "                      as OTLP/JSON (GenAI conventions 1.41.0)\n"
+    "                      as OTLP/JSON (GenAI conventions 1.41.0).\n"
+    "                      in-toto: RUN is a bundle's file, and what is\n"
+    "                      written a statement about it in a DSSE envelope,\n"
+    "                      signed by the log's key\n"
     "  --content           with otlp: arguments and results as well\n"
     "  --json              say what was written as JSON\n"
     "  --state DIR         where the daemon keeps its state\n"
@@ -129,11 +133,20 @@ cmd_trace_verify(int argc, char **argv)
 
 	if (!trace_options(&t, argc, argv, verify_help, verify_options))
 		return t.args.exit;
-	status = args_need(&t.args, 0, 1, "RUN or FILE");
+	status = args_need(&t.args, 0, 2, "RUN or FILE");
 	if (status != 0)
 		return status;
 	if (args_count(&t.args) > 0)
 		name = args_rest(&t.args)[0];
+	if (name != NULL && trace_is_statement(name)) {
+		status = trace_statement_verify(&t, name,
+		    args_count(&t.args) > 1 ? args_rest(&t.args)[1] : NULL, &e);
+		return status < 0 ? out_fail(&e) : status;
+	}
+	if (args_count(&t.args) > 1)
+		return args_bad(&t.args,
+		    "%s: a second file is for a statement of --format in-toto",
+		    args_rest(&t.args)[1]);
 	if (trace_open(&t, name, &e) < 0)
 		return out_fail(&e);
 	return trace_finish(&t, verify(&t, name, &e), &e);
@@ -154,9 +167,11 @@ cmd_trace_export(int argc, char **argv)
 	if (t.out == NULL)
 		return args_bad(&t.args, "-o FILE is missing");
 	if (t.format != NULL && strcmp(t.format, "bundle") != 0 &&
-	    strcmp(t.format, "jsonl") != 0 && strcmp(t.format, "otlp") != 0)
+	    strcmp(t.format, "jsonl") != 0 && strcmp(t.format, "otlp") != 0 &&
+	    strcmp(t.format, "in-toto") != 0)
 		return args_bad(&t.args,
-		    "--format %s: must be bundle, jsonl or otlp", t.format);
+		    "--format %s: must be bundle, jsonl, otlp or in-toto",
+		    t.format);
 	if (t.content && (t.format == NULL || strcmp(t.format, "otlp") != 0))
 		return args_bad(&t.args, "--content is for --format otlp");
 	if (trace_open(&t, args_rest(&t.args)[0], &e) < 0)
@@ -424,6 +439,8 @@ export_to(struct trace *t, uint64_t run, const char *part, int fd,
 		status = bundle_write(t->store, run, fd, sums, e);
 	else if (strcmp(t->format, "jsonl") == 0)
 		status = trace_jsonl(t, run, fd, &written, e);
+	else if (strcmp(t->format, "in-toto") == 0)
+		status = trace_intoto(t, fd, &written, e);
 	else
 		status = trace_otlp(t, run, t->content, fd, &written, e);
 	if (status < 0)

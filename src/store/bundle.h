@@ -34,6 +34,7 @@ struct bundle {
 	struct note_key key; /* that signed it, whoever's that is */
 	uint64_t size; /* of the log when it was signed */
 	struct hash digest; /* of the file */
+	char checkpoint[NOTE_BYTES + 1]; /* the last one, as it was signed */
 	struct bundle_sums sums;
 };
 

@@ -331,6 +331,9 @@ take_head(struct reading *r, const struct json *o, struct err *e)
 		    "it is signed by %s, and not by the key that was given",
 		    r->b->key.name);
 	r->b->size = r->note.size;
+	/* One that is longer is not sound, and nobody asks for it then. */
+	(void)str_copy(
+	    buf_str(&r->note_text), r->b->checkpoint, sizeof(r->b->checkpoint));
 	r->v->run = r->b->run;
 	return put_row(r, json_get(o, STR("row")), e);
 }

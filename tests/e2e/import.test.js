@@ -1,11 +1,13 @@
 // paddock trace import: what was recorded elsewhere is read like any run, and
 // is never taken for one.
 import assert from 'node:assert';
+import { execFileSync } from 'node:child_process';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { Daemon, Place, cli, email, scratch, trace, verify }
+import { Daemon, Place, cli, email, isRoot, paddock, scratch, trace, verify }
 	from './lib/paddock.js';
 
 let d;
@@ -164,4 +166,138 @@ test('a daemon starts on what was imported, and leaves it alone', async () => {
 		await own.stop();
 	}
 	assert.strictEqual((await at(other, 'trace', 'verify')).status, 0);
+});
+
+const statement = path.join(scratch, 'import-run.intoto.json');
+
+// DSSE by its specification, and Ed25519 by node: nothing of paddock's.
+function openEnvelope(file) {
+	const e = JSON.parse(fs.readFileSync(file));
+	const body = Buffer.from(e.payload, 'base64');
+	const pae = Buffer.concat([Buffer.from(`DSSEv1 ${
+		Buffer.byteLength(e.payloadType)} ${e.payloadType} ${
+		body.length} `), body]);
+	// NAME+HEX+BASE64: an algorithm's byte and 32 of the key
+	const raw = Buffer.from(e.signatures[0].keyid.split('+').slice(2)
+		.join('+'), 'base64').subarray(1);
+	const key = crypto.createPublicKey({ format: 'jwk', key: { kty: 'OKP',
+		crv: 'Ed25519', x: raw.toString('base64url') } });
+
+	return { e, statement: JSON.parse(body), good: crypto.verify(null, pae,
+		key, Buffer.from(e.signatures[0].sig, 'base64')) };
+}
+
+test('an in-toto statement names the bundle, and others can check it',
+	async () => {
+		const done = await at(d.state, 'trace', 'export', bundle,
+			'--format', 'in-toto', '-o', statement);
+
+		assert.strictEqual(done.status, 0, done.err);
+		const { e, statement: s, good } = openEnvelope(statement);
+		const sha256 = crypto.createHash('sha256')
+			.update(fs.readFileSync(bundle)).digest('hex');
+
+		assert.strictEqual(good, true);
+		assert.strictEqual(e.payloadType, 'application/vnd.in-toto+json');
+		assert.strictEqual(s._type, 'https://in-toto.io/Statement/v1');
+		assert.deepStrictEqual(s.subject.map((x) => x.digest.sha256),
+			[sha256, run.policy_version]);
+		assert.strictEqual(s.predicate.run, run.run);
+		assert.strictEqual(s.predicate.calls, 3);
+		assert.deepStrictEqual(s.predicate.verdicts,
+			{ allow: 1, block: 1, approve: 1 });
+		assert.strictEqual(s.predicate.imported, false);
+		const both = await at(place.state, 'trace', 'verify', statement,
+			bundle, '--key', e.signatures[0].keyid);
+
+		assert.strictEqual(both.status, 0, both.err);
+		assert.match(both.out, /statement verified: run r-.*of the bundle/);
+	});
+
+test('a statement that was changed, or of another bundle or log, is refused',
+	async () => {
+		const text = fs.readFileSync(statement, 'utf8');
+		const bad = path.join(scratch, 'import-bad.intoto.json');
+		const e = JSON.parse(text);
+		const body = Buffer.from(e.payload, 'base64');
+
+		for (let i = 0; i < 40; i++) {
+			const changed = Buffer.from(body);
+
+			changed[(i * 7919) % body.length] ^= 1 << (i % 8);
+			fs.writeFileSync(bad, JSON.stringify({ ...e,
+				payload: changed.toString('base64') }));
+			const done = await cli(['trace', 'verify', bad]);
+
+			assert.strictEqual(done.status, 1, `${i}`);
+			assert.match(done.err, /SIG_BAD/);
+		}
+		for (const broken of ['{', '{}', JSON.stringify({ ...e,
+			payloadType: 'text/plain' }), JSON.stringify({ ...e,
+			signatures: [] }), `${' '.repeat(10)}{`,
+		JSON.stringify({ ...e, payload: 'x'.repeat(300000) })]) {
+			fs.writeFileSync(bad, broken);
+			assert.strictEqual((await cli(['trace', 'verify', bad]))
+				.status, 1, broken.slice(0, 40));
+		}
+		const second = path.join(scratch, 'import-second.paddock');
+		const open = await d.open();
+
+		await d.post(`/v1/runs/${open.run}/stop`, {});
+		await d.closed(open.run);
+		await at(d.state, 'trace', 'export', open.run, '-o', second);
+		const other = await cli(['trace', 'verify', statement, second]);
+
+		assert.strictEqual(other.status, 1);
+		assert.match(other.err, /about another file than this bundle/);
+		const wrong = await at(place.state, 'trace', 'export', second,
+			'--format', 'in-toto', '-o', bad.replace('bad', 'w'));
+
+		assert.strictEqual(wrong.status, 1);
+		assert.match(wrong.err, /another log's: name the state/);
+		const byRun = await at(d.state, 'trace', 'export', open.run,
+			'--format', 'in-toto', '-o', bad.replace('bad', 'v'));
+
+		assert.match(byRun.err, /a statement is about a bundle/);
+	});
+
+// A root directory with the two programs, and the libraries that the larger
+// one names, and /proc; no file of this machine's besides, no network, no daemon.
+test('a bundle is verified where there is nothing but paddock', async (t) => {
+	const root = path.join(scratch, 'import-root');
+	const bin = path.dirname(fs.realpathSync(paddock));
+	const libs = execFileSync('ldd', [path.join(bin, 'paddockd')],
+		{ encoding: 'utf8' }).match(/\/\S+/g);
+
+	if (!isRoot) {
+		t.skip('only root may change its root directory');
+		return;
+	}
+	for (const file of libs) {
+		fs.mkdirSync(path.join(root, path.dirname(file)),
+			{ recursive: true });
+		fs.copyFileSync(file, path.join(root, file));
+	}
+	for (const name of ['paddock', 'paddockd'])
+		fs.copyFileSync(path.join(bin, name), path.join(root, name));
+	fs.mkdirSync(path.join(root, 'proc'));
+	fs.copyFileSync(bundle, path.join(root, 'run.paddock'));
+	fs.copyFileSync(statement, path.join(root, 'run.intoto.json'));
+	const inside = (...args) => cli(['-n', '-p', '-f', '-m',
+		'--mount-proc', `--root=${root}`,
+		'/paddock', ...args], { program: 'unshare' });
+	const good = await inside('trace', 'verify', '/run.paddock');
+
+	assert.strictEqual(good.status, 0, good.err);
+	assert.match(good.out, /trace verified: run r-.* whole/);
+	const both = await inside('trace', 'verify', '/run.intoto.json',
+		'/run.paddock');
+
+	assert.strictEqual(both.status, 0, both.err);
+	const bytes = fs.readFileSync(bundle);
+
+	bytes[bytes.length >> 1] ^= 1;
+	fs.writeFileSync(path.join(root, 'run.paddock'), bytes);
+	assert.strictEqual((await inside('trace', 'verify', '/run.paddock'))
+		.status, 1);
 });
