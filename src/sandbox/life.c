@@ -2,6 +2,7 @@
  * sandbox/life.c: a sandbox from when it runs until nothing is left of it.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/must.h"
 #include "sandbox/control.h"
 #include "sandbox/sandbox.h"
 #include "sys/fd.h"
@@ -80,6 +82,21 @@ sandbox_kill(struct sandbox *sb, enum sandbox_limit why)
 	/* In v1 a frozen process dies when it is thawed, and not before. */
 	if (sb->frozen)
 		cgroup_thaw_killed(&sb->cgroup);
+}
+
+void
+sandbox_kill_all(struct sandbox *const list[], size_t n, enum sandbox_limit why)
+{
+	const struct sched_param first = { .sched_priority = 1 }, none = {};
+	const long before = n > 1 ? syscall(SYS_sched_getscheduler, 0) : -1;
+	/* Who is killed wakes up to die, and would do so at once. */
+	const bool ahead = before >= 0 &&
+	    syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first) == 0;
+
+	for (size_t i = 0; i < n; i++)
+		sandbox_kill(list[i], why);
+	/* To step back takes no right. */
+	must(!ahead || syscall(SYS_sched_setscheduler, 0, before, &none) == 0);
 }
 
 void

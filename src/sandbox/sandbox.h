@@ -327,6 +327,12 @@ int sandbox_rpc_renew(struct sandbox *sb, struct err *e);
 
 /* Ends everything inside, at once. The first reason is the one that stays. */
 void sandbox_kill(struct sandbox *sb, enum sandbox_limit why);
+/*
+ * Kills all of these, and lets none of them have the processor before the last
+ * one is killed: where the caller may put itself first, as root may.
+ */
+void sandbox_kill_all(
+    struct sandbox *const list[], size_t n, enum sandbox_limit why);
 
 /* Without waiting for anything inside; a frozen one, too. */
 void sandbox_stat(const struct sandbox *sb, struct sandbox_usage *out);

@@ -230,33 +230,33 @@ cells_kill(struct cells *c, uint64_t run)
 unsigned
 cells_kill_by(struct cells *c, const struct kill_order *k)
 {
+	struct sandbox *all[RUNS_MAX];
 	unsigned n = 0;
 
 	for (size_t i = 0; i < RUNS_MAX; i++) {
 		struct cell *cell = &c->cell[i];
 
-		if (cell->run == 0 ||
-		    (!kill_hits(k, cell->run, cell->tenant, cell->workflow) &&
-			!kill_hits(
+		if (cell->run != 0 &&
+		    (kill_hits(k, cell->run, cell->tenant, cell->workflow) ||
+			kill_hits(
 			    k, cell->owner, cell->tenant, cell->workflow)))
-			continue;
-		sandbox_kill(&cell->sb, LIMIT_STOPPED);
-		n++;
+			all[n++] = &cell->sb;
 	}
+	sandbox_kill_all(all, n, LIMIT_STOPPED);
 	return n;
 }
 
 unsigned
 cells_kill_all(struct cells *c)
 {
+	struct sandbox *all[RUNS_MAX];
 	unsigned n = 0;
 
 	for (size_t i = 0; i < RUNS_MAX; i++) {
-		if (c->cell[i].run != 0) {
-			sandbox_kill(&c->cell[i].sb, LIMIT_STOPPED);
-			n++;
-		}
+		if (c->cell[i].run != 0)
+			all[n++] = &c->cell[i].sb;
 	}
+	sandbox_kill_all(all, n, LIMIT_STOPPED);
 	return n;
 }
 

@@ -138,11 +138,12 @@ static const uint32_t calls_never[] = { SYS_bpf, SYS_perf_event_open,
 	SYS_iopl, SYS_ioperm, SYS_swapon, SYS_swapoff, SYS_reboot, SYS_acct,
 	SYS_syslog, SYS_quotactl, SYS_lookup_dcookie, SYS_modify_ldt };
 
-/* What is left of root for building sandboxes. */
+/* What is left of root for building sandboxes, and for killing many at once:
+ * sandbox_kill_all puts itself first. */
 static const int caps_kept[] = { CAP_CHOWN, CAP_DAC_OVERRIDE,
 	CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_KILL, CAP_SETGID, CAP_SETUID,
 	CAP_SETPCAP, CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT,
-	CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CAP_MKNOD };
+	CAP_SYS_ADMIN, CAP_SYS_NICE, CAP_SYS_RESOURCE, CAP_MKNOD };
 
 static int set_rlimits(const struct row *r, bool root, struct err *e);
 static int set_rlimit(int what, uint64_t value, struct err *e);

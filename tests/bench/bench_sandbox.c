@@ -423,9 +423,12 @@ held(struct err *e)
 static int
 killed(struct err *e)
 {
+	struct sandbox *all[HELD_MAX];
 	int64_t t[3];
 
 	bench.as_daemon = true;
+	for (uint32_t i = 0; i < bench.killed; i++)
+		all[i] = &bench.sb[i];
 	for (uint32_t i = 0; i < bench.killed; i++) {
 		if (park(i, true, &bench.sb[i], e) < 0 ||
 		    wake(&bench.sb[i], sleep_argv, e) < 0)
@@ -433,8 +436,7 @@ killed(struct err *e)
 	}
 	rest(CALM_NS / 2);
 	t[0] = clock_mono_ns();
-	for (uint32_t i = 0; i < bench.killed; i++)
-		sandbox_kill(&bench.sb[i], LIMIT_STOPPED);
+	sandbox_kill_all(all, bench.killed, LIMIT_STOPPED);
 	t[1] = clock_mono_ns();
 	for (uint32_t i = 0; i < bench.killed; i++) {
 		struct pollfd over = { bench.sb[i].pidfd, POLLIN, 0 };
