@@ -194,7 +194,7 @@ function outside(user, dir, what, p = {}) {
 		: fs.openSync(p.controlStdin, 'r');
 	const r = spawnSync('./probe', [what], {
 		cwd: dir, uid: user.uid, gid: user.gid, encoding: 'utf8',
-		timeout: 20000, env: { ...process.env, ...secret },
+		timeout: 60000, env: { ...process.env, ...secret },
 		stdio: [stdin, 'pipe', 'pipe'],
 	});
 
