@@ -52,6 +52,8 @@ struct path_attr {
 } __attribute__((packed));
 
 static uint64_t fs_known(int abi);
+static int allow(
+    int ruleset, int dirfd, const char *path, uint64_t rights, struct err *e);
 
 int
 landlock_abi(void)
@@ -65,12 +67,13 @@ landlock_abi(void)
 int
 landlock_new(int abi, unsigned more, struct err *e)
 {
+	const bool only_scopes = (more & LANDLOCK_ONLY_SCOPES) != 0;
 	struct ruleset_attr attr = {};
 	size_t size = offsetof(struct ruleset_attr, net);
+	own_fd int made = -1;
 	long fd;
 
-	if ((more & LANDLOCK_ONLY_SCOPES) == 0)
-		attr.fs = fs_known(abi);
+	attr.fs = only_scopes ? fs_known(abi) & FS_REFER : fs_known(abi);
 	if (abi >= 4) {
 		size = offsetof(struct ruleset_attr, scope);
 		if ((more & LANDLOCK_NO_TCP) != 0)
@@ -86,7 +89,16 @@ landlock_new(int abi, unsigned more, struct err *e)
 	fd = syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 	if (fd < 0)
 		return err_sys(e, "landlock_create_ruleset");
-	return (int)fd;
+	made = (int)fd;
+	/*
+	 * A domain below another one denies moves and links from folder to
+	 * folder, with EXDEV, unless it allows them itself: landlock(7),
+	 * LANDLOCK_ACCESS_FS_REFER.
+	 */
+	if (only_scopes && attr.fs != 0 &&
+	    allow(made, AT_FDCWD, "/", FS_REFER, e) < 0)
+		return -1;
+	return fd_take(&made);
 }
 
 int
@@ -96,23 +108,30 @@ landlock_allow(int ruleset, int abi, int dirfd, const char *path,
 	const uint64_t write = FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE |
 	    FS_MAKE_DIR | FS_MAKE_REG | FS_MAKE_SOCK | FS_MAKE_FIFO |
 	    FS_MAKE_SYM | FS_REFER | FS_TRUNCATE;
+	uint64_t rights = 0;
+
+	if ((access & LANDLOCK_READ) != 0)
+		rights |= FS_READ_FILE | FS_READ_DIR;
+	if ((access & LANDLOCK_EXECUTE) != 0)
+		rights |= FS_EXECUTE;
+	if ((access & LANDLOCK_WRITE) != 0)
+		rights |= write;
+	if ((access & LANDLOCK_DEVICE) != 0)
+		rights |= FS_IOCTL_DEV;
+	return allow(ruleset, dirfd, path, rights & fs_known(abi), e);
+}
+
+static int
+allow(int ruleset, int dirfd, const char *path, uint64_t rights, struct err *e)
+{
 	own_fd int fd = openat(dirfd, path, O_PATH | O_CLOEXEC);
-	struct path_attr attr = { .parent_fd = fd };
+	struct path_attr attr = { .access = rights, .parent_fd = fd };
 	struct stat st;
 
 	if (fd < 0)
 		return err_sys(e, "open %s", path);
 	if (fstat(fd, &st) < 0)
 		return err_sys(e, "fstat %s", path);
-	if ((access & LANDLOCK_READ) != 0)
-		attr.access |= FS_READ_FILE | FS_READ_DIR;
-	if ((access & LANDLOCK_EXECUTE) != 0)
-		attr.access |= FS_EXECUTE;
-	if ((access & LANDLOCK_WRITE) != 0)
-		attr.access |= write;
-	if ((access & LANDLOCK_DEVICE) != 0)
-		attr.access |= FS_IOCTL_DEV;
-	attr.access &= fs_known(abi);
 	if (!S_ISDIR(st.st_mode))
 		attr.access &= FS_OF_FILE;
 	if (syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &attr,

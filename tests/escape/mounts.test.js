@@ -157,6 +157,13 @@ for (const user of users) {
 				'echo evil >x/hooks/h; mv x .git', ['.git/hooks/h']],
 			['one that was there, renamed', 'mv tree .git',
 				['.git/hooks/old']],
+			['a folder that comes from another one', 'mkdir -p ' +
+				'sub/x/hooks; echo evil >sub/x/hooks/h; python3 -c ' +
+				'"import os; os.rename(\'sub/x\', \'.git\')"',
+				['.git/hooks/h']],
+			['a hard link from another folder', 'echo evil >sub/e; ' +
+				'python3 -c "import os; os.link(\'sub/e\', ' +
+				'\'.bashrc\')"', ['.bashrc']],
 			['a repository that is put in its place',
 				'mv deep away; mkdir -p deep/.git; ' +
 				'echo evil >deep/.git/config', ['deep/.git/config']],

@@ -123,6 +123,12 @@ for (const user of users) {
 				'ln vendor/x/.git/config l && echo evil >> l; ' +
 				'mkdir e; mv -T --exchange e .git/hooks; ' +
 				'mv e .git/hooks/e; rm -rf .git/hooks; ' +
+				'python3 -c "import os\nfor a, b in ((\'g\', \'src/g\'), ' +
+				'(\'v\', \'src/v\'), (\'src\', \'bare/src\'), ' +
+				'(\'.env\', \'src/e\')):\n try: os.rename(a, b)\n ' +
+				'except OSError: pass"; for d in . src bare/src; do ' +
+				'echo evil >> $d/g/config; echo evil >> ' +
+				'$d/v/x/.git/config; done; ' +
 				'cat .git/config .git/hooks/* vendor/x/.git/config');
 
 			assert.ok(!r.stdout.includes('evil'), r.stdout);
