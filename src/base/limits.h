@@ -287,6 +287,7 @@ enum {
 	POLICY_QUORUM_MAX = 20, /* votes: more people never meet a deadline */
 	POLICY_RETRIES_MAX = 100, /* of one tool */
 	POLICY_CALLS_MAX = 1000 * 1000, /* tool calls of one run */
+	DRAFTS_MAX = 256, /* of one run, in memory: of `commit` */
 	RETRY_TIMES_MAX = 8, /* of one call, by ourselves */
 	RETRY_BASE_MS = 200, /* when a policy names no wait */
 	RETRY_MAX_MS = 10 * 1000,

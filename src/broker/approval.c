@@ -9,12 +9,14 @@
 #include "base/must.h"
 #include "broker/approval_int.h"
 #include "broker/call.h"
+#include "broker/draft.h"
 #include "broker/egress.h"
 #include "broker/export.h"
 #include "broker/record.h"
 #include "broker/spend.h"
 
-static struct approval *find_same(const struct run *r, const struct hash *hash);
+static struct approval *find_same(
+    const struct run *r, const struct hash *hash, uint64_t draft);
 static void make_why(struct buf *out, const struct run *r, uint32_t step,
     struct str tool, const struct verdict *v,
     const struct policy_approval *rule);
@@ -22,17 +24,17 @@ static void hold(struct approval *a, uint64_t call);
 static void on_hold_over(struct loop_timer *t);
 static void on_deadline(struct loop_timer *t);
 static void answer(const struct approval *a, uint64_t call);
+static void answer_draft(const struct approval *a, uint64_t call);
 static void answer_pending(const struct approval *a, uint64_t call);
 static void approval_free(struct approval *a);
 
 bool
 approval_request(struct run *r, uint32_t step, uint64_t asker,
-    const struct verdict *v, enum budget_kind extends, struct str own_key,
-    struct str tool, const struct json *args, struct str canonical,
-    const struct hash *hash)
+    const struct verdict *v, const struct approval_ask *ask, struct str tool,
+    const struct json *args, struct str canonical, const struct hash *hash)
 {
 	const struct policy_approval *rule = v->tool->approval;
-	struct approval *a = find_same(r, hash);
+	struct approval *a = find_same(r, hash, ask->draft);
 	own_buf struct buf shown = {}, why = {};
 
 	/* Asking again for what is being decided does not make it two. */
@@ -41,7 +43,7 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 		return false;
 	}
 	/* Who may decide such a call, and who may give a run more. */
-	if (extends != BUDGET_KINDS)
+	if (ask->extends != BUDGET_KINDS)
 		rule = policy_approval_both(
 		    &r->policy->arena, rule, r->policy->budget_approval);
 	redact_write(
@@ -53,8 +55,9 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 		.tool = tool,
 		.risk = v->risk,
 		.simulated = v->approved == VERDICT_SIMULATE,
-		.extends = extends,
-		.own_key = own_key,
+		.extends = ask->extends,
+		.own_key = ask->own_key,
+		.draft = ask->draft,
 		.rule = rule,
 		.args = canonical,
 		.args_shown = buf_str(&shown),
@@ -88,6 +91,7 @@ approval_open(struct run *r, const struct approval_about *about)
 	a->risk = about->risk;
 	a->simulated = about->simulated;
 	a->extends = about->extends;
+	a->draft = about->draft;
 	must(str_copy(about->own_key, a->own_key, sizeof(a->own_key)) == 0);
 	a->rule = about->rule;
 	buf_add_str(&a->args, about->args);
@@ -154,7 +158,8 @@ approval_hold(
 		    "Repeat the call with the very same name and arguments.");
 		return;
 	}
-	if (a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED)
+	if (a->state == APPROVAL_PENDING ||
+	    (a->state == APPROVAL_APPROVED && a->draft == 0))
 		hold(a, asker);
 	else
 		answer(a, asker);
@@ -237,6 +242,8 @@ approval_end(struct approval *a, struct run *r, enum approval_state state)
 		return;
 	if (a->ask != 0)
 		egress_refused(r, a);
+	else if (a->draft != 0)
+		draft_refused(r, a);
 	else
 		export_forget(a->run, a->step);
 	approval_answer_all(a);
@@ -295,11 +302,11 @@ approval_not_extended(const struct approval *a, struct run *r)
 }
 
 static struct approval *
-find_same(const struct run *r, const struct hash *hash)
+find_same(const struct run *r, const struct hash *hash, uint64_t draft)
 {
 	for (struct approval *a = broker.approvals; a != NULL; a = a->next) {
 		if (a->run == r->id && a->state == APPROVAL_PENDING &&
-		    hash_eq(&a->asked_hash, hash))
+		    a->draft == draft && hash_eq(&a->asked_hash, hash))
 			return a;
 	}
 	return NULL;
@@ -388,8 +395,14 @@ answer(const struct approval *a, uint64_t call)
 	struct str reason = str_of(a->reason);
 
 	switch (a->state) {
-	case APPROVAL_PENDING:
 	case APPROVAL_APPROVED:
+		if (a->draft != 0) {
+			answer_draft(a, call);
+			return;
+		}
+		answer_pending(a, call);
+		return;
+	case APPROVAL_PENDING:
 		answer_pending(a, call);
 		return;
 	case APPROVAL_EXECUTED:
@@ -432,6 +445,22 @@ answer(const struct approval *a, uint64_t call)
 	json_put_str(&out, str_of(a->tool));
 	buf_add_byte(&out, '}');
 	reply(call, REPLY_REFUSED, 403, buf_str(&out));
+}
+
+/* Nothing is done before its commit. */
+static void
+answer_draft(const struct approval *a, uint64_t call)
+{
+	own_buf struct buf out = {};
+	char id[ID_BYTES];
+
+	id_text('d', a->draft, id);
+	buf_printf(&out,
+	    "{\"approval_id\":\"%s\",\"draft_id\":\"%s\",\"status\":"
+	    "\"approved\",\"suggested_next_step\":\"Commit the draft with "
+	    "commit_approved_draft.\"}",
+	    a->text, id);
+	reply(call, REPLY_OK, 200, buf_str(&out));
 }
 
 static void

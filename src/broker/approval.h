@@ -46,6 +46,7 @@ struct approval {
 	bool simulated; /* a rule says so, whatever a person says */
 	enum budget_kind extends; /* by a yes; BUDGET_KINDS: none */
 	char own_key[NAME_MAX_BYTES]; /* the caller's; "": none */
+	uint64_t draft; /* whose commit a yes allows; 0: the call itself */
 	uint64_t ask; /* 0: a tool call; else what wants to leave: egress.h */
 	/* Of the run's policy; of whom it was escalated to, once it was. */
 	const struct policy_approval *rule;
@@ -74,6 +75,7 @@ struct approval_about {
 	bool simulated;
 	enum budget_kind extends; /* as in struct approval */
 	struct str own_key;
+	uint64_t draft;
 	const struct policy_approval *rule;
 	struct str args, args_shown; /* canonical; and for the store */
 	struct hash hash;
@@ -86,15 +88,20 @@ struct approval *approval_open(
 /* A pending one is not needed any more; by and why are for the record. */
 void approval_withdraw(struct run *r, uint64_t id, const char *why);
 
+/* What a yes is for, besides the call. */
+struct approval_ask {
+	enum budget_kind extends; /* as in struct approval */
+	struct str own_key;
+	uint64_t draft;
+};
+
 /*
  * Asks for one, or joins a pending one for the very same call: then false.
- * asker is held. own_key: the caller's idempotency key, or "". extends: the
- * budget that a yes extends, or BUDGET_KINDS.
+ * asker is held.
  */
 bool approval_request(struct run *r, uint32_t step, uint64_t asker,
-    const struct verdict *v, enum budget_kind extends, struct str own_key,
-    struct str tool, const struct json *args, struct str canonical,
-    const struct hash *hash);
+    const struct verdict *v, const struct approval_ask *ask, struct str tool,
+    const struct json *args, struct str canonical, const struct hash *hash);
 
 /* A call that names an approval of its own run, or approval.wait. */
 void approval_hold(

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "broker/approval_int.h"
 #include "broker/call.h"
+#include "broker/draft.h"
 #include "broker/egress.h"
 #include "broker/record.h"
 #include "broker/who.h"
@@ -443,7 +444,10 @@ execute(struct decision *d)
 {
 	approval_end(d->a, d->r, APPROVAL_APPROVED);
 	answer(d);
-	if (d->a->ask != 0)
+	if (d->a->draft != 0) {
+		draft_approved(d->r, d->a);
+		approval_answer_all(d->a);
+	} else if (d->a->ask != 0)
 		egress_approved(d->r, d->a);
 	else
 		call_execute_approved(d->r, d->a);
@@ -521,7 +525,15 @@ detail_write(struct buf *out, const struct approval *a)
 {
 	buf_add_c(out, "{\"decisions\":[");
 	buf_add_str(out, buf_str(&a->decisions));
-	buf_printf(out, "],\"edited\":%s,\"escalated\":%s,",
+	if (a->draft != 0) {
+		char id[ID_BYTES];
+
+		id_text('d', a->draft, id);
+		buf_printf(out, "],\"draft\":\"%s\"", id);
+	} else {
+		buf_add_byte(out, ']');
+	}
+	buf_printf(out, ",\"edited\":%s,\"escalated\":%s,",
 	    hash_eq(&a->hash, &a->asked_hash) ? "false" : "true",
 	    a->escalated ? "true" : "false");
 	buf_add_str(out, buf_str(&a->why));

@@ -10,6 +10,7 @@
 #include "broker/approval.h"
 #include "broker/box.h"
 #include "broker/call_int.h"
+#include "broker/draft.h"
 #include "broker/export.h"
 #include "broker/record.h"
 #include "broker/server.h"
@@ -20,12 +21,8 @@
 static struct run *run_of(const struct msg_tool_call *m, struct caller *who);
 static void propose(struct run *r, uint64_t asker, struct str tool,
     const struct json *args, struct str own_key);
-static void decide(
-    struct run *r, struct str tool, const struct json *args, struct verdict *v);
 static void block(struct verdict *v, const char *rule, const char *code,
     const char *reason, const char *next_step);
-static void refuse(struct run *r, uint32_t step, uint64_t asker,
-    struct str tool, const struct verdict *v);
 static void make_draft(struct run *r, uint32_t step, uint64_t asker,
     struct str tool, struct str args, const struct hash *hash);
 
@@ -107,7 +104,8 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 		    "Give a key of at most 127 bytes.");
 		return;
 	}
-	propose(r, m->call, tool, args, own_key);
+	if (!draft_call(r, m->call, tool, args))
+		propose(r, m->call, tool, args, own_key);
 }
 
 struct hash
@@ -170,7 +168,7 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args,
 		over = (struct over){ BUDGET_RETRIES, NULL };
 	}
 	if (fits || spend_may_ask(r, &over, one_call)) {
-		decide(r, tool, args, &v);
+		call_decide(r, tool, args, &v);
 		repeat =
 		    call_repeats(r, tool, args, own_key, &hash, &v, &earlier);
 		probe = fits && repeat == REPEAT_NO && call_pace(r, &v);
@@ -224,15 +222,17 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args,
 	}
 	switch (v.kind) {
 	case VERDICT_BLOCK:
-		refuse(r, r->steps, asker, tool, &v);
+		call_refuse(r, r->steps, asker, tool, &v);
 		return;
 	case VERDICT_DRAFT:
 		make_draft(
 		    r, r->steps, asker, tool, buf_str(&canonical), &hash);
 		return;
 	case VERDICT_APPROVE:
-		approval_request(r, r->steps, asker, &v, extends, own_key, tool,
-		    args, buf_str(&canonical), &hash);
+		approval_request(r, r->steps, asker, &v,
+		    &(struct approval_ask){
+			.extends = extends, .own_key = own_key },
+		    tool, args, buf_str(&canonical), &hash);
 		return;
 	case VERDICT_ALLOW:
 	case VERDICT_SIMULATE:
@@ -248,9 +248,8 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args,
 	}
 }
 
-/* The policy's verdict; a tool that nothing provides is blocked. */
-static void
-decide(
+void
+call_decide(
     struct run *r, struct str tool, const struct json *args, struct verdict *v)
 {
 	struct policy_call pc = { tool, args, &r->labels,
@@ -311,8 +310,8 @@ call_world_has(const struct run *r, struct str tool)
 	return false;
 }
 
-static void
-refuse(struct run *r, uint32_t step, uint64_t asker, struct str tool,
+void
+call_refuse(struct run *r, uint32_t step, uint64_t asker, struct str tool,
     const struct verdict *v)
 {
 	own_buf struct buf out = {};

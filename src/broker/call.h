@@ -36,6 +36,7 @@ struct call {
 	uint64_t approval; /* the approval that let it through, or 0 */
 	int64_t started_ns; /* monotonic */
 	uint64_t wait_seq; /* goes on when this record is on disk */
+	uint64_t draft; /* that it commits, or 0 */
 	bool has_idem;
 	struct hash idem; /* its key: broker/idem.h */
 	uint32_t tries; /* that we have made by ourselves */

@@ -7,6 +7,7 @@
 #include "broker/approval.h"
 #include "broker/call.h"
 #include "broker/call_int.h"
+#include "broker/draft.h"
 #include "broker/export.h"
 #include "broker/idem.h"
 #include "broker/record.h"
@@ -393,6 +394,8 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	if (c->fault != NULL)
 		ev.origin = STR("fault");
 	ev.ms = (clock_mono_ns() - c->started_ns) / 1000000;
+	if (c->draft != 0)
+		draft_ended(r, c, happened(c, status, wrote));
 	if (strcmp(status, "repeated") == 0)
 		ev.origin = STR("recorded");
 	ev.body = buf_str(&body);

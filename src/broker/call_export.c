@@ -70,9 +70,11 @@ on_export(struct run *r, struct call *c, bool whole)
 		const struct json *args =
 		    json_parse(buf_str(&c->args), NULL, &a, &e, NULL);
 
-		if (!approval_request(r, c->step, c->asker, c->verdict,
-			BUDGET_KINDS, STR(""), str_of(c->tool), args,
-			buf_str(&c->args), &c->args_hash))
+		const struct approval_ask ask = { .extends = BUDGET_KINDS };
+
+		if (!approval_request(r, c->step, c->asker, c->verdict, &ask,
+			str_of(c->tool), args, buf_str(&c->args),
+			&c->args_hash))
 			export_forget(r->id, c->step);
 		must(r->calls_open > 0);
 		r->calls_open--;

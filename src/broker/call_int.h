@@ -57,6 +57,12 @@ void call_note_failure(struct run *r, const struct call *c);
 void call_propose_export(struct run *r, struct call *c, const struct verdict *v,
     const struct json *args);
 
+/* The policy's verdict; a tool that nothing provides is blocked. */
+void call_decide(
+    struct run *r, struct str tool, const struct json *args, struct verdict *v);
+/* Answers why not. */
+void call_refuse(struct run *r, uint32_t step, uint64_t asker, struct str tool,
+    const struct verdict *v);
 /* True when the verdict lets an executor run, at once. */
 bool call_runs(const struct verdict *v);
 /*

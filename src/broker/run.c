@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "broker/approval.h"
 #include "broker/call.h"
+#include "broker/draft.h"
 #include "broker/egress.h"
 #include "broker/export.h"
 #include "broker/follow.h"
@@ -472,6 +473,7 @@ free_run(struct run *r)
 	free(r->uses);
 	free(r->row_uses);
 	spend_free(r);
+	draft_free_run(r);
 	prov_free(r->prov);
 	buf_fini(&r->prompt);
 	policy_free(r->policy);

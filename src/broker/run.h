@@ -48,6 +48,7 @@ struct egress_replay; /* broker/egress.h */
 struct fork; /* broker/fork.h */
 
 struct tool_server; /* broker/server.h */
+struct draft;
 struct early;
 struct spent; /* broker/spend.c */
 
@@ -125,6 +126,7 @@ struct run {
 	/* Of each rule of the policy's faults: calls that it was about, and
 	 * those that it hit. */
 	uint32_t fault_seen[POLICY_FAULTS_MAX], fault_hits[POLICY_FAULTS_MAX];
+	struct draft *drafts; /* of tools with `commit`: broker/draft.h */
 	struct tool_use *uses;
 	uint32_t n_uses;
 	struct row_use *row_uses; /* of rows that have a rate or a breaker */

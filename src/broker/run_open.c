@@ -21,6 +21,7 @@
 #include "broker/record.h"
 #include "broker/run.h"
 #include "broker/run_int.h"
+#include "broker/draft.h"
 #include "broker/server.h"
 #include "broker/spend.h"
 #include "broker/who.h"
@@ -598,6 +599,16 @@ list_tools(struct run *r, struct str definitions)
 			continue;
 		buf_add_byte(&r->listed, ',');
 		json_write(&r->listed, t);
+	}
+	for (const struct json *t = json_first(tools); t != NULL;
+	     t = json_next(tools, t)) {
+		for (uint32_t i = 0; i < r->policy->n_tools; i++) {
+			row = &r->policy->tools[i];
+			if (row->commit.n > 0 &&
+			    str_eq(row->commit,
+				json_str(json_get(t, STR("name")))))
+				draft_list(&r->listed, row, t);
+		}
 	}
 	buf_add_byte(&r->listed, ']');
 }

@@ -398,6 +398,7 @@ on_past(void *arg, const struct store_row *row)
 	case EVENT_FAULT_INJECTED:
 	case EVENT_CONTEXT_INPUT:
 	case EVENT_BUDGET_EXTENDED:
+	case EVENT_DRAFT_COMMITTED:
 	case EVENT_TOOL_RETRIED:
 	case EVENT_SNAPSHOT_TAKEN:
 	case EVENT_FORK_OPENED:

@@ -201,6 +201,7 @@ of_call(enum event_kind kind)
 	case EVENT_TOOL_RETRIED:
 	case EVENT_SNAPSHOT_TAKEN:
 	case EVENT_FORK_OPENED:
+	case EVENT_DRAFT_COMMITTED:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:
@@ -306,6 +307,10 @@ note_of(struct trace_view *v, struct trace_row *row,
 	case EVENT_CONTEXT_INPUT:
 		note(v, row, TERM_GREEN, "the user says ",
 		    json_str(json_at(j, "res", "out", "preview", NULL)));
+		break;
+	case EVENT_DRAFT_COMMITTED:
+		note(v, row, TERM_GREEN,
+		    "committed: ", json_str(json_get(body, STR("draft_id"))));
 		break;
 	case EVENT_TOOL_RETRIED:
 		note(v, row, TERM_YELLOW, "asked again behind ",

@@ -29,6 +29,7 @@ static const char *const kinds[] = {
 	[EVENT_SECRET_REVOKED] = "secret.revoked",
 	[EVENT_FAULT_INJECTED] = "fault.injected",
 	[EVENT_CONTEXT_INPUT] = "context.input",
+	[EVENT_DRAFT_COMMITTED] = "draft.committed",
 	[EVENT_TOOL_RETRIED] = "tool.retried",
 	[EVENT_BUDGET_EXTENDED] = "budget.extended",
 	[EVENT_SNAPSHOT_TAKEN] = "snapshot.taken",

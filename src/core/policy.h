@@ -142,6 +142,7 @@ struct policy_tool {
 	struct expr
 	    *owner; /* what a call is about is the identity's; or NULL */
 	struct str owner_text;
+	struct str commit; /* the tool that drafts become a call of; "": none */
 	struct expr *idem; /* what the call does, by its arguments; or NULL */
 	struct str idem_text;
 	enum idem_within idem_within;

@@ -233,6 +233,9 @@ diff_repeats(struct differ *x, struct str name, const struct policy_tool *a,
 		    a->idem == NULL	  ? "no call is made twice now"
 			: b->idem == NULL ? "calls may be made twice"
 					  : "other calls are the same");
+	if (!str_eq(a->commit, b->commit))
+		diff_add(x, POLICY_CHANGED, "tools", name, "commit",
+		    "drafts become other calls");
 	if (a->retry.times != b->retry.times)
 		diff_add(x,
 		    b->retry.times > a->retry.times ? POLICY_LOOSER

@@ -184,6 +184,8 @@ fill(struct rows *rows, struct policy_tool *t)
 			t->retries = one->retries;
 		if (one->timeout_ms < t->timeout_ms)
 			t->timeout_ms = one->timeout_ms;
+		if (t->commit.n == 0)
+			t->commit = one->commit;
 		if (t->idem == NULL) {
 			t->idem = one->idem;
 			t->idem_text = one->idem_text;

@@ -30,6 +30,7 @@ static void parse_tool_destination(
     struct reader *r, const struct spot *s, struct policy_tool *t);
 static void check_trusted(
     struct reader *r, const struct spot *s, const struct policy_tool *t);
+static void check_commits(struct reader *r, const struct spot *tools);
 static void check_globs(struct reader *r, const struct spot *tools);
 static bool same_glob(struct str a, struct str b);
 static void parse_rule(
@@ -196,6 +197,35 @@ policy_parse_tools(struct reader *r, const struct spot *root)
 		parse_tool(r, &s, t);
 	}
 	check_globs(r, &tools);
+	check_commits(r, &tools);
+}
+
+/* A draft becomes a call of a tool that has a row of its own. */
+static void
+check_commits(struct reader *r, const struct spot *tools)
+{
+	const struct json *key = json_first(tools->v);
+
+	for (uint32_t i = 0; i < r->p->n_tools;
+	     i++, key = json_next(tools->v, key)) {
+		const struct policy_tool *t = &r->p->tools[i];
+		struct spot s = {
+			.up = tools, .v = json_value(key), .key = json_str(key)
+		};
+		struct spot at;
+		bool there = json_get(tools->v, t->commit) != NULL;
+
+		if (t->commit.n == 0 || !read_member(&s, "commit", &at))
+			continue;
+		if (str_find(t->name, '*') < t->name.n)
+			problem(r, &at,
+			    "is for a tool by its name, not for a pattern");
+		if (!there)
+			problem(r, &at,
+			    "`tools` has no row \"%.*s\", so no draft could "
+			    "be committed; list it",
+			    STR_FMT(t->commit));
+	}
 }
 
 /* A name's label must fit; a pattern must not stand for every tool. */
@@ -234,9 +264,9 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 		"trusted_fields", "redact", "retries", "timeout_ms",
 		"reversible", "args", "when", "clearance", "owner", "rate",
 		"breaker", "pin", "destination", "leaves",
-		"untrusted_destination", "costs", "idempotency", "retry", NULL };
-	static const char *const later[] = { "commit", "paths",
-		"faults", NULL };
+		"untrusted_destination", "costs", "idempotency", "retry",
+		"commit", NULL };
+	static const char *const later[] = { "paths", "faults", NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
 	uint32_t risk = RISK_DESTRUCTIVE;
 
@@ -267,6 +297,7 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	t->costs = policy_parse_costs(r, s, true);
 	policy_parse_idempotency(r, s, t);
 	policy_parse_retry(r, s, t);
+	(void)read_name(r, s, "commit", &t->commit);
 	parse_tool_args(r, s, t);
 	policy_parse_owner(r, s, t);
 	policy_parse_pin(r, s, t);

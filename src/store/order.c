@@ -201,6 +201,7 @@ on_record(struct order *o, struct progress *p, uint64_t seq,
 	case EVENT_SECRET_REVOKED:
 	case EVENT_FAULT_INJECTED:
 	case EVENT_CONTEXT_INPUT:
+	case EVENT_DRAFT_COMMITTED:
 	case EVENT_BUDGET_EXTENDED:
 	case EVENT_SNAPSHOT_TAKEN:
 	case EVENT_FORK_OPENED:
