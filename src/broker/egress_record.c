@@ -392,6 +392,8 @@ record_done(struct run *r, const struct egress_open *o,
 		put_copy(&body, "error", why, &any);
 	}
 	put_copy(&body, "hidden", json_get(told, STR("hidden")), &any);
+	put_copy(
+	    &body, "hidden_text", json_get(told, STR("hidden_text")), &any);
 	put_copy(&body, "hint", json_get(told, STR("hint")), &any);
 	if (o->key.n > 0 && kept != NULL) {
 		char key[HASH_HEX_BYTES];

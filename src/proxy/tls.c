@@ -26,6 +26,7 @@ struct session {
 	struct buf ahead; /* received before TLS was begun */
 	size_t ahead_at;
 	bool read_wants_out, write_wants_in;
+	bool starved; /* the bytes that came are no whole record */
 	bool failed;
 	bool h2; /* offered to the client */
 };
@@ -256,7 +257,7 @@ tls_want(struct stream *s, uint32_t events)
 		below |= t->read_wants_out ? EPOLLOUT : EPOLLIN;
 		/* What is decrypted already makes no descriptor ready. */
 		if ((t->ahead_at < t->ahead.n ||
-			SSL_has_pending(t->ssl) == 1) &&
+			(SSL_has_pending(t->ssl) == 1 && !t->starved)) &&
 		    t->again.at_ns == 0)
 			loop_timer_set(
 			    s->loop, &t->again, loop_now_ns(s->loop));
@@ -381,6 +382,8 @@ context(const SSL_METHOD *method, struct err *e)
 	SSL_CTX_set_mode(ctx,
 	    SSL_MODE_ENABLE_PARTIAL_WRITE |
 		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	/* Else each record is two reads: of its head, and of the rest. */
+	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	return ctx;
 }
@@ -537,7 +540,9 @@ result(struct session *t, int got, bool reading)
 
 	if (reading)
 		t->read_wants_out = why == SSL_ERROR_WANT_WRITE;
-	else
+	if (why == SSL_ERROR_WANT_READ)
+		t->starved = true;
+	if (!reading)
 		t->write_wants_in = why == SSL_ERROR_WANT_READ;
 	if (why == SSL_ERROR_ZERO_RETURN)
 		return 0;
@@ -579,6 +584,8 @@ bio_read(BIO *b, char *p, int n)
 	} while (got < 0 && errno == EINTR);
 	if (got < 0 && errno == EAGAIN)
 		BIO_set_retry_read(b);
+	if (got > 0)
+		t->starved = false;
 	return (int)got;
 }
 
