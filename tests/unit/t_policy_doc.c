@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/walls.h"
 #include "core/policy.h"
 #include "sys/fd.h"
 
@@ -121,12 +122,139 @@ the_example_says_the_same_in_both_forms(void **state)
 	policy_free(p[1]);
 }
 
+/* What is between this line of the reference and the next of its level. */
+static struct str
+section(struct buf *doc, const char *heading)
+{
+	const char *from = strstr(buf_c(doc), heading), *to;
+
+	assert_non_null(from);
+	from += strlen(heading);
+	to = strstr(from, "\n## ");
+	return (struct str){ from,
+		to != NULL ? (size_t)(to - from) : strlen(from) };
+}
+
+static bool
+holds(struct str text, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= text.n; i++) {
+		if (memcmp(text.p + i, word, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Of the object at `path`, whose only member is unknown: ", a, b, c,". */
+static void
+known_members(const char *document, const char *path, char out[static 600])
+{
+	const char *known = NULL;
+
+	assert_null(policy_new(str_of(document), POLICY_JSON, &problems));
+	for (uint32_t i = 0; i < problems.n && known == NULL; i++) {
+		if (strcmp(problems.item[i].path, path) == 0)
+			known = strstr(problems.item[i].text, "known are ");
+	}
+	assert_non_null(known);
+	(void)snprintf(out, 600, ", %s,", known + strlen("known are "));
+}
+
+static void
+the_reference_has_each_member_of_a_sandbox_and_no_other(void **state)
+{
+#define HEAD "{\"policy\":1,\"workflow\":\"w\",\"tools\":{},\"sandbox\":{"
+	static const struct {
+		const char *document, *path, *heading, *end;
+	} rows[] = {
+		{ HEAD "\"z\":1}}", "sandbox.z", "\n### Sandbox\n",
+		    "\n`commands` has" },
+		{ HEAD "\"protect\":{\"z\":1}}}", "sandbox.protect.z",
+		    "\n## What a sandbox sees", "\nA pattern is" },
+		{ HEAD "\"mounts\":[{\"z\":1}]}}", "sandbox.mounts[0].z",
+		    "\n## Folders beside", "\nAt most 8" },
+	};
+#undef HEAD
+	own_buf struct buf doc = {};
+	struct err e = {};
+
+	(void)state;
+	if (file_read(doc_path, &doc, 1 << 20, &e) < 0)
+		fail_msg("%s", e.text);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct str text = section(&doc, rows[i].heading);
+		const char *end = strstr(text.p, rows[i].end);
+		char known[600], word[80];
+		unsigned n = 0, named = 0;
+
+		assert_non_null(end);
+		text.n = (size_t)(end - text.p);
+		known_members(rows[i].document, rows[i].path, known);
+		for (const char *at = known; at[1] != '\0'; n++) {
+			int len = (int)strcspn(at + 2, ",");
+
+			(void)snprintf(
+			    word, sizeof(word), "`%.*s`", len, at + 2);
+			if (!holds(text, word))
+				fail_msg("%s: %s is not there", rows[i].heading,
+				    word);
+			at += 2 + len;
+		}
+		/* The names in the first cell of each row. */
+		for (const char *at = text.p; at < end;
+		     at += strcspn(at, "\n") + 1) {
+			const char *cell = at + 2, *stop;
+
+			if (strncmp(at, "| `", 3) != 0)
+				continue;
+			stop = strchr(cell, '|');
+			cell = strchr(cell, '`');
+			while (cell != NULL && cell < stop) {
+				int len = (int)strcspn(cell + 1, "`");
+
+				(void)snprintf(word, sizeof(word), ", %.*s,",
+				    len, cell + 1);
+				if (strstr(known, word) == NULL)
+					fail_msg("there is no%s", word + 1);
+				named++;
+				cell = strchr(cell + len + 2, '`');
+			}
+		}
+		assert_int_equal(named, n);
+	}
+}
+
+static void
+the_reference_has_every_wall(void **state)
+{
+	own_buf struct buf doc = {};
+	struct err e = {};
+	struct str text;
+
+	(void)state;
+	if (file_read(doc_path, &doc, 1 << 20, &e) < 0)
+		fail_msg("%s", e.text);
+	text = section(&doc, "\n## Walls: `required`\n");
+	for (uint32_t i = 0; i < WALL_COUNT; i++) {
+		char word[40];
+
+		(void)snprintf(word, sizeof(word), "`%s`", wall_name(1U << i));
+		if (!holds(text, word))
+			fail_msg("the wall %s is not there", word);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_example_of_the_reference_is_a_policy),
 		cmocka_unit_test(the_example_says_the_same_in_both_forms),
+		cmocka_unit_test(
+		    the_reference_has_each_member_of_a_sandbox_and_no_other),
+		cmocka_unit_test(the_reference_has_every_wall),
 	};
 
 	if (argc != 4)
