@@ -377,6 +377,11 @@ enum {
 	SERVER_PAGES_MAX = 64, /* of one list */
 	SERVER_DEFINITION_BYTES = 64 * 1024, /* one tool's, canonical */
 	SERVER_LIST_BYTES = 2 * 1024 * 1024, /* those of one server together */
+	/* Names of resources, their templates and prompts: each list's. */
+	SERVER_OTHERS_BYTES = 256 * 1024,
+	SERVER_URI_BYTES = 2048, /* of a resource or a template */
+	SERVER_VALUES_MAX = 100, /* completions in one answer: the protocol's */
+	SERVER_PROGRESS_MAX = 1000, /* of one call that are passed on */
 	SERVER_NOISE_MAX = 1000, /* lines that are no message, then it ends */
 	SERVER_LISTS_MAX = 100, /* times that it may say they have changed */
 	SERVER_ASKS_MAX = 1000, /* requests to us, in one start: likewise */

@@ -372,12 +372,16 @@ do_tool_list(const struct request *q)
 {
 	struct run *r = run_find(q->run);
 
-	if (r == NULL || !servers_hold_list(r, q->call))
-		api_tool_list(q->call, q->run);
+	struct str list = json_str(json_get(q->args, STR("list")));
+
+	if (list.n == 0)
+		list = STR("tools");
+	if (r == NULL || !servers_hold_list(r, q->call, list))
+		api_tool_list(q->call, q->run, list);
 }
 
 void
-api_tool_list(uint64_t call, uint64_t run)
+api_tool_list(uint64_t call, uint64_t run, struct str list)
 {
 	own_buf struct buf out = {};
 	const struct run *r = run_find(run);
@@ -385,6 +389,15 @@ api_tool_list(uint64_t call, uint64_t run)
 	if (r == NULL) {
 		reply_error(call, 404, "unknown_run", "No such run is open.",
 		    "List open runs with `paddock ps` or GET /v1/runs.");
+		return;
+	}
+	if (!str_eq(list, STR("tools"))) {
+		buf_add_byte(&out, '{');
+		json_put_str(&out, list);
+		buf_add_c(&out, ":[");
+		servers_write_list(&out, r, list);
+		buf_add_c(&out, "]}");
+		reply(call, REPLY_OK, 200, buf_str(&out));
 		return;
 	}
 	buf_add_c(&out, "{\"tools\":");

@@ -7,8 +7,11 @@
 #include "ipc/msg.h"
 #include "ipc/peer.h"
 
-/* Answers with the tools that the agent of a run may see. */
-void api_tool_list(uint64_t call, uint64_t run);
+/*
+ * Answers with what the agent of a run may see. list: "tools", "resources",
+ * "resourceTemplates" or "prompts".
+ */
+void api_tool_list(uint64_t call, uint64_t run, struct str list);
 void on_api(const struct msg_api *m, const struct frame *f);
 
 #endif

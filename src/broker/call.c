@@ -30,6 +30,7 @@ void
 on_tool_call(const struct msg_tool_call *m, struct str payload)
 {
 	static struct arena arena; /* one request at a time */
+	own_buf struct buf named = {};
 	const struct json *call, *args;
 	struct caller who;
 	struct run *r = run_of(m, &who);
@@ -61,6 +62,10 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 	box_touch(r);
 	arena_reset(&arena);
 	call = json_parse(payload, NULL, &arena, &e, NULL);
+	if (json_get(call, STR("method")) != NULL) {
+		server_call_of(r, call, &named);
+		call = json_parse(buf_str(&named), NULL, &arena, &e, NULL);
+	}
 	tool = json_str(json_get(call, STR("name")));
 	args = json_get(call, STR("arguments"));
 	if (tool.n == 0 || tool.n >= NAME_MAX_BYTES ||

@@ -311,7 +311,7 @@ to_server(struct run *r, struct call *c, const struct policy_tool *row)
 		return;
 	}
 	/* Who talks to it has the first word on what is late. */
-	cap = policy_server_of(r->policy, str_of(c->tool))->timeout_ms;
+	cap = server_cap_ms(r, str_of(c->tool));
 	if (ms > cap)
 		ms = cap;
 	call_await(c, ms + SERVER_LATE_MS, on_timeout);

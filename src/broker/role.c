@@ -180,6 +180,12 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_IDENTITY:
 		on_identity(f->body, f);
 		return;
+	case MSG_CANCEL: {
+		const struct msg_gone *m = f->body;
+
+		server_call_cancel(m->call);
+		return;
+	}
 	case MSG_GONE: {
 		const struct msg_gone *m = f->body;
 
@@ -202,6 +208,9 @@ on_frame(struct peer *p, const struct frame *f)
 		return;
 	case MSG_SERVER_LISTED:
 		on_server_listed(f->body, f->payload);
+		return;
+	case MSG_SERVER_PROGRESS:
+		on_server_progress(f->body, f->payload);
 		return;
 	case MSG_SERVER_RESULT:
 		on_server_result(f->body, f->payload);
@@ -240,11 +249,13 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_REPLY:
 	case MSG_EVENT:
 	case MSG_TOKEN_GONE:
+	case MSG_LISTS:
 	case MSG_WORLD_OPEN:
 	case MSG_WORLD_CALL:
 	case MSG_WORLD_CLOSE:
 	case MSG_SERVER_OPEN:
 	case MSG_SERVER_CALL:
+	case MSG_SERVER_CANCEL:
 	case MSG_SERVER_CLOSE:
 	case MSG_EGRESS_VERDICT:
 	case MSG_EGRESS_REVOKE:

@@ -100,6 +100,7 @@ servers_free(struct run *r)
 		r->servers = s->next;
 		loop_timer_clear(broker.loop, &s->timer);
 		server_tools_free(s);
+		server_lists_free(s);
 		buf_fini(&s->words);
 		while (s->n_fds > 0)
 			fd_fini(&s->fds[--s->n_fds]);
@@ -149,7 +150,8 @@ on_server_listed(const struct msg_server_listed *m, struct str payload)
 	buf_add_c(&body, "{\"era\":");
 	json_put_str(&body, json_str(json_get(list, STR("era"))));
 	buf_add_c(&body, ",\"note\":\"server\"");
-	if (server_tools_take(s, r, list, &body) < 0) {
+	if (server_tools_take(s, r, list, &body) < 0 ||
+	    server_lists_take(s, list, &body) < 0) {
 		down(s, r, STR("its list of tools was not understood"));
 		return;
 	}
@@ -163,6 +165,7 @@ on_server_listed(const struct msg_server_listed *m, struct str payload)
 	}
 	loop_timer_clear(broker.loop, &s->timer);
 	s->state = SERVER_READY;
+	server_lists_tell(s, r);
 	s->known = true;
 	server_calls_send(s);
 	servers_release(r);

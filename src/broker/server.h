@@ -23,6 +23,7 @@
 
 #include "base/err.h"
 #include "broker/run.h"
+#include "codec/json.h"
 #include "ipc/msg.h"
 
 struct call;
@@ -45,6 +46,8 @@ void servers_free(struct run *r);
 /* Messages of the tools role. */
 void on_server_pipes(const struct msg_server *m, const struct frame *f);
 void on_server_listed(const struct msg_server_listed *m, struct str payload);
+/* How far a call has come: who waits for it is told. */
+void on_server_progress(const struct msg_server_part *m, struct str payload);
 /* Of a sandbox that is no run's: false when it is no server's either. */
 bool server_started(const struct msg_sandbox_started *m, struct str why);
 bool server_exited(const struct msg_sandbox_exited *m);
@@ -57,11 +60,30 @@ enum offer {
 	OFFER_QUARANTINED,
 };
 enum offer server_offers(const struct run *r, struct str tool);
+/* The most that a call of the tool may take at its server. */
+uint32_t server_cap_ms(const struct run *r, struct str tool);
+
+/*
+ * What else servers offer. "SERVER/resources", "SERVER/prompts" and
+ * "SERVER/completion" are names as those of tools are: a policy lists them,
+ * and who calls one reads a resource, gets a prompt or a completion. An agent
+ * names none of them: it asks by URI or by a prompt's name.
+ *
+ * Appends the call that {"arguments","method","state"} is. What no server has
+ * keeps the method as its name, which no server offers.
+ */
+void server_call_of(
+    const struct run *r, const struct json *call, struct buf *out);
+/* Appends {...},{...}: "resources", "resourceTemplates" or "prompts". */
+void servers_write_list(struct buf *out, const struct run *r, struct str list);
 /*
  * Makes the call, now or when the server is there again: on_server_result in
  * call.h follows. *ms is what the server's row leaves of the tool's own time.
  */
 void server_call_make(struct run *r, struct call *c, int64_t *ms);
+
+/* Who asked wants it no more: the server is told to stop, if it has it. */
+void server_call_cancel(uint64_t asker);
 
 /* True when the call's server is not started again: it will not be made. */
 bool server_is_over(const struct call *c);
@@ -72,7 +94,8 @@ bool server_is_over(const struct call *c);
  */
 bool servers_hold_call(
     struct run *r, const struct msg_tool_call *m, struct str payload);
-bool servers_hold_list(struct run *r, uint64_t call);
+/* list: which, as api_tool_list takes it. */
+bool servers_hold_list(struct run *r, uint64_t call, struct str list);
 /* The asker has hung up. */
 void servers_gone_asker(uint64_t call);
 

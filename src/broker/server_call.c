@@ -10,20 +10,23 @@ struct early {
 	struct early *next;
 	bool lists;
 	struct msg_tool_call call; /* call.call alone, for one who lists */
-	struct buf payload;
+	struct buf payload; /* and which list */
 };
 
 static bool any_unknown(const struct run *r);
 static void hold(struct run *r, const struct msg_tool_call *m,
     struct str payload, bool lists);
 static void early_free(struct early *h);
-static void send(const struct tool_server *s, struct call *c);
+static void send(
+    const struct run *r, const struct tool_server *s, struct call *c);
+static struct tool_server *server_of(
+    const struct run *r, struct str tool, enum server_ask *ask);
 
 void
 server_call_make(struct run *r, struct call *c, int64_t *ms)
 {
-	const struct offered *o;
-	struct tool_server *s = server_tools_find(r, str_of(c->tool), &o);
+	enum server_ask ask;
+	struct tool_server *s = server_of(r, str_of(c->tool), &ask);
 
 	must(s != NULL); /* decided so, and tools are only added */
 	c->server = s;
@@ -32,7 +35,17 @@ server_call_make(struct run *r, struct call *c, int64_t *ms)
 	c->server_ms = (uint64_t)*ms;
 	c->unsent = s->state != SERVER_READY;
 	if (!c->unsent)
-		send(s, c);
+		send(r, s, c);
+}
+
+uint32_t
+server_cap_ms(const struct run *r, struct str tool)
+{
+	enum server_ask ask;
+	const struct tool_server *s = server_of(r, tool, &ask);
+
+	must(s != NULL); /* decided so, and tools are only added */
+	return s->row->timeout_ms;
 }
 
 bool
@@ -44,12 +57,15 @@ server_is_over(const struct call *c)
 void
 server_calls_send(struct tool_server *s)
 {
+	const struct run *r = run_find(s->run);
+
+	must(r != NULL); /* it owns the server */
 	for (struct call *c = call_first_of(s); c != NULL;
 	     c = call_next_of(c, s)) {
 		if (!c->unsent)
 			continue;
 		c->unsent = false;
-		send(s, c);
+		send(r, s, c);
 	}
 }
 
@@ -64,13 +80,13 @@ servers_hold_call(
 }
 
 bool
-servers_hold_list(struct run *r, uint64_t call)
+servers_hold_list(struct run *r, uint64_t call, struct str list)
 {
 	const struct msg_tool_call m = { .call = call };
 
 	if (!any_unknown(r))
 		return false;
-	hold(r, &m, STR(""), true);
+	hold(r, &m, list, true);
 	return true;
 }
 
@@ -84,7 +100,8 @@ servers_release(struct run *r)
 		r->early = h->next;
 		r->n_early--;
 		if (h->lists)
-			api_tool_list(h->call.call, r->id);
+			api_tool_list(
+			    h->call.call, r->id, buf_str(&h->payload));
 		else
 			on_tool_call(&h->call, buf_str(&h->payload));
 		early_free(h);
@@ -162,23 +179,45 @@ early_free(struct early *h)
 	free(h);
 }
 
-/* By the server's own name: what is behind the first dot. */
-static void
-send(const struct tool_server *s, struct call *c)
+static struct tool_server *
+server_of(const struct run *r, struct str tool, enum server_ask *ask)
 {
-	const struct msg_server_call m = {
+	const struct offered *o;
+	struct tool_server *s = server_lists_find(r, tool, ask);
+
+	if (s != NULL)
+		return s;
+	*ask = SERVER_ASK_TOOL;
+	return server_tools_find(r, tool, &o);
+}
+
+/* By the server's own name: without the server's, unless it is bare. */
+static void
+send(const struct run *r, const struct tool_server *s, struct call *c)
+{
+	struct msg_server_call m = {
 		.server = s->id, .call = c->number, .timeout_ms = c->server_ms
 	};
 	struct str name = str_of(c->tool);
 	own_buf struct buf payload = {};
+	enum server_ask ask;
 
-	name.p += s->row->name.n + 1;
-	name.n -= s->row->name.n + 1;
-	buf_add_c(&payload, "{\"arguments\":");
-	buf_add_str(&payload, buf_str(&c->args));
-	buf_add_c(&payload, ",\"name\":");
-	json_put_str(&payload, name);
-	buf_add_byte(&payload, '}');
+	if (server_of(r, name, &ask) != s)
+		ask = SERVER_ASK_TOOL; /* it has it no more, and says so */
+	m.ask = ask;
+	if (ask != SERVER_ASK_TOOL) {
+		buf_add_str(&payload, buf_str(&c->args));
+	} else {
+		if (!s->row->bare) {
+			name.p += s->row->name.n + 1;
+			name.n -= s->row->name.n + 1;
+		}
+		buf_add_c(&payload, "{\"arguments\":");
+		buf_add_str(&payload, buf_str(&c->args));
+		buf_add_c(&payload, ",\"name\":");
+		json_put_str(&payload, name);
+		buf_add_byte(&payload, '}');
+	}
 	(void)peer_send(&broker.tools, MSG_SERVER_CALL, &m, buf_str(&payload),
 	    NULL, 0); /* a role that is gone ends its calls */
 }

@@ -2,7 +2,9 @@
  * broker/server_int.h: what the sources of server.h share.
  *
  *     server.c        starting, ending, and starting again
- *     server_tools.c  what they offer, and who may see it
+ *     server_tools.c  what tools they offer, and who may see it
+ *     server_lists.c  resources, prompts, completions: likewise
+ *     server_notify.c what is told beside answers
  *     server_call.c   calls, and who waits until the tools are known
  */
 #ifndef BROKER_SERVER_INT_H
@@ -25,6 +27,13 @@ struct offered {
 	struct buf json; /* its definition, under its full name */
 };
 
+enum list_kind { LIST_RESOURCES, LIST_TEMPLATES, LIST_PROMPTS, LIST_KINDS };
+
+struct listed {
+	struct buf name; /* the server's own: a URI, a template, a name */
+	struct buf json; /* as it is shown, without its own name in front */
+};
+
 struct tool_server {
 	struct tool_server *next;
 	uint64_t run;
@@ -43,6 +52,11 @@ struct tool_server {
 	struct hash recorded; /* of what its newest note says */
 	struct offered *offered;
 	size_t n_offered;
+	struct listed *lists[LIST_KINDS];
+	size_t n_lists[LIST_KINDS];
+	bool completes;
+	struct hash
+	    shown[1 + LIST_KINDS]; /* of all that is listed: tools first */
 };
 
 /* server_tools.c: takes what MSG_SERVER_LISTED brought. -1: no such list. */
@@ -52,6 +66,23 @@ void server_tools_free(struct tool_server *s);
 /* The server that has it, good or not; NULL when none does. */
 struct tool_server *server_tools_find(
     const struct run *r, struct str tool, const struct offered **out);
+
+/*
+ * server_lists.c: takes the other lists of MSG_SERVER_LISTED, and appends their
+ * digests. -1: no such lists.
+ */
+int server_lists_take(
+    struct tool_server *s, const struct json *list, struct buf *record);
+void server_lists_free(struct tool_server *s);
+/* The server of "SERVER/resources" and the like; NULL when it has no such. */
+struct tool_server *server_lists_find(
+    const struct run *r, struct str tool, enum server_ask *ask);
+
+/*
+ * server_notify.c: what it lists may be other than before: agents are told,
+ * unless it is the first list of all.
+ */
+void server_lists_tell(struct tool_server *s, const struct run *r);
 
 /* server_call.c: it is ready: what waited for it is sent. */
 void server_calls_send(struct tool_server *s);

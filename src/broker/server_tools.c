@@ -17,7 +17,8 @@ static void take_one(struct tool_server *s, const struct run *r,
 static void write_renamed(
     struct buf *out, const struct json *tool, const char *name);
 static bool is_ours(const struct run *r, struct str tool);
-static bool may_see(const struct run *r, const struct offered *o);
+static bool may_see(
+    const struct run *r, const struct tool_server *s, const struct offered *o);
 
 int
 server_tools_take(struct tool_server *s, struct run *r, const struct json *list,
@@ -103,7 +104,10 @@ enum offer
 server_offers(const struct run *r, struct str tool)
 {
 	const struct offered *o;
+	enum server_ask ask;
 
+	if (server_lists_find(r, tool, &ask) != NULL)
+		return OFFER_GOOD;
 	if (server_tools_find(r, tool, &o) == NULL)
 		return OFFER_NONE;
 	return o->quarantined ? OFFER_QUARANTINED : OFFER_GOOD;
@@ -116,7 +120,7 @@ servers_write_tools(struct buf *out, const struct run *r)
 		for (size_t i = 0; i < s->n_offered; i++) {
 			const struct offered *o = &s->offered[i];
 
-			if (!may_see(r, o))
+			if (!may_see(r, s, o))
 				continue;
 			buf_add_byte(out, ',');
 			buf_add_str(out, buf_str(&o->json));
@@ -124,7 +128,7 @@ servers_write_tools(struct buf *out, const struct run *r)
 	}
 }
 
-/* "server.tool", which has to fit a policy's row and a label. */
+/* "server.tool", or its own: which has to fit a policy's row and a label. */
 static bool
 full_name(const struct tool_server *s, struct str name,
     char out[static NAME_MAX_BYTES])
@@ -134,6 +138,8 @@ full_name(const struct tool_server *s, struct str name,
 	if (name.n == 0 ||
 	    server.n + 1 + name.n > LABEL_BYTES - UNTRUSTED_BYTES)
 		return false;
+	if (s->row->bare)
+		return str_copy(name, out, NAME_MAX_BYTES) == 0;
 	(void)snprintf(
 	    out, NAME_MAX_BYTES, "%.*s.%.*s", STR_FMT(server), STR_FMT(name));
 	return true;
@@ -219,14 +225,17 @@ is_ours(const struct run *r, struct str tool)
 
 /* What the policy's rows let nobody of this identity do is not shown. */
 static bool
-may_see(const struct run *r, const struct offered *o)
+may_see(
+    const struct run *r, const struct tool_server *s, const struct offered *o)
 {
 	static struct verdict v; /* large, and used for one at a time */
 	static const struct labels none;
 	const struct policy_call pc = { .tool = str_of(o->name),
 		.labels = &none };
+	const struct offered *first;
 
-	if (!o->there || o->quarantined || is_ours(r, pc.tool))
+	if (!o->there || o->quarantined || is_ours(r, pc.tool) ||
+	    server_tools_find(r, pc.tool, &first) != s)
 		return false;
 	policy_decide(r->policy, &pc, &v);
 	return v.kind != VERDICT_BLOCK && v.kind != VERDICT_SIMULATE;

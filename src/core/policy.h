@@ -308,6 +308,7 @@ struct policy_server {
 	uint32_t restarts; /* how often, in one run */
 	uint64_t memory_bytes;
 	uint32_t pids;
+	bool bare; /* "prefix": false: its tools have their own names */
 };
 
 struct policy_sandbox {
@@ -520,10 +521,6 @@ bool policy_port_decide(const struct policy *p, uint64_t port);
  * mode that the stage holds down, an approval that no tool names.
  */
 void policy_notes(const struct policy *p, struct policy_problems *notes);
-
-/* The server that a tool would be of, by its name; NULL: none. */
-const struct policy_server *policy_server_of(
-    const struct policy *p, struct str tool);
 
 /* NULL when the policy has no approval of this name. */
 const struct policy_approval *policy_approval_find(

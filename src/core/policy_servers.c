@@ -64,20 +64,6 @@ policy_parse_servers(struct reader *r, const struct spot *root)
 	r->p->n_servers = n;
 }
 
-const struct policy_server *
-policy_server_of(const struct policy *p, struct str tool)
-{
-	struct str name = { tool.p, str_find(tool, '.') };
-
-	if (name.n == tool.n)
-		return NULL;
-	for (uint32_t i = 0; i < p->n_servers; i++) {
-		if (str_eq(p->servers[i].name, name))
-			return &p->servers[i];
-	}
-	return NULL;
-}
-
 void
 policy_parse_pin(
     struct reader *r, const struct spot *tool, struct policy_tool *t)
@@ -181,12 +167,13 @@ static void
 parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 {
 	static const char *const known[] = { "command", "env", "mounts",
-		"start_ms", "timeout_ms", "restarts", "memory_mb", "pids",
-		NULL };
+		"prefix", "start_ms", "timeout_ms", "restarts", "memory_mb",
+		"pids", NULL };
 	uint64_t start_ms = SERVER_START_MS;
 	uint64_t timeout_ms = POLICY_TOOL_TIMEOUT_MAX_MS;
 	uint64_t restarts = SERVER_RESTARTS, memory_mb = SANDBOX_MEMORY_MB;
 	uint64_t pids = SANDBOX_PIDS;
+	bool prefix = true;
 	struct list command = {};
 
 	if (!read_object(r, s))
@@ -201,6 +188,7 @@ parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 	out->n_command = command.n;
 	parse_env(r, s, out);
 	parse_places(r, s, out);
+	(void)read_bool(r, s, "prefix", &prefix);
 	(void)read_whole(r, s, "start_ms",
 	    (struct range){ 1, SERVER_START_MAX_MS, "milliseconds" },
 	    &start_ms);
@@ -213,6 +201,7 @@ parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 	    (struct range){ 16, SANDBOX_MEMORY_MAX_MB, "MiB" }, &memory_mb);
 	(void)read_whole(r, s, "pids",
 	    (struct range){ 4, SANDBOX_PIDS_MAX, "processes" }, &pids);
+	out->bare = !prefix;
 	out->start_ms = (uint32_t)start_ms;
 	out->timeout_ms = (uint32_t)timeout_ms;
 	out->restarts = (uint32_t)restarts;

@@ -146,7 +146,11 @@ on_close(struct http_conn *c)
 	struct gateway *g = cl->gateway;
 	struct visit *v = cl->visit;
 
-	pending_abandon(cl);
+	/* To close is to cancel since 2026-07-28, and was not before. */
+	if (cl->pending.what == ASK_MCP_CALL && cl->pending.modern)
+		pending_cancel(cl);
+	else
+		pending_abandon(cl);
 	if (v != NULL) {
 		visit_end(v);
 		v->ops->on_gone(v);
@@ -155,6 +159,7 @@ on_close(struct http_conn *c)
 	g->free_slots[g->n_free++] = cl->slot;
 	buf_fini(&cl->pending.id);
 	buf_fini(&cl->pending.progress_token);
+	buf_fini(&cl->pending.uri);
 }
 
 static void

@@ -6,6 +6,7 @@
 #include "gateway/door.h"
 #include "gateway/export.h"
 #include "gateway/inside.h"
+#include "gateway/mcp.h"
 #include "gateway/output.h"
 #include "gateway/pending.h"
 #include "gateway/session.h"
@@ -138,6 +139,8 @@ on_broker(struct peer *p, const struct frame *f)
 		pending_on_reply(g, f->body, f->payload);
 	} else if (f->type == MSG_EVENT) {
 		pending_on_event(g, f->body, f->payload);
+	} else if (f->type == MSG_LISTS) {
+		mcp_on_lists(g, f->body);
 	} else if (f->type == MSG_TOKEN_GONE) {
 		const struct msg_token_gone *m = f->body;
 

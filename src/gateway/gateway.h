@@ -100,9 +100,14 @@ struct pending {
 	bool modern; /* MCP 2026-07-28, else the older ones */
 	bool takes_json, takes_stream; /* what Accept allows */
 	bool streaming;
+	bool plain; /* no tool's: what goes wrong is an error of JSON-RPC */
+	bool keeps; /* the answer says for how long it holds, when modern */
 	struct buf id; /* JSON-RPC, as JSON */
+	struct buf uri; /* of resources/read, as JSON */
 	struct buf progress_token; /* as JSON; empty: not asked for */
 	uint64_t progress;
+	bool told; /* the tool itself says how far it has come */
+	uint32_t wants; /* ASK_MCP_LISTEN: LISTS_* */
 	struct session *session; /* NULL: none, or it has ended */
 	uint64_t run; /* ASK_OUTPUT, ASK_INSIDE */
 	const struct inside_route *route; /* ASK_INSIDE */

@@ -7,8 +7,6 @@ static void post(struct client *cl);
 static int rpc_read(struct client *cl, struct rpc *m);
 static bool is_id(const struct json *id);
 static bool is_modern(const struct client *cl, const struct rpc *m);
-static struct pending *ask(
-    struct client *cl, const struct rpc *m, bool modern, enum question what);
 
 void
 mcp_request(struct client *cl)
@@ -67,8 +65,13 @@ mcp_call(struct client *cl, const struct rpc *m, bool modern)
 	}
 	buf_add_byte(b, '}');
 
-	if (ask(cl, m, modern, ASK_MCP_CALL) == NULL)
-		return;
+	if (mcp_question(cl, m, modern, ASK_MCP_CALL) != NULL)
+		mcp_question_send(cl);
+}
+
+void
+mcp_question_send(struct client *cl)
+{
 	if (pending_call(cl, cl->caller.run) < 0)
 		mcp_fail(cl, 503, "the broker is not there");
 	else
@@ -76,21 +79,70 @@ mcp_call(struct client *cl, const struct rpc *m, bool modern)
 }
 
 void
-mcp_tools(struct client *cl, const struct rpc *m, bool modern)
+mcp_list(struct client *cl, const struct rpc *m, bool modern, const char *list)
 {
+	struct buf *b = &cl->gateway->payload;
+
 	if (json_get(m->params, STR("cursor")) != NULL) {
 		mcp_error(cl, modern ? 400 : 200, m, MCP_INVALID_PARAMS,
-		    "there is one page of tools: no cursor is valid");
+		    "there is one page of %s: no cursor is valid", list);
 		return;
 	}
-	buf_reset(&cl->gateway->payload);
-	buf_add_str(&cl->gateway->payload, STR("{}"));
-	if (ask(cl, m, modern, ASK_MCP_TOOLS) == NULL)
+	buf_reset(b);
+	buf_printf(b, "{\"list\":\"%s\"}", list);
+	if (mcp_question(cl, m, modern, ASK_MCP_TOOLS) == NULL)
 		return;
 	if (pending_api(cl, API_TOOL_LIST, NULL, 0) < 0)
 		mcp_fail(cl, 503, "the broker is not there");
 	else
 		pending_wake(cl, cl->gateway->times.held_ms);
+}
+
+const char *
+mcp_list_of(struct str method)
+{
+	static const struct {
+		const char *method, *list;
+	} rows[] = {
+		{ "tools/list", "tools" },
+		{ "resources/list", "resources" },
+		{ "resources/templates/list", "resourceTemplates" },
+		{ "prompts/list", "prompts" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (str_eq_c(method, rows[i].method))
+			return rows[i].list;
+	}
+	return NULL;
+}
+
+struct pending *
+mcp_question(
+    struct client *cl, const struct rpc *m, bool modern, enum question what)
+{
+	const struct json *token = json_get(m->meta, STR("progressToken"));
+	bool stream = answer_accepts(cl, STR("text/event-stream"));
+	bool json = answer_accepts(cl, STR("application/json")) ||
+	    answer_accepts(cl, STR("*/*")) ||
+	    answer_accepts(cl, STR("application/*")) ||
+	    http1_get(&cl->conn.head, STR("Accept")) == NULL;
+	struct pending *p;
+
+	if (!json && !stream) {
+		mcp_refuse(cl, 406,
+		    "Accept must name application/json and "
+		    "text/event-stream");
+		return NULL;
+	}
+	p = pending_begin(cl, what);
+	p->modern = modern;
+	p->takes_json = json;
+	p->takes_stream = stream;
+	json_write(&p->id, m->id);
+	if (token != NULL && is_id(token))
+		json_write(&p->progress_token, token);
+	return p;
 }
 
 bool
@@ -211,32 +263,4 @@ is_modern(const struct client *cl, const struct rpc *m)
 
 	return json_get(m->meta, MCP_META_VERSION) != NULL ||
 	    (header != NULL && str_eq(*header, MCP_MODERN));
-}
-
-/* NULL when the client takes no answer that we have, and has been told. */
-static struct pending *
-ask(struct client *cl, const struct rpc *m, bool modern, enum question what)
-{
-	const struct json *token = json_get(m->meta, STR("progressToken"));
-	bool stream = answer_accepts(cl, STR("text/event-stream"));
-	bool json = answer_accepts(cl, STR("application/json")) ||
-	    answer_accepts(cl, STR("*/*")) ||
-	    answer_accepts(cl, STR("application/*")) ||
-	    http1_get(&cl->conn.head, STR("Accept")) == NULL;
-	struct pending *p;
-
-	if (!json && !stream) {
-		mcp_refuse(cl, 406,
-		    "Accept must name application/json and "
-		    "text/event-stream");
-		return NULL;
-	}
-	p = pending_begin(cl, what);
-	p->modern = modern;
-	p->takes_json = json;
-	p->takes_stream = stream;
-	json_write(&p->id, m->id);
-	if (token != NULL && is_id(token))
-		json_write(&p->progress_token, token);
-	return p;
 }

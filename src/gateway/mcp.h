@@ -4,8 +4,9 @@
  * Two eras, told apart by the request: one of 2026-07-28 carries its version
  * in params._meta and has no session; the ones before (2025-03-26 to
  * 2025-11-25) begin with initialize and name their session in a header. Of
- * both we offer tools. Every message is a POST with an answer of its own:
- * JSON, or an event stream when the broker holds the call for longer.
+ * both we offer tools, and what else tool servers have. Every message is a POST
+ * with an answer of its own: JSON, or an event stream when the broker holds the
+ * call for longer.
  */
 #ifndef GATEWAY_MCP_H
 #define GATEWAY_MCP_H
@@ -14,6 +15,7 @@
 #include "gateway/gateway.h"
 
 enum mcp_code { /* JSON-RPC, and what MCP adds to it */
+	MCP_NO_RESOURCE = -32002, /* legacy */
 	MCP_PARSE_ERROR = -32700,
 	MCP_INVALID_REQUEST = -32600,
 	MCP_METHOD_NOT_FOUND = -32601,
@@ -45,6 +47,14 @@ void mcp_on_call(
 void mcp_on_tools(
     struct client *cl, enum reply_kind kind, uint16_t http, struct str payload);
 void mcp_on_time(struct client *cl);
+/* mcp_notify.c: payload as in MSG_SERVER_PROGRESS. */
+void mcp_on_progress(struct client *cl, struct str payload);
+/* All who listen to this run's lists are told. */
+void mcp_on_lists(struct gateway *g, const struct msg_lists *m);
+/* Of params.notifications: what it asks for and we have, LISTS_*. */
+uint32_t mcp_wants(const struct json *notifications);
+/* Appends {"toolsListChanged":true,...}. */
+void mcp_wants_put(struct buf *b, uint32_t wants);
 /* Ends what cl waits for with an error. */
 void mcp_fail(struct client *cl, uint16_t status, const char *why);
 /* An answer to what was not read as a message: an error without id. */
@@ -56,9 +66,15 @@ void mcp_legacy_post(struct client *cl, const struct rpc *m);
 void mcp_legacy_get(struct client *cl);
 void mcp_legacy_delete(struct client *cl);
 
-/* mcp.c: what both eras do in the same way. m has an id. */
+/* mcp.c, mcp_ask.c: what both eras do in the same way. m has an id. */
 void mcp_call(struct client *cl, const struct rpc *m, bool modern);
-void mcp_tools(struct client *cl, const struct rpc *m, bool modern);
+/* One of the lists: "tools", as mcp_list_of says. */
+void mcp_list(
+    struct client *cl, const struct rpc *m, bool modern, const char *list);
+/* NULL, or the list that the method asks for. */
+const char *mcp_list_of(struct str method);
+/* resources/read, prompts/get, completion/complete: false for all others. */
+bool mcp_ask(struct client *cl, const struct rpc *m, bool modern);
 
 /* mcp_answer.c */
 void mcp_error(struct client *cl, uint16_t status, const struct rpc *m,
@@ -83,6 +99,14 @@ int mcp_headers_check(struct client *cl, const struct rpc *m);
 /* The only value of a header; -1 when there are several. NULL when none. */
 int mcp_header(
     const struct client *cl, struct str name, const struct str **value);
+
+/*
+ * The question to the broker that g->payload is. NULL when the client takes
+ * no answer that we have, and has been told.
+ */
+struct pending *mcp_question(
+    struct client *cl, const struct rpc *m, bool modern, enum question what);
+void mcp_question_send(struct client *cl);
 
 bool mcp_is_legacy(struct str version);
 

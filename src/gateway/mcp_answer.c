@@ -10,6 +10,8 @@ static struct buf *message_begin(struct client *cl, const struct rpc *m);
 static void error_put(struct buf *b, enum mcp_code code, struct str message);
 static void call_result_put(
     struct client *cl, enum reply_kind kind, struct str payload, struct buf *b);
+static void plain_error_put(
+    struct client *cl, struct buf *b, enum reply_kind kind, struct str payload);
 static void content_put(struct client *cl, struct str payload, struct buf *b);
 static void pending_result_put(struct buf *b, struct str payload);
 static void bad_put(
@@ -101,11 +103,17 @@ mcp_on_call(
 	case REPLY_TOOL_ERROR:
 	case REPLY_REFUSED:
 	case REPLY_STOPPED:
+		if (cl->pending.plain) {
+			plain_error_put(cl, b, kind, payload);
+			break;
+		}
 		call_result_put(cl, kind, payload, b);
 		break;
 	case REPLY_PENDING:
 		if (cl->pending.modern)
 			pending_result_put(b, payload);
+		else if (cl->pending.plain)
+			plain_error_put(cl, b, kind, payload);
 		else
 			call_result_put(cl, kind, payload, b);
 		break;
@@ -224,7 +232,7 @@ mcp_on_time(struct client *cl)
 		return;
 	if (!p->streaming) {
 		mcp_stream_begin(cl);
-	} else if (p->progress_token.n > 0) {
+	} else if (p->progress_token.n > 0 && !p->told) {
 		buf_reset(b);
 		buf_add_str(b,
 		    STR("{\"jsonrpc\":\"2.0\",\"method\":"
@@ -278,16 +286,70 @@ error_put(struct buf *b, enum mcp_code code, struct str message)
 	json_put_str(b, message);
 }
 
-/* A tool server's own answer: {"content",...}, as the tools role checked it. */
+/*
+ * What has no result that says why it has none. payload is an object with
+ * "reason" or "error", or with neither.
+ */
+static void
+plain_error_put(
+    struct client *cl, struct buf *b, enum reply_kind kind, struct str payload)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *doc = json_parse(payload, NULL, &a, &e, NULL);
+	struct str code = json_str(json_get(doc, STR("code")));
+	struct str text = json_str(json_get(doc, STR("reason")));
+	/* A method that was left standing is nobody's. */
+	const bool no_such = cl->pending.keeps &&
+	    (str_eq(code, STR("not_found")) ||
+		str_eq(json_str(json_get(doc, STR("tool"))),
+		    STR("resources/read")));
+
+	if (text.n == 0)
+		text = json_str(json_get(doc, STR("error")));
+	if (text.n == 0)
+		text = kind == REPLY_PENDING
+		    ? STR("a person has to decide this: ask again later")
+		    : STR("refused without a reason");
+	error_put(b,
+	    no_such && !cl->pending.modern ? MCP_NO_RESOURCE
+		: kind == REPLY_PENDING	   ? MCP_SERVER_ERROR
+					   : MCP_INVALID_PARAMS,
+	    text);
+	if (json_is(doc, JSON_OBJECT) && doc->n > 0) {
+		buf_add_str(b, STR(",\"data\":"));
+		buf_add(b, payload.p, payload.n - 1);
+		if (cl->pending.uri.n > 0 && !cl->pending.uri.failed) {
+			buf_add_c(b, ",\"uri\":");
+			buf_add_str(b, buf_str(&cl->pending.uri));
+		}
+		buf_add_byte(b, '}');
+	}
+	buf_add_str(b, STR("}}"));
+}
+
+/*
+ * A tool server's own answer, as the tools role checked it: {"content",...} of
+ * a tool. What else is called by tools/call becomes a tool's result.
+ */
 static void
 content_put(struct client *cl, struct str payload, struct buf *b)
 {
 	must(payload.n > 2 && payload.p[0] == '{');
+	if (!cl->pending.plain && !str_starts(payload, STR("{\"content\":"))) {
+		call_result_put(cl, REPLY_OK, payload, b);
+		return;
+	}
 	buf_add_str(b, STR("\"result\":{"));
 	if (cl->pending.modern) {
 		buf_add_str(b, STR("\"_meta\":{\"" MCP_META_SERVER "\":"));
 		mcp_server_info_put(b);
-		buf_add_str(b, STR("},\"resultType\":\"complete\","));
+		buf_add_c(b, "},");
+		if (cl->pending.keeps)
+			buf_add_c(b, "\"cacheScope\":\"private\",");
+		buf_add_c(b, "\"resultType\":\"complete\",");
+		if (cl->pending.keeps)
+			buf_add_c(b, "\"ttlMs\":0,");
 	}
 	buf_add(b, payload.p + 1, payload.n - 1);
 	buf_add_byte(b, '}');

@@ -15,14 +15,16 @@ static bool is_decodable(struct str value);
 int
 mcp_headers_check(struct client *cl, const struct rpc *m)
 {
+	const bool reads = str_eq(m->method, STR("resources/read"));
 	const struct json *name;
 
 	if (value_check(cl, m, "MCP-Protocol-Version",
 		json_str(json_get(m->meta, MCP_META_VERSION))) < 0 ||
 	    value_check(cl, m, "Mcp-Method", m->method) < 0)
 		return -1;
-	name = json_get(m->params, STR("name"));
-	if (str_eq(m->method, STR("tools/call")) &&
+	name = json_get(m->params, reads ? STR("uri") : STR("name"));
+	if ((reads || str_eq(m->method, STR("tools/call")) ||
+		str_eq(m->method, STR("prompts/get"))) &&
 	    json_is(name, JSON_STRING) &&
 	    value_check(cl, m, "Mcp-Name", json_str(name)) < 0)
 		return -1;

@@ -1,7 +1,7 @@
 /*
  * MCP 2025-03-26, 2025-06-18 and 2025-11-25: initialize opens a session, its
  * name comes back in a header, DELETE ends it. A GET is a stream for messages
- * of ours; we have none, so it stays quiet until one of us closes it.
+ * of ours: that a list has changed.
  */
 #include "gateway/answer.h"
 #include "gateway/mcp.h"
@@ -35,8 +35,10 @@ mcp_legacy_post(struct client *cl, const struct rpc *m)
 		http_reply(&cl->conn, 202, STR(""), STR(""), STR(""));
 	} else if (str_eq(m->method, STR("tools/call"))) {
 		mcp_call(cl, m, false);
-	} else if (str_eq(m->method, STR("tools/list"))) {
-		mcp_tools(cl, m, false);
+	} else if (mcp_list_of(m->method) != NULL) {
+		mcp_list(cl, m, false, mcp_list_of(m->method));
+	} else if (mcp_ask(cl, m, false)) {
+		/* Asked, or told what is wrong with it. */
 	} else if (str_eq(m->method, STR("ping")) ||
 	    str_eq(m->method, STR("logging/setLevel"))) {
 		empty_result(cl, m);
@@ -72,6 +74,7 @@ mcp_legacy_get(struct client *cl)
 	}
 	p = pending_begin(cl, ASK_MCP_LISTEN);
 	p->takes_stream = true;
+	p->wants = LISTS_TOOLS | LISTS_RESOURCES | LISTS_PROMPTS;
 	p->session = s;
 	mcp_stream_begin(cl);
 	pending_wake(cl, cl->gateway->times.progress_ms);
@@ -149,7 +152,9 @@ initialize(struct client *cl, const struct rpc *m)
 	}
 	b = mcp_result_begin(cl, m);
 	buf_add_str(b,
-	    STR("\"capabilities\":{\"logging\":{},\"tools\":{}},"
+	    STR("\"capabilities\":{\"completions\":{},\"logging\":{},"
+		"\"prompts\":{\"listChanged\":true},\"resources\":{"
+		"\"listChanged\":true},\"tools\":{\"listChanged\":true}},"
 		"\"protocolVersion\":"));
 	/* A version that we lack is answered with our newest of that era;
 	 * the client goes on or goes away. */
@@ -193,7 +198,7 @@ cancel(struct client *cl, const struct session *s, const struct rpc *m)
 		    !str_eq(buf_str(&other->pending.id), buf_str(&text)))
 			continue;
 		streaming = other->pending.streaming;
-		pending_abandon(other);
+		pending_cancel(other);
 		if (streaming)
 			http_stream_end(&other->conn);
 		else

@@ -10,7 +10,6 @@ static void discover(struct client *cl, const struct rpc *m);
 static void listen_begin(struct client *cl, const struct rpc *m);
 
 static void tools_call(struct client *cl, const struct rpc *m);
-static void tools_list(struct client *cl, const struct rpc *m);
 
 static const struct method {
 	struct str name;
@@ -19,7 +18,6 @@ static const struct method {
 	{ STR("server/discover"), discover },
 	{ STR("subscriptions/listen"), listen_begin },
 	{ STR("tools/call"), tools_call },
-	{ STR("tools/list"), tools_list },
 };
 
 void
@@ -44,14 +42,14 @@ mcp_modern_post(struct client *cl, const struct rpc *m)
 			return;
 		}
 	}
+	if (mcp_list_of(m->method) != NULL) {
+		mcp_list(cl, m, true, mcp_list_of(m->method));
+		return;
+	}
+	if (mcp_ask(cl, m, true))
+		return;
 	mcp_error(cl, 404, m, MCP_METHOD_NOT_FOUND, "there is no method %.*s",
 	    STR_FMT(m->method));
-}
-
-static void
-tools_list(struct client *cl, const struct rpc *m)
-{
-	mcp_tools(cl, m, true);
 }
 
 static void
@@ -100,7 +98,9 @@ discover(struct client *cl, const struct rpc *m)
 	buf_add_str(b, STR("\"_meta\":{\"" MCP_META_SERVER "\":"));
 	mcp_server_info_put(b);
 	buf_printf(b,
-	    "},\"cacheScope\":\"private\",\"capabilities\":{\"tools\":{}},"
+	    "},\"cacheScope\":\"private\",\"capabilities\":{\"completions\":"
+	    "{},\"prompts\":{\"listChanged\":true},\"resources\":{"
+	    "\"listChanged\":true},\"tools\":{\"listChanged\":true}},"
 	    "\"resultType\":\"complete\",\"supportedVersions\":["
 	    "\"2026-07-28\"],\"ttlMs\":%d",
 	    MCP_LIST_TTL_MS);
@@ -108,17 +108,17 @@ discover(struct client *cl, const struct rpc *m)
 }
 
 /*
- * Nothing that a client can subscribe to changes while a run lasts: its
- * policy names its tools once. So we agree to none of it, truthfully, and keep
- * the stream for as long as the client wants it.
+ * One long answer. What is asked for and not agreed to, such as the changes of
+ * one resource, is what we do not tell.
  */
 static void
 listen_begin(struct client *cl, const struct rpc *m)
 {
 	struct buf *b = &cl->gateway->body;
+	const struct json *asked = json_get(m->params, STR("notifications"));
 	struct pending *p;
 
-	if (!json_is(json_get(m->params, STR("notifications")), JSON_OBJECT)) {
+	if (!json_is(asked, JSON_OBJECT)) {
 		mcp_error(cl, 400, m, MCP_INVALID_PARAMS,
 		    "params.notifications must be an object");
 		return;
@@ -130,6 +130,7 @@ listen_begin(struct client *cl, const struct rpc *m)
 	p = pending_begin(cl, ASK_MCP_LISTEN);
 	p->modern = true;
 	p->takes_stream = true;
+	p->wants = mcp_wants(asked);
 	json_write(&p->id, m->id);
 	mcp_stream_begin(cl);
 	buf_reset(b);
@@ -138,7 +139,9 @@ listen_begin(struct client *cl, const struct rpc *m)
 		"\"notifications/subscriptions/acknowledged\",\"params\":{"
 		"\"_meta\":{\"" MCP_META_SUBSCRIPTION "\":"));
 	buf_add_str(b, buf_str(&p->id));
-	buf_add_str(b, STR("},\"notifications\":{}}}"));
+	buf_add_str(b, STR("},\"notifications\":"));
+	mcp_wants_put(b, p->wants);
+	buf_add_str(b, STR("}}"));
 	mcp_stream_message(cl, buf_str(b));
 	if (cl->conn.phase != HTTP_DEAD)
 		pending_wake(cl, cl->gateway->times.progress_ms);

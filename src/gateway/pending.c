@@ -21,6 +21,7 @@ pending_init(struct client *cl)
 {
 	cl->pending.timer.on_time = on_time;
 	cl->pending.id.max = (size_t)8 * MCP_MAX_ID_BYTES;
+	cl->pending.uri.max = (size_t)8 * SERVER_URI_BYTES;
 	cl->pending.progress_token.max = (size_t)8 * MCP_MAX_ID_BYTES;
 }
 
@@ -34,10 +35,14 @@ pending_begin(struct client *cl, enum question what)
 	p->call = 0;
 	p->modern = p->streaming = false;
 	p->takes_json = p->takes_stream = false;
+	p->plain = p->keeps = false;
 	p->progress = 0;
+	p->told = false;
+	p->wants = 0;
 	p->session = NULL;
 	p->run = 0;
 	buf_reset(&p->id);
+	buf_reset(&p->uri);
 	buf_reset(&p->progress_token);
 	return p;
 }
@@ -91,6 +96,17 @@ pending_end(struct client *cl)
 	cl->pending.what = ASK_NOTHING;
 	cl->pending.call = 0;
 	cl->pending.session = NULL;
+}
+
+void
+pending_cancel(struct client *cl)
+{
+	struct msg_gone m = { .call = cl->pending.call };
+
+	if (m.call != 0)
+		(void)peer_send(&cl->gateway->broker, MSG_CANCEL, &m, STR(""),
+		    NULL, 0); /* without a broker there is nobody to tell */
+	pending_abandon(cl);
 }
 
 void
@@ -149,8 +165,12 @@ pending_on_event(
 {
 	struct client *cl = client_find(g, ev->call);
 
-	if (cl != NULL && cl->pending.what == ASK_EVENTS)
+	if (cl == NULL)
+		return;
+	if (cl->pending.what == ASK_EVENTS)
 		rest_on_event(cl, payload, ev->last != 0);
+	else if (cl->pending.what == ASK_MCP_CALL)
+		mcp_on_progress(cl, payload);
 }
 
 void

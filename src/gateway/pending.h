@@ -27,6 +27,8 @@ int pending_api(
 void pending_end(struct client *cl);
 /* The client is gone: the broker is told what nobody waits for any more. */
 void pending_abandon(struct client *cl);
+/* The same, and it wants the call to be stopped where it is made. */
+void pending_cancel(struct client *cl);
 /* (Re)starts the timer of the question. */
 void pending_wake(struct client *cl, uint32_t ms);
 

@@ -58,9 +58,13 @@ enum msg_type {
 	MSG_API, /* gateway -> broker: a request of REST /v1 */
 	MSG_BEARER, /* gateway -> broker: a signed token, before its request */
 	MSG_GONE, /* gateway -> broker: who asked has hung up */
+	MSG_CANCEL, /* gateway -> broker: before GONE: who asked wants it no
+		       more */
 	MSG_REPLY, /* broker -> gateway: the answer to either */
 	MSG_EVENT, /* broker -> gateway: one more for a subscriber */
 	MSG_TOKEN_GONE, /* broker -> gateway: this token is good no more */
+	MSG_LISTS, /* broker -> gateway: what a run's agent may see has changed
+		    */
 	MSG_INSIDE_DONE, /* gateway -> broker: what was granted has ended */
 	MSG_EXPORT, /* broker -> gateway: read these files of a sandbox */
 	MSG_EXPORT_READ, /* gateway -> broker: what they were */
@@ -76,6 +80,9 @@ enum msg_type {
 	MSG_SERVER_LISTED, /* tools -> broker: its tools, or its end */
 	MSG_SERVER_CALL, /* broker -> tools */
 	MSG_SERVER_RESULT, /* tools -> broker */
+	MSG_SERVER_CANCEL, /* broker -> tools: nobody wants this call's answer
+			    */
+	MSG_SERVER_PROGRESS, /* tools -> broker: how far a call has come */
 	MSG_SERVER_CLOSE, /* broker -> tools */
 
 	MSG_EGRESS_ASK, /* proxy -> broker: may this go out? */
@@ -563,6 +570,16 @@ struct msg_gone {
 };
 _Static_assert(sizeof(struct msg_gone) == 8, "no padding");
 
+enum { LISTS_TOOLS = 1, LISTS_RESOURCES = 2, LISTS_PROMPTS = 4 };
+
+struct msg_lists {
+	uint64_t run;
+	struct hash token; /* of its agent outside; zeros: it has none */
+	uint32_t changed; /* LISTS_* */
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_lists) == 48, "no padding");
+
 enum reply_kind {
 	REPLY_OK, /* payload: the result, canonical JSON */
 	REPLY_TOOL_ERROR, /* the tool answered with an error: payload as OK */
@@ -582,7 +599,10 @@ struct msg_reply {
 };
 _Static_assert(sizeof(struct msg_reply) == 16, "no padding");
 
-/* Payload: one event record, canonical JSON; empty when last. */
+/*
+ * Payload: one event record, canonical JSON; empty when last. Of a tool call,
+ * the payload of MSG_SERVER_PROGRESS.
+ */
 struct msg_event {
 	uint64_t call; /* of the API_EVENT_STREAM request */
 	uint32_t last; /* 1: no more will come */
@@ -643,9 +663,12 @@ _Static_assert(sizeof(struct msg_server) == 8, "no padding");
  * Comes when a server's tools are known, again when they have changed, and
  * once with ok 0 when it can be talked to no more: what it had been asked is
  * answered before. Payload when ok: {"era":"2025-11-25","info":{...},
- * "refused":[{"name","why"},...],"tools":[{"annotations","description",
- * "inputSchema","name","outputSchema"},...]}, tools in the order of their
- * names, each of which the server has once; else why, as text.
+ * "completions":false,"prompts":[{"arguments","description","name"},...],
+ * "refused":[{"name","why"},...],"resourceTemplates":[{"description",
+ * "mimeType","name","uriTemplate"},...],"resources":[{"description","mimeType",
+ * "name","size","uri"},...],"tools":[{"annotations","description",
+ * "inputSchema","name","outputSchema"},...]}, each list in the order of its
+ * names (or URIs), each of which the server has once; else why, as text.
  */
 struct msg_server_listed {
 	uint64_t server;
@@ -654,16 +677,39 @@ struct msg_server_listed {
 };
 _Static_assert(sizeof(struct msg_server_listed) == 16, "no padding");
 
-/* Payload: {"arguments":{...},"name":"..."}, the server's own name for it. */
+enum server_ask { /* what a call asks of its server */
+	SERVER_ASK_TOOL, /* tools/call */
+	SERVER_ASK_RESOURCE, /* resources/read */
+	SERVER_ASK_PROMPT, /* prompts/get */
+	SERVER_ASK_COMPLETION, /* completion/complete */
+	SERVER_ASKS,
+};
+
+/* Payload: the request's params, with the server's own names. */
 struct msg_server_call {
 	uint64_t server;
 	uint64_t call; /* the broker's number */
 	uint64_t timeout_ms;
+	uint32_t ask; /* enum server_ask */
+	uint32_t unused;
 };
-_Static_assert(sizeof(struct msg_server_call) == 24, "no padding");
+_Static_assert(sizeof(struct msg_server_call) == 32, "no padding");
+
+/*
+ * CANCEL is answered by a MSG_SERVER_RESULT all the same. PROGRESS comes as
+ * often as the server says something, in the order of its numbers; payload:
+ * {"progress":50} or {"progress":50,"total":100}, and none of its words.
+ */
+struct msg_server_part {
+	uint64_t server;
+	uint64_t call; /* the broker's number */
+};
+_Static_assert(sizeof(struct msg_server_part) == 16, "no padding");
 
 enum server_result {
-	SERVER_DONE, /* {"content":[...],"isError":false,...} */
+	/* {"content":[...],"isError":false,...}; of the other asks their
+	 * {"contents":[...]}, {"messages":[...],...}, {"completion":{...}}. */
+	SERVER_DONE,
 	SERVER_DONE_ERROR, /* the same, with isError true */
 	/* No answer: {"code","error","suggested_next_step"}, as of a world. */
 	SERVER_NO_ANSWER,

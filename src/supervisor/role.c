@@ -395,6 +395,8 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_API:
 	case MSG_BEARER:
 	case MSG_GONE:
+	case MSG_CANCEL:
+	case MSG_LISTS:
 	case MSG_REPLY:
 	case MSG_EVENT:
 	case MSG_TOKEN_GONE:
@@ -412,6 +414,8 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SERVER_LISTED:
 	case MSG_SERVER_CALL:
 	case MSG_SERVER_RESULT:
+	case MSG_SERVER_CANCEL:
+	case MSG_SERVER_PROGRESS:
 	case MSG_SERVER_CLOSE:
 	case MSG_EGRESS_ASK:
 	case MSG_EGRESS_VERDICT:

@@ -1,5 +1,6 @@
 /*
- * tools/definition.h: what a server says its tools are.
+ * tools/definition.h: what a server says its tools are, and in the same way
+ * its resources, their templates, and its prompts.
  *
  * Pure. A definition becomes the canonical form of the members that mean
  * something here: name, description, inputSchema, outputSchema, annotations.
@@ -17,12 +18,21 @@
 #include "base/limits.h"
 #include "codec/json.h"
 
+enum definition_kind {
+	DEFINITION_TOOL,
+	DEFINITION_RESOURCE,
+	DEFINITION_TEMPLATE,
+	DEFINITION_PROMPT,
+	DEFINITION_KINDS,
+};
+
 struct definition {
-	char name[NAME_MAX_BYTES + 1];
+	struct buf name; /* of a resource its URI, of a template that */
 	struct buf json; /* canonical */
 };
 
 struct definitions {
+	enum definition_kind kind; /* the owner's to set */
 	struct definition *v; /* in the order of their names */
 	size_t n;
 	size_t bytes; /* of all */
@@ -34,13 +44,16 @@ void definitions_fini(struct definitions *d);
 /* Empty again. */
 void definitions_reset(struct definitions *d);
 /*
- * Adds the tools of one page of tools/list. What cannot be offered is put on
- * the list of the refused. -1 with e: this is no list, or there are too many.
+ * Adds those of one page of tools/list, or another list. What cannot be offered
+ * is put on the list of the refused. -1 with e: this is no list, or there are
+ * too many.
  */
 int definitions_add(
-    struct definitions *d, const struct json *tools, struct err *e);
-/* Appends "refused":[...],"tools":[...]. */
+    struct definitions *d, const struct json *list, struct err *e);
+/* Appends "tools":[...], or as the kind is called. */
 void definitions_write(struct buf *out, const struct definitions *d);
+/* The member of a result that the list is: "tools". */
+const char *definitions_member(const struct definitions *d);
 
 /* ^[A-Za-z0-9_.-]{1,128}$ */
 bool definition_name_ok(struct str name);

@@ -1,5 +1,6 @@
 /*
- * tools/result.h: what a server answers to tools/call, checked and canonical.
+ * tools/result.h: what a server answers to tools/call, checked and canonical,
+ * and to the other things that it is asked for.
  *
  * Pure. {"content":[...],"isError":...,"structuredContent":{...}}: an answer
  * that has another form is none.
@@ -10,6 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "codec/json.h"
+#include "ipc/msg.h"
 
 /*
  * Appends the answer. *is_error is what it says of itself. -1 with e: it is
@@ -17,6 +19,10 @@
  */
 int result_take(
     struct buf *out, const struct json *result, bool *is_error, struct err *e);
+
+/* The same of resources/read, prompts/get and completion/complete. */
+int result_take_other(struct buf *out, enum server_ask ask,
+    const struct json *result, struct err *e);
 
 /* Appends {"code","error","suggested_next_step"}. */
 void result_failed(

@@ -31,6 +31,10 @@ static void on_server_close(struct role_state *s, const struct msg_server *m);
 static void on_listed(void *arg, uint64_t id, bool ok, struct str payload);
 static void on_result(void *arg, uint64_t id, uint64_t call,
     enum server_result kind, struct str payload);
+static void on_progress(
+    void *arg, uint64_t id, uint64_t call, struct str payload);
+static void on_server_cancel(
+    struct role_state *s, const struct msg_server_part *m);
 static struct server **find(struct role_state *s, uint64_t id);
 
 int
@@ -117,6 +121,8 @@ on_broker_frame(struct peer *p, const struct frame *f)
 		on_server_open(s, f->body);
 	else if (f->type == MSG_SERVER_CALL)
 		on_server_call(s, f);
+	else if (f->type == MSG_SERVER_CANCEL)
+		on_server_cancel(s, f->body);
 	else if (f->type == MSG_SERVER_CLOSE)
 		on_server_close(s, f->body);
 	else
@@ -135,7 +141,8 @@ on_gone(struct peer *p, const char *why)
 static void
 on_server_open(struct role_state *s, const struct msg_server *m)
 {
-	const struct server_hear hear = { s, on_listed, on_result };
+	const struct server_hear hear = { s, on_listed, on_result,
+		on_progress };
 	int theirs[3] = { -1, -1, -1 };
 	struct server *made = NULL;
 	struct err e = {};
@@ -167,12 +174,22 @@ on_server_call(struct role_state *s, const struct frame *f)
 	struct server **at = find(s, m->server);
 
 	if (at != NULL)
-		server_call(*at, m->call, f->payload, m->timeout_ms);
+		server_call(*at, m->call, (enum server_ask)m->ask, f->payload,
+		    m->timeout_ms);
 	else
 		on_result(s, m->server, m->call, SERVER_NO_ANSWER,
 		    STR("{\"code\":\"server_ended\",\"error\":\"The tool "
 			"server has ended; the call was not made.\","
 			"\"suggested_next_step\":\"Try again.\"}"));
+}
+
+static void
+on_server_cancel(struct role_state *s, const struct msg_server_part *m)
+{
+	struct server **at = find(s, m->server);
+
+	if (at != NULL)
+		server_cancel(*at, m->call);
 }
 
 static void
@@ -208,6 +225,16 @@ on_result(void *arg, uint64_t id, uint64_t call, enum server_result kind,
 
 	(void)peer_send(
 	    &s->broker, MSG_SERVER_RESULT, &m, payload, NULL, 0); /* as above */
+}
+
+static void
+on_progress(void *arg, uint64_t id, uint64_t call, struct str payload)
+{
+	struct role_state *s = arg;
+	struct msg_server_part m = { .server = id, .call = call };
+
+	(void)peer_send(&s->broker, MSG_SERVER_PROGRESS, &m, payload, NULL,
+	    0); /* as above */
 }
 
 static struct server **

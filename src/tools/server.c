@@ -8,7 +8,12 @@
 #include "tools/result.h"
 #include "tools/server_int.h"
 
-enum { METHOD_NOT_FOUND = -32601, ID_BYTES_MAX = MCP_MAX_ID_BYTES };
+enum {
+	METHOD_NOT_FOUND = -32601,
+	INVALID_PARAMS = -32602,
+	NO_RESOURCE = -32002, /* before 2026-07-28 */
+	ID_BYTES_MAX = MCP_MAX_ID_BYTES,
+};
 
 static void on_line(struct pipes *p, struct str line);
 static void on_long_line(struct pipes *p);
@@ -16,12 +21,15 @@ static void on_end(struct pipes *p, const char *why);
 static void on_answer(struct server *s, const struct json *m);
 static void on_request(struct server *s, const struct json *m, struct str name);
 static void on_call_answer(struct server *s, uint64_t call,
-    const struct json *result, const struct json *error);
+    enum server_ask what, const struct json *result, const struct json *error);
+static void on_call_error(struct server *s, uint64_t call, enum server_ask what,
+    const struct json *error);
 static void on_late(struct loop_timer *t);
 static void fail_calls(
     struct server *s, const char *code, const char *why, bool sent);
 static void fail(
     struct server *s, uint64_t call, const char *code, struct str why);
+static void put_meta(struct buf *out, const struct ask *a, bool modern);
 static void ask_free(struct ask *a);
 static struct ask *take(struct server *s, uint64_t id);
 static void put_last_words(struct buf *out, const struct pipes *p);
@@ -62,7 +70,8 @@ server_free(struct server *s)
 	pipes_close(&s->pipes);
 	while (s->asks != NULL)
 		ask_free(take(s, s->asks->id));
-	definitions_fini(&s->tools);
+	for (size_t i = 0; i < DEFINITION_KINDS; i++)
+		definitions_fini(&s->lists[i]);
 	buf_fini(&s->info);
 	arena_fini(&s->arena);
 	free(s);
@@ -75,10 +84,18 @@ server_id(const struct server *s)
 }
 
 void
-server_call(
-    struct server *s, uint64_t call, struct str params, uint64_t timeout_ms)
+server_call(struct server *s, uint64_t call, enum server_ask ask,
+    struct str params, uint64_t timeout_ms)
 {
+	static const char *const methods[SERVER_ASKS] = {
+		[SERVER_ASK_TOOL] = "tools/call",
+		[SERVER_ASK_RESOURCE] = "resources/read",
+		[SERVER_ASK_PROMPT] = "prompts/get",
+		[SERVER_ASK_COMPLETION] = "completion/complete",
+	};
 	struct ask *a;
+
+	must(ask < SERVER_ASKS);
 
 	if (s->over || !s->open) {
 		fail(s, call, "server_ended",
@@ -88,8 +105,9 @@ server_call(
 	}
 	if (timeout_ms > POLICY_TOOL_TIMEOUT_MAX_MS)
 		timeout_ms = POLICY_TOOL_TIMEOUT_MAX_MS;
-	a = server_ask(s, ASK_CALL, "tools/call", params, (int64_t)timeout_ms);
+	a = server_ask(s, ASK_CALL, methods[ask], params, (int64_t)timeout_ms);
 	a->call = call;
+	a->what = ask;
 }
 
 struct ask *
@@ -111,17 +129,9 @@ server_ask(struct server *s, enum ask_kind kind, const char *method,
 	buf_printf(&line,
 	    "{\"id\":%llu,\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":{",
 	    (unsigned long long)a->id, method);
-	/* 2026-07-28: every request says all about its client itself. */
-	if (s->modern || kind == ASK_DISCOVER) {
-		buf_add_c(&line,
-		    "\"_meta\":{\"io.modelcontextprotocol/clientCapabilities\""
-		    ":{},\"io.modelcontextprotocol/clientInfo\":{\"name\":"
-		    "\"paddock\",\"version\":\"" PADDOCK_VERSION "\"},"
-		    "\"io.modelcontextprotocol/protocolVersion\":"
-		    "\"2026-07-28\"}");
-		if (params.n > 2)
-			buf_add_byte(&line, ',');
-	}
+	put_meta(&line, a, s->modern || kind == ASK_DISCOVER);
+	if (params.n > 2 && line.p[line.n - 1] == '}')
+		buf_add_byte(&line, ',');
 	buf_add(&line, params.p + 1, params.n - 1);
 	buf_add_byte(&line, '}');
 	pipes_write(&s->pipes, buf_str(&line));
@@ -189,7 +199,11 @@ on_line(struct pipes *p, struct str line)
 		on_request(s, m, method);
 		return;
 	}
-	if (str_eq(method, STR("notifications/tools/list_changed")))
+	if (str_eq(method, STR("notifications/progress")))
+		server_on_progress(s, json_get(m, STR("params")));
+	else if (str_eq(method, STR("notifications/tools/list_changed")) ||
+	    str_eq(method, STR("notifications/resources/list_changed")) ||
+	    str_eq(method, STR("notifications/prompts/list_changed")))
 		server_list(s);
 }
 
@@ -221,6 +235,7 @@ on_answer(struct server *s, const struct json *m)
 	const struct json *result = json_get(m, STR("result"));
 	struct ask *a;
 	uint64_t id, call;
+	enum server_ask what;
 	enum ask_kind kind;
 
 	if (json_u64(json_get(m, STR("id")), &id) < 0 ||
@@ -231,34 +246,33 @@ on_answer(struct server *s, const struct json *m)
 	}
 	kind = a->kind;
 	call = a->call;
+	what = a->what;
 	ask_free(a);
 	if (error != NULL)
 		result = NULL;
 	if (kind == ASK_CALL)
-		on_call_answer(s, call, result, error);
+		on_call_answer(s, call, what, result, error);
 	else
 		server_opening(s, kind, result, error);
 }
 
 static void
-on_call_answer(struct server *s, uint64_t call, const struct json *result,
-    const struct json *error)
+on_call_answer(struct server *s, uint64_t call, enum server_ask what,
+    const struct json *result, const struct json *error)
 {
 	own_buf struct buf out = {};
 	bool is_error = false;
 	struct err e = {};
+	int r;
 
 	if (error != NULL) {
-		struct str text = json_str(json_get(error, STR("message")));
-
-		if (text.n > SERVER_ERROR_BYTES)
-			text.n = SERVER_ERROR_BYTES;
-		fail(s, call, "server_error",
-		    text.n > 0 ? text : STR("The tool server says no more."));
+		on_call_error(s, call, what, error);
 		return;
 	}
 	out.max = 2 * IPC_MAX_PAYLOAD_BYTES;
-	if (result_take(&out, result, &is_error, &e) < 0) {
+	r = what == SERVER_ASK_TOOL ? result_take(&out, result, &is_error, &e)
+				    : result_take_other(&out, what, result, &e);
+	if (r < 0) {
 		own_buf struct buf why = {};
 
 		buf_printf(&why,
@@ -270,6 +284,23 @@ on_call_answer(struct server *s, uint64_t call, const struct json *result,
 	}
 	s->hear.on_result(s->hear.arg, s->id, call,
 	    is_error ? SERVER_DONE_ERROR : SERVER_DONE, buf_str(&out));
+}
+
+/* Both eras' codes for a resource that is not there mean that. */
+static void
+on_call_error(struct server *s, uint64_t call, enum server_ask what,
+    const struct json *error)
+{
+	const struct json *code = json_get(error, STR("code"));
+	struct str text = json_str(json_get(error, STR("message")));
+	bool no_such = what == SERVER_ASK_RESOURCE &&
+	    json_is(code, JSON_NUMBER) &&
+	    (code->num == NO_RESOURCE || code->num == INVALID_PARAMS);
+
+	if (text.n > SERVER_ERROR_BYTES)
+		text.n = SERVER_ERROR_BYTES;
+	fail(s, call, no_such ? "not_found" : "server_error",
+	    text.n > 0 ? text : STR("The tool server says no more."));
 }
 
 /* Nothing of ours is for it to ask: it gets what it has been given. */
@@ -302,22 +333,16 @@ on_late(struct loop_timer *t)
 	struct ask *a = LOOP_OF(t, struct ask, late);
 	struct server *s = a->server;
 	enum ask_kind kind = a->kind;
-	own_buf struct buf params = {};
 
 	if (kind != ASK_CALL) {
 		/* A late answer to it may still be of use. */
 		server_opening_late(s, kind);
 		return;
 	}
-	buf_printf(&params,
-	    "{\"reason\":\"the time for it is over\",\"requestId\":%llu}",
-	    (unsigned long long)a->id);
-	(void)take(s, a->id);
-	server_notify(s, "notifications/cancelled", buf_str(&params));
-	fail(s, a->call, "timeout",
+	server_tell_cancel(s, a, "the time for it is over");
+	server_ask_fail(a, "timeout",
 	    STR("The tool did not answer in time; it is not known whether the "
 		"call had an effect."));
-	ask_free(a);
 }
 
 /* Of a server that goes on, or does not: the calls that it had been given. */
@@ -331,11 +356,8 @@ fail_calls(struct server *s, const char *code, const char *why, bool sent)
 	    sent ? "; it is not known whether the call had an effect" : "");
 	for (struct ask *a = s->asks; a != NULL; a = next) {
 		next = a->next;
-		if (a->kind != ASK_CALL)
-			continue;
-		(void)take(s, a->id);
-		fail(s, a->call, code, buf_str(&text));
-		ask_free(a);
+		if (a->kind == ASK_CALL)
+			server_ask_fail(a, code, buf_str(&text));
 	}
 }
 
@@ -348,6 +370,37 @@ fail(struct server *s, uint64_t call, const char *code, struct str why)
 	    &out, code, why, "Read the state of things before trying again.");
 	s->hear.on_result(
 	    s->hear.arg, s->id, call, SERVER_NO_ANSWER, buf_str(&out));
+}
+
+void
+server_ask_fail(struct ask *a, const char *code, struct str why)
+{
+	must(take(a->server, a->id) == a);
+	fail(a->server, a->call, code, why);
+	ask_free(a);
+}
+
+/*
+ * 2026-07-28: every request says all about its client itself. A call asks to
+ * be told how far it has come, under the request's own id.
+ */
+static void
+put_meta(struct buf *out, const struct ask *a, bool modern)
+{
+	if (!modern && a->kind != ASK_CALL)
+		return;
+	buf_add_c(out, "\"_meta\":{");
+	if (modern)
+		buf_add_c(out,
+		    "\"io.modelcontextprotocol/clientCapabilities\":{},"
+		    "\"io.modelcontextprotocol/clientInfo\":{\"name\":"
+		    "\"paddock\",\"version\":\"" PADDOCK_VERSION "\"},"
+		    "\"io.modelcontextprotocol/protocolVersion\":"
+		    "\"2026-07-28\"");
+	if (a->kind == ASK_CALL)
+		buf_printf(out, "%s\"progressToken\":%llu", modern ? "," : "",
+		    (unsigned long long)a->id);
+	buf_add_byte(out, '}');
 }
 
 static void

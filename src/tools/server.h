@@ -3,8 +3,10 @@
  *
  *     server/discover -> answer: 2026-07-28
  *                     -> error, or nothing in time: initialize, the older eras
- *     tools/list, page by page -> on_listed, again when they change
- *     tools/call -> on_result, exactly once for each
+ *     tools/list and the other lists, page by page -> on_listed, again when
+ *     they change
+ *     tools/call, resources/read, prompts/get, completion/complete ->
+ *     on_result, exactly once for each
  *
  * Ids are ours, one space per server. An answer to nothing that was asked, or
  * a second one, is nobody's and is dropped. What takes too long is cancelled
@@ -30,6 +32,9 @@ struct server_hear {
 	/* As MSG_SERVER_RESULT. */
 	void (*on_result)(void *arg, uint64_t id, uint64_t call,
 	    enum server_result kind, struct str payload);
+	/* As MSG_SERVER_PROGRESS. */
+	void (*on_progress)(
+	    void *arg, uint64_t id, uint64_t call, struct str payload);
 };
 
 /* theirs are the ends of the pipes for the server's own streams. */
@@ -38,8 +43,10 @@ struct server *server_new(struct loop *loop, uint64_t id,
 /* What is under way is answered by nothing any more. */
 void server_free(struct server *s);
 uint64_t server_id(const struct server *s);
-/* params: {"arguments":{...},"name":"..."}, canonical. */
-void server_call(
-    struct server *s, uint64_t call, struct str params, uint64_t timeout_ms);
+/* params: what the method takes, canonical. */
+void server_call(struct server *s, uint64_t call, enum server_ask ask,
+    struct str params, uint64_t timeout_ms);
+/* Nobody wants the answer: it is told to stop, and the call ends. */
+void server_cancel(struct server *s, uint64_t call);
 
 #endif

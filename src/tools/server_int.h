@@ -2,7 +2,8 @@
  * tools/server_int.h: what the sources of server.h share.
  *
  *     server.c       messages both ways, calls and their ends
- *     server_open.c  the eras, and the list of tools
+ *     server_open.c  the eras, and its lists
+ *     server_notify.c  how far calls are, and that nobody wants them any more
  */
 #ifndef TOOLS_SERVER_INT_H
 #define TOOLS_SERVER_INT_H
@@ -16,7 +17,7 @@
 enum ask_kind {
 	ASK_DISCOVER,
 	ASK_INITIALIZE,
-	ASK_LIST, /* a page of tools/list */
+	ASK_LIST, /* a page of tools/list, or of another list */
 	ASK_CALL,
 };
 
@@ -27,6 +28,9 @@ struct ask {
 	uint64_t id;
 	enum ask_kind kind;
 	uint64_t call; /* ASK_CALL: the broker's number */
+	enum server_ask what; /* ASK_CALL */
+	double progress; /* the newest that it told */
+	uint32_t told; /* how often */
 	struct loop_timer late;
 };
 
@@ -40,14 +44,17 @@ struct server {
 	bool open; /* its era is known */
 	bool modern;
 	bool over; /* on_listed has said so */
+	bool has[DEFINITION_KINDS]; /* as its capabilities say */
+	bool completes;
 	bool listing, list_again;
+	enum definition_kind kind; /* that is being listed */
 	uint32_t pages;
 	uint32_t noise; /* lines that were no message */
-	uint32_t lists; /* times that its tools were asked for */
+	uint32_t listings; /* times that its lists were asked for */
 	uint32_t its_asks; /* requests to us */
 	char era[32]; /* the version that was agreed on */
 	struct buf info; /* serverInfo, canonical, or "" */
-	struct definitions tools;
+	struct definitions lists[DEFINITION_KINDS];
 	struct arena arena; /* of the message at hand */
 };
 
@@ -60,6 +67,13 @@ void server_notify(struct server *s, const char *method, struct str params);
 /* It is of no use: all that is under way ends, and on_listed says why. */
 void server_end(struct server *s, const char *why);
 
+/* server.c: ends a call without an answer, and frees it. */
+void server_ask_fail(struct ask *a, const char *code, struct str why);
+
+/* server_notify.c: notifications/progress. */
+void server_on_progress(struct server *s, const struct json *params);
+void server_tell_cancel(struct server *s, const struct ask *a, const char *why);
+
 /* server_open.c */
 void server_open(struct server *s);
 /* An answer to one of the first three; result is NULL for an error. */
@@ -67,7 +81,7 @@ void server_opening(struct server *s, enum ask_kind kind,
     const struct json *result, const struct json *error);
 /* One of them is late. */
 void server_opening_late(struct server *s, enum ask_kind kind);
-/* It says that its tools have changed. */
+/* It says that one of its lists has changed. */
 void server_list(struct server *s);
 
 #endif

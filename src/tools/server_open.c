@@ -10,6 +10,7 @@ static void on_initialize(struct server *s, const struct json *result);
 static void on_page(struct server *s, const struct json *result);
 static void opened(struct server *s, const struct json *result);
 static void ask_page(struct server *s, const struct json *cursor);
+static void list_next(struct server *s);
 static void tell(struct server *s);
 
 void
@@ -41,10 +42,12 @@ server_opening(struct server *s, enum ask_kind kind, const struct json *result,
 			on_initialize(s, result);
 		return;
 	case ASK_LIST:
-		if (error != NULL)
+		if (error == NULL)
+			on_page(s, result);
+		else if (s->kind == DEFINITION_TOOL)
 			server_end(s, "it does not list its tools");
 		else
-			on_page(s, result);
+			list_next(s); /* without: it has none */
 		return;
 	case ASK_CALL:
 		return;
@@ -57,7 +60,7 @@ server_opening_late(struct server *s, enum ask_kind kind)
 	if (kind == ASK_DISCOVER && !s->open)
 		initialize(s);
 	else if (kind == ASK_LIST)
-		server_end(s, "it did not list its tools in time");
+		server_end(s, "it did not list what it has in time");
 	else if (!s->open)
 		server_end(s, "it did not answer in time");
 }
@@ -65,17 +68,24 @@ server_opening_late(struct server *s, enum ask_kind kind)
 void
 server_list(struct server *s)
 {
-	if (!s->open || s->lists >= SERVER_LISTS_MAX)
+	if (!s->open || s->listings >= SERVER_LISTS_MAX)
 		return; /* a change that is not seen is not offered */
 	if (s->listing) {
 		s->list_again = true;
 		return;
 	}
 	s->listing = true;
-	s->lists++;
+	s->listings++;
+	for (size_t i = 0; i < DEFINITION_KINDS; i++) {
+		s->lists[i].kind = (enum definition_kind)i;
+		definitions_reset(&s->lists[i]);
+	}
+	s->kind = DEFINITION_TOOL;
 	s->pages = 0;
-	definitions_reset(&s->tools);
-	ask_page(s, NULL);
+	if (s->has[DEFINITION_TOOL])
+		ask_page(s, NULL);
+	else
+		list_next(s);
 }
 
 /* The older eras: once, whether the probe was refused or not heard. */
@@ -132,6 +142,12 @@ static void
 opened(struct server *s, const struct json *result)
 {
 	static const char key[] = "io.modelcontextprotocol/serverInfo";
+	static const char *const parts[DEFINITION_KINDS] = {
+		[DEFINITION_TOOL] = "tools",
+		[DEFINITION_RESOURCE] = "resources",
+		[DEFINITION_TEMPLATE] = "resources",
+		[DEFINITION_PROMPT] = "prompts",
+	};
 	const struct json *info = json_get(result, STR("serverInfo"));
 
 	if (info == NULL)
@@ -140,16 +156,24 @@ opened(struct server *s, const struct json *result)
 	if (json_is(info, JSON_OBJECT))
 		json_write(&s->info, info);
 	s->open = true;
-	if (json_is(
-		json_at(result, "capabilities", "tools", NULL), JSON_OBJECT))
-		server_list(s);
-	else
-		tell(s);
+	for (size_t i = 0; i < DEFINITION_KINDS; i++)
+		s->has[i] =
+		    json_is(json_at(result, "capabilities", parts[i], NULL),
+			JSON_OBJECT);
+	s->completes = json_is(
+	    json_at(result, "capabilities", "completions", NULL), JSON_OBJECT);
+	server_list(s);
 }
 
 static void
 ask_page(struct server *s, const struct json *cursor)
 {
+	static const char *const methods[DEFINITION_KINDS] = {
+		[DEFINITION_TOOL] = "tools/list",
+		[DEFINITION_RESOURCE] = "resources/list",
+		[DEFINITION_TEMPLATE] = "resources/templates/list",
+		[DEFINITION_PROMPT] = "prompts/list",
+	};
 	own_buf struct buf params = {};
 
 	if (cursor != NULL) {
@@ -159,26 +183,42 @@ ask_page(struct server *s, const struct json *cursor)
 		buf_add_byte(&params, '{');
 	}
 	buf_add_byte(&params, '}');
-	(void)server_ask(
-	    s, ASK_LIST, "tools/list", buf_str(&params), SERVER_START_MAX_MS);
+	(void)server_ask(s, ASK_LIST, methods[s->kind], buf_str(&params),
+	    SERVER_START_MAX_MS);
 }
 
 static void
 on_page(struct server *s, const struct json *result)
 {
 	const struct json *next = json_get(result, STR("nextCursor"));
+	struct definitions *d = &s->lists[s->kind];
 	struct err e = {};
 
-	if (definitions_add(&s->tools, json_get(result, STR("tools")), &e) <
-	    0) {
+	if (definitions_add(
+		d, json_get(result, str_of(definitions_member(d))), &e) < 0) {
 		server_end(s, e.text);
 		return;
 	}
 	if (json_is(next, JSON_STRING)) {
 		if (++s->pages >= SERVER_PAGES_MAX)
-			server_end(s, "its list of tools has no end");
+			server_end(s, "one of its lists has no end");
 		else
 			ask_page(s, next);
+		return;
+	}
+	list_next(s);
+}
+
+/* After the last list, all is told. */
+static void
+list_next(struct server *s)
+{
+	while (s->kind + 1 < DEFINITION_KINDS) {
+		s->kind++;
+		s->pages = 0;
+		if (!s->has[s->kind])
+			continue;
+		ask_page(s, NULL);
 		return;
 	}
 	s->listing = false;
@@ -193,14 +233,27 @@ static void
 tell(struct server *s)
 {
 	own_buf struct buf out = { .max = IPC_MAX_PAYLOAD_BYTES };
+	const char *between = "";
 
-	buf_add_c(&out, "{\"era\":");
+	buf_printf(&out,
+	    "{\"completions\":%s,\"era\":", s->completes ? "true" : "false");
 	json_put_str(&out, str_of(s->era));
 	buf_add_c(&out, ",\"info\":");
 	buf_add_str(&out,
 	    s->info.n > 0 && !s->info.failed ? buf_str(&s->info) : STR("{}"));
-	buf_add_byte(&out, ',');
-	definitions_write(&out, &s->tools);
+	buf_add_c(&out, ",\"refused\":[");
+	for (size_t i = 0; i < DEFINITION_KINDS; i++) {
+		if (s->lists[i].n_refused == 0)
+			continue;
+		buf_add_c(&out, between);
+		buf_add_str(&out, buf_str(&s->lists[i].refused));
+		between = ",";
+	}
+	buf_add_byte(&out, ']');
+	for (size_t i = 0; i < DEFINITION_KINDS; i++) {
+		buf_add_byte(&out, ',');
+		definitions_write(&out, &s->lists[i]);
+	}
 	buf_add_byte(&out, '}');
 	if (out.failed)
 		server_end(s, "its list of tools is too long");

@@ -129,6 +129,208 @@ describe('tools of a server', () => {
 	});
 });
 
+describe('what servers have beside tools', () => {
+	const all = { 's/resources': { risk: 'read' },
+		's/prompts': { risk: 'read' }, 's/completion': { risk: 'read' },
+		's.*': { risk: 'read' } };
+	const join = async (client, run) => connect(client,
+		{ url: `${d.url}/mcp`, token: run.token });
+
+	for (const client of ['v1', 'legacy', 'auto', 'modern']) {
+		for (const mode of ['', 'modern']) {
+			test(`client ${client}, server ${mode || 'legacy'}`,
+				async () => {
+					const run = await open({ s: server(mode) }, all);
+					const c = await join(client, run);
+					const { resources } = await c.listResources();
+					const { resourceTemplates } =
+						await c.listResourceTemplates();
+					const { prompts } = await c.listPrompts();
+					const read = await c.readResource(
+						{ uri: 'notes://by/7' });
+					const said = await c.getPrompt({ name: 's.greet',
+						arguments: { who: 'Ann' } });
+					const { completion } = await c.complete({
+						ref: { type: 'ref/prompt',
+							name: 's.greet' },
+						argument: { name: 'who', value: 'a' } });
+
+					// Of two pages, without what nobody reviewed.
+					assert.deepStrictEqual(resources, [
+						{ name: 'one', uri: 'notes://one' },
+						{ name: 'two', uri: 'notes://two' }]);
+					assert.strictEqual(
+						resourceTemplates[0].uriTemplate,
+						'notes://by/{id}');
+					assert.strictEqual(prompts[0].name, 's.greet');
+					assert.strictEqual(read.contents[0].text,
+						'of notes://by/7');
+					assert.strictEqual(
+						said.messages[0].content.text,
+						'greet Ann');
+					assert.match(completion.values[0],
+						/"name": "greet"/);
+					assert.strictEqual(completion.values[1], 'ax');
+					await assert.rejects(c.readResource(
+						{ uri: 'notes://none' }), /notes:|no /);
+					await assert.rejects(c.getPrompt(
+						{ name: 'greet' }), /lists no such/);
+					await assert.rejects(c.readResource(
+						{ uri: 'notes://two' }), /without one of/);
+					await c.close();
+				});
+		}
+	}
+
+	test('is a call: decided, recorded, and labels what is read',
+		async () => {
+			const run = await open({ s: server() }, { ...all,
+				'email.send': { risk: 'external_write',
+					mode: 'allow' } },
+			{ flow: [{ id: 'kept', if_labels: ['untrusted:s/resources'],
+				risk_at_least: 'external_write', then: 'block' }] });
+			const c = await join('v1', run);
+
+			await c.readResource({ uri: 'notes://one' });
+			const [f] = await finished(run);
+			const sends = await d.call(run, 'email.send', {
+				to: 'dana.whitfield@acme.example.com', body: 'x',
+				subject: 'x', ticket: 'T-1041' });
+
+			assert.strictEqual(f.tool.name, 's/resources');
+			assert.strictEqual(f.res.origin, 'server');
+			assert.strictEqual(f.res.status, 'ok');
+			assert.strictEqual(sends.status, 403,
+				JSON.stringify(sends.body));
+			assert.match(sends.body.rule, /kept/);
+			await c.close();
+		});
+
+	test('is not there unless the policy lists it: unknown means no',
+		async () => {
+			const run = await open({ s: server() });
+			const c = await join('auto', run);
+
+			assert.deepStrictEqual((await c.listResources()).resources,
+				[]);
+			assert.deepStrictEqual((await c.listPrompts()).prompts, []);
+			await assert.rejects(c.readResource({ uri: 'notes://one' }),
+				/lists no such/);
+			assert.strictEqual((await d.call(run, 's/resources',
+				{ uri: 'notes://one' })).body.code, 'unlisted_tool');
+			await c.close();
+		});
+
+	test('an expression can look at the URI', async () => {
+		const run = await open({ s: server() }, { ...all, 's/resources': {
+			risk: 'read', args: { type: 'object', properties: {
+				uri: { const: 'notes://one' } } } } });
+
+		assert.strictEqual((await d.call(run, 's/resources',
+			{ uri: 'notes://one' })).body.contents[0].text,
+		'of notes://one');
+		assert.strictEqual((await d.call(run, 's/resources',
+			{ uri: 'notes://by/1' })).status, 403);
+	});
+});
+
+describe('while a call is under way', () => {
+	for (const client of ['v1', 'legacy', 'auto', 'modern']) {
+		test(`client ${client} is told how far it has come, in numbers ` +
+		    'that rise', async () => {
+			const run = await open({ s: server() });
+			const c = await connect(client,
+				{ url: `${d.url}/mcp`, token: run.token });
+			const told = [];
+			const options = { onprogress: (p) => told.push(p) };
+			const params = { name: 's.steps', arguments: {} };
+			const a = await (client === 'v1'
+				? c.callTool(params, undefined, options)
+				: c.callTool(params, options));
+
+			assert.strictEqual(a.content[0].text, 'done');
+			assert.deepStrictEqual(told, [0, 50, 100].map((n) =>
+				({ progress: n, total: 100 })));
+			await c.close();
+		});
+
+		test(`client ${client} cancels it, and its server is told`,
+			async () => {
+				const run = await open({ s: server() });
+				const c = await connect(client,
+					{ url: `${d.url}/mcp`, token: run.token });
+				const stop = new AbortController();
+				const params = { name: 's.wait', arguments: {} };
+				const options = { signal: stop.signal };
+				const waits = client === 'v1'
+					? c.callTool(params, undefined, options)
+					: c.callTool(params, options);
+
+				waits.catch(() => undefined);
+				await d.event(run.run, (e) =>
+					e.kind === 'tool.started', 'the call');
+				stop.abort();
+				await assert.rejects(waits);
+				await until(async () => (await finished(run))
+					.length === 1, 'its end');
+				assert.strictEqual((await finished(run))[0].res
+					.status, 'unknown');
+				assert.strictEqual(words(await d.call(run,
+					's.cancelled')),
+				'notifications/cancelled True');
+				await c.close();
+			});
+
+		test(`client ${client} is told that the tools are others`,
+			async () => {
+				const run = await open({ s: server('grows') });
+				let told;
+				const changed = new Promise((done) => {
+					told = done;
+				});
+				const c = await connect(client,
+					{ url: `${d.url}/mcp`, token: run.token },
+					told);
+
+				await c.listTools();
+				// Until it listens: a change before is not told.
+				await until(async () => {
+					await d.call(run, 's.change');
+					return Promise.race([changed,
+						new Promise((done) => setTimeout(
+							done, 100))]);
+				}, 'the notice');
+				assert.ok((await c.listTools()).tools.some((t) =>
+					t.name.startsWith('s.new')));
+				await c.close();
+			});
+	}
+});
+
+describe('a server without a prefix', () => {
+	test('has its own names; what two have is that of the first',
+		async () => {
+			const run = await open({
+				a: server('', { prefix: false }),
+				b: server('modern', { prefix: false }) },
+			{ echo: { risk: 'read' }, count: { risk: 'read' } });
+			const { tools } = await d.get(`/v1/runs/${run.run}/tools`);
+
+			assert.deepStrictEqual(tools.map((t) => t.name).filter((n) =>
+				['echo', 'count'].includes(n)), ['count', 'echo']);
+			assert.strictEqual(words(await d.call(run, 'echo',
+				{ a: 1 })), '{"a": 1}');
+		});
+
+	test('takes no name of the world', async () => {
+		const run = await open({ s: server('kb', { prefix: false }) },
+			{ 'kb.search': { risk: 'read' } });
+		const a = await d.call(run, 'kb.search', { query: 'refund' });
+
+		assert.ok(a.body.articles, JSON.stringify(a.body));
+	});
+});
+
 describe('a server that misbehaves', () => {
 	test('ends in the middle of an answer: the call is told, and not ' +
 	    'made again', async () => {
@@ -293,7 +495,7 @@ describe('a server that misbehaves', () => {
 			.test(t.name)));
 		assert.strictEqual(tools.filter((t) => t.name === 's.echo').length,
 			1);
-		assert.strictEqual(note.body.refused.length, 5);
+		assert.strictEqual(note.body.refused.length, 6);
 		assert.deepStrictEqual(note.body.too_long, ['y'.repeat(60)]);
 	});
 });

@@ -87,7 +87,10 @@ initialize_agrees_on_a_version_and_opens_a_session(void **state)
 		    rows[i].asked);
 		buf_printf(&want,
 		    "{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"result\":{"
-		    "\"capabilities\":{\"logging\":{},\"tools\":{}},"
+		    "\"capabilities\":{\"completions\":{},\"logging\":{},"
+		    "\"prompts\":{\"listChanged\":true},\"resources\":{"
+		    "\"listChanged\":true},\"tools\":{\"listChanged\":"
+		    "true}},"
 		    "\"protocolVersion\":\"%s\",\"serverInfo\":{\"name\":"
 		    "\"paddock\",\"version\":\"0.1.0\"}}}",
 		    rows[i].given);
@@ -123,7 +126,7 @@ session_answers_what_its_era_knows(void **state)
 		    "MCP-Protocol-Version: 2024-11-05\r\n",
 		    MESSAGE("1", "ping", "{}"), 400, "\"supported\":[" },
 		{ "what we do not offer", "POST /mcp", "",
-		    MESSAGE("1", "resources/list", "{}"), 200, "-32601" },
+		    MESSAGE("1", "roots/list", "{}"), 200, "-32601" },
 		{ "a batch", "POST /mcp", "",
 		    "[" MESSAGE("1", "ping", "{}") "]", 400,
 		    "batches are not taken" },
@@ -260,6 +263,8 @@ cancelled_call_is_told_to_the_broker(void **state)
 	note =
 	    post(session, NOTE("notifications/cancelled", "{\"requestId\":7}"));
 	rig_status_is(note, 202);
+	rig_take_frame(&rig, rig.broker, MSG_CANCEL, &f);
+	assert_int_equal(rig_call(&f), number);
 	rig_take_frame(&rig, rig.broker, MSG_GONE, &f);
 	assert_int_equal(rig_call(&f), number);
 	rig_status_is(call, 202);

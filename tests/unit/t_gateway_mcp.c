@@ -197,9 +197,9 @@ modern_request_is_refused_with_the_code_that_says_why(void **state)
 		    CALL_HEADERS "Mcp-Param-Region: \xc3\xa9\r\n", CALL(""),
 		    400, -32020 },
 		{ "an unknown method",
-		    JSON_TYPE BOTH V "Mcp-Method: resources/list\r\n",
+		    JSON_TYPE BOTH V "Mcp-Method: roots/list\r\n",
 		    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
-		    "\"resources/list\",\"params\":{" META "}}",
+		    "\"roots/list\",\"params\":{" META "}}",
 		    404, -32601 },
 		{ "initialize is of the past",
 		    JSON_TYPE BOTH V "Mcp-Method: initialize\r\n",
@@ -417,7 +417,9 @@ discovery_and_tools_are_what_2026_wants(void **state)
 	rig_answer(fd, &a);
 	rig_body_is(&a, 200,
 	    "{\"jsonrpc\":\"2.0\",\"id\":\"d\",\"result\":{" INFO "},"
-	    "\"cacheScope\":\"private\",\"capabilities\":{\"tools\":{}},"
+	    "\"cacheScope\":\"private\",\"capabilities\":{\"completions\":"
+	    "{},\"prompts\":{\"listChanged\":true},\"resources\":{"
+	    "\"listChanged\":true},\"tools\":{\"listChanged\":true}},"
 	    "\"resultType\":\"complete\",\"supportedVersions\":"
 	    "[\"2026-07-28\"],\"ttlMs\":60000}}");
 
@@ -427,7 +429,7 @@ discovery_and_tools_are_what_2026_wants(void **state)
 	    "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/list\","
 	    "\"params\":{" META "}}");
 	rig_take_frame(&rig, rig.broker, MSG_API, &f);
-	rig_payload_is(&f, "{}");
+	rig_payload_is(&f, "{\"list\":\"tools\"}");
 	memcpy(&m, f.body, sizeof(m));
 	assert_int_equal(m.op, API_TOOL_LIST);
 	assert_int_equal(m.run, RIG_RUN);
@@ -500,7 +502,7 @@ listening_is_acknowledged_and_stays_open_until_closed(void **state)
 	    "data: {\"jsonrpc\":\"2.0\",\"method\":"
 	    "\"notifications/subscriptions/acknowledged\",\"params\":{"
 	    "\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":\"s1\"},"
-	    "\"notifications\":{}}}\n\n");
+	    "\"notifications\":{\"toolsListChanged\":true}}}\n\n");
 	assert_true(rig_has(&got, "Content-Type: text/event-stream"));
 	read_until(fd, &got, ": waiting");
 	assert_false(rig_readable(rig.broker, 0));
@@ -584,6 +586,8 @@ hanging_up_cancels_the_call(void **state)
 	rig_take_frame(&rig, rig.broker, MSG_TOOL_CALL, &f);
 	call = rig_call(&f);
 	(void)close(fd);
+	rig_take_frame(&rig, rig.broker, MSG_CANCEL, &f);
+	assert_int_equal(rig_call(&f), call);
 	rig_take_frame(&rig, rig.broker, MSG_GONE, &f);
 	assert_int_equal(rig_call(&f), call);
 

@@ -42,7 +42,7 @@ definitions_are_sorted_canonical_and_without_what_was_not_reviewed(void **state)
 	    0);
 	definitions_write(&out, &d);
 	assert_string_equal(buf_c(&out),
-	    "\"refused\":[],\"tools\":[{\"description\":\"d\","
+	    "\"tools\":[{\"description\":\"d\","
 	    "\"inputSchema\":{},\"name\":\"a\"},{\"inputSchema\":{"
 	    "\"properties\":{},\"type\":\"object\"},\"name\":\"b\"}]");
 	definitions_fini(&d);

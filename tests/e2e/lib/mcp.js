@@ -21,7 +21,8 @@ const negotiation = {
 
 // client: 'v1', or the era that a v2 client asks for.
 // where: { url, token } or { command, args, env }.
-export async function connect(client, where) {
+// told: called when the server says that its tools are others.
+export async function connect(client, where, told) {
 	const { url, token, command, args, env } = where;
 	const headers = token ? { Authorization: `Bearer ${token}` } : {};
 	const [Http, Stdio] = client === 'v1' ? [HttpV1, StdioV1]
@@ -29,10 +30,12 @@ export async function connect(client, where) {
 	const transport = url
 		? new Http(new URL(url), { requestInit: { headers } })
 		: new Stdio({ command, args, env });
-	const c = client === 'v1' ? new ClientV1(info)
+	const listChanged = told && { tools: { autoRefresh: false,
+		onChanged: () => told(true) } };
+	const c = client === 'v1' ? new ClientV1(info, { listChanged })
 		: new ClientV2(info, {
 			versionNegotiation: negotiation[client],
-			inputRequired: { autoFulfill: false },
+			inputRequired: { autoFulfill: false }, listChanged,
 		});
 
 	await c.connect(transport);
