@@ -599,6 +599,9 @@ enum {
 	STORE_MAX_EVENT_BYTES = 8 * 1024 * 1024, /* payload plus its frame */
 	STORE_MAX_QUEUE_EVENTS = 65536, /* waiting for the disk */
 	/* The same in bytes: what a role may hold while a disk hangs. */
+	/* Records that are not on disk: with more, whoever reads waits for
+	 * the disk as who writes does, long before the queue is full. */
+	STORE_BEHIND_EVENTS = 8192,
 	STORE_MAX_QUEUE_BYTES = 256 * 1024 * 1024,
 	/* The log is signed after so many records, or so long after the first
 	 * that is not signed, and when a run closes. */

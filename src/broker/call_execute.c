@@ -333,6 +333,7 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 	own_buf struct buf shown = {}, body = {};
 	const struct policy_tool *row;
 	uint64_t seq;
+	bool waits;
 
 	must(r != NULL); /* open calls keep their run */
 	loop_timer_clear(broker.loop, &c->timeout);
@@ -359,7 +360,10 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 			prov_result(r->prov, c->step,
 			    kind == REPLY_OK ? row : NULL, v, c->known);
 	}
-	if (!call_durable_first(c->risk, c->approval))
+	/* So that who asks in turn asks no faster than the disk takes it. */
+	waits = call_durable_first(c->risk, c->approval) ||
+	    store_is_behind(broker.store);
+	if (!waits)
 		tell(c);
 
 	ev = record_of(r, EVENT_TOOL_FINISHED);
@@ -404,7 +408,7 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 		    strcmp(status, "ok") == 0 || strcmp(status, "error") == 0,
 		    ev.out.bytes);
 	seq = record_add(&ev);
-	if (seq != 0 && call_durable_first(c->risk, c->approval))
+	if (seq != 0 && waits)
 		call_wait_durable(c, seq);
 	else
 		answer(c);

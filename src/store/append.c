@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/must.h"
 #include "core/id.h"
 #include "store/inside.h"
@@ -145,6 +146,12 @@ count_record(struct store *s, const struct event *ev, const struct hash *h)
 		sums_drop(&s->sums, ev->run);
 	else if (sum != NULL)
 		sum_add(sum, h);
+}
+
+bool
+store_is_behind(const struct store *s)
+{
+	return s->seq > store_durable(s) + STORE_BEHIND_EVENTS;
 }
 
 int

@@ -52,6 +52,8 @@ int store_close(struct store *s, struct err *e);
 uint64_t store_append(struct store *s, struct event *ev);
 /* The highest number that is on disk. */
 uint64_t store_durable(const struct store *s);
+/* More is waiting for the disk than should. */
+bool store_is_behind(const struct store *s);
 /* Becomes readable when store_durable has moved, or writing has failed. */
 int store_event_fd(const struct store *s);
 /* Empties store_event_fd. -1 with e once writing has failed for good. */
