@@ -39,7 +39,7 @@ def snapshots(build, _peers):
 def measure(d, work):
     """Rows of pauses; then the time and the disk of the forks."""
     def paddock(*words):
-        return output([d.program, *words[:1], *words[1:]]).strip()
+        return output([d.program, *words]).strip()
 
     def inside(run, script):
         paddock('exec', '--in', run, '--state', d.state, '--', 'sh', '-c',
@@ -51,8 +51,8 @@ def measure(d, work):
                      for _ in range(times))
         return [f'{got[i]:,}' for i in (0, len(got) // 2, -1)]
 
-    run = paddock('sandbox', 'create', '--dir', work, '--disk', '1000',
-                  '--state', d.state)
+    run = paddock('sandbox', 'create', '--dir', work, '--memory', '2048',
+                  '--disk', '1000', '--state', d.state)
     rows = [['nothing changed of 1 GiB', *pauses(run, TIMES)]]
     inside(run, f'i=0; while [ $i -lt {CHANGED} ]; do'
            ' echo $i >new$i; i=$((i + 1)); done')
