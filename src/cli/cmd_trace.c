@@ -18,7 +18,8 @@
 
 static const char trace_help[] =
     "usage: paddock trace show RUN | verify [RUN] | ls | grep TEXT |\n"
-    "       export RUN | import FILE... | checkpoint\n"
+    "       export RUN | import FILE... |\n"
+    "       blob RUN HASH | checkpoint\n"
     "\n"
     "Shows and verifies what runs did, also while a daemon runs.\n"
     "\n"
@@ -28,6 +29,8 @@ static const char trace_help[] =
     "  grep TEXT           where a text stands in what was recorded\n"
     "  export RUN          one run as a file that proves itself\n"
     "  import FILE...      runs that were recorded elsewhere\n"
+    "  blob RUN HASH       what a record refers to, such as a picture of a "
+    "page\n"
     "  checkpoint          what was signed last, and the log's key\n"
     "\n"
     "RUN is a run's name or `last`.\n"
@@ -111,6 +114,7 @@ cmd_trace(int argc, char **argv)
 		{ "ls", cmd_ls },
 		{ "grep", cmd_trace_grep },
 		{ "export", cmd_trace_export },
+		{ "blob", cmd_trace_blob },
 		{ "checkpoint", cmd_trace_checkpoint },
 		{ "import", cmd_trace_import },
 		{},

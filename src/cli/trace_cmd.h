@@ -47,6 +47,7 @@ int cmd_trace_export(int argc, char **argv);
 int cmd_trace_checkpoint(int argc, char **argv);
 int cmd_trace_grep(int argc, char **argv);
 int cmd_trace_import(int argc, char **argv);
+int cmd_trace_blob(int argc, char **argv);
 
 /* Where two runs part; limit 0: 20 branches. Exit status 0: nowhere, 1. */
 int trace_diff(
