@@ -29,7 +29,7 @@ build_packages="gcc libc6-dev musl-tools meson ninja-build pkg-config
 test_packages="clang clang-format clang-tidy cppcheck libclang-rt-14-dev
 	libseccomp-dev libxml2-dev mandoc nodejs git curl ca-certificates procps sqlite3
 	umoci busybox-static skopeo debootstrap openssl openjdk-17-jdk-headless
-	postgresql"
+	postgresql chromium-headless-shell libnss3-tools"
 
 # Installs those of the packages that are missing; asks nothing.
 need_packages() {

@@ -389,6 +389,18 @@ enum {
 	SERVER_ERROR_BYTES = 2000, /* of an error's text that is passed on */
 };
 
+/* Captures of what a tool server shows (core/policy_capture, broker/capture) */
+enum {
+	CAPTURE_TOOLS_MAX = 4, /* that one capture asks: picture, text, ... */
+	CAPTURE_PARTS_MAX = 8, /* of one answer: pictures and texts */
+	CAPTURE_PART_BYTES = 2 * 1024 * 1024, /* a page as a picture, or text */
+	/* Of one run together, so that a run cannot fill the disk by clicks. */
+	CAPTURE_RUN_BYTES = 256 * 1024 * 1024,
+	CAPTURE_MS = 10 * 1000, /* for each of its tools: a page may be slow */
+	CAPTURE_MAX_MS = 60 * 1000,
+	CAPTURE_ARGS_BYTES = 4096, /* what one of its tools is asked with */
+};
+
 /* runs */
 enum {
 	RUNS_MAX = 1024, /* open at once on one node */

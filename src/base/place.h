@@ -17,6 +17,8 @@
 #define PLACE_TRUST_DIR "/run/paddock/trust"
 #define PLACE_TRUST_FILE "ca.pem"
 #define PLACE_TRUST PLACE_TRUST_DIR "/" PLACE_TRUST_FILE
+/* Of those, the one that is of this sandbox alone. */
+#define PLACE_TRUST_OWN_FILE "own.pem"
 #define PLACE_TRUST_JAVA_FILE "cacerts"
 #define PLACE_TRUST_JAVA PLACE_TRUST_DIR "/" PLACE_TRUST_JAVA_FILE
 

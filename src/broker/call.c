@@ -10,6 +10,7 @@
 #include "broker/approval.h"
 #include "broker/box.h"
 #include "broker/call_int.h"
+#include "broker/capture.h"
 #include "broker/draft.h"
 #include "broker/export.h"
 #include "broker/record.h"
@@ -399,6 +400,7 @@ call_free(struct call *c)
 	buf_fini(&c->args);
 	buf_fini(&c->result);
 	buf_fini(&c->late);
+	capture_free(c->capture);
 	free(c->verdict);
 	free(c);
 }

@@ -18,6 +18,7 @@
 #include "broker/run.h"
 #include "core/policy.h"
 
+struct capture; /* broker/capture.h */
 struct tool_server; /* broker/server.h */
 
 struct call {
@@ -48,6 +49,7 @@ struct call {
 	struct tool_server *server; /* that it is made to; NULL: the world */
 	bool unsent; /* to a server that is not there yet, or again */
 	uint64_t server_ms; /* what it may take there */
+	struct capture *capture; /* what is kept of the page; NULL: nothing */
 	struct verdict *verdict; /* of an export that a person decides */
 	enum reply_kind kind; /* of the answer */
 	struct buf result;

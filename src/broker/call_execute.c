@@ -7,6 +7,7 @@
 #include "broker/approval.h"
 #include "broker/call.h"
 #include "broker/call_int.h"
+#include "broker/capture.h"
 #include "broker/draft.h"
 #include "broker/export.h"
 #include "broker/idem.h"
@@ -40,13 +41,25 @@ on_world_result(const struct msg_world_result *m, struct str payload)
 void
 on_server_result(const struct msg_server_result *m, struct str payload)
 {
-	struct call *c = call_take(m->call);
+	const enum server_result kind = (enum server_result)m->kind;
+	struct call *c;
 
+	if (capture_result(m, payload))
+		return;
+	c = call_take(m->call);
 	if (c == NULL)
 		return; /* timed out, and answered then */
-	if (call_fault_after(c, m->kind == SERVER_DONE, true, payload))
+	if (!capture_after(c, kind, payload))
+		call_server_answered(c, kind, payload);
+}
+
+void
+call_server_answered(
+    struct call *c, enum server_result kind, struct str payload)
+{
+	if (call_fault_after(c, kind == SERVER_DONE, true, payload))
 		return;
-	switch ((enum server_result)m->kind) {
+	switch (kind) {
 	case SERVER_DONE:
 		call_finish(c, REPLY_CONTENT, payload, true, "ok");
 		return;
@@ -83,6 +96,7 @@ server_calls_end(struct tool_server *s, const char *why, bool stays)
 {
 	struct call *next;
 
+	capture_server_gone(s);
 	for (struct call *c = call_first_of(s); c != NULL; c = next) {
 		own_buf struct buf out = {};
 		const bool unsent = c->unsent;
@@ -102,6 +116,9 @@ server_calls_end(struct tool_server *s, const char *why, bool stays)
 		c = call_take(c->number);
 		must(c != NULL);
 		c->not_begun = unsent;
+		if (!unsent)
+			(void)capture_after(c, SERVER_NO_ANSWER,
+			    STR("")); /* that there is none */
 		call_finish(c, REPLY_TOOL_ERROR, buf_str(&out), !unsent,
 		    unsent ? "error" : "unknown");
 	}
@@ -337,6 +354,8 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 
 	must(r != NULL); /* open calls keep their run */
 	loop_timer_clear(broker.loop, &c->timeout);
+	if (c->server != NULL)
+		server_call_over(c);
 	if (call_try_again(r, c, kind, result, status))
 		return;
 	row = policy_tool_find(r->policy, str_of(c->tool));
@@ -485,6 +504,15 @@ on_timeout(struct loop_timer *t)
 	struct call *mine = call_take(c->number);
 
 	must(mine == c);
+	if (c->unsent) {
+		c->not_begun = true;
+		call_finish(c, REPLY_TOOL_ERROR,
+		    STR("{\"code\":\"timeout\",\"error\":\"The tool server was "
+			"busy, or away, for too long; the call was not made.\","
+			"\"suggested_next_step\":\"Try again.\"}"),
+		    false, "timeout");
+		return;
+	}
 	call_finish(c, REPLY_TOOL_ERROR,
 	    STR("{\"code\":\"timeout\",\"error\":\"The tool did not answer in "
 		"time; it is not known whether the call had an effect.\","
@@ -510,6 +538,12 @@ call_await(struct call *c, int64_t ms, void (*on_time)(struct loop_timer *t))
 	c->next = in_world;
 	in_world = c;
 	c->timeout.on_time = on_time;
+	call_rearm(c, ms);
+}
+
+void
+call_rearm(struct call *c, int64_t ms)
+{
 	loop_timer_set(
 	    broker.loop, &c->timeout, loop_now_ns(broker.loop) + ms * 1000000);
 }

@@ -136,6 +136,11 @@ bool call_fault_after(struct call *c, bool ok, bool wrote, struct str answer);
 /* Among those that a tool answers, until call_take; on_time is due then. */
 void call_await(
     struct call *c, int64_t ms, void (*on_time)(struct loop_timer *t));
+/* Another time for it. */
+void call_rearm(struct call *c, int64_t ms);
+/* What a tool server has answered to a call that is taken. */
+void call_server_answered(
+    struct call *c, enum server_result kind, struct str payload);
 struct call *call_take(uint64_t number); /* NULL: it has been answered */
 /*
  * Records the end, and answers: when a write's end is on disk, else before, so

@@ -17,6 +17,7 @@
 #include "broker/record.h"
 #include "broker/secret.h"
 #include "broker/spend.h"
+#include "broker/server.h"
 #include "codec/json.h"
 
 /* A verdict that waits for its record. */
@@ -119,6 +120,13 @@ ask_again(const struct msg_egress_ask *m, struct str payload, bool again)
 	}
 	box_touch(r);
 	egress_state(r);
+	if (m->server != 0) {
+		ask.server = server_name(r, m->server);
+		if (ask.server.n == 0) {
+			deny_unread(m, "the tool server is ending");
+			return;
+		}
+	}
 	if (r->secrets != NULL && !guard(r, m, payload, &ask, again))
 		return;
 	if (r->replay != NULL && egress_replayed(r, m, &ask, &v, &out))

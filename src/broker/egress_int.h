@@ -82,6 +82,13 @@ struct str egress_leak_take(struct run *r, struct egress_ask *ask,
     struct str *place, struct leak_hit *hit);
 /* text, or what stands for it when it holds a secret. */
 struct str egress_leak_hide(const struct run *r, struct str text);
+/*
+ * Appends a text for the record with placeholders in the place of the run's
+ * secrets, however they are written. -1: it could not be searched. *hidden is
+ * how many were there.
+ */
+int egress_text_hide(
+    const struct run *r, struct str text, struct buf *out, uint64_t *hidden);
 /* One that was found on its way out, and stopped. */
 void egress_leak_record(struct run *r, uint32_t step, struct str name,
     struct str form, struct str place);

@@ -11,6 +11,7 @@
 #include "broker/record.h"
 #include "broker/secret.h"
 #include "codec/json.h"
+#include "core/hide.h"
 #include "core/leak.h"
 
 static struct str find(
@@ -65,6 +66,34 @@ egress_leak_hide(const struct run *r, struct str text)
 	struct leak_hit hit;
 
 	return find(r, text, &hit).p != NULL ? STR("/withheld") : text;
+}
+
+int
+egress_text_hide(
+    const struct run *r, struct str text, struct buf *out, uint64_t *hidden)
+{
+	struct str to[SECRETS_PER_RUN_MAX];
+	struct hide h;
+	uint32_t n;
+	int status;
+
+	*hidden = 0;
+	if (r->secrets == NULL || secrets_leaks(r->secrets) == NULL) {
+		buf_add_str(out, text);
+		return out->failed ? -1 : 0;
+	}
+	n = secrets_count(r->secrets);
+	if (n > sizeof(to) / sizeof(to[0]))
+		return -1;
+	for (uint32_t i = 0; i < n; i++)
+		to[i] = secrets_placeholder(
+		    r->secrets, secrets_name(r->secrets, i));
+	if (hide_init(&h, secrets_leaks(r->secrets), to) < 0)
+		return -1;
+	status = hide_feed(&h, text, true, out);
+	*hidden = h.hits;
+	hide_fini(&h);
+	return status;
 }
 
 void

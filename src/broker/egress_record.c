@@ -93,6 +93,10 @@ egress_record(struct run *r, uint64_t number, uint32_t step,
 	}
 	buf_printf(&body, ",\"port\":%u,\"proto\":\"%s\"", ask->port,
 	    egress_proto_name(ask->proto));
+	if (ask->server.n > 0) {
+		buf_add_c(&body, ",\"server\":");
+		json_put_str(&body, ask->server);
+	}
 	if (v->standing)
 		buf_add_c(&body, ",\"standing\":true");
 	buf_printf(&body, ",\"tls\":\"%s\"", tls_word(ask, v));

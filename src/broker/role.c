@@ -16,6 +16,7 @@
 #include "broker/box.h"
 #include "broker/broker.h"
 #include "broker/call.h"
+#include "broker/capture.h"
 #include "broker/egress.h"
 #include "broker/follow.h"
 #include "broker/export.h"
@@ -372,6 +373,7 @@ on_durable(struct loop_watch *w, uint32_t events)
 		return;
 	}
 	call_durable(store_durable(broker.store));
+	capture_durable(store_durable(broker.store));
 	egress_durable(store_durable(broker.store));
 	token_durable(store_durable(broker.store));
 	fork_durable(store_durable(broker.store));

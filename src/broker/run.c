@@ -135,6 +135,8 @@ run_doors_again(struct peer *to)
 		if (r->state == RUN_OPEN || r->state == RUN_STOPPING)
 			run_doors_open(r, to);
 	}
+	if (to == &broker.proxy)
+		server_net_again();
 }
 
 void

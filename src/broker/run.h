@@ -70,6 +70,7 @@ struct run {
 	struct spent **shares; /* by the policy's windows; NULL: it has none */
 	uint32_t steps;
 	uint32_t calls_open;
+	uint64_t captured_bytes; /* in blobs of page.captured */
 	char requester[NAME_MAX_BYTES]; /* who opened it */
 	struct hash token; /* an agent outside: SHA-256 of its token */
 	bool has_token;

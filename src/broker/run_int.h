@@ -36,6 +36,9 @@ void run_refuse(struct run *r, uint32_t http, const char *code,
  */
 int run_start_take(struct run *r, const struct json *args,
     const struct json *argv, const struct image_config *image, struct err *e);
+/* Append the variables for a way out, and for certificates; how many. */
+uint32_t run_start_proxies(struct buf *out);
+uint32_t run_start_trust(struct buf *out);
 /* Takes `prompt`, the user's text. -1 with e: it is none. */
 int run_input_take(struct run *r, const struct json *args, struct err *e);
 /* False: the store takes no more. */

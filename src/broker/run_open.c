@@ -102,7 +102,8 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 		return;
 	}
 	if (r->policy->n_secrets > 0 &&
-	    (r->stays || json_get(args, STR("argv")) != NULL)) {
+	    (r->stays || json_get(args, STR("argv")) != NULL ||
+		servers_want_secrets(r->policy))) {
 		json_write(&r->request, args);
 		run_secrets_ask(r);
 		return;
@@ -240,7 +241,7 @@ on_sandbox_started(const struct msg_sandbox_started *m, const struct frame *f)
 	struct run *r = run_find(m->run);
 	struct msg_sandbox_kill kill = { .run = m->run };
 
-	if (server_started(m, f->payload))
+	if (server_started(m, f))
 		return;
 	if (r != NULL)
 		fd_fini(&r->image_fd); /* the sandbox holds it now */
@@ -480,6 +481,10 @@ on_ca(const struct msg_door *m, struct str pem)
 	struct err e = {};
 	int fd;
 
+	if (m->server != 0) {
+		server_net_ca(m, pem);
+		return;
+	}
 	if (r == NULL || r->state != RUN_OPENING || r->has_ca)
 		return;
 	fd = pem.n > 0 ? fd_sealed(pem.p, pem.n, &e) : -1;

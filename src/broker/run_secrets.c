@@ -14,6 +14,7 @@
 #include "broker/egress.h"
 #include "broker/run_int.h"
 #include "broker/secret.h"
+#include "broker/server.h"
 #include "broker/secret_api.h"
 #include "sys/fd.h"
 
@@ -59,7 +60,7 @@ run_secrets_watch(const struct run *r)
 	struct msg_door m = { .run = r->id };
 	own_buf struct buf out = {};
 
-	if (r->secrets == NULL || r->door_fd < 0)
+	if (r->secrets == NULL || (r->door_fd < 0 && !server_net_is_open(r)))
 		return;
 	secrets_write_prints(r->secrets, &out);
 	(void)peer_send(&broker.proxy, MSG_EGRESS_WATCH, &m, buf_str(&out),

@@ -334,10 +334,6 @@ add_always(
 		"LANG=C.UTF-8",
 		"HOME=/tmp",
 	};
-	static const char *const fixed[] = { "NO_PROXY=127.0.0.1,localhost",
-		"no_proxy=127.0.0.1,localhost" };
-	static const char *const proxies[] = { "HTTP_PROXY", "HTTPS_PROXY",
-		"http_proxy", "https_proxy" };
 	const char *home = image != NULL ? image->home : "";
 	char text[96];
 
@@ -355,18 +351,32 @@ add_always(
 		buf_add_c(&r->start, "HOME=");
 		add_pair(r, home);
 	}
-	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-		add_pair(r, fixed[i]);
 	(void)snprintf(text, sizeof(text),
 	    "PADDOCK_MCP_URL=http://127.0.0.1:%d/mcp", RUN_DOOR_PORT);
 	add_pair(r, text);
 	if (egress_inspects(r->policy))
 		add_trust(r, env, image);
-	for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++) {
-		(void)snprintf(text, sizeof(text), "%s=http://127.0.0.1:%d",
-		    proxies[i], RUN_PROXY_PORT);
-		add_pair(r, text);
+	r->start_msg.envc += run_start_proxies(&r->start);
+}
+
+uint32_t
+run_start_proxies(struct buf *out)
+{
+	static const char *const fixed[] = { "NO_PROXY=127.0.0.1,localhost",
+		"no_proxy=127.0.0.1,localhost" };
+	static const char *const proxies[] = { "HTTP_PROXY", "HTTPS_PROXY",
+		"http_proxy", "https_proxy" };
+	const size_t n_fixed = sizeof(fixed) / sizeof(fixed[0]);
+	const size_t n_proxies = sizeof(proxies) / sizeof(proxies[0]);
+
+	for (size_t i = 0; i < n_fixed; i++)
+		add_word(out, str_of(fixed[i]));
+	for (size_t i = 0; i < n_proxies; i++) {
+		buf_printf(
+		    out, "%s=http://127.0.0.1:%d", proxies[i], RUN_PROXY_PORT);
+		buf_add_byte(out, '\0');
 	}
+	return (uint32_t)(n_fixed + n_proxies);
 }
 
 static const char *const trust_names[] = { "SSL_CERT_FILE",
@@ -401,6 +411,21 @@ add_trust(
 	buf_printf(
 	    &r->start, "%s=%.*s%s", java, STR_FMT(more), more.n > 0 ? " " : "");
 	add_pair(r, "-Djavax.net.ssl.trustStore=" PLACE_TRUST_JAVA);
+}
+
+uint32_t
+run_start_trust(struct buf *out)
+{
+	const size_t n = sizeof(trust_names) / sizeof(trust_names[0]);
+
+	for (size_t i = 0; i < n; i++) {
+		buf_add_c(out, trust_names[i]);
+		add_word(out, STR("=" PLACE_TRUST));
+	}
+	add_word(out,
+	    STR("JAVA_TOOL_OPTIONS=-Djavax.net.ssl."
+		"trustStore=" PLACE_TRUST_JAVA));
+	return (uint32_t)n + 1;
 }
 
 static bool

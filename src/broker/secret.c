@@ -303,6 +303,12 @@ secrets_name(const struct secrets *s, uint32_t i)
 	return buf_str(&s->list[i].name);
 }
 
+uint32_t
+secrets_count(const struct secrets *s)
+{
+	return (uint32_t)s->n;
+}
+
 void
 secrets_write_prints(const struct secrets *s, struct buf *out)
 {

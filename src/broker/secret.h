@@ -91,6 +91,7 @@ struct str secrets_in_host(const struct secrets *s, struct str host);
  * print the i-th is. */
 struct leak_set *secrets_leaks(const struct secrets *s);
 struct str secrets_name(const struct secrets *s, uint32_t i);
+uint32_t secrets_count(const struct secrets *s);
 /* For MSG_EGRESS_WATCH: {"key":"...","words":[{"bytes","digest","head","name",
  * "placeholder"?,"tail"}, ...]}. */
 void secrets_write_prints(const struct secrets *s, struct buf *out);

@@ -26,8 +26,7 @@ static int take_mounts(
     struct tool_server *s, const struct run *r, struct err *e);
 static int keep(struct tool_server *s, int fd, struct err *e);
 static void add_word(struct tool_server *s, struct str word);
-static struct tool_server *find(uint64_t id, struct run **out);
-static void start(struct tool_server *s);
+static void start(struct tool_server *s, const struct run *r);
 static void down(struct tool_server *s, struct run *r, struct str why);
 static bool lives(const struct run *r);
 static void drop_sandbox(struct tool_server *s);
@@ -51,6 +50,7 @@ servers_take(struct run *r, const struct image_config *image, struct err *e)
 		s->row = &r->policy->servers[i];
 		s->timer.on_time = on_timer;
 		s->state = SERVER_ENDED; /* until it is started */
+		s->ca_fd = -1;
 		*last = s;
 		last = &s->next;
 		if (prepare(s, r, image, e) < 0)
@@ -64,7 +64,7 @@ void
 servers_start(struct run *r)
 {
 	for (struct tool_server *s = r->servers; s != NULL; s = s->next)
-		start(s);
+		start(s, r);
 }
 
 void
@@ -101,6 +101,7 @@ servers_free(struct run *r)
 		loop_timer_clear(broker.loop, &s->timer);
 		server_tools_free(s);
 		server_lists_free(s);
+		server_net_close(s);
 		buf_fini(&s->words);
 		while (s->n_fds > 0)
 			fd_fini(&s->fds[--s->n_fds]);
@@ -112,8 +113,8 @@ servers_free(struct run *r)
 void
 on_server_pipes(const struct msg_server *m, const struct frame *f)
 {
-	struct tool_server *s = find(m->server, NULL);
-	int fds[3 + 1 + MOUNTS_MAX];
+	struct tool_server *s = server_find(m->server, NULL);
+	int fds[3 + 1 + MOUNTS_MAX + 1];
 	size_t n = 0;
 
 	if (s == NULL || s->state != SERVER_STARTING || s->sandbox)
@@ -122,17 +123,22 @@ on_server_pipes(const struct msg_server *m, const struct frame *f)
 		fds[n++] = f->fds[i];
 	for (size_t i = 0; i < s->n_fds; i++)
 		fds[n++] = s->fds[i];
+	if (s->ca_fd >= 0) {
+		s->start.flags |= START_CA;
+		fds[n++] = s->ca_fd;
+	}
 	s->start.run = s->id;
 	s->sandbox = true;
 	(void)peer_send(&broker.supervisor, MSG_SANDBOX_START, &s->start,
 	    buf_str(&s->words), fds, n); /* its loss ends us */
+	fd_fini(&s->ca_fd);
 }
 
 void
 on_server_listed(const struct msg_server_listed *m, struct str payload)
 {
 	struct run *r = NULL;
-	struct tool_server *s = find(m->server, &r);
+	struct tool_server *s = server_find(m->server, &r);
 	own_arena struct arena a = {};
 	own_buf struct buf body = {};
 	struct err e = {};
@@ -172,18 +178,23 @@ on_server_listed(const struct msg_server_listed *m, struct str payload)
 }
 
 bool
-server_started(const struct msg_sandbox_started *m, struct str why)
+server_started(const struct msg_sandbox_started *m, const struct frame *f)
 {
 	struct run *r = NULL;
-	struct tool_server *s = find(m->run, &r);
+	struct tool_server *s = server_find(m->run, &r);
 
 	if (s == NULL)
 		return false;
-	if (m->ok)
-		return true; /* its network is nobody's: nothing is reached */
+	if (m->ok) {
+		/* Without a door its network is nobody's. */
+		if (s->row->network &&
+		    (s->state == SERVER_STARTING || s->state == SERVER_READY))
+			server_net_open(s, r, f);
+		return true;
+	}
 	s->sandbox = false;
 	if (s->state == SERVER_STARTING)
-		down(s, r, why);
+		down(s, r, f->payload);
 	else
 		sweep(r);
 	return true;
@@ -193,14 +204,14 @@ bool
 server_exited(const struct msg_sandbox_exited *m)
 {
 	struct run *r = NULL;
-	struct tool_server *s = find(m->run, &r);
+	struct tool_server *s = server_find(m->run, &r);
 
 	if (s == NULL)
 		return false;
 	s->sandbox = false;
 	/* Before its pipes' end is told of, or after. */
 	if (s->state == SERVER_RESTING && s->rest_until_ns <= clock_mono_ns())
-		start(s);
+		start(s, r);
 	else if (s->state == SERVER_ENDED)
 		sweep(r);
 	return true;
@@ -241,6 +252,7 @@ prepare(struct tool_server *s, const struct run *r,
 	for (uint32_t i = 0; i < s->row->n_env; i++)
 		add_word(s, s->row->env[i]);
 	m->envc = sizeof(usual) / sizeof(usual[0]) + s->row->n_env;
+	server_net_prepare(s, r);
 	if (limits->limits_required)
 		m->flags |= START_LIMITS_REQUIRED;
 	m->required = limits->walls_required & ~(uint32_t)WALLS_ASKED;
@@ -346,8 +358,8 @@ add_word(struct tool_server *s, struct str word)
 	buf_add_byte(&s->words, '\0');
 }
 
-static struct tool_server *
-find(uint64_t id, struct run **out)
+struct tool_server *
+server_find(uint64_t id, struct run **out)
 {
 	for (struct run *r = broker.runs; r != NULL; r = r->next) {
 		for (struct tool_server *s = r->servers; s != NULL;
@@ -363,14 +375,21 @@ find(uint64_t id, struct run **out)
 }
 
 static void
-start(struct tool_server *s)
+start(struct tool_server *s, const struct run *r)
 {
-	struct msg_server m;
-
 	s->state = SERVER_STARTING;
-	s->id = m.server = random_id();
+	s->id = random_id();
 	loop_timer_set(broker.loop, &s->timer,
 	    clock_mono_ns() + (int64_t)s->row->start_ms * NS_PER_MS);
+	if (!server_net_waits(s, r))
+		server_begin(s);
+}
+
+void
+server_begin(struct tool_server *s)
+{
+	const struct msg_server m = { .server = s->id };
+
 	(void)peer_send(&broker.tools, MSG_SERVER_OPEN, &m, STR(""), NULL,
 	    0); /* without a link the timer ends it, and it is tried again */
 }
@@ -390,6 +409,7 @@ down(struct tool_server *s, struct run *r, struct str why)
 	if (s->state == SERVER_ENDED)
 		s->known = true;
 	drop_sandbox(s);
+	s->busy = NULL;
 	server_calls_end(s, "The tool server ended before it answered",
 	    s->state == SERVER_RESTING);
 	record_down(s, r, why);
@@ -417,6 +437,7 @@ drop_sandbox(struct tool_server *s)
 
 	if (s->id == 0)
 		return;
+	server_net_close(s);
 	(void)peer_send(&broker.tools, MSG_SERVER_CLOSE, &close, STR(""), NULL,
 	    0); /* a role that is gone has closed it */
 	if (s->sandbox)
@@ -435,7 +456,7 @@ on_timer(struct loop_timer *t)
 		s->known = true; /* whoever waits has waited enough */
 		down(s, r, STR("it did not list its tools in time"));
 	} else if (s->state == SERVER_RESTING && !s->sandbox) {
-		start(s); /* else its sandbox's end does it */
+		start(s, r); /* else its sandbox's end does it */
 	}
 }
 

@@ -2,7 +2,9 @@
  * broker/server.h: the tool servers of a run.
  *
  * Each is a sandbox of its own, beside the run's, with what the policy gives
- * it: its command, its variables, folders that the run sees, and no network.
+ * it: its command, its variables, folders that the run sees, and, where its row
+ * says so, a way out of its own (server_net.c): it may reach what the run may,
+ * and its connections are the run's.
  * The tools role talks to it. All of a run's start together, when the run
  * opens; who lists or calls tools before they are known is held. One that ends
  * is started again, later each time; calls that it had been given are answered
@@ -49,10 +51,21 @@ void on_server_listed(const struct msg_server_listed *m, struct str payload);
 /* How far a call has come: who waits for it is told. */
 void on_server_progress(const struct msg_server_part *m, struct str payload);
 /* Of a sandbox that is no run's: false when it is no server's either. */
-bool server_started(const struct msg_sandbox_started *m, struct str why);
+bool server_started(const struct msg_sandbox_started *m, const struct frame *f);
 bool server_exited(const struct msg_sandbox_exited *m);
 /* The tools role is gone, and with it every pipe. */
 void servers_lost(void);
+
+/* True when secrets may go out by a server, or be seen in a capture. */
+bool servers_want_secrets(const struct policy *p);
+/* MSG_CA of a server. */
+void server_net_ca(const struct msg_door *m, struct str pem);
+/* A new proxy is told of every server's door, and asked for CAs again. */
+void server_net_again(void);
+/* True when a server of the run can reach anything. */
+bool server_net_is_open(const struct run *r);
+/* The name of a server of the run; n is 0 when it has ended. */
+struct str server_name(const struct run *r, uint64_t server);
 
 enum offer {
 	OFFER_NONE, /* no server of the run has it */
@@ -84,6 +97,8 @@ void server_call_make(struct run *r, struct call *c, int64_t *ms);
 
 /* Who asked wants it no more: the server is told to stop, if it has it. */
 void server_call_cancel(uint64_t asker);
+/* The call ends: its server's next one may have its turn. */
+void server_call_over(struct call *c);
 
 /* True when the call's server is not started again: it will not be made. */
 bool server_is_over(const struct call *c);

@@ -2,7 +2,8 @@
 
 #include "base/must.h"
 #include "broker/api.h"
-#include "broker/call.h"
+#include "broker/call_int.h"
+#include "broker/capture.h"
 #include "broker/server_int.h"
 
 /* Who came before the tools were known: a call, or one who lists them. */
@@ -17,6 +18,7 @@ static bool any_unknown(const struct run *r);
 static void hold(struct run *r, const struct msg_tool_call *m,
     struct str payload, bool lists);
 static void early_free(struct early *h);
+static void begin(const struct run *r, struct tool_server *s, struct call *c);
 static void send(
     const struct run *r, const struct tool_server *s, struct call *c);
 static struct tool_server *server_of(
@@ -33,9 +35,41 @@ server_call_make(struct run *r, struct call *c, int64_t *ms)
 	if (*ms > s->row->timeout_ms)
 		*ms = s->row->timeout_ms;
 	c->server_ms = (uint64_t)*ms;
-	c->unsent = s->state != SERVER_READY;
-	if (!c->unsent)
-		send(r, s, c);
+	c->unsent = true;
+	if (s->state == SERVER_READY && s->busy == NULL)
+		begin(r, s, c);
+}
+
+void
+server_call_send(struct call *c)
+{
+	const struct run *r = run_find(c->run);
+
+	must(r != NULL); /* open calls keep their run */
+	if (r->state != RUN_OPEN && r->state != RUN_OPENING) {
+		must(call_take(c->number) == c);
+		c->not_begun = true;
+		call_finish(
+		    c, REPLY_STOPPED, buf_str(&r->stop_json), false, "blocked");
+		return;
+	}
+	c->unsent = false;
+	call_rearm(c, (int64_t)c->server_ms + SERVER_LATE_MS);
+	send(r, c->server, c);
+}
+
+void
+server_call_over(struct call *c)
+{
+	struct tool_server *s = c->server;
+
+	capture_free(c->capture);
+	c->capture = NULL;
+	if (s->busy != c)
+		return;
+	s->busy = NULL;
+	if (s->state == SERVER_READY)
+		server_calls_send(s);
 }
 
 uint32_t
@@ -58,15 +92,20 @@ void
 server_calls_send(struct tool_server *s)
 {
 	const struct run *r = run_find(s->run);
+	struct call *first = NULL;
 
 	must(r != NULL); /* it owns the server */
 	for (struct call *c = call_first_of(s); c != NULL;
 	     c = call_next_of(c, s)) {
 		if (!c->unsent)
 			continue;
-		c->unsent = false;
-		send(r, s, c);
+		if (s->row->capture == NULL)
+			begin(r, s, c);
+		else if (first == NULL || c->number < first->number)
+			first = c;
 	}
+	if (first != NULL && s->busy == NULL)
+		begin(r, s, first);
 }
 
 bool
@@ -177,6 +216,21 @@ early_free(struct early *h)
 {
 	buf_fini(&h->payload);
 	free(h);
+}
+
+/* It has its turn. */
+static void
+begin(const struct run *r, struct tool_server *s, struct call *c)
+{
+	if (s->row->capture != NULL) {
+		s->busy = c;
+		if (capture_before(s, c))
+			return;
+		/* It may have waited for another one. */
+		call_rearm(c, (int64_t)c->server_ms + SERVER_LATE_MS);
+	}
+	c->unsent = false;
+	send(r, s, c);
 }
 
 static struct tool_server *

@@ -6,6 +6,7 @@
  *     server_lists.c  resources, prompts, completions: likewise
  *     server_notify.c what is told beside answers
  *     server_call.c   calls, and who waits until the tools are known
+ *     server_net.c    what it can reach
  */
 #ifndef BROKER_SERVER_INT_H
 #define BROKER_SERVER_INT_H
@@ -49,7 +50,12 @@ struct tool_server {
 	struct buf words; /* payload of start */
 	int fds[1 + MOUNTS_MAX]; /* folders, kept for the next start */
 	size_t n_fds;
+	int ca_fd; /* certificates for this start; -1: none */
+	bool ca_asked; /* it starts when they are there */
+	int net_fds[4]; /* of its MSG_DOOR_OPEN, kept for a new proxy */
+	size_t n_net_fds;
 	struct hash recorded; /* of what its newest note says */
+	struct call *busy; /* of one with captures: whose turn it is */
 	struct offered *offered;
 	size_t n_offered;
 	struct listed *lists[LIST_KINDS];
@@ -86,6 +92,20 @@ void server_lists_tell(struct tool_server *s, const struct run *r);
 
 /* server_call.c: it is ready: what waited for it is sent. */
 void server_calls_send(struct tool_server *s);
+/* Sends a call whose captures are made, or ends it with its run. */
+void server_call_send(struct call *c);
+
+/* server_net.c: its variables. */
+void server_net_prepare(struct tool_server *s, const struct run *r);
+/* True when it can start only later: server_open is called then. */
+bool server_net_waits(struct tool_server *s, const struct run *r);
+/* Its sandbox is there. */
+void server_net_open(
+    struct tool_server *s, const struct run *r, const struct frame *f);
+void server_net_close(struct tool_server *s);
+/* server.c: asks for its pipes. */
+void server_begin(struct tool_server *s);
+struct tool_server *server_find(uint64_t id, struct run **out);
 
 /* All tools are known: what was held goes on. */
 void servers_release(struct run *r);

@@ -282,6 +282,12 @@ put_value(struct frame *f, const char *what, const struct json *ref,
 
 	if (ref == NULL)
 		return;
+	if (json_get(ref, STR("preview")) == NULL) {
+		put_line(f, what, TERM_PLAIN,
+		    STR("a picture: `paddock trace blob` writes it"));
+		put_line(f, "", TERM_DIM, json_str(json_get(ref, STR("h"))));
+		return;
+	}
 	if (put_blob(f->s, ref, &text) < 0) {
 		put_line(f, what, TERM_YELLOW, STR("no longer kept"));
 		return;
@@ -402,6 +408,7 @@ on_past(void *arg, const struct store_row *row)
 	case EVENT_TOOL_RETRIED:
 	case EVENT_SNAPSHOT_TAKEN:
 	case EVENT_FORK_OPENED:
+	case EVENT_PAGE_CAPTURED:
 	case EVENT_KINDS:
 		return true;
 	}
@@ -519,7 +526,9 @@ on_json(void *arg, const struct store_row *row)
 		own_arena struct arena a = {};
 		struct err ignored;
 
-		if (ref == NULL || put_blob(f->s, ref, &text) < 0)
+		/* A picture is no text. */
+		if (json_get(ref, STR("preview")) == NULL ||
+		    put_blob(f->s, ref, &text) < 0)
 			continue;
 		buf_printf(f->out, "\"%s\":", names[i]);
 		if (json_parse(buf_str(&text), NULL, &a, &ignored, NULL) !=

@@ -80,7 +80,7 @@ on_record(void *arg, const struct store_row *row)
 	return !w->failed;
 }
 
-/* JSON as it is, other bytes as a text. */
+/* JSON as it is, other texts as a text, and pictures by their hash alone. */
 static void
 put_ref(struct writing *w, const char *name, const struct json *ref)
 {
@@ -89,7 +89,8 @@ put_ref(struct writing *w, const char *name, const struct json *ref)
 	struct err ignored;
 	struct hash h;
 
-	if (hash_from_hex(json_str(json_get(ref, STR("h"))), &h) < 0 ||
+	if (json_get(ref, STR("preview")) == NULL ||
+	    hash_from_hex(json_str(json_get(ref, STR("h"))), &h) < 0 ||
 	    store_blob(w->t->store, &h, &text, &ignored) < 0)
 		return;
 	buf_printf(&w->out, "\"%s\":", name);

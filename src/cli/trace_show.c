@@ -39,6 +39,8 @@ static void note_of(struct trace_view *v, struct trace_row *row,
     const struct store_row *record, const struct json *j);
 static void note_denied(
     struct trace_view *v, struct trace_row *row, const struct json *body);
+static void note_captured(struct trace_view *v, struct trace_row *row,
+    const struct json *j, const struct json *body);
 static void note_decision(
     struct trace_view *v, struct trace_row *row, const struct json *j);
 static void note_vote(
@@ -202,6 +204,7 @@ of_call(enum event_kind kind)
 	case EVENT_SNAPSHOT_TAKEN:
 	case EVENT_FORK_OPENED:
 	case EVENT_DRAFT_COMMITTED:
+	case EVENT_PAGE_CAPTURED:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:
@@ -320,6 +323,9 @@ note_of(struct trace_view *v, struct trace_row *row,
 		note(v, row, TERM_YELLOW,
 		    "more granted: ", json_str(json_get(body, STR("budget"))));
 		break;
+	case EVENT_PAGE_CAPTURED:
+		note_captured(v, row, j, body);
+		break;
 	case EVENT_BUDGET_STOP:
 		note(v, row, TERM_RED, "limit reached: ",
 		    json_str(json_at(j, "dec", "code", NULL)));
@@ -365,6 +371,35 @@ note_denied(
 		buf_add_c(&text, ", for ");
 	buf_add_str(&text, comm);
 	note(v, row, TERM_RED, "denied: ", cut(buf_str(&text)));
+}
+
+/* "before web.browser_click: image/png 1280x720, 23456 bytes, 6f1e..." */
+static void
+note_captured(struct trace_view *v, struct trace_row *row, const struct json *j,
+    const struct json *body)
+{
+	const struct json *out = json_at(j, "res", "out", NULL);
+	own_buf struct buf text = {};
+	uint64_t n, w, h;
+
+	buf_add_str(&text, json_str(json_get(body, STR("when"))));
+	buf_add_byte(&text, ' ');
+	buf_add_str(&text, json_str(json_at(j, "tool", "name", NULL)));
+	buf_add_c(&text, ": ");
+	if (out == NULL) {
+		buf_add_c(&text, "none: ");
+		buf_add_str(&text, json_str(json_at(j, "dec", "reason", NULL)));
+		note(v, row, TERM_RED, "", buf_str(&text));
+		return;
+	}
+	buf_add_str(&text, json_str(json_get(body, STR("type"))));
+	if (json_u64(json_get(body, STR("width")), &w) == 0 &&
+	    json_u64(json_get(body, STR("height")), &h) == 0)
+		buf_printf(&text, " %" PRIu64 "x%" PRIu64, w, h);
+	if (json_u64(json_get(out, STR("n")), &n) == 0)
+		buf_printf(&text, ", %" PRIu64 " bytes, ", n);
+	buf_add_str(&text, json_str(json_get(out, STR("h"))));
+	note(v, row, TERM_DIM, "", buf_str(&text));
 }
 
 /* What was allowed needs no reason. */

@@ -67,6 +67,8 @@ struct egress_ask {
 	uint64_t content_length; /* UINT64_MAX: not known */
 	struct str body_sha256; /* 64 digits, of a body that has been read */
 	struct str via, to;
+	struct str server; /* tool server that it is of; p NULL: the run's own
+			    * sandbox. Set by who knows, not by the reader. */
 };
 
 /*

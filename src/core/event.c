@@ -34,6 +34,7 @@ static const char *const kinds[] = {
 	[EVENT_BUDGET_EXTENDED] = "budget.extended",
 	[EVENT_SNAPSHOT_TAKEN] = "snapshot.taken",
 	[EVENT_FORK_OPENED] = "fork.opened",
+	[EVENT_PAGE_CAPTURED] = "page.captured",
 };
 
 static const char *const stages[] = {
@@ -234,8 +235,10 @@ blob(struct members *m, struct str key, const struct event_blob *b)
 	buf_add_str(m->out, b->redacted ? STR("\"redacted\"") : STR("\"raw\""));
 	buf_add_str(m->out, STR(",\"n\":"));
 	buf_add_u64(m->out, b->bytes.n);
-	buf_add_str(m->out, STR(",\"preview\":"));
-	json_put_str(m->out, preview(b->bytes));
+	if (!b->picture) {
+		buf_add_str(m->out, STR(",\"preview\":"));
+		json_put_str(m->out, preview(b->bytes));
+	}
 	buf_add_byte(m->out, '}');
 }
 

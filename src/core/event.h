@@ -41,14 +41,17 @@ enum event_kind {
 	EVENT_SNAPSHOT_TAKEN,
 	EVENT_FORK_OPENED,
 	EVENT_DRAFT_COMMITTED,
+	EVENT_PAGE_CAPTURED,
 	EVENT_KINDS,
 };
 
 /* Bytes that an event refers to: kept in the store by their hash. */
 struct event_blob {
-	struct str bytes; /* redacted canonical JSON; n = 0: none */
+	struct str
+	    bytes; /* redacted canonical JSON, or as below; n = 0: none */
 	struct hash hash; /* of bytes; set by the store */
 	bool redacted; /* something was replaced before storing */
+	bool picture; /* no text: nothing of it is shown in the record */
 };
 
 /* Empty texts and NULL pointers are left out of the record. */

@@ -297,6 +297,23 @@ struct policy_mount {
  * One member of "servers": a tool server, a program that speaks MCP on its
  * standard streams, in a sandbox of its own. Its tools are "NAME.tool".
  */
+/*
+ * What shows what a tool server's page looks like before and after a call, for
+ * the trace alone.
+ */
+struct policy_capture {
+	struct {
+		struct str tool; /* the server's own name of it */
+		struct str args; /* canonical */
+	} with[CAPTURE_TOOLS_MAX];
+	uint32_t n_with, n_of;
+	const struct str *of; /* patterns; none: calls above `read` */
+	bool before, after;
+	bool record_only; /* without one before it the call is made all the
+			   * same */
+	uint32_t timeout_ms; /* of each of its tools */
+};
+
 struct policy_server {
 	struct str name; /* letters, digits, '_' and '-': no dot */
 	uint32_t n_command, n_env, n_mounts;
@@ -309,6 +326,8 @@ struct policy_server {
 	uint64_t memory_bytes;
 	uint32_t pids;
 	bool bare; /* "prefix": false: its tools have their own names */
+	bool network; /* what the run's egress rules allow */
+	const struct policy_capture *capture; /* NULL: none */
 };
 
 struct policy_sandbox {
@@ -521,6 +540,10 @@ bool policy_port_decide(const struct policy *p, uint64_t port);
  * mode that the stage holds down, an approval that no tool names.
  */
 void policy_notes(const struct policy *p, struct policy_problems *notes);
+
+/* True when the capture is to be made around a call of the server's tool. */
+bool policy_captures(
+    const struct policy_capture *c, struct str own_name, enum risk risk);
 
 /* NULL when the policy has no approval of this name. */
 const struct policy_approval *policy_approval_find(

@@ -243,6 +243,9 @@ void policy_parse_rate(
 void policy_parse_egress(struct reader *r, const struct spot *root);
 /* policy_servers.c: "servers"; mounts of the sandbox are known. */
 void policy_parse_servers(struct reader *r, const struct spot *root);
+/* policy_capture.c: "capture" of a server. */
+void policy_parse_capture(
+    struct reader *r, const struct spot *server, struct policy_server *out);
 /* "pin" of a tool: "sha256:" and 64 digits. */
 void policy_parse_pin(
     struct reader *r, const struct spot *tool, struct policy_tool *t);

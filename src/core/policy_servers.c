@@ -168,7 +168,7 @@ parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 {
 	static const char *const known[] = { "command", "env", "mounts",
 		"prefix", "start_ms", "timeout_ms", "restarts", "memory_mb",
-		"pids", NULL };
+		"pids", "network", "capture", NULL };
 	uint64_t start_ms = SERVER_START_MS;
 	uint64_t timeout_ms = POLICY_TOOL_TIMEOUT_MAX_MS;
 	uint64_t restarts = SERVER_RESTARTS, memory_mb = SANDBOX_MEMORY_MB;
@@ -202,6 +202,8 @@ parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 	(void)read_whole(r, s, "pids",
 	    (struct range){ 4, SANDBOX_PIDS_MAX, "processes" }, &pids);
 	out->bare = !prefix;
+	(void)read_bool(r, s, "network", &out->network);
+	policy_parse_capture(r, s, out);
 	out->start_ms = (uint32_t)start_ms;
 	out->timeout_ms = (uint32_t)timeout_ms;
 	out->restarts = (uint32_t)restarts;

@@ -51,7 +51,7 @@ enum msg_type {
 	MSG_DOOR_OPEN, /* broker -> gateway or proxy, fd: a run's listener */
 	MSG_DOOR_CLOSE, /* broker -> gateway or proxy */
 
-	MSG_CA_NEW, /* broker -> proxy: make a CA for a run */
+	MSG_CA_NEW, /* broker -> proxy: make a CA for a sandbox */
 	MSG_CA, /* proxy -> broker: its certificate */
 
 	MSG_TOOL_CALL, /* gateway -> broker */
@@ -455,12 +455,15 @@ _Static_assert(sizeof(struct msg_sandbox_denied) == 24, "no padding");
  * whether any rule may inspect; the ports that rules name.
  *
  * MSG_CA_NEW's payload: ["*.example.com",...], the hosts that the CA may be
- * for; MSG_CA's is the PEM certificate of the run's CA.
+ * for; MSG_CA's is the PEM certificate of the sandbox's CA.
  */
 struct msg_door {
 	uint64_t run;
+	/* Of the proxy's: the tool server of the run whose sandbox it is of
+	 * (struct msg_server); 0: the run's own. */
+	uint64_t server;
 };
-_Static_assert(sizeof(struct msg_door) == 8, "no padding");
+_Static_assert(sizeof(struct msg_door) == 16, "no padding");
 
 /*
  * Payload: canonical JSON {"arguments":{...},"name":"...","state":"..."};
@@ -743,10 +746,11 @@ enum { EGRESS_ASK_WHOLE = 1 };
 struct msg_egress_ask {
 	uint64_t run;
 	uint64_t ask; /* the proxy's number, not 0 */
+	uint64_t server; /* of the door that it came by (struct msg_door) */
 	uint32_t kind; /* enum egress_kind */
 	uint32_t flags; /* EGRESS_ASK_* */
 };
-_Static_assert(sizeof(struct msg_egress_ask) == 24, "no padding");
+_Static_assert(sizeof(struct msg_egress_ask) == 32, "no padding");
 
 enum egress_verdict_kind {
 	EGRESS_DENY,

@@ -462,6 +462,7 @@ ask(struct flow *f, enum egress_kind kind)
 	struct proxy *p = f->proxy;
 	struct msg_egress_ask m = {
 		.run = f->door->run,
+		.server = f->door->server,
 		.kind = kind,
 	};
 

@@ -19,16 +19,17 @@ static void on_supervisor_gone(struct peer *peer, const char *why);
 static void on_broker(struct peer *peer, const struct frame *f);
 static void on_broker_gone(struct peer *peer, const char *why);
 static void on_round(void *arg);
-static void ca_new(struct proxy *p, uint64_t run, struct str hosts);
-static struct tls_ca *ca_take(struct proxy *p, uint64_t run);
-static void door_open(struct proxy *p, uint64_t run, const struct frame *f);
+static void ca_new(struct proxy *p, const struct msg_door *m, struct str hosts);
+static struct tls_ca *ca_take(struct proxy *p, uint64_t run, uint64_t server);
+static void door_open(
+    struct proxy *p, const struct msg_door *m, const struct frame *f);
 static void on_port(struct loop_watch *w, uint32_t events);
 static void on_any(struct loop_watch *w, uint32_t events);
 static void accept_some(struct proxy_door *d, int fd, bool transparent);
 static void door_revoke(
     struct proxy *p, const struct msg_egress_revoke *m, struct str name);
 static void door_watch(struct proxy *p, uint64_t run, struct str payload);
-static void door_close(struct proxy *p, uint64_t run);
+static void door_close(struct proxy *p, uint64_t run, uint64_t server);
 
 int
 proxy_init(struct proxy *p, struct err *e)
@@ -63,9 +64,9 @@ void
 proxy_fini(struct proxy *p)
 {
 	while (p->doors != NULL)
-		door_close(p, p->doors->run);
+		door_close(p, p->doors->run, p->doors->server);
 	while (p->cas != NULL)
-		tls_ca_free(ca_take(p, p->cas->run));
+		tls_ca_free(ca_take(p, p->cas->run, p->cas->server));
 	tls_fini();
 	flow_reap(p);
 	relay_pipes_free(p);
@@ -120,9 +121,7 @@ on_broker(struct peer *peer, const struct frame *f)
 	if (f->type == MSG_EGRESS_VERDICT) {
 		flow_on_verdict(p, f->body, f->payload);
 	} else if (f->type == MSG_CA_NEW) {
-		const struct msg_door *m = f->body;
-
-		ca_new(p, m->run, f->payload);
+		ca_new(p, f->body, f->payload);
 	} else if (f->type == MSG_EGRESS_REVOKE) {
 		door_revoke(p, f->body, f->payload);
 	} else if (f->type == MSG_EGRESS_WATCH) {
@@ -130,13 +129,11 @@ on_broker(struct peer *peer, const struct frame *f)
 
 		door_watch(p, m->run, f->payload);
 	} else if (f->type == MSG_DOOR_OPEN) {
-		const struct msg_door *m = f->body;
-
-		door_open(p, m->run, f);
+		door_open(p, f->body, f);
 	} else if (f->type == MSG_DOOR_CLOSE) {
 		const struct msg_door *m = f->body;
 
-		door_close(p, m->run);
+		door_close(p, m->run, m->server);
 	}
 }
 
@@ -161,16 +158,17 @@ on_round(void *arg)
 }
 
 static void
-door_open(struct proxy *p, uint64_t run, const struct frame *f)
+door_open(struct proxy *p, const struct msg_door *m, const struct frame *f)
 {
 	struct proxy_door *d = calloc(1, sizeof(*d));
 	struct err e = {};
 	int udp = -1, tcp = -1;
 
 	must(d != NULL);
-	d->run = run;
+	d->run = m->run;
+	d->server = m->server;
 	d->proxy = p;
-	d->ca = ca_take(p, run);
+	d->ca = ca_take(p, m->run, m->server);
 	names_init(&d->names, f->payload);
 	admit_init(&d->admit, f->payload);
 	d->port = (struct loop_watch){
@@ -267,20 +265,22 @@ door_watch(struct proxy *p, uint64_t run, struct str payload)
 }
 
 static void
-door_close(struct proxy *p, uint64_t run)
+door_close(struct proxy *p, uint64_t run, uint64_t server)
 {
 	for (struct proxy_door **at = &p->doors; *at != NULL;
 	     at = &(*at)->next) {
 		struct proxy_door *d = *at;
 
-		if (d->run == run) {
+		if (d->run == run && d->server == server) {
 			int port = loop_remove(p->loop, &d->port);
 			int any = loop_remove(p->loop, &d->any);
 
 			*at = d->next;
 			fd_fini(&port);
 			fd_fini(&any);
-			flow_close_all(d, "the run has ended");
+			flow_close_all(d,
+			    server != 0 ? "the tool server has ended"
+					: "the run has ended");
 			flow_reap(p);
 			dns_stub_close(&d->dns);
 			names_fini(&d->names);
@@ -291,19 +291,21 @@ door_close(struct proxy *p, uint64_t run)
 			return;
 		}
 	}
+	/* Its sandbox did not start. */
+	tls_ca_free(ca_take(p, run, server));
 }
 
 /* Before the sandbox is there: its certificate is put in as it starts. */
 static void
-ca_new(struct proxy *p, uint64_t run, struct str hosts)
+ca_new(struct proxy *p, const struct msg_door *m, struct str hosts)
 {
-	const struct msg_door m = { .run = run };
 	own_buf struct buf both = {};
 	struct proxy_ca *c = calloc(1, sizeof(*c));
 	struct err e = {};
 
 	must(c != NULL);
-	c->run = run;
+	c->run = m->run;
+	c->server = m->server;
 	c->ca = tls_ca_new(hosts, &e);
 	c->next = p->cas;
 	p->cas = c;
@@ -314,19 +316,19 @@ ca_new(struct proxy *p, uint64_t run, struct str hosts)
 	} else {
 		log_error("no CA why=\"%s\"", e.text);
 	}
-	(void)peer_send(&p->broker, MSG_CA, &m, buf_str(&both), NULL,
+	(void)peer_send(&p->broker, MSG_CA, m, buf_str(&both), NULL,
 	    0); /* a broker that is gone ends us */
 }
 
 /* NULL when none was made, or none could be. */
 static struct tls_ca *
-ca_take(struct proxy *p, uint64_t run)
+ca_take(struct proxy *p, uint64_t run, uint64_t server)
 {
 	for (struct proxy_ca **at = &p->cas; *at != NULL; at = &(*at)->next) {
 		struct proxy_ca *c = *at;
 		struct tls_ca *ca = c->ca;
 
-		if (c->run == run) {
+		if (c->run == run && c->server == server) {
 			*at = c->next;
 			free(c);
 			return ca;

@@ -37,6 +37,7 @@ struct proxy {
 struct proxy_door {
 	struct proxy_door *next;
 	uint64_t run;
+	uint64_t server; /* of the run; 0: it is the run's own */
 	struct proxy *proxy;
 	struct loop_watch port; /* of the proxy: CONNECT, SOCKS5, HTTP */
 	struct loop_watch any; /* connections to any address */
@@ -50,10 +51,10 @@ struct proxy_door {
 	struct h2_pool *h2; /* NULL: nothing has been shared yet */
 };
 
-/* A CA that was made for a run whose door is not open yet. */
+/* A CA that was made for a sandbox whose door is not open yet. */
 struct proxy_ca {
 	struct proxy_ca *next;
-	uint64_t run;
+	uint64_t run, server;
 	struct tls_ca *ca;
 };
 

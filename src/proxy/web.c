@@ -329,6 +329,7 @@ on_ask(struct forward *fw, struct buf *b)
 	struct flow *f = w->flow;
 	struct msg_egress_ask m = {
 		.run = f->door->run,
+		.server = f->door->server,
 		.kind = EGRESS_REQUEST,
 	};
 

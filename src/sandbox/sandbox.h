@@ -114,6 +114,7 @@ struct sandbox_spec {
 	const struct sandbox_mount *mounts; /* see mounts.h */
 	unsigned n_mounts; /* at most MOUNTS_MAX; none of a parked one */
 	struct str trust; /* PEM: a file PLACE_TRUST inside; "": none */
+	struct str trust_own; /* of it, what is not the machine's */
 	struct str trust_java; /* the same for Java: PLACE_TRUST_JAVA */
 	const struct sandbox_file *files;
 	size_t n_files;

@@ -44,6 +44,7 @@ root_add_trust(const struct build *b, const char *root, struct err *e)
 	    "tmpfs", options, sizeof(options) / sizeof(options[0]), FLAGS, e);
 	if (dir < 0 ||
 	    write_file(dir, PLACE_TRUST_FILE, b->spec->trust, e) < 0 ||
+	    write_file(dir, PLACE_TRUST_OWN_FILE, b->spec->trust_own, e) < 0 ||
 	    write_file(dir, PLACE_TRUST_JAVA_FILE, b->spec->trust_java, e) <
 		0 ||
 	    mount_restrict(dir, FLAGS | MOUNT_RDONLY, e) < 0 ||

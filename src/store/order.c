@@ -205,6 +205,7 @@ on_record(struct order *o, struct progress *p, uint64_t seq,
 	case EVENT_BUDGET_EXTENDED:
 	case EVENT_SNAPSHOT_TAKEN:
 	case EVENT_FORK_OPENED:
+	case EVENT_PAGE_CAPTURED:
 	case EVENT_BUDGET_STOP:
 	case EVENT_KILL:
 	case EVENT_NOTE:

@@ -14,7 +14,7 @@
 enum { WORDS_MAX = 4096 };
 
 static int trust_read(
-    int both, struct buf *out, struct buf *java, struct err *e);
+    int both, struct buf *out, size_t *own, struct buf *java, struct err *e);
 static int words_take(
     struct str *at, uint32_t n, const char **out, size_t *used, struct err *e);
 static int rules_take(
@@ -36,14 +36,15 @@ cell_order_take(struct cell_order *o, const struct frame *f,
 	static const char *words[WORDS_MAX + 8 + 2 * SECRETS_PER_RUN_MAX];
 	struct sandbox_spec *spec = &o->spec;
 	struct str at = f->payload;
-	size_t used = 0, argv, envp, path, of_image, start, rules, places,
-	       names;
+	size_t own = 0, used = 0;
+	size_t argv, envp, path, of_image, start, rules, places, names;
 
 	if (m->mounts > MOUNTS_MAX ||
 	    f->n_fds != n_stdio + folder + m->mounts + trust)
 		return err_set(e, "descriptors do not fit the flags");
 	if (trust &&
-	    trust_read(f->fds[f->n_fds - 1], &o->trust, &o->trust_java, e) < 0)
+	    trust_read(
+		f->fds[f->n_fds - 1], &o->trust, &own, &o->trust_java, e) < 0)
 		return err_add(e, "certificates");
 	argv = used;
 	if (words_take(&at, m->argc, words, &used, e) < 0)
@@ -123,6 +124,9 @@ cell_order_take(struct cell_order *o, const struct frame *f,
 	spec->protect = (struct protect){ o->rules, m->rules,
 		(m->flags & START_FLAG) != 0 };
 	spec->trust = buf_str(&o->trust);
+	if (trust)
+		spec->trust_own =
+		    (struct str){ o->trust.p + own, o->trust.n - own };
 	spec->trust_java = buf_str(&o->trust_java);
 	spec->explain = (m->flags & START_EXPLAIN) != 0;
 	spec->fake_root = (m->flags & START_ROOT) != 0;
@@ -161,10 +165,11 @@ cell_order_fini(struct cell_order *o)
 
 /*
  * What the programs of the machine trust, if it says so, and the PEM that the
- * descriptor begins with; behind a NUL there is the same for Java.
+ * descriptor begins with, at *own; behind a NUL there is the same for Java.
  */
 static int
-trust_read(int both, struct buf *out, struct buf *java, struct err *e)
+trust_read(
+    int both, struct buf *out, size_t *own, struct buf *java, struct err *e)
 {
 	static const char *const file = "/etc/ssl/certs/ca-certificates.crt";
 	own_buf struct buf more = {};
@@ -179,6 +184,7 @@ trust_read(int both, struct buf *out, struct buf *java, struct err *e)
 	if (end == more.n)
 		return err_set(e, "nothing for Java");
 	buf_add_c(out, "\n");
+	*own = out->n;
 	buf_add(out, more.p, end);
 	buf_add(java, more.p + end + 1, more.n - end - 1);
 	return out->failed ? err_set(e, "too many certificates") : 0;

@@ -67,8 +67,10 @@ what_cannot_be_is_refused_where_it_stands(void **state)
 		    "servers.s.env.PADDOCK_X" },
 		{ "{\"s\":{\"command\":[\"x\"],\"mounts\":[\"/b\"]}}",
 		    "servers.s.mounts" },
-		{ "{\"s\":{\"command\":[\"x\"],\"network\":true}}",
+		{ "{\"s\":{\"command\":[\"x\"],\"network\":1}}",
 		    "servers.s.network" },
+		{ "{\"s\":{\"command\":[\"x\"],\"internet\":true}}",
+		    "servers.s.internet" },
 		{ "{\"s\":{\"command\":[\"x\"],\"timeout_ms\":0}}",
 		    "servers.s.timeout_ms" },
 	};
@@ -82,6 +84,84 @@ what_cannot_be_is_refused_where_it_stands(void **state)
 		assert_null(make(buf_c(&text), &problems));
 		assert_true(problems.n >= 1);
 		assert_string_equal(problems.item[0].path, rows[i].path);
+	}
+}
+
+static void
+a_capture_says_what_shows_the_page_and_around_which_calls(void **state)
+{
+	struct policy_problems problems;
+	struct policy *p = make(HEAD
+	    "\"servers\":{\"s\":{\"command\":[\"x\"],\"network\":true,"
+	    "\"capture\":{\"with\":[{\"tool\":\"shot\",\"args\":{\"b\": 1.0,"
+	    "\"a\":[]}},\"text\"],\"on_failure\":\"record\",\"after\":false"
+	    "}},\"t\":{\"command\":[\"x\"],\"capture\":{\"with\":[\"x\"],"
+	    "\"of\":[\"click*\",\"go\"],\"timeout_ms\":5}},\"u\":{"
+	    "\"command\":[\"x\"]}}}",
+	    &problems);
+	const struct policy_capture *c;
+
+	(void)state;
+	assert_non_null(p);
+	assert_int_equal(p->n_servers, 3);
+	c = p->servers[0].capture;
+	assert_true(p->servers[0].network && !p->servers[1].network);
+	assert_int_equal(c->n_with, 2);
+	assert_true(str_eq_c(c->with[0].tool, "shot"));
+	assert_true(str_eq_c(c->with[0].args, "{\"a\":[],\"b\":1}"));
+	assert_true(str_eq_c(c->with[1].args, "{}"));
+	assert_true(c->before && !c->after && c->record_only);
+	assert_int_equal(c->timeout_ms, CAPTURE_MS);
+	assert_false(policy_captures(c, STR("click"), RISK_READ));
+	assert_true(policy_captures(c, STR("click"), RISK_DRAFT));
+	c = p->servers[1].capture;
+	assert_true(c->before && c->after && !c->record_only);
+	assert_int_equal(c->timeout_ms, 5);
+	assert_true(policy_captures(c, STR("clicks"), RISK_READ));
+	assert_true(policy_captures(c, STR("go"), RISK_READ));
+	assert_false(policy_captures(c, STR("type"), RISK_DESTRUCTIVE));
+	assert_null(p->servers[2].capture);
+	assert_false(policy_captures(NULL, STR("go"), RISK_DESTRUCTIVE));
+	policy_free(p);
+}
+
+static void
+a_capture_that_cannot_be_is_refused_where_it_stands(void **state)
+{
+	static const struct {
+		const char *capture, *path;
+	} rows[] = {
+		{ "1", "" },
+		{ "{}", "" },
+		{ "{\"with\":[]}", ".with" },
+		{ "{\"with\":[\"a\",\"a\",\"a\",\"a\",\"a\"]}", ".with" },
+		{ "{\"with\":[\"a b\"]}", ".with[0]" },
+		{ "{\"with\":[\"a\",7]}", ".with[1]" },
+		{ "{\"with\":[{\"args\":{}}]}", ".with[0]" },
+		{ "{\"with\":[{\"tool\":\"a\",\"args\":[]}]}",
+		    ".with[0].args" },
+		{ "{\"with\":[{\"tool\":\"a\",\"x\":1}]}", ".with[0].x" },
+		{ "{\"with\":[\"a\"],\"of\":\"*\"}", ".of" },
+		{ "{\"with\":[\"a\"],\"before\":false,\"after\":false}", "" },
+		{ "{\"with\":[\"a\"],\"on_failure\":\"allow\"}",
+		    ".on_failure" },
+		{ "{\"with\":[\"a\"],\"timeout_ms\":60001}", ".timeout_ms" },
+		{ "{\"with\":[\"a\"],\"when\":1}", ".when" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_buf struct buf text = {}, path = {};
+		struct policy_problems problems;
+
+		buf_printf(&text,
+		    HEAD "\"servers\":{\"s\":{\"command\":[\"x\"],"
+			 "\"capture\":%s}}}",
+		    rows[i].capture);
+		buf_printf(&path, "servers.s.capture%s", rows[i].path);
+		assert_null(make(buf_c(&text), &problems));
+		assert_true(problems.n >= 1);
+		assert_string_equal(problems.item[0].path, buf_c(&path));
 	}
 }
 
@@ -158,6 +238,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_server_has_what_is_written_and_defaults),
 		cmocka_unit_test(what_cannot_be_is_refused_where_it_stands),
+		cmocka_unit_test(
+		    a_capture_says_what_shows_the_page_and_around_which_calls),
+		cmocka_unit_test(
+		    a_capture_that_cannot_be_is_refused_where_it_stands),
 		cmocka_unit_test(a_pin_is_a_digest_of_one_tool),
 		cmocka_unit_test(
 		    who_extends_a_policy_adds_no_server_and_changes_none),
