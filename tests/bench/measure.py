@@ -1,7 +1,7 @@
 """Measures what is named, prints it, and puts it into docs/BENCHMARKS.md.
 
 usage: measure.py BUILD [--peers] NAME...
-NAME: mcp web exec start sandbox snapshot rpc store parse
+NAME: mcp web exec start sandbox snapshot rpc store import parse
 
 scripts/bench builds what this needs and calls it.
 """
@@ -14,6 +14,7 @@ import sys
 
 from machine import (EXAMPLE, Failed, Paddock, TOP, free_port, listens, output,
                      publish, running, table, until, us)
+from imports import imports
 from relay import flows, net, splice
 from snapshots import snapshots
 from web import tls, web
@@ -256,6 +257,7 @@ MEASURES = {'mcp': mcp, 'exec': start, 'web': web, 'tls': tls,
             'rpc': plain('bench_rpc', 'src/paddock', 'tests/bench/bench_noop'),
             'snapshot': snapshots,
             'store': plain('bench_store', '.'),
+            'import': imports,
             'parse': plain('bench_parse'),
             'decide': plain('bench_decide')}
 
