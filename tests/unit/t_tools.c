@@ -172,6 +172,104 @@ results_are_taken_as_they_are_or_not_at_all(void **state)
 	}
 }
 
+static void
+resources_templates_and_prompts_are_listed_as_tools_are(void **state)
+{
+	static const struct {
+		enum definition_kind kind;
+		const char *list, *out;
+		size_t refused;
+	} rows[] = {
+		{ DEFINITION_RESOURCE,
+		    "[{\"uri\":\"b:2\",\"name\":\"n\",\"title\":\"t\"},"
+		    "{\"uri\":\"a:1\",\"name\":\"m\",\"size\":7},"
+		    "{\"uri\":\"a:1\",\"name\":\"again\"},"
+		    "{\"uri\":\"none\",\"name\":\"x\"},"
+		    "{\"uri\":\"a: \",\"name\":\"x\"},{\"uri\":\"c:1\"}]",
+		    "\"resources\":[{\"name\":\"m\",\"size\":7,\"uri\":"
+		    "\"a:1\"},{\"name\":\"n\",\"uri\":\"b:2\"}]",
+		    4 },
+		{ DEFINITION_TEMPLATE,
+		    "[{\"uriTemplate\":\"a:{x}\",\"name\":\"n\","
+		    "\"mimeType\":1},{\"uriTemplate\":\"a:{y}\","
+		    "\"name\":\"n\"}]",
+		    "\"resourceTemplates\":[{\"name\":\"n\","
+		    "\"uriTemplate\":\"a:{y}\"}]",
+		    1 },
+		{ DEFINITION_PROMPT,
+		    "[{\"name\":\"p\",\"arguments\":[{\"name\":\"a\"}]},"
+		    "{\"name\":\"q\",\"arguments\":[{}]},"
+		    "{\"name\":\"r s\"}]",
+		    "\"prompts\":[{\"arguments\":[{\"name\":\"a\"}],"
+		    "\"name\":\"p\"}]",
+		    2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_arena struct arena a = {};
+		own_buf struct buf out = {};
+		struct definitions d = { .kind = rows[i].kind };
+		struct err e = {};
+
+		assert_int_equal(
+		    definitions_add(&d, parse(&a, rows[i].list), &e), 0);
+		definitions_write(&out, &d);
+		assert_string_equal(buf_c(&out), rows[i].out);
+		assert_int_equal(d.n_refused, rows[i].refused);
+		definitions_fini(&d);
+	}
+}
+
+static void
+other_results_have_their_form_or_are_none(void **state)
+{
+	static const struct {
+		enum server_ask ask;
+		const char *in;
+		bool good;
+	} rows[] = {
+		{ SERVER_ASK_RESOURCE,
+		    "{\"contents\":[{\"text\":\"\",\"uri\":\"a:1\"}]}", true },
+		{ SERVER_ASK_RESOURCE,
+		    "{\"contents\":[{\"blob\":\"\",\"text\":\"\","
+		    "\"uri\":\"a:1\"}]}",
+		    false },
+		{ SERVER_ASK_RESOURCE, "{\"contents\":[{\"text\":\"\"}]}",
+		    false },
+		{ SERVER_ASK_RESOURCE, "{}", false },
+		{ SERVER_ASK_PROMPT,
+		    "{\"messages\":[{\"content\":{\"text\":\"\",\"type\":"
+		    "\"text\"},\"role\":\"user\"}]}",
+		    true },
+		{ SERVER_ASK_PROMPT,
+		    "{\"messages\":[{\"content\":{\"text\":\"\",\"type\":"
+		    "\"text\"},\"role\":\"system\"}]}",
+		    false },
+		{ SERVER_ASK_COMPLETION, "{\"completion\":{\"values\":[]}}",
+		    true },
+		{ SERVER_ASK_COMPLETION, "{\"completion\":{\"values\":[1]}}",
+		    false },
+		{ SERVER_ASK_COMPLETION,
+		    "{\"completion\":{\"values\":[]},\"resultType\":"
+		    "\"input_required\"}",
+		    false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_arena struct arena a = {};
+		own_buf struct buf out = {};
+		struct err e = {};
+
+		assert_int_equal(result_take_other(&out, rows[i].ask,
+				     parse(&a, rows[i].in), &e),
+		    rows[i].good ? 0 : -1);
+		if (rows[i].good)
+			assert_string_equal(buf_c(&out), rows[i].in);
+	}
+}
+
 int
 main(void)
 {
@@ -183,6 +281,9 @@ main(void)
 		cmocka_unit_test(a_list_has_an_end),
 		cmocka_unit_test(a_definition_that_is_too_long_is_refused),
 		cmocka_unit_test(results_are_taken_as_they_are_or_not_at_all),
+		cmocka_unit_test(
+		    resources_templates_and_prompts_are_listed_as_tools_are),
+		cmocka_unit_test(other_results_have_their_form_or_are_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
