@@ -25,7 +25,7 @@ stay_main(int argc, char **argv)
 {
 	struct daemon d;
 	struct err e = {};
-	int n[WORDS];
+	int n[WORDS] = {};
 
 	for (int i = 1; i < WORDS; i++) {
 		n[i] = i < argc ? number_of(argv[i]) : -1;

@@ -163,7 +163,7 @@ take_run(struct transcripts *t, struct str line)
 		0 ||
 	    time_of(t, m[TIME].value, true) < 0)
 		return -1;
-	if (!json_is(m[CALLS].value, JSON_ARRAY))
+	if (m[CALLS].value == NULL || !json_is(m[CALLS].value, JSON_ARRAY))
 		return err_set(t->e, "`calls` must be an array of calls");
 	if (m[CALLS].value->n > IMPORT_MAX_CALLS)
 		return err_set(
