@@ -60,7 +60,7 @@ spend_open(struct run *r)
 
 	if (p->n_windows == 0)
 		return;
-	r->shares = calloc(p->n_windows, sizeof(*r->shares));
+	r->shares = calloc(p->n_windows, sizeof(struct spent *));
 	must(r->shares != NULL);
 	for (uint32_t i = 0; i < p->n_windows; i++) {
 		const struct budget_window *w = &p->windows[i];

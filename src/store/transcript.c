@@ -60,7 +60,7 @@ import_transcripts(struct import *im, int fd, struct err *e)
 {
 	struct transcripts t = { .im = im, .e = e, .fd = fd };
 	uint64_t runs = 0;
-	struct str line;
+	struct str line = {};
 	size_t took = 0;
 	int got;
 

@@ -1,6 +1,7 @@
 #include "tools/result.h"
 
 #include "base/limits.h"
+#include "base/must.h"
 
 static int check_type(const struct json *result, struct err *e);
 static int check_content(const struct json *content, struct err *e);
@@ -58,6 +59,7 @@ result_take_other(struct buf *out, enum server_ask ask,
 	const struct json *text = json_get(result, STR("description"));
 	const struct json *v;
 
+	must(kinds[ask].check != NULL); /* of a tool: result_take */
 	if (check_type(result, e) < 0)
 		return -1;
 	v = json_get(result, str_of(kinds[ask].member));
