@@ -33,7 +33,7 @@ static bool shake(struct forward *f);
 static void answer_as_told(struct forward *f,
     const struct msg_egress_verdict *v, const struct json *answer);
 static void told_field(const struct forward *f, struct buf *fields,
-    struct str name, struct str value, struct str *type);
+    struct str name, struct str value);
 static void set_wants(struct forward *f);
 static void set_timer(struct forward *f);
 static void set_hush(struct forward *f);
@@ -188,20 +188,18 @@ answer_as_told(struct forward *f, const struct msg_egress_verdict *v,
 	const struct json *headers = json_get(answer, STR("headers"));
 	const struct json *kept = json_get(answer, STR("fields"));
 	const struct json *encoded = json_get(answer, STR("body_b64"));
-	struct str type = STR("");
 	struct err e = {};
 
 	for (const struct json *k = json_first(headers); k != NULL;
 	     k = json_next(headers, k))
-		told_field(
-		    f, &fields, json_str(k), json_str(json_value(k)), &type);
+		told_field(f, &fields, json_str(k), json_str(json_value(k)));
 	for (const struct json *k = json_first(kept); k != NULL;
 	     k = json_next(kept, k)) {
 		const struct json *name = json_first(k);
 
 		if (name != NULL)
 			told_field(f, &fields, json_str(name),
-			    json_str(json_next(k, name)), &type);
+			    json_str(json_next(k, name)));
 	}
 	if (encoded == NULL)
 		buf_add_str(&body, json_str(json_get(answer, STR("body"))));
@@ -214,14 +212,14 @@ answer_as_told(struct forward *f, const struct msg_egress_verdict *v,
 		buf_reset(&clean);
 	answer_own(f,
 	    v->status >= 200 && v->status <= 599 ? (uint16_t)v->status : 403,
-	    buf_str(&fields), type, buf_str(&clean));
+	    buf_str(&fields), STR(""), buf_str(&clean));
 	request_over(f, NULL);
 }
 
 /* Framing is ours to say, and a value is one line. */
 static void
 told_field(const struct forward *f, struct buf *fields, struct str name,
-    struct str value, struct str *type)
+    struct str value)
 {
 	own_buf struct buf clean = {};
 
@@ -231,10 +229,6 @@ told_field(const struct forward *f, struct buf *fields, struct str name,
 	    str_eq_nocase(name, STR("transfer-encoding")) ||
 	    str_find(value, '\n') < value.n || str_find(value, '\r') < value.n)
 		return;
-	if (str_eq_nocase(name, STR("content-type"))) {
-		*type = value;
-		return;
-	}
 	buf_add_str(fields, name);
 	buf_add_c(fields, ": ");
 	(void)filter_watch_hide(f->watch, value, &clean);

@@ -401,8 +401,8 @@ a_refusal_arrives_although_the_body_is_on_its_way(void **state)
 	    "POST /up HTTP/1.1\r\nHost: api.example.com\r\n"
 	    "Content-Length: 1000\r\n\r\nabc");
 	hears(&rig.client,
-	    "HTTP/1.1 403 Forbidden\r\nx-a: b\r\n"
-	    "Content-Type: text/plain\r\nContent-Length: 2\r\n"
+	    "HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\n"
+	    "x-a: b\r\nContent-Length: 2\r\n"
 	    "Connection: close\r\n\r\nno");
 	say(&rig.client, "more of the body");
 	wait_for(client_ended);
