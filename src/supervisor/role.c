@@ -575,8 +575,10 @@ on_exit_of(struct child *c, int status)
 	if (sup.quitting || (c->role == ROLE_BROKER && asked))
 		return;
 
-	/* They follow the broker: what becomes of them is seen with it. */
-	if (c->role != ROLE_BROKER && peer_at_end(&sup.child[ROLE_BROKER].link))
+	/* They follow the broker: what becomes of them is seen with it. One
+	 * that ends well may have seen before us that the broker has. */
+	if (c->role != ROLE_BROKER &&
+	    (asked || peer_at_end(&sup.child[ROLE_BROKER].link)))
 		return;
 	log_warn("role ended role=%s status=%d signal=%d", role_name(c->role),
 	    WIFEXITED(status) ? WEXITSTATUS(status) : 0,
