@@ -234,6 +234,21 @@ const rows = () => [
 	['HTTP where TLS is meant', python(`say(*API, b'GET / HTTP/1.1\\r\\nHost: api.test:${tls}\\r\\n\\r\\n')`), said(403)],
 	['a hello for another name', hello(`'free.test'`), /^(ConnectionResetError|SSL\w+Error)\n$/],
 	['a hello without a name', hello('None'), /^(ConnectionResetError|SSL\w+Error)\n$/],
+	// Questions that do. They reach nobody, so none is on record.
+	...['udp', 'tcp'].map((how) => [`a question whose name is a loop, by ${how}`, python(`
+where = [l.split()[1] for l in open('/etc/resolv.conf') if l.startswith('nameserver')][0]
+head, end = b'\\1\\2\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0', b'\\0\\1\\0\\1'
+def ask(name):
+    q, tcp = head + name + end, ${how === 'tcp' ? 'True' : 'False'}
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
+    s.settimeout(2)
+    s.connect((where, 53))
+    s.sendall(len(q).to_bytes(2, 'big') + q if tcp else q)
+    try: got = s.recv(512)[2 if tcp else 0:]
+    except OSError as e: return type(e).__name__
+    return got[3] & 15 if got else 'closed'
+print(ask(b'\\xc0\\x0c'), ask(b'\\1a\\xc0\\x0c'), ask(b'\\xc0\\xff'), ask(b'\\4free\\4test\\0'))`),
+	/^1 1 1 0\n$/, () => true]),
 	// Resolvers that lie.
 	['an answer whose name is a loop', curl('loop.test'), is(502)],
 	['aliases that are a loop', curl('alias.test'), is(502)],

@@ -3,9 +3,12 @@
 import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
+import { certificates, closeAll, listen, resolver } from './lib/outside.js';
 import { Place, example, isRoot, until } from './lib/paddock.js';
 
 const user = isRoot ? { uid: 65534, gid: 65534 } : {};
@@ -209,6 +212,73 @@ print('well')
 
 			assert.strictEqual(no.status, 1);
 			assert.match(no.err, /requires the wall cpu/);
+			await place.nothingLeft([]);
+		});
+
+	test('what may leave leaves, with its secret, and nothing else does',
+		async () => {
+			const place = home();
+			const seen = [];
+			const answer = (q, s) => {
+				seen.push(`${q.headers.host.split(':')[0]} ` +
+					`${q.method} ${q.url} ${q.headers.authorization}`);
+				s.end(`answer to ${q.url}\n`);
+			};
+			const keys = path.join(place.dir, 'keys');
+			const secrets = path.join(place.state, 'secrets');
+
+			fs.mkdirSync(keys);
+			const ca = certificates(keys, ['api.test']);
+			const plain = await listen(http.createServer(answer));
+			const tls = await listen(https.createServer({
+				key: fs.readFileSync(path.join(keys, 's.key')),
+				cert: fs.readFileSync(path.join(keys, 's.pem')),
+			}, answer));
+			const dns = await resolver();
+
+			fs.mkdirSync(secrets, { recursive: true, mode: 0o700 });
+			fs.writeFileSync(path.join(secrets, 'key'), 'real-0123456789',
+				{ mode: 0o600 });
+			if (isRoot)
+				for (const name of [place.state, secrets,
+					path.join(secrets, 'key')])
+					fs.chownSync(name, user.uid, user.gid);
+			fs.writeFileSync(path.join(place.dir, 'p.json'), JSON.stringify({
+				policy: 1, workflow: 'w', tenant: 'a', actor: 'b', stage: 5,
+				defaults: { by_risk: { external_write: 'allow' } }, tools: {},
+				secrets: { KEY: { from: 'file:key', env: 'KEY',
+					inject: { header: 'authorization',
+						format: 'Bearer {}' } } },
+				egress: { rules: [
+					{ host: 'api.test', port: tls, proto: 'https', ca,
+						addrs: ['127.0.0.1/32'], methods: ['GET'],
+						paths: ['/in/**'], secrets: ['KEY'] },
+					{ host: 'free.test', port: plain, proto: 'http',
+						addrs: ['127.0.0.1/32'] },
+				] } }));
+			// By the settings for proxies, and as if there were none.
+			const r = await place.command(['run', 'p.json', '--state',
+				place.state, '--env', place.mark, '--', 'sh', '-c',
+				`ask() { curl -sS -m 20 "$@"; echo " $?"; }
+				for how in '' '--noproxy *'; do set -f
+				ask $how https://api.test:${tls}/in/1
+				ask $how -X DELETE https://api.test:${tls}/in/1
+				ask $how http://free.test:${plain}/2
+				ask $how http://other.test:${plain}/3
+				ask $how http://127.0.0.1:${plain}/4; done; echo $KEY`],
+			{ ...options(place), env: { ...options(place).env,
+				PADDOCK_RESOLVER: `127.0.0.1:${dns}` } }).end();
+
+			closeAll();
+			assert.deepStrictEqual(seen, Array(2).fill([
+				'api.test GET /in/1 Bearer real-0123456789',
+				'free.test GET /2 undefined']).flat(), r.out + r.err);
+			assert.strictEqual(r.out.match(/answer to \/in\/1\n 0/g)?.length,
+				2, r.out + r.err);
+			assert.doesNotMatch(r.out, /real-/);
+			assert.match(r.out, /^pdk_\w+$/m);
+			verified(await place.cli(['trace', 'verify', '--json'],
+				options(place)));
 			await place.nothingLeft([]);
 		});
 

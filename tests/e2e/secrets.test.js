@@ -450,6 +450,32 @@ describe('how long they last', () => {
 			[`Bearer ${value}1`, `Bearer ${value}2`], r.out + r.err);
 	});
 
+	test('one is a credential of the daemon, which others cannot read',
+		async () => {
+			const given = path.join(place.dir, 'credentials');
+			const key = path.join(given, 'tickets');
+			const one = policy({ X: { from: 'systemd:tickets', inject } });
+			const ask = `curl https://api.test:${tls}/in/1`;
+
+			fs.mkdirSync(given);
+			fs.writeFileSync(key, `${value}\n`, { mode: 0o440 });
+			const env = { CREDENTIALS_DIRECTORY: given };
+			const r = await ran(ask, one, env);
+
+			assert.deepStrictEqual(seen.map((s) => s.headers.authorization),
+				[`Bearer ${value}`], r.out + r.err);
+			assert.ok(!r.log.includes(value));
+			fs.chmodSync(key, 0o444);
+			assert.match((await ran(ask, one, env)).err,
+				/tickets can be read by others: chmod 600 it/);
+			fs.rmSync(key);
+			assert.match((await ran(ask, one, env)).err,
+				/tickets.*No such file/);
+			assert.match((await ran(ask, one)).err,
+				/has no \$CREDENTIALS_DIRECTORY/);
+			assert.strictEqual(seen.length, 0);
+		});
+
 	test('a daemon shows, checks and revokes them, in runs that go on',
 		async () => {
 			const c = start(`curl https://api.test:${tls}/in/1; ` +

@@ -298,7 +298,7 @@ describe('while a call is under way', () => {
 					await d.call(run, 's.change');
 					return Promise.race([changed,
 						new Promise((done) => setTimeout(
-							done, 100))]);
+							done, 1000))]);
 				}, 'the notice');
 				assert.ok((await c.listTools()).tools.some((t) =>
 					t.name.startsWith('s.new')));
