@@ -302,7 +302,8 @@ async function embedded(role, moment) {
 	process.kill(pid, 'SIGKILL');
 	await until(() => !isAlive(pid), 'the killed one to be gone');
 	// A run that goes on is ended as a person would.
-	if (moment === 'start' || role === 'gateway' || role === 'proxy') {
+	if (moment === 'start' ||
+		['gateway', 'proxy', 'tools'].includes(role)) {
 		await c.says(/run r-\w+|error|paddock: /);
 		c.child.kill('SIGINT');
 	}
