@@ -328,6 +328,7 @@ struct policy_server {
 	bool bare; /* "prefix": false: its tools have their own names */
 	bool network; /* what the run's egress rules allow */
 	const struct policy_capture *capture; /* NULL: none */
+	const struct json *json; /* as it is written */
 };
 
 struct policy_sandbox {

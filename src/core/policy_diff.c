@@ -43,6 +43,7 @@ policy_diff_make(
 	diff_tools(&x);
 	diff_flow(&x);
 	diff_sandbox(&x);
+	diff_servers(&x);
 	diff_egress(&x);
 	diff_secrets(&x);
 	diff_faults(&x);

@@ -30,6 +30,9 @@ void diff_lists(struct differ *x, const char *group, struct str name,
     const char *member, struct texts a, struct texts b,
     enum policy_change more);
 
+/* policy_diff_servers.c */
+void diff_servers(struct differ *x);
+
 /* policy_diff_tool.c */
 void diff_tools(struct differ *x);
 bool diff_approval_same(

@@ -48,7 +48,8 @@ policy_parse_servers(struct reader *r, const struct spot *root)
 			.up = &servers, .v = json_value(k), .key = json_str(k)
 		};
 
-		rows[n] = (struct policy_server){ .name = json_str(k) };
+		rows[n] = (struct policy_server){ .name = json_str(k),
+			.json = json_value(k) };
 		if (!name_ok(json_str(k)))
 			problem_key(r, &servers, k,
 			    "the name of a server must be 1 to %d letters, "

@@ -14,6 +14,7 @@
 #include "policy_gen.h"
 
 #define HEAD "{'policy':1,'workflow':'w','stage':5,"
+#define S "'servers':{'s':{'command':['p']"
 #define T "'tools':{'t':{'risk':'read'"
 
 static struct policy_problems problems;
@@ -117,6 +118,32 @@ each_change_has_its_direction(void **state)
 		{ HEAD "'tools':{},'secrets':{'S':{'from':'canary:hex'}}}",
 		    HEAD "'tools':{}}", "secrets.S", POLICY_LOOSER,
 		    POLICY_TIGHTER },
+		{ HEAD "'tools':{}}", HEAD "'tools':{}," S "}}}", "servers.s",
+		    POLICY_LOOSER, POLICY_TIGHTER },
+		{ HEAD "'tools':{}," S "}}}",
+		    HEAD "'tools':{}," S ",'network':true}}}",
+		    "servers.s.network", POLICY_LOOSER, POLICY_TIGHTER },
+		{ HEAD "'tools':{}," S "}}}",
+		    HEAD "'tools':{}," S ",'mounts':['workspace']}}}",
+		    "servers.s.mounts", POLICY_LOOSER, POLICY_TIGHTER },
+		{ HEAD "'tools':{}," S "}}}",
+		    HEAD "'tools':{}," S ",'memory_mb':16}}}",
+		    "servers.s.memory_mb", POLICY_TIGHTER, POLICY_LOOSER },
+		{ HEAD "'tools':{}," S ",'restarts':3}}}",
+		    HEAD "'tools':{}," S ",'restarts':4}}}",
+		    "servers.s.restarts", POLICY_LOOSER, POLICY_TIGHTER },
+		{ HEAD "'tools':{}," S "}}}",
+		    HEAD "'tools':{},'servers':{'s':{'command':['q']}}}",
+		    "servers.s.command", POLICY_CHANGED, POLICY_CHANGED },
+		{ HEAD "'tools':{}," S "}}}",
+		    HEAD "'tools':{}," S ",'env':{'A':'b'}}}}", "servers.s.env",
+		    POLICY_CHANGED, POLICY_CHANGED },
+		{ HEAD "'tools':{}," S "}}}",
+		    HEAD "'tools':{}," S ",'capture':{'with':['t']}}}}",
+		    "servers.s.capture", POLICY_CHANGED, POLICY_CHANGED },
+		{ HEAD "'tools':{}," S "}}}",
+		    HEAD "'tools':{}," S ",'restarts':3}}}", "", POLICY_CHANGES,
+		    POLICY_CHANGES },
 	};
 
 	(void)state;
