@@ -105,6 +105,7 @@ sandbox_host_many(struct sandbox_host *h, struct err *e)
 void
 sandbox_host_fini(struct sandbox_host *h)
 {
+	cgroup_leave(&h->cgroups);
 	cgroup_place_fini(&h->cgroups);
 	ground_free(h->ground);
 	if (h->n_filter > 0)

@@ -20,6 +20,7 @@ enum {
 	TICKS_PER_S = 100, /* USER_HZ: the unit of /proc/PID/stat */
 	/* A killed process leaves its group a moment after it is reaped. */
 	REMOVE_TRIES = 200,
+	LEAVE_TRIES = 2000, /* at the end nobody waits for anything else */
 	REMOVE_WAIT_NS = 1000 * 1000,
 };
 
@@ -47,7 +48,9 @@ static int make_v1_controller(enum cgroup_controller c,
 static int make_v2(
     const struct cgroup_limits *l, struct cgroup *g, struct err *e);
 static unsigned sweep_dir(const struct cgroup_place *p, const char *parent);
+static void leave_dir(const struct cgroup_place *p, const char *parent);
 static bool remove_dir(const char *parent, const char *name);
+static bool remove_patiently(const char *parent, const char *name, int tries);
 static bool owner_lives(const struct cgroup_place *p, const char *name);
 
 int
@@ -173,6 +176,35 @@ cgroup_sweep(const struct cgroup_place *p)
 	if (p->beside[0] != '\0')
 		removed += sweep_dir(p, p->beside);
 	return removed;
+}
+
+void
+cgroup_leave(const struct cgroup_place *p)
+{
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		if (p->has[c] && (c == 0 || p->kind == CGROUP_V1))
+			leave_dir(p, p->dir[c]);
+	}
+	if (p->beside[0] != '\0')
+		leave_dir(p, p->beside);
+}
+
+static void
+leave_dir(const struct cgroup_place *p, const char *parent)
+{
+	const size_t same = strlen(p->owner);
+	DIR *dir = opendir(parent);
+	struct dirent *d;
+
+	if (dir == NULL)
+		return;
+	while ((d = readdir(dir)) != NULL) {
+		if (strncmp(d->d_name, p->owner, same) == 0 &&
+		    d->d_name[same] == '-' &&
+		    strcmp(d->d_name + same, "-self") != 0)
+			(void)remove_patiently(parent, d->d_name, LEAVE_TRIES);
+	}
+	(void)closedir(dir); /* read only: nothing to lose */
 }
 
 /* Takes a name that is found there out of all the others as well. */
@@ -453,11 +485,17 @@ make_v2(const struct cgroup_limits *l, struct cgroup *g, struct err *e)
 static bool
 remove_dir(const char *parent, const char *name)
 {
+	return remove_patiently(parent, name, REMOVE_TRIES);
+}
+
+static bool
+remove_patiently(const char *parent, const char *name, int tries)
+{
 	const struct timespec wait = { .tv_nsec = REMOVE_WAIT_NS };
 	char path[CGROUP_FULL_MAX];
 
 	(void)snprintf(path, sizeof(path), "%s/%s", parent, name);
-	for (int i = 0; i < REMOVE_TRIES; i++) {
+	for (int i = 0; i < tries; i++) {
 		if (rmdir(path) == 0 || errno == ENOENT)
 			return true;
 		if (errno != EBUSY)

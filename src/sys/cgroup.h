@@ -139,6 +139,11 @@ void cgroup_close(struct cgroup *g);
 void cgroup_remove(struct cgroup *g);
 
 /*
+ * What cgroup_remove could not wait for, once all of this process's groups are
+ * empty and no more are made.
+ */
+void cgroup_leave(const struct cgroup_place *p);
+/*
  * Removes groups whose owner is dead, with whoever is still in them. Returns
  * how many names were removed.
  */

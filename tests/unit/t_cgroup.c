@@ -498,6 +498,26 @@ the_sweep_takes_out_a_frozen_one_whose_owner_is_dead(void **state)
 }
 
 static void
+what_could_not_be_removed_at_once_is_removed_at_the_end(void **state)
+{
+	const struct cgroup_limits limits = { .memory_bytes = 16 * MIB };
+	struct counter c = {};
+	struct cgroup g;
+	struct err e = {};
+
+	(void)state;
+	skip_unless_writable();
+	assert_int_equal(cgroup_make(&place, 8, &limits, &g, &e), 0);
+	count_in(&g, &c);
+	cgroup_remove(&g); /* its process does not go */
+	assert_int_equal(groups(CGROUP_MEMORY, place.owner), 1);
+	end_counter(&c);
+	cgroup_leave(&place);
+	for (int k = 0; k < CGROUP_CONTROLLERS; k++)
+		assert_int_equal(groups(k, place.owner), 0);
+}
+
+static void
 what_a_group_uses_is_measured(void **state)
 {
 	const struct cgroup_limits limits = {
@@ -555,6 +575,8 @@ main(void)
 		    a_freeze_that_fails_says_so_and_the_group_goes_on),
 		cmocka_unit_test(
 		    the_sweep_takes_out_a_frozen_one_whose_owner_is_dead),
+		cmocka_unit_test(
+		    what_could_not_be_removed_at_once_is_removed_at_the_end),
 		cmocka_unit_test(what_a_group_uses_is_measured),
 	};
 	struct err e = {};
