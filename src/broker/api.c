@@ -240,8 +240,10 @@ do_health(const struct request *q)
 	for (const struct run *r = broker.runs; r != NULL; r = r->next)
 		n += r->state != RUN_CLOSED;
 	buf_printf(&out,
-	    "{\"open_runs\":%u,\"records\":%llu,\"status\":\"ok\"}", n,
-	    (unsigned long long)store_durable(broker.store));
+	    "{\"open_runs\":%u,\"records\":%llu,\"records_made\":%llu,"
+	    "\"status\":\"ok\"}",
+	    n, (unsigned long long)store_durable(broker.store),
+	    (unsigned long long)store_made(broker.store));
 	reply(q->call, REPLY_OK, 200, buf_str(&out));
 }
 

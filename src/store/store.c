@@ -96,6 +96,12 @@ store_close(struct store *s, struct err *e)
 }
 
 uint64_t
+store_made(const struct store *s)
+{
+	return s->seq;
+}
+
+uint64_t
 store_durable(const struct store *s)
 {
 	return atomic_load(&s->durable);

@@ -50,6 +50,8 @@ int store_close(struct store *s, struct err *e);
  * start).
  */
 uint64_t store_append(struct store *s, struct event *ev);
+/* The highest number that has been given to a record. */
+uint64_t store_made(const struct store *s);
 /* The highest number that is on disk. */
 uint64_t store_durable(const struct store *s);
 /* More is waiting for the disk than should. */

@@ -187,7 +187,10 @@ export class Place {
 		return new Command(args, { program: this.paddock, ...options });
 	}
 
-	cli(args, options) {
+	// Those that read the store see all that has happened before.
+	async cli(args, options) {
+		if (['diff', 'egress', 'replay', 'trace'].includes(args[0]))
+			await this.daemon?.recorded();
 		return this.command([...args, '--state', this.state],
 			{ input: '', ...options }).end();
 	}
@@ -354,6 +357,7 @@ export class Daemon extends Api {
 			path.join(state, 'paddock.sock') } });
 
 		d.place = place;
+		place.daemon = d;
 		d.state = state;
 		d.port = port;
 		d.command = place.command(['serve', '--state', state,
@@ -387,8 +391,21 @@ export class Daemon extends Api {
 		return this.command.end();
 	}
 
-	trace(...args) {
+	// All that has happened so far: the disk is some milliseconds behind.
+	async trace(...args) {
+		await this.recorded();
 		return trace(this.state, ...args);
+	}
+
+	// Answers when what has happened so far is on disk.
+	async recorded() {
+		const seen = () => this.get('/v1/health').catch(() => undefined);
+		const now = await seen();
+
+		// Without a daemon that answers, nothing more comes.
+		if (now !== undefined)
+			await until(async () => ((await seen())?.records ??
+				Infinity) >= now.records_made, 'the disk');
 	}
 }
 
