@@ -1,9 +1,7 @@
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -99,7 +97,6 @@ static int run_all(const struct client *c, const struct fork_command *f,
     struct str body, int folder);
 static int run_end(const struct fork_command *f, const struct client *c,
     const struct forked *x, int signals);
-static int signals_open(struct err *e);
 
 int
 cmd_fork(int argc, char **argv)
@@ -463,7 +460,7 @@ run_all(const struct client *c, const struct fork_command *f, struct str body,
 	int status = EXIT_DONE;
 	uint64_t n = 0;
 
-	signals = signals_open(&e);
+	signals = run_watch_signals(&e);
 	if (all == NULL || signals < 0) {
 		free(all);
 		return out_fail(&e);
@@ -515,36 +512,9 @@ run_end(const struct fork_command *f, const struct client *c,
 		.json = f->json,
 		.signals = signals,
 	};
-	uint64_t code = EXIT_FAILED;
-	struct str status, reason;
 	struct err e = {};
 
 	if (run_watch(&w, &ended, &e) < 0)
 		return out_fail(&e);
-	status = json_str(json_get(ended.json, STR("status")));
-	reason = json_str(json_get(ended.json, STR("stop_reason")));
-	if (f->json)
-		run_watch_json(buf_str(&ended.body));
-	if (str_eq(status, STR("closed")))
-		(void)json_u64(json_get(ended.json, STR("exit_status")), &code);
-	else if (!f->json)
-		out_note("run %s %.*s: %.*s", x->id, STR_FMT(status),
-		    STR_FMT(reason));
-	return code > 255 ? EXIT_FAILED : (int)code;
-}
-
-static int
-signals_open(struct err *e)
-{
-	sigset_t set;
-	int fd;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(e, "sigprocmask");
-	fd = signalfd(-1, &set, SFD_CLOEXEC);
-	return fd < 0 ? err_sys(e, "signalfd") : fd;
+	return run_watch_end(ended.json, x->id, f->json);
 }

@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,9 +108,6 @@ static int start_embedded(
 static int stdio_open(struct err *e);
 static void tell_opened(const struct run_command *r,
     const struct client_reply *opened, const char *id, const char *hint);
-static int tell_end(
-    const struct run_command *r, const struct json *v, const char *id);
-static int signals_open(struct err *e);
 
 int
 cmd_run(int argc, char **argv)
@@ -140,7 +135,7 @@ cmd_run(int argc, char **argv)
 	mount_options_fini(&r.mounts);
 	if (status >= 0)
 		return status;
-	signals = signals_open(&e);
+	signals = run_watch_signals(&e);
 	status = signals < 0
 	    ? out_fail(&e)
 	    : run(&r, &c, &d, buf_str(&body), &folders, signals);
@@ -282,7 +277,7 @@ run(const struct run_command *r, const struct client *c, struct daemon *d,
 		tell_opened(r, &opened, id, w.hint);
 	if (run_watch(&w, &ended, &e) < 0)
 		return out_fail(&e);
-	return tell_end(r, ended.json, id);
+	return run_watch_end(ended.json, id, r->json);
 }
 
 /*
@@ -397,65 +392,4 @@ tell_opened(const struct run_command *r, const struct client_reply *opened,
 	else
 		out_note(
 		    "run %s (trace: paddock trace show %s%s)", id, id, hint);
-}
-
-/* The exit status: the command's own, unless the run was stopped. */
-static int
-tell_end(const struct run_command *r, const struct json *v, const char *id)
-{
-	struct str reason = json_str(json_get(v, STR("stop_reason")));
-	const struct json *stop = json_get(v, STR("stop"));
-	struct str status = json_str(json_get(v, STR("status")));
-	own_buf struct buf line = {};
-	uint64_t exit_status, planted;
-
-	if (r->json) {
-		json_write(&line, v);
-		run_watch_json(buf_str(&line));
-	} else if (json_u64(json_get(v, STR("planted")), &planted) == 0) {
-		out_note("run %s: %llu files that other programs execute are "
-			 "new or changed in its mounts: paddock trace show %s",
-		    id, (unsigned long long)planted, id);
-	}
-	if (str_eq_c(status, "closed")) {
-		if (json_u64(json_get(v, STR("exit_status")), &exit_status) <
-			0 ||
-		    exit_status > 255) {
-			out_note("run %s: the daemon gives no exit status", id);
-			return EXIT_FAILED;
-		}
-		return (int)exit_status;
-	}
-	if (r->json)
-		return EXIT_FAILED;
-	out_note("run %s %.*s: %.*s", id, STR_FMT(status), STR_FMT(reason));
-	if (json_is(stop, JSON_OBJECT)) {
-		json_write(&line, stop);
-	} else {
-		buf_add_c(&line, "{\"reason\":");
-		json_put_str(&line, reason);
-		buf_add_c(&line, ",\"status\":");
-		json_put_str(&line, status);
-		buf_add_byte(&line, '}');
-	}
-	run_watch_json(buf_str(&line));
-	return EXIT_FAILED;
-}
-
-static int
-signals_open(struct err *e)
-{
-	sigset_t set;
-	int fd;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(e, "sigprocmask");
-	fd = signalfd(-1, &set, SFD_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, "signalfd");
-	return fd;
 }

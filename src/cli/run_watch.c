@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -321,4 +322,64 @@ tell_approval(struct run_watch *w, const struct json *a)
 	out_note("%.*s waits for approval (%.*s); see and decide: paddock "
 		 "approve %.*s%s",
 	    STR_FMT(tool), STR_FMT(buf_str(&text)), STR_FMT(id), w->hint);
+}
+
+int
+run_watch_signals(struct err *e)
+{
+	sigset_t set;
+	int fd;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_sys(e, "sigprocmask");
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "signalfd");
+	return fd;
+}
+
+int
+run_watch_end(const struct json *v, const char *id, bool json)
+{
+	struct str reason = json_str(json_get(v, STR("stop_reason")));
+	const struct json *stop = json_get(v, STR("stop"));
+	struct str status = json_str(json_get(v, STR("status")));
+	own_buf struct buf line = {};
+	uint64_t exit_status, planted;
+
+	if (json) {
+		json_write(&line, v);
+		run_watch_json(buf_str(&line));
+	} else if (json_u64(json_get(v, STR("planted")), &planted) == 0) {
+		out_note("run %s: %llu files that other programs execute are "
+			 "new or changed in its mounts: paddock trace show %s",
+		    id, (unsigned long long)planted, id);
+	}
+	if (str_eq_c(status, "closed")) {
+		if (json_u64(json_get(v, STR("exit_status")), &exit_status) <
+			0 ||
+		    exit_status > 255) {
+			out_note("run %s: the daemon gives no exit status", id);
+			return EXIT_FAILED;
+		}
+		return (int)exit_status;
+	}
+	if (json)
+		return EXIT_FAILED;
+	out_note("run %s %.*s: %.*s", id, STR_FMT(status), STR_FMT(reason));
+	if (json_is(stop, JSON_OBJECT)) {
+		json_write(&line, stop);
+	} else {
+		buf_add_c(&line, "{\"reason\":");
+		json_put_str(&line, reason);
+		buf_add_c(&line, ",\"status\":");
+		json_put_str(&line, status);
+		buf_add_byte(&line, '}');
+	}
+	run_watch_json(buf_str(&line));
+	return EXIT_FAILED;
 }

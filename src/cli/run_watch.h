@@ -35,6 +35,14 @@ struct run_watch {
 /* 0 with the run's object in *r, or -1 with e: the run's end is not known. */
 int run_watch(struct run_watch *w, struct client_reply *r, struct err *e);
 
+/* A signalfd of SIGINT, SIGTERM and SIGHUP, which are blocked. -1 with e. */
+int run_watch_signals(struct err *e);
+/*
+ * Tells how a run has ended, from its object; the exit status: the command's
+ * own, unless the run was stopped.
+ */
+int run_watch_end(const struct json *v, const char *id, bool json);
+
 /* A line of JSON on standard error, safe for a terminal. */
 void run_watch_json(struct str line);
 
