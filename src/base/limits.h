@@ -578,6 +578,7 @@ enum {
 	GUARD_DEPTH_MAX = 128, /* folders below each other, a descriptor each */
 	/* Mounts for one sandbox: its kernel allows 100,000 in all. */
 	GUARD_COVERS_MAX = 4096,
+	REMOVE_DEPTH_MAX = 160, /* folders of what is removed: those, and ours */
 	COMMIT_DEPTH_MAX = 128, /* as above, when changes are written back */
 	COMMIT_TOLD_MAX = 64, /* files that are named in a message */
 	/* Snapshots below each other: overlayfs takes 500, and the names of

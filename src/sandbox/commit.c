@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -16,11 +15,11 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "sys/fd.h"
+#include "sys/remove.h"
 
 enum {
 	MODE_BITS = 0777, /* no set-id bit is ever written back */
 	OPEN_DIR = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-	CHUNK_BYTES = 1 << 20,
 };
 
 /* Where everything is written first: a name that nobody else has. */
@@ -52,12 +51,10 @@ static int put_dir(
 static int leave_dir(struct walk *w, struct err *e);
 static int put_file(struct walk *w, const struct level *l, const char *name,
     const struct stat *st, struct err *e);
-static int copy_data(int from, int to, off_t size, struct err *e);
 static int put_link(const struct walk *w, const struct level *l,
     const char *name, struct err *e);
 static int put_in_place(const struct walk *w, const struct level *l,
     const char *name, struct err *e);
-static int remove_all(int dir, const char *name, struct err *e);
 static int push(
     struct walk *w, int from_taken, int to_taken, size_t path_n, struct err *e);
 static bool is_opaque(int dir);
@@ -138,7 +135,7 @@ step(struct walk *w, struct err *e)
 	w->c->changed++;
 	if (S_ISCHR(st.st_mode) && st.st_rdev == 0) {
 		as_owner(w, true);
-		r = remove_all(l->to, x->d_name, e);
+		r = remove_all(l->to, x->d_name, COMMIT_DEPTH_MAX, false, e);
 		as_owner(w, false);
 	} else if (S_ISDIR(st.st_mode)) {
 		r = put_dir(w, l, x->d_name, e);
@@ -209,7 +206,7 @@ put_dir(struct walk *w, const struct level *l, const char *name, struct err *e)
 	if (to < 0 ? errno == ENOTDIR || errno == ELOOP : is_opaque(from)) {
 		/* Nothing of what was there is seen inside. */
 		fd_fini(&to);
-		r = remove_all(l->to, name, e);
+		r = remove_all(l->to, name, COMMIT_DEPTH_MAX, false, e);
 	} else if (to < 0 && errno != ENOENT) {
 		r = err_sys(e, "open");
 	}
@@ -271,7 +268,7 @@ put_file(struct walk *w, const struct level *l, const char *name,
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0)
 		r = err_sys(e, "create %s", temp);
-	else if (copy_data(from, to, st->st_size, e) < 0)
+	else if (fd_copy_sparse(from, to, st->st_size, e) < 0)
 		r = -1;
 	else if (fchmod(to, st->st_mode & MODE_BITS) < 0 ||
 	    futimens(to, (struct timespec[]){ st->st_atim, st->st_mtim }) < 0)
@@ -282,31 +279,6 @@ put_file(struct walk *w, const struct level *l, const char *name,
 		(void)unlinkat(l->to, temp, 0); /* may not be there */
 	as_owner(w, false);
 	return r;
-}
-
-/* Holes stay holes: a file may be far longer than what it takes. */
-static int
-copy_data(int from, int to, off_t size, struct err *e)
-{
-	off_t at = 0;
-
-	if (ftruncate(to, size) < 0)
-		return err_sys(e, "ftruncate");
-	while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
-		off_t end = lseek(from, at, SEEK_HOLE);
-
-		if (end < 0 || lseek(to, at, SEEK_SET) < 0)
-			return err_sys(e, "seek");
-		while (at < end) {
-			size_t want = end - at < CHUNK_BYTES
-			    ? (size_t)(end - at)
-			    : CHUNK_BYTES;
-
-			if (sendfile(to, from, &at, want) <= 0)
-				return err_sys(e, "copy");
-		}
-	}
-	return errno == ENXIO ? 0 : err_sys(e, "seek");
 }
 
 static int
@@ -342,75 +314,11 @@ put_in_place(const struct walk *w, const struct level *l, const char *name,
 		return 0;
 	if (errno != EISDIR && errno != EEXIST && errno != ENOTEMPTY)
 		return err_sys(e, "rename");
-	if (remove_all(l->to, name, e) < 0)
+	if (remove_all(l->to, name, COMMIT_DEPTH_MAX, false, e) < 0)
 		return -1;
 	if (renameat(l->to, temp, l->to, name) < 0)
 		return err_sys(e, "rename");
 	return 0;
-}
-
-/*
- * With all that is below it, never through a link. The innermost folder is
- * gone through until it is empty.
- */
-static int
-remove_all(int dir, const char *name, struct err *e)
-{
-	struct {
-		DIR *dir;
-		char name[NAME_MAX + 1];
-	} stack[COMMIT_DEPTH_MAX];
-	size_t depth = 0;
-	int r = 0, at = dir;
-	const char *next = name;
-
-	for (;;) {
-		const struct dirent *x = NULL;
-
-		if (next != NULL && unlinkat(at, next, 0) < 0 &&
-		    errno != ENOENT) {
-			int fd = errno == EISDIR || errno == EPERM
-			    ? openat(at, next, OPEN_DIR)
-			    : -1;
-
-			if (fd < 0 || depth == COMMIT_DEPTH_MAX) {
-				r = err_sys(e, "remove %s", next);
-				fd_fini(&fd);
-				break;
-			}
-			stack[depth].dir = fdopendir(fd);
-			if (stack[depth].dir == NULL) {
-				r = err_sys(e, "open %s", next);
-				fd_fini(&fd);
-				break;
-			}
-			(void)snprintf(stack[depth].name,
-			    sizeof(stack[depth].name), "%s", next);
-			depth++;
-		}
-		if (depth == 0)
-			break;
-		do
-			x = readdir(stack[depth - 1].dir);
-		while (x != NULL &&
-		    (strcmp(x->d_name, ".") == 0 ||
-			strcmp(x->d_name, "..") == 0));
-		if (x != NULL) {
-			at = dirfd(stack[depth - 1].dir);
-			next = x->d_name;
-			continue;
-		}
-		(void)closedir(stack[--depth].dir); /* only read */
-		at = depth > 0 ? dirfd(stack[depth - 1].dir) : dir;
-		next = NULL;
-		if (unlinkat(at, stack[depth].name, AT_REMOVEDIR) < 0) {
-			r = err_sys(e, "rmdir %s", stack[depth].name);
-			break;
-		}
-	}
-	while (depth > 0)
-		(void)closedir(stack[--depth].dir); /* only read */
-	return r;
 }
 
 static int

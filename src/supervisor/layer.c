@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -18,11 +17,11 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "sys/fd.h"
+#include "sys/remove.h"
 
 enum {
 	OPEN_DIR = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 	OPEN_FILE = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
-	CHUNK_BYTES = 1 << 20,
 	SMALL_BYTES = 64 * 1024, /* read and written at once */
 	FILE_BITS = 0777, /* no set-id bit */
 	DIR_BITS = 01777,
@@ -47,7 +46,6 @@ struct level {
 	DIR *from;
 	int to; /* -1 where nothing is written */
 	size_t path_n; /* of its path, with the '/' */
-	char *name; /* where it is removed */
 };
 
 struct walk {
@@ -192,66 +190,8 @@ layer_compare(struct str want, struct str got, struct err *e)
 int
 layer_remove(int dir, const char *name, struct err *e)
 {
-	struct level stack[COMMIT_DEPTH_MAX + 4];
-	const size_t most = sizeof(stack) / sizeof(stack[0]);
-	size_t depth = 0;
-	int r = 0, at = dir;
-	const char *next = name;
-	char gone[NAME_MAX + 1];
-
-	while (r == 0) {
-		const struct dirent *x = NULL;
-
-		if (next != NULL && unlinkat(at, next, 0) < 0 &&
-		    errno != ENOENT) {
-			int fd = -1;
-
-			if (depth == most) {
-				r = err_set(e, "%s lies too deep", next);
-				break;
-			}
-			/* A folder of the owner's may not let him in. */
-			if ((errno == EISDIR || errno == EPERM) &&
-			    fchmodat(at, next, 0700, 0) == 0)
-				fd = openat(at, next, OPEN_DIR);
-			stack[depth] = (struct level){
-				.from = fd >= 0 ? fdopendir(fd) : NULL,
-				.name = strdup(next),
-			};
-			if (stack[depth].from == NULL ||
-			    stack[depth].name == NULL) {
-				r = err_sys(e, "remove %s", next);
-				fd_fini(&fd);
-				free(stack[depth].name);
-				break;
-			}
-			depth++;
-		}
-		if (depth == 0)
-			break;
-		do
-			x = readdir(stack[depth - 1].from);
-		while (x != NULL &&
-		    (strcmp(x->d_name, ".") == 0 ||
-			strcmp(x->d_name, "..") == 0));
-		if (x != NULL) {
-			at = dirfd(stack[depth - 1].from);
-			(void)snprintf(gone, sizeof(gone), "%s", x->d_name);
-			next = gone;
-			continue;
-		}
-		(void)closedir(stack[--depth].from); /* only read */
-		at = depth > 0 ? dirfd(stack[depth - 1].from) : dir;
-		next = NULL;
-		if (unlinkat(at, stack[depth].name, AT_REMOVEDIR) < 0)
-			r = err_sys(e, "rmdir %s", stack[depth].name);
-		free(stack[depth].name);
-	}
-	while (depth > 0) {
-		free(stack[--depth].name);
-		(void)closedir(stack[depth].from); /* only read */
-	}
-	return r;
+	/* Its list and itself lie above the deepest folder that is copied. */
+	return remove_all(dir, name, COMMIT_DEPTH_MAX + 4, true, e);
 }
 
 /* Each entry of all folders below from; leave for a folder that is done. */
@@ -437,12 +377,10 @@ copy_file(struct walk *w, const struct level *l, const char *name,
 	return 0;
 }
 
-/* Holes stay holes. */
 static int
 copy_bytes(int from, int to, const struct stat *st, struct err *e)
 {
 	static char small[SMALL_BYTES];
-	off_t at = 0;
 
 	if (st->st_size <= SMALL_BYTES) {
 		ssize_t n = read(from, small, sizeof(small));
@@ -451,23 +389,7 @@ copy_bytes(int from, int to, const struct stat *st, struct err *e)
 			return err_sys(e, "read");
 		return fd_write_all(to, small, (size_t)n, e);
 	}
-	if (ftruncate(to, st->st_size) < 0)
-		return err_sys(e, "ftruncate");
-	while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
-		off_t end = lseek(from, at, SEEK_HOLE);
-
-		if (end < 0 || lseek(to, at, SEEK_SET) < 0)
-			return err_sys(e, "seek");
-		while (at < end) {
-			size_t want = end - at < CHUNK_BYTES
-			    ? (size_t)(end - at)
-			    : CHUNK_BYTES;
-
-			if (sendfile(to, from, &at, want) <= 0)
-				return err_sys(e, "copy");
-		}
-	}
-	return errno == ENXIO ? 0 : err_sys(e, "seek");
+	return fd_copy_sparse(from, to, st->st_size, e);
 }
 
 static int

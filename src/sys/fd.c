@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
 	READ_BYTES = 65536,
+	COPY_BYTES = 1 << 20, /* at once: a signal is not kept waiting */
 	SEALS = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL,
 };
 
@@ -68,6 +70,29 @@ fd_write_all(int fd, const void *p, size_t n, struct err *e)
 		n -= (size_t)r;
 	}
 	return 0;
+}
+
+int
+fd_copy_sparse(int from, int to, off_t size, struct err *e)
+{
+	off_t at = 0;
+
+	if (ftruncate(to, size) < 0)
+		return err_sys(e, "ftruncate");
+	while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
+		off_t end = lseek(from, at, SEEK_HOLE);
+
+		if (end < 0 || lseek(to, at, SEEK_SET) < 0)
+			return err_sys(e, "seek");
+		while (at < end) {
+			size_t want = end - at < COPY_BYTES ? (size_t)(end - at)
+							    : COPY_BYTES;
+
+			if (sendfile(to, from, &at, want) <= 0)
+				return err_sys(e, "copy");
+		}
+	}
+	return errno == ENXIO ? 0 : err_sys(e, "seek");
 }
 
 int

@@ -21,6 +21,11 @@ int fd_nonblock(int fd, struct err *e);
 int fd_close_from(int first, struct err *e);
 /* All bytes or an error; restarts after EINTR. For blocking descriptors. */
 int fd_write_all(int fd, const void *p, size_t n, struct err *e);
+/*
+ * Copies a file of this size into an empty one. Holes stay holes: a file may
+ * be far longer than what it takes.
+ */
+int fd_copy_sparse(int from, int to, off_t size, struct err *e);
 /* Appends everything up to the end of the file, at most max bytes. */
 int fd_read_all(int fd, struct buf *out, size_t max, struct err *e);
 /* The whole file by name. */
