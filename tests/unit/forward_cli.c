@@ -1,19 +1,18 @@
 /*
- * A forward as a process, for forward_oracle.test.js: what a client says goes
- * in, and what servers hear comes out, beside what was asked about.
+ * A forward as a process, for forward_oracle.test.js: what a client says
+ * goes in, and what servers hear comes out, beside what was asked about.
  *
- * Standard input and output are frames: a length of four bytes, little endian,
- * and so many bytes. A frame in has a byte of the mode, one with the size of
- * the pieces in which the client is heard, and what the client says. A frame
- * out is {"asks":[{...}],"servers":["hex"]}, each in its order. A server
- * answers every request that it has heard whole, and nothing else.
+ * Standard input and output are frames (frames.h). A frame in has a byte of
+ * the mode, one with the size of the pieces in which the client is heard,
+ * and what the client says. A frame out is
+ * {"asks":[{...}],"servers":["hex"]}, each in its order. A server answers
+ * every request that it has heard whole, and nothing else.
  */
-#include <endian.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 
 #include "codec/http1.h"
 #include "codec/json.h"
+#include "frames.h"
 #include "memory_end.h"
 #include "proxy/forward.h"
 #include "watch_rig.h"
@@ -191,23 +190,6 @@ run(struct loop *loop, struct str in)
 	must(memory_ends == NULL);
 }
 
-static bool
-frame_read(struct buf *in)
-{
-	uint32_t n;
-	char *at;
-
-	if (fread(&n, sizeof(n), 1, stdin) != 1)
-		return false;
-	n = le32toh(n);
-	must(n >= 2);
-	buf_reset(in);
-	at = buf_reserve(in, n);
-	must(at != NULL && fread(at, 1, n, stdin) == n);
-	in->n = n;
-	return true;
-}
-
 int
 main(void)
 {
@@ -222,8 +204,7 @@ main(void)
 	watch_take(
 	    &watch, "KEY", STR("sk-live-000000000000"), "pdk_12345678_abcdefg");
 	while (frame_read(&in)) {
-		uint32_t n;
-
+		must(in.n >= 2);
 		run(loop, buf_str(&in));
 		buf_reset(&out);
 		buf_add_c(&out, "{\"asks\":[");
@@ -237,10 +218,7 @@ main(void)
 			buf_add_byte(&out, '"');
 		}
 		buf_add_c(&out, "]}");
-		must(!out.failed);
-		n = htole32((uint32_t)out.n);
-		must(fwrite(&n, sizeof(n), 1, stdout) == 1 &&
-		    fwrite(out.p, 1, out.n, stdout) == out.n);
+		frame_write(&out);
 	}
 	for (int i = 0; i < SERVERS_MAX; i++)
 		buf_fini(&rig.heard[i]);

@@ -1,22 +1,17 @@
 /*
  * The HTTP/1.1 parser as a process, for tests in other languages.
  *
- * Standard input and output are frames: a length of four bytes, little endian,
- * and so many bytes. A request is a stream of bytes. The answer is 'r' and the
- * status and error of a refusal, 'm' when more is needed, or 'a', the bytes
- * taken, and a line each for method, target, keep-alive and every field; then
- * an empty line and the body.
+ * Standard input and output are frames (frames.h). A request is a stream of
+ * bytes. The answer is 'r' and the status and error of a refusal, 'm' when
+ * more is needed, or 'a', the bytes taken, and a line each for method,
+ * target, keep-alive and every field; then an empty line and the body.
  */
-#include <endian.h>
-#include <stdio.h>
-
 #include "base/must.h"
 #include "codec/http1.h"
+#include "frames.h"
 
 enum { MAX_CONTENT = 65536 };
 
-static bool frame_read(struct buf *in);
-static void frame_write(const struct buf *out);
 static void answer(struct str in, struct buf *out);
 
 int
@@ -31,32 +26,6 @@ main(void)
 		frame_write(&out);
 	}
 	return 0;
-}
-
-static bool
-frame_read(struct buf *in)
-{
-	uint32_t n;
-	char *at;
-
-	if (fread(&n, sizeof(n), 1, stdin) != 1)
-		return false;
-	n = le32toh(n);
-	buf_reset(in);
-	at = buf_reserve(in, n);
-	must(at != NULL && fread(at, 1, n, stdin) == n);
-	in->n = n;
-	return true;
-}
-
-static void
-frame_write(const struct buf *out)
-{
-	uint32_t n = htole32((uint32_t)out->n);
-
-	must(!out->failed);
-	must(fwrite(&n, sizeof(n), 1, stdout) == 1);
-	must(fwrite(out->p, 1, out->n, stdout) == out->n);
 }
 
 static void

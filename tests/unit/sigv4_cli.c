@@ -1,20 +1,16 @@
 /*
  * Signing as a process, for tests in other languages.
  *
- * Standard input and output are frames: a length of four bytes, little endian,
- * and so many bytes. A question is four lines' worth: access key, secret, the
- * digest of the body, and then the head of a request. The answer is 'a' and the
- * new value of Authorization, or 'r' and why there is none; before either a
- * digit, 1 when the caller would have had to read the body.
+ * Standard input and output are frames (frames.h). A question is four lines'
+ * worth: access key, secret, the digest of the body, and then the head of a
+ * request. The answer is 'a' and the new value of Authorization, or 'r' and
+ * why there is none; before either a digit, 1 when the caller would have had
+ * to read the body.
  */
-#include <endian.h>
-#include <stdio.h>
-
 #include "base/must.h"
 #include "codec/sigv4.h"
+#include "frames.h"
 
-static bool frame_read(struct buf *in);
-static void frame_write(const struct buf *out);
 static struct str line_take(struct str *rest);
 static void answer(struct str in, struct buf *out);
 
@@ -30,32 +26,6 @@ main(void)
 		frame_write(&out);
 	}
 	return 0;
-}
-
-static bool
-frame_read(struct buf *in)
-{
-	uint32_t n;
-	char *at;
-
-	if (fread(&n, sizeof(n), 1, stdin) != 1)
-		return false;
-	n = le32toh(n);
-	buf_reset(in);
-	at = buf_reserve(in, n);
-	must(at != NULL && fread(at, 1, n, stdin) == n);
-	in->n = n;
-	return true;
-}
-
-static void
-frame_write(const struct buf *out)
-{
-	uint32_t n = htole32((uint32_t)out->n);
-
-	must(!out->failed);
-	must(fwrite(&n, sizeof(n), 1, stdout) == 1);
-	must(fwrite(out->p, 1, out->n, stdout) == out->n);
 }
 
 static struct str
