@@ -1,46 +1,21 @@
 /*
  * fail_calls.h: lets the n-th system call of the sandbox's builder fail.
- *
- * For programs linked with --wrap for each of these calls. Set calls to 0,
- * fail_at to n (0: none) and counting to true; all three are static, so one
- * file of a program includes this.
  */
 #ifndef UNIT_FAIL_CALLS_H
 #define UNIT_FAIL_CALLS_H
 
-#include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fail_count.h"
+
 /*
- * Every system call of the builder can be made to fail, in the caller and in
- * the child alike: they share memory until the child executes a program, so
- * one counter counts both.
+ * In the caller and in the child alike: they share memory until the child
+ * executes a program, so one counter counts both.
  */
-static int calls, fail_at;
-static bool counting;
-
-static bool
-fails_now(void)
-{
-	if (!counting || ++calls != fail_at)
-		return false;
-	errno = EIO;
-	return true;
-}
-
-#define WRAP(type, name, params, args)                              \
-	type __wrap_##name params;                                  \
-	type __real_##name params;                                  \
-	type __wrap_##name params                                   \
-	{                                                           \
-		return fails_now() ? (type)-1 : __real_##name args; \
-	}
-
 WRAP(int, mkdir, (const char *p, mode_t m), (p, m))
 WRAP(int, mknod, (const char *p, mode_t m, dev_t d), (p, m, d))
 WRAP(int, symlink, (const char *a, const char *b), (a, b))

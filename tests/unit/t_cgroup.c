@@ -18,43 +18,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fail_count.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
 
 enum { MIB = 1024 * 1024 };
 
-static int calls, fail_at;
-static bool counting;
-
-static bool
-fails_now(void)
-{
-	if (!counting || ++calls != fail_at)
-		return false;
-	errno = EIO;
-	return true;
-}
-
-int __wrap_mkdir(const char *path, mode_t mode);
-int __real_mkdir(const char *path, mode_t mode);
-ssize_t __wrap_write(int fd, const void *p, size_t n);
-ssize_t __real_write(int fd, const void *p, size_t n);
 int __wrap_open64(const char *path, int flags, ...);
 int __real_open64(const char *path, int flags, ...);
 int __wrap_openat64(int dir, const char *path, int flags, ...);
 int __real_openat64(int dir, const char *path, int flags, ...);
 
-int
-__wrap_mkdir(const char *path, mode_t mode)
-{
-	return fails_now() ? -1 : __real_mkdir(path, mode);
-}
-
-ssize_t
-__wrap_write(int fd, const void *p, size_t n)
-{
-	return fails_now() ? -1 : __real_write(fd, p, n);
-}
+WRAP(int, mkdir, (const char *p, mode_t m), (p, m))
+WRAP(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
 
 int
 __wrap_open64(const char *path, int flags, ...)

@@ -15,31 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fail_count.h"
 #include "init/work.h"
 #include "sys/fd.h"
 
 /* What a worker does, here without a sandbox, and with each of its calls
  * failing once. */
-static int calls, fail_at;
-static bool counting;
-
-static bool
-fails_now(void)
-{
-	if (!counting || ++calls != fail_at)
-		return false;
-	errno = EIO;
-	return true;
-}
-
-#define WRAP(type, name, params, args)                              \
-	type __wrap_##name params;                                  \
-	type __real_##name params;                                  \
-	type __wrap_##name params                                   \
-	{                                                           \
-		return fails_now() ? (type)-1 : __real_##name args; \
-	}
-
 WRAP(int, mkdir, (const char *p, mode_t m), (p, m))
 WRAP(int, rmdir, (const char *p), (p))
 WRAP(int, unlink, (const char *p), (p))
