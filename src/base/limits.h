@@ -616,10 +616,16 @@ enum {
 	 * the disk as who writes does, long before the queue is full. */
 	STORE_BEHIND_EVENTS = 8192,
 	STORE_MAX_QUEUE_BYTES = 256 * 1024 * 1024,
+	/* Between two tries to write while the disk is full: soon enough for
+	 * whoever waits, and seldom enough to be no load. */
+	STORE_ROOM_MS = 250,
 	/* The log is signed after so many records, or so long after the first
 	 * that is not signed, and when a run closes. */
 	STORE_CHECKPOINT_RECORDS = 1024,
 	STORE_CHECKPOINT_MS = 5000,
+	/* Of checkpoints.txt, from its end, to find the last whole one: what a
+	 * power cut leaves behind it is less. */
+	TOLD_END_BYTES = 64 * 1024,
 	/* Smaller blobs are kept as they are: zstd saves less than its frame
 	 * and the time to read it back. */
 	STORE_PACK_BYTES = 512,

@@ -229,8 +229,16 @@ static void
 do_health(const struct request *q)
 {
 	own_buf struct buf out = {};
+	struct err why = {};
 	unsigned n = 0;
 
+	if (store_is_full(broker.store, &why)) {
+		reply_error(q->call, 503, "store_full",
+		    "The store has no room: nothing new begins until it has.",
+		    "Make room where the daemon keeps its state; it goes on by "
+		    "itself.");
+		return;
+	}
 	/* What others do is nothing for who belongs to one tenant. */
 	if (!caller_sees(q->who, RIGHTS_ALL_TENANTS)) {
 		reply(q->call, REPLY_OK, 200, STR("{\"status\":\"ok\"}"));

@@ -34,6 +34,7 @@ struct broker {
 	struct peer supervisor, gateway, proxy, world, tools;
 	struct store *store;
 	struct loop_watch store_watch;
+	bool store_full; /* and that was said */
 	struct hash operator_token;
 	struct run *runs; /* open, and closing */
 	uint32_t n_runs;

@@ -154,12 +154,18 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args,
 	struct earlier earlier = {};
 	enum repeat repeat = REPEAT_NO;
 	struct over over;
-	bool fits = spend_take(r, one_call, &over);
+	bool fits;
 	enum budget_kind extends = BUDGET_KINDS;
 	struct call *early = NULL, *c;
 	struct hash hash;
 	bool recorded, probe = false;
 
+	/* Not a call of the run yet: nothing is charged for it. */
+	if (store_is_full(broker.store, NULL)) {
+		call_tell(asker, REPLY_BAD, STR(STORE_FAILED));
+		return;
+	}
+	fits = spend_take(r, one_call, &over);
 	r->steps++;
 	json_write(&canonical, args);
 	if (canonical.failed || canonical.n > CALL_MAX_ARGS_BYTES) {

@@ -41,6 +41,7 @@ static void on_supervisor_gone(struct peer *p, const char *why);
 static void on_edge_gone(struct peer *p, const char *why);
 static void on_wire(const struct frame *f);
 static void on_durable(struct loop_watch *w, uint32_t events);
+static void tell_room(void);
 static void close_everything(void);
 
 int
@@ -372,6 +373,7 @@ on_durable(struct loop_watch *w, uint32_t events)
 		loop_stop(broker.loop);
 		return;
 	}
+	tell_room();
 	call_durable(store_durable(broker.store));
 	capture_durable(store_durable(broker.store));
 	egress_durable(store_durable(broker.store));
@@ -381,6 +383,24 @@ on_durable(struct loop_watch *w, uint32_t events)
 	follow_durable();
 	run_sweep();
 	broker_maybe_quit();
+}
+
+/* Says once that the disk is full, and once that it no longer is. */
+static void
+tell_room(void)
+{
+	struct err why = {};
+	bool full = store_is_full(broker.store, &why);
+
+	if (full == broker.store_full)
+		return;
+	broker.store_full = full;
+	if (full)
+		log_warn("store is full, nothing new begins until there is "
+			 "room why=\"%s\"",
+		    why.text);
+	else
+		log_warn("store has room again");
 }
 
 static void

@@ -414,7 +414,7 @@ record_opened(struct run *r, const char *world)
 	ev.body = buf_str(&body);
 	r->recorded = store_put_policy(broker.store, &r->policy->version,
 			  r->policy->canonical) == 0 &&
-	    run_store(r) == 0 && record_add(&ev) != 0 && run_input_record(r) &&
+	    record_add(&ev) != 0 && run_store(r) == 0 && run_input_record(r) &&
 	    (r->fork == NULL || fork_record(r));
 	return r->recorded;
 }

@@ -11,11 +11,13 @@
 
 #include "base/limits.h"
 #include "cli/out.h"
+#include "cli/state.h"
 #include "cli/trace_cmd.h"
 #include "cli/trace_formats.h"
 #include "codec/json.h"
 #include "codec/note.h"
 #include "core/id.h"
+#include "store/told.h"
 #include "sys/fd.h"
 
 static const char verify_help[] =
@@ -111,6 +113,8 @@ enum { WITNESS_MAX_BYTES = 256 * 1024 * 1024 };
 static int verify(struct trace *t, const char *name, struct err *e);
 static int read_trust(struct trace *t, struct note_key *key,
     struct buf *witness, struct store_trust *out, struct err *e);
+static int read_own(
+    struct trace *t, struct buf *last, struct store_trust *out, struct err *e);
 static void put_sound(struct buf *out, const struct trace *t, uint64_t run,
     const struct store_verdict *v);
 static void put_bundle(struct buf *out, const struct trace *t);
@@ -241,13 +245,33 @@ read_trust(struct trace *t, struct note_key *key, struct buf *witness,
 		out->key = key;
 	}
 	if (t->witness == NULL)
-		return 0;
+		return read_own(t, witness, out, e);
 	witness->max = WITNESS_MAX_BYTES + 1;
 	if (file_read(t->witness, witness, WITNESS_MAX_BYTES, e) < 0)
 		return -1;
-	if (str_trim(buf_str(witness)).n == 0)
+	/* Who copies a file while it grows may have part of the last one. */
+	out->witness = told_whole(buf_str(witness));
+	if (str_trim(out->witness).n == 0)
 		return err_set(e, "%s holds no checkpoints", t->witness);
-	out->witness = buf_str(witness);
+	return 0;
+}
+
+/*
+ * Without a witness the last checkpoint that this machine has told of, read
+ * before the database is: that then holds at least as much, unless it is an
+ * older one.
+ */
+static int
+read_own(
+    struct trace *t, struct buf *last, struct store_trust *out, struct err *e)
+{
+	own_buf struct buf dir = {};
+
+	if (state_store(t->state, &dir, e) < 0 ||
+	    told_last(buf_c(&dir), last, e) < 0)
+		return -1;
+	out->witness = buf_str(last);
+	out->seen_by = CHECKPOINTS_FILE;
 	return 0;
 }
 

@@ -22,6 +22,7 @@ static struct param blob(struct str s);
 static struct param hash(const struct hash *h);
 static struct param number(int64_t v);
 static struct param name(const char *id);
+static bool begins(enum event_kind kind);
 static void hash_blob(struct event_blob *b);
 static struct item *add(struct chain *c, enum statement statement,
     const struct param *params, size_t n);
@@ -42,6 +43,8 @@ store_append(struct store *s, struct event *ev)
 	struct hash h;
 
 	must(s->lock_fd >= 0);
+	if (atomic_load(&s->full) && begins(ev->kind))
+		return 0;
 	if (store_next(s, ev) < 0)
 		return 0;
 	hash_blob(&ev->args);
@@ -308,6 +311,19 @@ static struct param
 name(const char *id)
 {
 	return text(str_of(id));
+}
+
+/*
+ * The first record of a run, a call, a draft, a request that leaves or a
+ * snapshot. All others belong to something that has begun, and whose end must
+ * be kept.
+ */
+static bool
+begins(enum event_kind kind)
+{
+	return kind == EVENT_RUN_OPENED || kind == EVENT_TOOL_PROPOSED ||
+	    kind == EVENT_DRAFT_CREATED || kind == EVENT_EGRESS_DECISION ||
+	    kind == EVENT_SNAPSHOT_TAKEN;
 }
 
 static void

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@ static int key_open(struct checkpointer *c, const char *dir, sqlite3 *db,
     const struct db_meta *m, struct err *e);
 static int key_make(struct checkpointer *c, const char *path, struct err *e);
 static int key_note(sqlite3 *db, const struct note_key *k, struct err *e);
+static int check_told(
+    const struct checkpointer *c, struct str last, struct err *e);
 static int tree_open(struct checkpointer *c, sqlite3 *db, struct err *e);
 static int tree_from_last(struct checkpointer *c, sqlite3 *db, struct err *e);
 
@@ -24,7 +27,7 @@ int
 checkpointer_open(
     struct checkpointer *c, const char *dir, sqlite3 *db, struct err *e)
 {
-	own_buf struct buf path = {};
+	own_buf struct buf last = {};
 	struct db_meta m;
 
 	*c = (struct checkpointer){ .fd = -1 };
@@ -33,10 +36,28 @@ checkpointer_open(
 	    db_prepare(db, "INSERT INTO checkpoint VALUES(?, ?, ?, ?)", &c->put,
 		e) < 0)
 		return -1;
-	buf_printf(&path, "%s/" CHECKPOINTS_FILE, dir);
-	c->fd = open(buf_c(&path),
-	    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return c->fd < 0 ? err_sys(e, "open %s", buf_c(&path)) : 0;
+	c->fd = told_open(dir, &last, e);
+	return c->fd < 0 ? -1 : check_told(c, buf_str(&last), e);
+}
+
+/*
+ * A database that is older than what was told of it: whoever goes on from
+ * there signs a second history under the numbers of the first.
+ */
+static int
+check_told(const struct checkpointer *c, struct str last, struct err *e)
+{
+	struct note n;
+	struct err why;
+
+	/* Another key's checkpoint says nothing about this log. */
+	if (note_parse(last, &c->key, &n, &why) <= 0 || n.size <= c->tree.size)
+		return 0;
+	return err_set(e,
+	    "the log had %" PRIu64 " records when " CHECKPOINTS_FILE
+	    " was written, and " DB_FILE " has %" PRIu64 ": it is an older "
+	    "one, or was cut off; put the newest back, or move this store away",
+	    n.size, c->tree.size);
 }
 
 void
@@ -46,6 +67,24 @@ checkpointer_fini(struct checkpointer *c)
 	buf_fini(&c->note);
 	fd_fini(&c->fd);
 	explicit_bzero(c->secret, sizeof(c->secret));
+}
+
+void
+checkpoint_mark(const struct checkpointer *c, struct checkpoint_mark *out)
+{
+	*out = (struct checkpoint_mark){
+		.tree = c->tree,
+		.signed_size = c->signed_size,
+		.since_ns = c->since_ns,
+	};
+}
+
+void
+checkpoint_back(struct checkpointer *c, const struct checkpoint_mark *mark)
+{
+	c->tree = mark->tree;
+	c->signed_size = mark->signed_size;
+	c->since_ns = mark->since_ns;
 }
 
 void
@@ -105,12 +144,14 @@ checkpoint_write(struct checkpointer *c, sqlite3 *db, struct err *e)
 int
 checkpoint_tell(struct checkpointer *c, struct err *e)
 {
+	int added;
+
 	if (c->note.n == 0)
 		return 0;
-	if (fd_write_all(c->fd, c->note.p, c->note.n, e) < 0)
-		return err_add(e, "write " CHECKPOINTS_FILE);
-	buf_reset(&c->note);
-	return 0;
+	added = told_add(c->fd, buf_str(&c->note), e);
+	if (added > 0)
+		buf_reset(&c->note);
+	return added < 0 ? -1 : 0;
 }
 
 bool

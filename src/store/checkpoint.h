@@ -19,9 +19,9 @@
 #include "codec/note.h"
 #include "core/merkle.h"
 #include "store/db.h"
+#include "store/told.h"
 
 #define LOG_KEY_FILE "log.key"
-#define CHECKPOINTS_FILE "checkpoints.txt"
 
 /* The writer's: made when a store is opened, then its thread's alone. */
 struct checkpointer {
@@ -43,13 +43,27 @@ int checkpointer_open(
     struct checkpointer *c, const char *dir, sqlite3 *db, struct err *e);
 void checkpointer_fini(struct checkpointer *c);
 
+/* Where a transaction began, to be made again when it failed. */
+struct checkpoint_mark {
+	struct merkle tree;
+	uint64_t signed_size;
+	int64_t since_ns;
+};
+
+void checkpoint_mark(const struct checkpointer *c, struct checkpoint_mark *out);
+void checkpoint_back(
+    struct checkpointer *c, const struct checkpoint_mark *mark);
+
 /* A record joins the transaction that is under way. */
 void checkpoint_add(struct checkpointer *c, const struct hash *record);
 /* When the next is due without more records; INT64_MAX: not at all. */
 int64_t checkpoint_due(const struct checkpointer *c);
 /* Signs what there is, in the transaction that is under way. */
 int checkpoint_write(struct checkpointer *c, sqlite3 *db, struct err *e);
-/* After that transaction: adds the note to checkpoints.txt. */
+/*
+ * After that transaction: adds the note to checkpoints.txt. Without room there
+ * the next call tries again, with this note or a later one.
+ */
 int checkpoint_tell(struct checkpointer *c, struct err *e);
 
 /* Of a log; false when it has none, which is older than checkpoints. */

@@ -85,9 +85,10 @@ struct store {
 	size_t queued, queued_bytes;
 	int64_t oldest_ns; /* when the queue stopped being empty */
 	bool hurry, closing;
-	struct err why; /* writing failed */
+	struct err why; /* writing failed, or the disk is full */
 	_Atomic uint64_t durable;
 	_Atomic bool failed;
+	_Atomic bool full; /* the writer tries again and again */
 
 	/* the writer's thread */
 	pthread_t thread;

@@ -127,6 +127,21 @@ store_check(struct store *s, struct err *e)
 	return -1;
 }
 
+bool
+store_is_full(struct store *s, struct err *why)
+{
+	bool full;
+
+	if (!atomic_load(&s->full))
+		return false;
+	must(pthread_mutex_lock(&s->lock) == 0);
+	full = atomic_load(&s->full);
+	if (full && why != NULL)
+		*why = s->why;
+	must(pthread_mutex_unlock(&s->lock) == 0);
+	return full;
+}
+
 struct hash
 store_head(const struct store *s)
 {
@@ -232,11 +247,12 @@ lock(const char *dir, int *out, struct err *e)
 		    "another directory",
 		    dir, STR_FMT(who));
 	}
+	/* Written over, so that a full disk has room for it. */
 	n = snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	if (ftruncate(fd, 0) < 0)
-		return err_sys(e, "truncate %s", buf_c(&path));
 	if (pwrite(fd, pid, (size_t)n, 0) != n)
 		return err_sys(e, "write %s", buf_c(&path));
+	if (ftruncate(fd, n) < 0)
+		return err_sys(e, "truncate %s", buf_c(&path));
 	*out = fd_take(&fd);
 	return 0;
 }

@@ -47,7 +47,8 @@ int store_close(struct store *s, struct err *e);
  * Queues a record with its blobs, whose hashes it sets; with run.closed the
  * head of the run's row, in the same transaction. Returns its number, from 1,
  * or 0 when the queue is full or the disk has failed (then no new effect may
- * start).
+ * start); and while the disk is full, for what begins something new. What ends
+ * something is taken then, and waits for room.
  */
 uint64_t store_append(struct store *s, struct event *ev);
 /* The highest number that has been given to a record. */
@@ -56,7 +57,15 @@ uint64_t store_made(const struct store *s);
 uint64_t store_durable(const struct store *s);
 /* More is waiting for the disk than should. */
 bool store_is_behind(const struct store *s);
-/* Becomes readable when store_durable has moved, or writing has failed. */
+/*
+ * The disk is full: what is queued is kept, and tried again until there is
+ * room. Then *why says what the disk said; it may be NULL.
+ */
+bool store_is_full(struct store *s, struct err *why);
+/*
+ * Becomes readable when store_durable has moved, when the disk has become full
+ * or has room again, or when writing has failed.
+ */
 int store_event_fd(const struct store *s);
 /* Empties store_event_fd. -1 with e once writing has failed for good. */
 int store_check(struct store *s, struct err *e);
@@ -225,6 +234,7 @@ struct store_verdict {
 struct store_trust {
 	const struct note_key *key; /* the log's, noted earlier */
 	struct str witness; /* checkpoints that were copied elsewhere */
+	const char *seen_by; /* whose they are, for people */
 };
 
 /*

@@ -53,6 +53,8 @@ struct verifier {
 	sqlite3_stmt *checkpoint; /* the next one's row */
 	uint64_t signed_at; /* its size, or 0 */
 	struct str witness; /* what is left of it */
+	const char *seen_by; /* whose that is */
+	bool counts; /* it is a witness's, not this machine's own */
 	struct note copied; /* its next one, when its size is not 0 */
 };
 
@@ -183,6 +185,8 @@ start_checkpoints(
 {
 	if (trust != NULL)
 		w->witness = trust->witness;
+	w->counts = trust == NULL || trust->seen_by == NULL;
+	w->seen_by = w->counts ? "the witness" : trust->seen_by;
 	if (!w->meta.has_key) {
 		if (trust != NULL &&
 		    (trust->key != NULL || trust->witness.n > 0))
@@ -252,15 +256,15 @@ next_seen(struct verifier *w)
 	n = note_parse(w->witness, &w->key, &w->copied, &e);
 	if (n < 0)
 		return bad(w, STORE_SIG_BAD, last + 1, 0,
-		    "after the witness's checkpoint of %" PRIu64 " records: %s",
-		    last, e.text);
+		    "after the checkpoint of %" PRIu64 " records of %s: %s",
+		    last, w->seen_by, e.text);
 	w->witness.p += n;
 	w->witness.n -= (size_t)n;
 	if (n > 0 && w->copied.size <= last)
 		return bad(w, STORE_CHECKPOINT_MISMATCH, w->copied.size, 0,
-		    "the witness saw the log shrink from %" PRIu64
+		    "%s saw the log shrink from %" PRIu64
 		    " records to %" PRIu64,
-		    last, w->copied.size);
+		    w->seen_by, last, w->copied.size);
 	return true;
 }
 
@@ -283,8 +287,9 @@ check_checkpoints(struct verifier *w)
 		return true;
 	if (!hash_eq(&root, &w->copied.root))
 		return bad(w, STORE_CHECKPOINT_MISMATCH, size, 0,
-		    "the records up to it are not those that the witness saw");
-	w->v->checkpoints++;
+		    "the records up to it are not those that %s saw",
+		    w->seen_by);
+	w->v->checkpoints += w->counts;
 	return next_seen(w);
 }
 

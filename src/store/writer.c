@@ -1,10 +1,14 @@
 /*
  * The writer's thread: groups of items become transactions.
  *
- * A failure is for good. The transaction is rolled back, everything queued is
- * dropped, and from then on nothing is taken: what was not acknowledged by
- * store_durable() must not happen, and what was is on disk. Going on would
- * leave a hole in the chain.
+ * A full disk is waited for: the transaction is rolled back and made again
+ * until there is room, so nothing that was taken is lost, and what begins is
+ * refused meanwhile (append.c).
+ *
+ * Any other failure is for good. The transaction is rolled back, everything
+ * queued is dropped, and from then on nothing is taken: what was not
+ * acknowledged by store_durable() must not happen, and what was is on disk.
+ * Going on would leave a hole in the chain.
  */
 #include <errno.h>
 #include <sched.h>
@@ -62,6 +66,11 @@ static bool wait_for_group(struct store *s);
 static void wait_until(struct store *s, int64_t ns);
 static void write_and_tell(
     struct store *s, const struct item *group, bool sign);
+static bool write_when_there_is_room(struct store *s, const struct item *group,
+    bool sign, uint64_t *seq, struct err *e);
+static bool is_full(sqlite3 *db);
+static bool wait_for_room(struct store *s, const struct err *why);
+static void set_full(struct store *s, const struct err *why);
 static int write_group(struct store *s, const struct item *first, bool sign,
     uint64_t *seq, struct err *e);
 static int write_item(struct store *s, const struct item *it, struct err *e);
@@ -238,16 +247,84 @@ write_and_tell(struct store *s, const struct item *group, bool sign)
 
 	if (atomic_load(&s->failed))
 		return;
-	if (write_group(s, group, sign, &seq, &e) < 0) {
+	if (!write_when_there_is_room(s, group, sign, &seq, &e)) {
 		fail(s, &e);
 		return;
 	}
-	if (seq > 0) {
+	if (seq > 0)
 		atomic_store(&s->durable, seq);
+	if (atomic_load(&s->full))
+		set_full(s, NULL);
+	if (seq > 0)
 		announce(s);
-	}
 	if (checkpoint_tell(&s->checkpoints, &e) < 0)
 		fail(s, &e);
+}
+
+/* False with e: it failed for good, or the store closes without room. */
+static bool
+write_when_there_is_room(struct store *s, const struct item *group, bool sign,
+    uint64_t *seq, struct err *e)
+{
+	struct checkpoint_mark before;
+
+	checkpoint_mark(&s->checkpoints, &before);
+	while (write_group(s, group, sign, seq, e) < 0) {
+		bool again = is_full(s->db);
+
+		/* SQLite may have rolled back already; then this is an error.
+		 */
+		(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+		if (!again || !wait_for_room(s, e))
+			return false;
+		checkpoint_back(&s->checkpoints, &before);
+	}
+	return true;
+}
+
+/*
+ * Did the last call fail for want of room? What a sync could not write may
+ * look written from then on, so that is never made again.
+ */
+static bool
+is_full(sqlite3 *db)
+{
+	int rc = sqlite3_extended_errcode(db), sys = sqlite3_system_errno(db);
+
+	if ((rc & 0xff) == SQLITE_FULL)
+		return true;
+	return (rc & 0xff) == SQLITE_IOERR && rc != SQLITE_IOERR_FSYNC &&
+	    rc != SQLITE_IOERR_DIR_FSYNC && (sys == ENOSPC || sys == EDQUOT);
+}
+
+/* False: the store closes. */
+static bool
+wait_for_room(struct store *s, const struct err *why)
+{
+	const int64_t until =
+	    clock_mono_ns() + (int64_t)STORE_ROOM_MS * NS_PER_MS;
+	bool closing;
+
+	if (!atomic_load(&s->full))
+		set_full(s, why);
+	must(pthread_mutex_lock(&s->lock) == 0);
+	while (!s->closing && clock_mono_ns() < until)
+		wait_until(s, until);
+	closing = s->closing;
+	must(pthread_mutex_unlock(&s->lock) == 0);
+	return !closing;
+}
+
+/* why NULL: there is room again. */
+static void
+set_full(struct store *s, const struct err *why)
+{
+	must(pthread_mutex_lock(&s->lock) == 0);
+	if (why != NULL)
+		s->why = *why;
+	atomic_store(&s->full, why != NULL);
+	must(pthread_mutex_unlock(&s->lock) == 0);
+	announce(s);
 }
 
 /*
@@ -448,10 +525,9 @@ run(struct store *s, enum statement which, struct err *e)
 static void
 fail(struct store *s, const struct err *why)
 {
-	/* SQLite may have rolled back already; then this is an error. */
-	(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	must(pthread_mutex_lock(&s->lock) == 0);
 	s->why = *why;
+	atomic_store(&s->full, false);
 	atomic_store(&s->failed, true);
 	must(pthread_mutex_unlock(&s->lock) == 0);
 	announce(s);

@@ -518,7 +518,6 @@ a_failing_disk_is_reported_and_loses_nothing(void **state)
 		enum bad_call call;
 		int code;
 	} rows[] = {
-		{ BAD_WRITE, SQLITE_FULL },
 		{ BAD_WRITE, SQLITE_IOERR_WRITE },
 		{ BAD_SYNC, SQLITE_IOERR_FSYNC },
 	};

@@ -479,7 +479,7 @@ a_log_that_is_made_anew_is_seen_from_outside(void **state)
 	s = store_open_read(old.path, &e);
 	assert_non_null(s);
 	assert_int_equal(store_key(s, &key, &e), 0);
-	trust = (struct store_trust){ &key, buf_str(&witness) };
+	trust = (struct store_trust){ &key, buf_str(&witness), NULL };
 	assert_int_equal(store_verify(s, 0, &trust, &v, &e), 0);
 	if (v.fault != STORE_SOUND)
 		fail_msg("%" PRIu64 ": %s", v.seq, v.text);
