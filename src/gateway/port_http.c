@@ -17,9 +17,8 @@
 
 #include "base/must.h"
 #include "gateway/answer.h"
-#include "gateway/inside.h"
 #include "gateway/port_head.h"
-#include "sys/fd.h"
+#include "gateway/port_way.h"
 
 enum { READ_BYTES = 16 * 1024 };
 
@@ -31,15 +30,8 @@ enum stage {
 };
 
 struct relay {
-	struct visit visit;
-	struct gateway *gateway;
-	uint64_t run, grant, moved_bytes;
-	uint16_t port;
-	struct inside_ask ask;
-	bool asked; /* there will be an answer */
+	struct port_way way;
 	enum stage stage;
-	struct loop_watch inner; /* fd -1: none */
-	bool held; /* inner is not in the loop: nothing is wanted of it */
 	struct loop_timer late; /* the head of the answer is */
 	bool upgrade; /* the client asks for a WebSocket */
 	bool to_head;
@@ -70,56 +62,48 @@ static void want(struct relay *t);
 static void inner_want(struct relay *t, uint32_t events);
 static bool fail(struct relay *t, uint16_t status, const char *why);
 static void settle(struct relay *t, const char *why);
+static void drop(struct relay *t);
 
 int
 port_http_check(struct client *cl, const struct json *args)
 {
-	uint64_t port;
+	uint16_t port;
 
-	if (json_u64(json_get(args, STR("port")), &port) == 0 && port >= 1 &&
-	    port <= UINT16_MAX)
-		return 0;
-	answer_error(cl, 404, "a port is a number from 1 to 65535");
-	return -1;
+	return port_named(cl, args, &port) ? 0 : -1;
 }
 
 void
 port_http(struct client *cl, const struct inside_request *q)
 {
 	static const struct visit_ops ops = { on_taken, NULL, on_gone };
-	struct relay *t = calloc(1, sizeof(*t));
-	struct rpc_request r = { .kind = RPC_PORT };
-	uint64_t port = 0;
+	struct relay *t;
+	uint16_t port;
 	struct err e = {};
 
+	if (!port_named(cl, q->args, &port))
+		return; /* not reached: port_http_check has looked */
+	t = calloc(1, sizeof(*t));
 	must(t != NULL);
-	(void)json_u64(json_get(q->args, STR("port")), &port);
-	r.port = t->port = (uint16_t)port;
-	t->gateway = cl->gateway;
-	t->run = q->in->run;
-	t->grant = q->grant;
-	t->inner.fd = -1;
 	t->late.on_time = on_late;
-	t->ask.on_reply = on_reply;
+	t->way.ask.on_reply = on_reply;
+	t->way.inner.on_ready = on_inner;
+	if (port_way_begin(&t->way, cl, q, port, &e) < 0) {
+		free(t);
+		answer_error(cl, 503, e.text);
+		return;
+	}
 	t->to_head = str_eq(cl->conn.head.method, STR("HEAD"));
 	t->upgrade = port_head_websocket(&cl->conn.head);
 	http1_body_init(&t->request, &cl->conn.head, UINT64_MAX);
 	t->request_chunked = t->request.kind == HTTP1_BODY_CHUNKED;
 	port_head_request(
-	    &t->in, &cl->conn.head, &t->request, t->port, t->upgrade);
-	if (inside_send(q->in, &t->ask, &r, q->grant, NULL, 0, NULL, 0, &e) <
-	    0) {
-		settle(t, e.text);
-		answer_error(cl, 503, e.text);
-		return;
-	}
-	t->asked = true;
-	visit_begin(&t->visit, cl, &ops);
+	    &t->in, &cl->conn.head, &t->request, port, t->upgrade);
+	visit_begin(&t->way.visit, cl, &ops);
 	if (cl->conn.head.expect_continue && t->request.kind != HTTP1_BODY_NONE)
 		http_conn_send(
 		    &cl->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"), STR(""));
 	http_take(&cl->conn);
-	if (t->visit.client != NULL)
+	if (t->way.visit.client != NULL)
 		http_taken_want(&cl->conn, 0);
 }
 
@@ -127,35 +111,23 @@ static void
 on_reply(struct inside_ask *a, const struct rpc_reply *r,
     int fds[static RPC_MAX_FDS])
 {
-	struct relay *t = LOOP_OF(a, struct relay, ask);
-	struct client *cl = t->visit.client;
-	struct loop *loop = t->gateway->loop;
-	struct err e = {};
+	struct relay *t = LOOP_OF(a, struct relay, way.ask);
+	struct client *cl = t->way.visit.client;
+	struct loop *loop = t->way.gateway->loop;
 
-	if (r == NULL || r->kind != RPC_STARTED) {
-		t->asked = false;
-		if (t->inner.fd >= 0) /* a lost sandbox closes it itself */
-			return;
-		visit_end(&t->visit);
-		settle(t, r == NULL ? "the sandbox has ended" : r->text);
+	switch (port_way_take(&t->way, r, fds)) {
+	case PORT_WAITS:
+		return;
+	case PORT_REFUSED:
+		drop(t);
 		if (cl != NULL) {
 			http_give_back(&cl->conn);
 			inside_answer_error(cl, r);
 		}
 		return;
+	case PORT_CONNECTED:
+		break;
 	}
-	if (cl == NULL || fds[0] < 0 || t->inner.fd >= 0)
-		return;
-	t->inner = (struct loop_watch){
-		.fd = fds[0],
-		.events = EPOLLIN,
-		.on_ready = on_inner,
-	};
-	if (fd_nonblock(fds[0], &e) < 0 || loop_add(loop, &t->inner, &e) < 0) {
-		t->inner.fd = -1;
-		return;
-	}
-	fds[0] = -1;
 	t->stage = STAGE_HEAD;
 	loop_timer_set(loop, &t->late,
 	    loop_now_ns(loop) + (int64_t)PORT_HTTP_HEAD_MS * 1000000);
@@ -166,13 +138,13 @@ static void
 on_inner(struct loop_watch *w, uint32_t events)
 {
 	(void)events;
-	move(LOOP_OF(w, struct relay, inner));
+	move(LOOP_OF(w, struct relay, way.inner));
 }
 
 static void
 on_taken(struct visit *v, uint32_t events)
 {
-	struct relay *t = LOOP_OF(v, struct relay, visit);
+	struct relay *t = LOOP_OF(v, struct relay, way.visit);
 
 	if (t->stage != STAGE_CONNECT)
 		move(t);
@@ -183,7 +155,7 @@ on_taken(struct visit *v, uint32_t events)
 static void
 on_gone(struct visit *v)
 {
-	settle(LOOP_OF(v, struct relay, visit), NULL);
+	settle(LOOP_OF(v, struct relay, way.visit), NULL);
 }
 
 static void
@@ -202,9 +174,9 @@ move(struct relay *t)
 	if (!take_in(t) || !give_in(t) || !take_out(t) || !give_out(t))
 		return;
 	if (is_over(t)) {
-		struct client *cl = t->visit.client;
+		struct client *cl = t->way.visit.client;
 
-		visit_end(&t->visit);
+		visit_end(&t->way.visit);
 		http_conn_finish(&cl->conn);
 		settle(t, NULL);
 		return;
@@ -216,7 +188,7 @@ move(struct relay *t)
 static bool
 take_in(struct relay *t)
 {
-	struct http_conn *c = &t->visit.client->conn;
+	struct http_conn *c = &t->way.visit.client->conn;
 	static char bytes[READ_BYTES];
 	uint16_t status = 400;
 	struct err e = {};
@@ -249,8 +221,8 @@ static bool
 give_in(struct relay *t)
 {
 	while (t->in.n > 0 && !t->in_passed) {
-		ssize_t r = send(
-		    t->inner.fd, t->in.p, t->in.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t r = send(t->way.inner.fd, t->in.p, t->in.n,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -261,11 +233,11 @@ give_in(struct relay *t)
 			t->in_passed = true;
 		else
 			buf_drop(&t->in, (size_t)r);
-		t->moved_bytes += r > 0 ? (uint64_t)r : 0;
+		t->way.moved_bytes += r > 0 ? (uint64_t)r : 0;
 	}
 	if (t->stage == STAGE_TUNNEL && t->in_ended && !t->in_passed) {
 		t->in_passed = true;
-		(void)shutdown(t->inner.fd, SHUT_WR); /* gone: fine */
+		(void)shutdown(t->way.inner.fd, SHUT_WR); /* gone: fine */
 	}
 	return true;
 }
@@ -279,7 +251,7 @@ take_out(struct relay *t)
 
 	if (t->out_ended || t->out.n >= TUNNEL_BYTES)
 		return true;
-	r = recv(t->inner.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	r = recv(t->way.inner.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 	if (r < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	if (r > 0) {
@@ -307,7 +279,7 @@ take_out(struct relay *t)
 				buf_add_str(&t->out, STR("0\r\n\r\n"));
 			return true;
 		}
-		http_conn_close(&t->visit.client->conn);
+		http_conn_close(&t->way.visit.client->conn);
 		return false;
 	}
 	return true;
@@ -318,7 +290,7 @@ static bool
 head_take(struct relay *t)
 {
 	static struct http1_head h; /* too large for the stack */
-	struct http_conn *c = &t->visit.client->conn;
+	struct http_conn *c = &t->way.visit.client->conn;
 	own_buf struct buf rest = {};
 	uint16_t status = 502;
 	struct err e = {};
@@ -342,7 +314,7 @@ head_take(struct relay *t)
 	if (h.status == 101 && (!t->upgrade || !port_head_websocket(&h)))
 		return fail(t, 502,
 		    "the server inside switches to what nobody asked for");
-	loop_timer_clear(t->gateway->loop, &t->late);
+	loop_timer_clear(t->way.gateway->loop, &t->late);
 	http1_body_init(&t->answer, &h, UINT64_MAX);
 	t->answer.done |= t->answer.kind == HTTP1_BODY_NONE;
 	t->answer_chunked = c->head.minor == 1 &&
@@ -368,7 +340,7 @@ body_take(struct relay *t, struct str bytes)
 	/* Too late for a status: cut off, it cannot pass for whole. */
 	if (port_content(&t->answer, t->answer_chunked, bytes, &t->out, &status,
 		&e) < 0) {
-		http_conn_close(&t->visit.client->conn);
+		http_conn_close(&t->way.visit.client->conn);
 		return false;
 	}
 	return true;
@@ -377,7 +349,7 @@ body_take(struct relay *t, struct str bytes)
 static bool
 give_out(struct relay *t)
 {
-	struct http_conn *c = &t->visit.client->conn;
+	struct http_conn *c = &t->way.visit.client->conn;
 
 	while (t->out.n > 0) {
 		ssize_t r = http_taken_write(c, t->out.p, t->out.n);
@@ -389,7 +361,7 @@ give_out(struct relay *t)
 			return false;
 		}
 		buf_drop(&t->out, (size_t)r);
-		t->moved_bytes += (uint64_t)r;
+		t->way.moved_bytes += (uint64_t)r;
 	}
 	return true;
 }
@@ -418,75 +390,64 @@ want(struct relay *t)
 	if (!t->in_ended && t->in.n < TUNNEL_BYTES && !t->in_passed)
 		outer |= EPOLLIN;
 	inner_want(t, inner);
-	if (t->visit.client != NULL)
-		http_taken_want(&t->visit.client->conn, outer);
+	if (t->way.visit.client != NULL)
+		http_taken_want(&t->way.visit.client->conn, outer);
 }
 
 /* Out of the loop while nothing is wanted: its end would be told for ever. */
 static void
 inner_want(struct relay *t, uint32_t events)
 {
-	struct loop *loop = t->gateway->loop;
+	struct loop *loop = t->way.gateway->loop;
 	struct err e = {};
 	int r = 0;
 
-	if (events == 0 && !t->held) {
-		int fd = loop_remove(loop, &t->inner);
+	if (events == 0 && !t->way.held) {
+		int fd = loop_remove(loop, &t->way.inner);
 
-		t->inner.fd = fd;
-		t->held = true;
-	} else if (events != 0 && t->held) {
-		t->inner.events = events;
-		t->held = false;
-		r = loop_add(loop, &t->inner, &e);
-		t->held = r < 0;
+		t->way.inner.fd = fd;
+		t->way.held = true;
+	} else if (events != 0 && t->way.held) {
+		t->way.inner.events = events;
+		t->way.held = false;
+		r = loop_add(loop, &t->way.inner, &e);
+		t->way.held = r < 0;
 	} else if (events != 0) {
-		r = loop_want(loop, &t->inner, events, &e);
+		r = loop_want(loop, &t->way.inner, events, &e);
 	}
 	if (r < 0)
-		http_conn_close(&t->visit.client->conn);
+		http_conn_close(&t->way.visit.client->conn);
 }
 
 /* Before anything was answered. False, as the relay is over. */
 static bool
 fail(struct relay *t, uint16_t status, const char *why)
 {
-	struct client *cl = t->visit.client;
+	struct client *cl = t->way.visit.client;
 
 	if (t->stage > STAGE_HEAD) {
 		http_conn_close(&cl->conn);
 		return false;
 	}
-	visit_end(&t->visit);
+	visit_end(&t->way.visit);
 	http_give_back(&cl->conn);
 	answer_error(cl, status, why);
 	settle(t, why);
 	return false;
 }
 
-/* Lets go of it, unless an answer is still to come. why NULL: it worked. */
+/* why NULL: it worked. */
 static void
 settle(struct relay *t, const char *why)
 {
-	own_buf struct buf b = {};
-	int fd = t->inner.fd;
+	loop_timer_clear(t->way.gateway->loop, &t->late);
+	if (port_way_end(&t->way, why))
+		drop(t);
+}
 
-	if (!t->held)
-		fd = loop_remove(t->gateway->loop, &t->inner);
-	t->held = false;
-	t->inner.fd = -1;
-	fd_fini(&fd);
-	loop_timer_clear(t->gateway->loop, &t->late);
-	if (t->grant != 0 && why != NULL) {
-		inside_failed(t->gateway, t->run, t->grant, why);
-	} else if (t->grant != 0) {
-		buf_printf(
-		    &b, "{\"bytes\":%llu}", (unsigned long long)t->moved_bytes);
-		inside_done(t->gateway, t->run, t->grant, buf_str(&b));
-	}
-	t->grant = 0; /* said once */
-	if (t->asked)
-		return;
+static void
+drop(struct relay *t)
+{
 	buf_fini(&t->in);
 	buf_fini(&t->out);
 	buf_fini(&t->raw);
