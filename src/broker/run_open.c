@@ -42,6 +42,7 @@ static bool record_opened(struct run *r, const char *world);
 static int start_world(struct run *r, const struct json *world, struct err *e);
 static int send_world(struct run *r, struct err *e);
 static void start_sandbox(struct run *r);
+static void record_walls(const struct run *r);
 static void opened(struct run *r);
 static void list_tools(struct run *r, struct str definitions);
 static void fail(struct run *r, uint32_t http, const char *code,
@@ -271,6 +272,7 @@ on_sandbox_started(const struct msg_sandbox_started *m, const struct frame *f)
 		r->rpc_fd = fd_take(&f->fds[f->n_fds - 1]);
 	}
 	r->posture = m->posture;
+	record_walls(r);
 	if (r->state == RUN_STOPPING) {
 		(void)peer_send(&broker.supervisor, MSG_SANDBOX_KILL, &kill,
 		    STR(""), NULL, 0); /* its loss ends us */
@@ -524,6 +526,22 @@ start_sandbox(struct run *r)
 	    buf_str(&r->start), r->start_fds,
 	    r->n_start_fds); /* its loss ends us */
 	run_drop_start(r);
+}
+
+/* Now, and not with its end alone: that may be written by another broker, who
+ * has only what is on record. */
+static void
+record_walls(const struct run *r)
+{
+	own_buf struct buf body = {};
+	struct event ev = record_of(r, EVENT_NOTE);
+
+	buf_add_c(&body, "{\"note\":\"sandbox.started\"");
+	run_walls_write(&body, r);
+	buf_add_byte(&body, '}');
+	ev.body = buf_str(&body);
+	if (record_add(&ev) == 0)
+		log_error("walls not recorded run=%s", r->text);
 }
 
 /* All parts are there: the run's clock starts, and its opener hears of it. */

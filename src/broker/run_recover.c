@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/walls.h"
 #include "broker/run.h"
+#include "codec/json.h"
 #include "core/event.h"
 
 enum { OPEN_MAX = RUNS_MAX };
@@ -16,6 +18,8 @@ enum { OPEN_MAX = RUNS_MAX };
 struct left {
 	struct store_run row;
 	char text[6][NAME_MAX_BYTES * 2];
+	uint32_t walls; /* that its sandbox had, as its note says */
+	uint32_t planted; /* that were told before the broker was lost */
 	uint32_t n_started; /* calls that started and have no end */
 	struct {
 		uint32_t step;
@@ -29,6 +33,7 @@ static uint32_t n_left;
 static bool on_run(void *arg, const struct store_run *row);
 static bool on_event(void *arg, const struct store_row *row);
 static bool on_approval(void *arg, const struct store_approval *a);
+static void take_sandbox(struct left *l, const struct store_row *row);
 static int close_left(struct left *l, struct err *e);
 static struct event event_of(const struct left *l, enum event_kind kind);
 
@@ -85,6 +90,8 @@ on_event(void *arg, const struct store_row *row)
 		    NAME_MAX_BYTES); /* a longer one is no tool of ours */
 		l->n_started++;
 	}
+	if (row->kind == EVENT_NOTE || row->kind == EVENT_SANDBOX_DENIED)
+		take_sandbox(l, row);
 	if (row->kind != EVENT_TOOL_FINISHED)
 		return true;
 	for (uint32_t i = 0; i < l->n_started; i++) {
@@ -96,9 +103,35 @@ on_event(void *arg, const struct store_row *row)
 	return true;
 }
 
+/* What its records say of the sandbox, which is gone. A wall that this version
+ * does not know is not told. */
+static void
+take_sandbox(struct left *l, const struct store_row *row)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *body =
+	    json_get(json_parse(row->body, NULL, &a, &e, NULL), STR("body"));
+	const struct json *walls = json_get(body, STR("walls"));
+
+	if (row->kind == EVENT_SANDBOX_DENIED) {
+		l->planted +=
+		    str_eq(json_str(json_get(body, STR("wall"))), STR("mount"));
+		return;
+	}
+	if (!str_eq(json_str(json_get(body, STR("note"))),
+		STR("sandbox.started")) ||
+	    !json_is(walls, JSON_ARRAY))
+		return;
+	for (const struct json *w = json_first(walls); w != NULL;
+	     w = json_next(walls, w))
+		l->walls |= wall_find(json_str(w));
+}
+
 static int
 close_left(struct left *l, struct err *e)
 {
+	own_buf struct buf body = {};
 	struct event ev;
 
 	if (store_events(
@@ -115,8 +148,18 @@ close_left(struct left *l, struct err *e)
 	}
 	ev = event_of(l, EVENT_RUN_CLOSED);
 	ev.step = l->row.steps + 1;
-	ev.body =
-	    STR("{\"status\":\"stopped\",\"stop_reason\":\"broker_lost\"}");
+	buf_add_byte(&body, '{');
+	if (l->planted > 0)
+		buf_printf(&body, "\"planted\":%u,", l->planted);
+	buf_add_c(
+	    &body, "\"status\":\"stopped\",\"stop_reason\":\"broker_lost\"");
+	if (l->walls != 0) {
+		buf_add_c(&body, ",\"walls\":[");
+		walls_write(&body, l->walls);
+		buf_add_byte(&body, ']');
+	}
+	buf_add_byte(&body, '}');
+	ev.body = buf_str(&body);
 	if (store_append(broker.store, &ev) == 0)
 		return err_set(e, "the store takes no records");
 	l->row.closed_ns = ev.t_ns;

@@ -87,8 +87,8 @@ describe('pause', () => {
 			await d.closed(run);
 			const kinds = (await trace(d.state, run)).map((e) => e.kind);
 
-			assert.deepStrictEqual(kinds, ['run.opened', 'run.paused',
-				'run.resumed', 'kill', 'run.closed']);
+			assert.deepStrictEqual(kinds, ['run.opened', 'note',
+				'run.paused', 'run.resumed', 'kill', 'run.closed']);
 		});
 
 	rooted('stops the clock of the run, and kill works all the same',
@@ -504,4 +504,31 @@ describe('a supervisor that is killed', () => {
 			assert.deepStrictEqual(cgroupsLeft([first.supervisor,
 				second.supervisor]), []);
 		});
+});
+
+describe('a broker that is killed', () => {
+	test('leaves the walls of its runs to the next one', async () => {
+		const own = await Daemon.start();
+		const { run } = await open(counter, {}, {}, own);
+		const { broker } = own.roles();
+
+		await moves(run, own);
+		const { walls } = await own.get(`/v1/runs/${run}`);
+
+		assert.ok(walls.includes('net_ns'), JSON.stringify(walls));
+		await until(async () => (await own.trace(run)).some((e) =>
+			e.body?.note === 'sandbox.started'), 'its walls on record');
+		process.kill(broker, 'SIGKILL');
+		const last = await until(async () => {
+			const all = await own.trace(run).catch(() => []);
+
+			return all.at(-1)?.kind === 'run.closed' && all.at(-1);
+		}, 'its end');
+
+		assert.strictEqual(last.body.stop_reason, 'broker_lost');
+		assert.deepStrictEqual(last.body.walls, walls);
+		assert.deepStrictEqual((await until(() => own.get(`/v1/runs/${run}`)
+			.catch(() => undefined), 'an answer')).walls, walls);
+		await own.stop();
+	});
 });
