@@ -19,21 +19,34 @@
 
 enum { WAIT_MS = 1000 };
 
-static int
-dial(const char *address, int port)
+static bool
+address_of(const char *argument, struct sockaddr_in *out)
 {
-	struct sockaddr_in to = {
+	char address[64];
+	const char *colon = strrchr(argument, ':');
+
+	if (colon == NULL || (size_t)(colon - argument) >= sizeof(address))
+		return false;
+	memcpy(address, argument, (size_t)(colon - argument));
+	address[colon - argument] = '\0';
+	*out = (struct sockaddr_in){
 		.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port),
+		.sin_port = htons((uint16_t)strtol(colon + 1, NULL, 10)),
 	};
+	return inet_pton(AF_INET, address, &out->sin_addr) == 1;
+}
+
+static int
+dial(const struct sockaddr_in *to)
+{
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct pollfd wait = { .fd = fd, .events = POLLOUT };
 	int error = ETIMEDOUT;
 	socklen_t n = sizeof(error);
 
-	if (fd < 0 || inet_pton(AF_INET, address, &to.sin_addr) != 1)
+	if (fd < 0)
 		return -1;
-	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+	if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0)
 		return 0;
 	if (errno != EINPROGRESS)
 		return -1;
@@ -47,14 +60,11 @@ dial(const char *address, int port)
 static int
 connect_to(const char *argument)
 {
-	char address[64];
-	const char *colon = strrchr(argument, ':');
+	struct sockaddr_in to;
 
-	if (colon == NULL || (size_t)(colon - argument) >= sizeof(address))
+	if (!address_of(argument, &to))
 		return not_here("ADDRESS:PORT is wanted");
-	memcpy(address, argument, (size_t)(colon - argument));
-	address[colon - argument] = '\0';
-	if (dial(address, (int)strtol(colon + 1, NULL, 10)) == 0)
+	if (dial(&to) == 0)
 		return open_("connected to %s", argument);
 	/* Refusal by a peer would be an answer from outside. */
 	if (errno == ECONNREFUSED && strncmp(argument, "127.", 4) != 0)
@@ -76,6 +86,32 @@ udp_packet(const char *argument)
 	if (sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1)
 		return open_("a packet left for %s", argument);
 	return held("send to %s", argument);
+}
+
+/*
+ * "ADDRESS:PORT", where somebody outside holds a UDP socket. Nobody needs to
+ * read there: a packet to a port that nobody holds is refused, which the
+ * sender of the next one hears; udp(7), ECONNREFUSED.
+ */
+static int
+udp_listener(const char *argument)
+{
+	struct sockaddr_in to;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), error = 0;
+	struct pollfd wait = { .fd = fd };
+	socklen_t n = sizeof(error);
+
+	if (!address_of(argument, &to))
+		return not_here("ADDRESS:PORT is wanted");
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ||
+	    send(fd, "x", 1, 0) != 1)
+		return held("send to %s", argument);
+	if (poll(&wait, 1, WAIT_MS) == 1)
+		(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n);
+	if (error == 0)
+		return open_("somebody took a packet for %s", argument);
+	errno = error;
+	return held("packet to %s", argument);
 }
 
 static int
@@ -160,6 +196,7 @@ abstract_server(const char *argument)
 
 const struct probe probes_net[] = {
 	{ 46, "connect_to", connect_to, 0 },
+	{ 46, "udp_listener", udp_listener, 0 },
 	{ 49, "udp_packet", udp_packet, 0 },
 	{ 50, "families", families, PROBE_PLAIN },
 	{ 51, "abstract_socket", abstract_socket, 0 },

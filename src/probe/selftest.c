@@ -45,7 +45,7 @@ struct selftest {
 	char marker[96];
 	char inside[ARGS_MAX][128]; /* arguments with values of this machine */
 	unsigned n[GROUPS][PROBE_OUTCOMES];
-	int listener, abstract;
+	int listener, datagrams, abstract;
 };
 
 static const char usage_text[] =
@@ -67,7 +67,7 @@ static const char *const groups[GROUPS] = { "files", "processes", "network",
 static int parse(int argc, char **argv, struct selftest *t);
 static int inside(int argc, char **argv);
 static int prepare(struct selftest *t);
-static int listen_here(struct selftest *t, uint16_t *port);
+static int listen_here(struct selftest *t, uint16_t *port, uint16_t *udp_port);
 static void clean(struct selftest *t);
 static int try_plain(struct selftest *t);
 static int try_bombs(struct selftest *t);
@@ -93,6 +93,7 @@ selftest_main(int argc, char **argv)
 	if (r >= 0)
 		return r;
 	t.listener = -1;
+	t.datagrams = -1;
 	t.abstract = -1;
 	r = prepare(&t);
 	if (r == 0)
@@ -182,22 +183,26 @@ prepare(struct selftest *t)
 	return 0;
 }
 
-/* A TCP listener and an abstract socket that nobody answers on. */
+/* A TCP listener, a UDP socket and an abstract one that nobody answers on. */
 static int
-listen_here(struct selftest *t, uint16_t *port)
+listen_here(struct selftest *t, uint16_t *port, uint16_t *udp_port)
 {
 	struct sockaddr_in at = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
+	struct sockaddr_in udp = at;
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	socklen_t size = sizeof(at);
 
+	t->datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	t->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	t->abstract = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	(void)snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1,
 	    "paddock-selftest-%d", (int)getpid());
-	if (t->listener < 0 || t->abstract < 0 ||
+	if (t->listener < 0 || t->abstract < 0 || t->datagrams < 0 ||
+	    bind(t->datagrams, (struct sockaddr *)&udp, sizeof(udp)) < 0 ||
+	    getsockname(t->datagrams, (struct sockaddr *)&udp, &size) < 0 ||
 	    bind(t->listener, (struct sockaddr *)&at, sizeof(at)) < 0 ||
 	    listen(t->listener, 8) < 0 ||
 	    getsockname(t->listener, (struct sockaddr *)&at, &size) < 0 ||
@@ -207,6 +212,7 @@ listen_here(struct selftest *t, uint16_t *port)
 	    listen(t->abstract, 8) < 0)
 		return failed("listen on a socket");
 	*port = ntohs(at.sin_port);
+	*udp_port = ntohs(udp.sin_port);
 	return 0;
 }
 
@@ -214,6 +220,7 @@ static void
 clean(struct selftest *t)
 {
 	fd_fini(&t->listener);
+	fd_fini(&t->datagrams);
 	fd_fini(&t->abstract);
 	if (t->folder[0] == '\0')
 		return;
@@ -231,10 +238,10 @@ try_plain(struct selftest *t)
 	const char *args[ARGS_MAX + 1];
 	const struct probe *p = NULL;
 	const int pid = (int)getpid();
-	uint16_t port = 0;
+	uint16_t port = 0, udp_port = 0;
 	size_t n = 0, made = 0;
 
-	if (listen_here(t, &port) < 0)
+	if (listen_here(t, &port, &udp_port) < 0)
 		return -1;
 	for (size_t i = 0; (p = probe_at(i)) != NULL && n < ARGS_MAX; i++) {
 		if ((p->flags & PROBE_PLAIN) != 0)
@@ -251,6 +258,7 @@ try_plain(struct selftest *t)
 	ADD("host_process=%d", pid);
 	ADD("abstract_socket=paddock-selftest-%d", pid);
 	ADD("connect_to=127.0.0.1:%u", port);
+	ADD("udp_listener=127.0.0.1:%u", udp_port);
 	ADD("connect_to=169.254.169.254:80");
 	ADD("connect_to=192.0.2.1:80");
 	ADD("udp_packet=192.0.2.1");

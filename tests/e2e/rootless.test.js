@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
+import net from 'node:net';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
@@ -54,6 +55,51 @@ describe('as an ordinary user', { skip }, () => {
 			assert.doesNotMatch(r.out, /^0$/m);
 			assert.ok(!fs.existsSync(path.join(place.dir, 'file')));
 			await place.nothingLeft([]);
+		});
+
+	test('programs inside reach each other over 127.0.0.1, not the host',
+		async () => {
+			const outside = net.createServer((c) => c.end('host'));
+
+			await new Promise((done) => outside.listen(0, '127.0.0.1',
+				done));
+			const script = `
+import socket, sys, threading
+for family, address in ((socket.AF_INET, '127.0.0.1'),
+    (socket.AF_INET, '127.9.9.9'), (socket.AF_INET6, '::1')):
+    try:
+        s = socket.socket(family)
+        s.bind((address, 0))
+    except OSError:
+        if family == socket.AF_INET6:
+            continue # a kernel without it
+        raise
+    s.listen()
+    threading.Thread(target=lambda: s.accept()[0].send(b'inside')).start()
+    c = socket.create_connection(s.getsockname()[:2])
+    assert c.recv(9) == b'inside'
+u = socket.socket(type=socket.SOCK_DGRAM)
+u.bind(('127.0.0.1', 0))
+u.sendto(b'x', u.getsockname())
+assert u.recv(1) == b'x'
+try:
+    socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5)
+    print('the host')
+except ConnectionRefusedError:
+    print('refused')
+`;
+			const place = home();
+			const { port } = outside.address();
+
+			for (const as of isRoot ? [user, {}] : [{}]) {
+				const r = await place.command(['exec', '--', 'python3',
+					'-c', script, String(port)],
+				{ ...options(place), uid: undefined, gid: undefined,
+					...as }).end();
+
+				assert.strictEqual(r.out, 'refused\n', r.err);
+			}
+			outside.close();
 		});
 
 	test('what a command starts is judged', async () => {

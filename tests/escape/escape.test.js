@@ -8,6 +8,7 @@
 
 const assert = require('node:assert');
 const { spawn, spawnSync } = require('node:child_process');
+const dgram = require('node:dgram');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -24,7 +25,7 @@ const users = process.env.PARKED !== undefined ? [{ name: 'root' }] : root
 	? [{ name: 'root' }, { name: 'rootless', uid: 65534, gid: 65534 }]
 	: [{ name: 'rootless' }];
 
-let hostPort, hostAddress, machineBefore, server;
+let hostPort, hostUdpPort, hostAddress, machineBefore, server, udpServer;
 const servers = [];
 const abstractName = `paddock-escape-${process.pid}`;
 const marker = `/var/tmp/paddock-escape-${process.pid}`;
@@ -108,7 +109,12 @@ const probes = [
 	{ name: 'connect_to', args: () => `${hostAddress}:${hostPort}`,
 		control: 'user', needs: () => hostAddress !== undefined },
 	{ name: 'udp_packet', args: () => '8.8.8.8', control: null },
-	{ name: 'udp_packet', args: () => '127.0.0.1', control: 'user' },
+	// Its own loopback takes a packet for anybody: what counts is whether
+	// the host's socket on this port is the one that gets it.
+	{ name: 'udp_listener', args: () => `127.0.0.1:${hostUdpPort}`,
+		control: 'user' },
+	{ name: 'udp_listener', args: () => `${hostAddress}:${hostUdpPort}`,
+		control: 'user', needs: () => hostAddress !== undefined },
 	{ name: 'families', control: 'user' },
 	{ name: 'abstract_socket', args: () => abstractName,
 		control: 'user' },
@@ -258,6 +264,9 @@ before(async () => {
 	server = net.createServer((c) => c.destroy());
 	await new Promise((done) => server.listen(0, '0.0.0.0', done));
 	hostPort = server.address().port;
+	udpServer = dgram.createSocket('udp4');
+	await new Promise((done) => udpServer.bind(0, '0.0.0.0', done));
+	hostUdpPort = udpServer.address().port;
 	for (const what of [`abstract_server=${abstractName}`,
 		`path_server=${socketPath}`, `sysv_server=${sysvKey}`]) {
 		const child = spawn(probe, [what],
@@ -276,6 +285,7 @@ before(async () => {
 after(() => {
 	assert.equal(machine(), machineBefore, 'the machine was changed');
 	server.close();
+	udpServer.close();
 	for (const child of servers)
 		child.stdin.end();
 	fs.rmSync(daemonFolder, { recursive: true, force: true });
