@@ -1,8 +1,10 @@
 #include "cli/commands.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/walls.h"
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/doctor.h"
@@ -35,6 +37,7 @@ static const struct option options[] = {
 struct report {
 	struct doctor_finding findings[DOCTOR_FINDINGS];
 	size_t n;
+	struct doctor_wall walls[WALL_COUNT];
 	struct buf state; /* directory */
 	bool daemon; /* one answers */
 	const char *policy; /* file, or NULL */
@@ -45,6 +48,8 @@ struct report {
 static int examine(struct report *r, const char *state_option, struct err *e);
 static int judge(struct report *r, const struct machine *m);
 static void write_text(const struct report *r, struct buf *out);
+static void write_walls(
+    const struct report *r, enum doctor_stands which, struct buf *out);
 static void write_json(const struct report *r, struct buf *out);
 static void put_member(struct buf *b, const char *name, const char *value);
 static enum term_style style_of(enum doctor_state s);
@@ -108,6 +113,8 @@ examine(struct report *r, const char *state_option, struct err *e)
 	if (machine_probe(&m, NULL, e) < 0)
 		return err_add(e, "look at the machine");
 	r->n = doctor_findings(&m, r->findings);
+	for (unsigned i = 0; i < WALL_COUNT; i++)
+		r->walls[i] = doctor_wall(&m, 1U << i);
 	r->daemon = client_init(&client, &o, &why) == 0 &&
 	    client_ask(&client, &q, &reply, &why) == 0;
 	return r->policy != NULL ? judge(r, &m) : 0;
@@ -173,6 +180,12 @@ write_text(const struct report *r, struct buf *out)
 	if (term_table_write(&t, &tab, out, &e) < 0)
 		out->failed = true;
 	term_table_fini(&tab);
+	buf_add_c(
+	    out, "\nwalls that `required` of a policy may name:\n  here    ");
+	write_walls(r, DOCTOR_WALL_HERE, out);
+	buf_add_c(out, "\n");
+	write_walls(r, DOCTOR_WALL_ASKED, out);
+	write_walls(r, DOCTOR_WALL_MISSING, out);
 	buf_add_c(out, "\nstate   ");
 	term_text(out, buf_str(&r->state));
 	buf_add_c(out, "\ndaemon  ");
@@ -193,6 +206,36 @@ write_text(const struct report *r, struct buf *out)
 	}
 }
 
+/* What stands in any case in one paragraph, else a line each and why. */
+static void
+write_walls(const struct report *r, enum doctor_stands which, struct buf *out)
+{
+	size_t column = 10;
+
+	for (size_t i = 0; i < WALL_COUNT; i++) {
+		const struct doctor_wall *w = &r->walls[i];
+		const size_t n = strlen(w->name);
+
+		if (w->stands != which)
+			continue;
+		if (which != DOCTOR_WALL_HERE) {
+			buf_printf(out, "  %-7s %s, %s\n",
+			    which == DOCTOR_WALL_ASKED ? "asked" : "missing",
+			    w->name, w->why);
+			if (w->remedy != NULL)
+				buf_printf(
+				    out, "          remedy: %s\n", w->remedy);
+			continue;
+		}
+		if (column + n + 1 > 79) {
+			buf_add_c(out, "\n          ");
+			column = 10;
+		}
+		buf_printf(out, column > 10 ? " %s" : "%s", w->name);
+		column += n + (column > 10);
+	}
+}
+
 static void
 write_json(const struct report *r, struct buf *out)
 {
@@ -206,6 +249,17 @@ write_json(const struct report *r, struct buf *out)
 		put_member(out, "found", f->found);
 		put_member(out, "effect", f->effect);
 		put_member(out, "remedy", f->remedy);
+		buf_add_byte(out, '}');
+	}
+	buf_add_c(out, "],\"walls\":[");
+	for (size_t i = 0; i < WALL_COUNT; i++) {
+		const struct doctor_wall *w = &r->walls[i];
+
+		buf_add_c(out, i > 0 ? ",{\"name\":" : "{\"name\":");
+		json_put_str(out, str_of(w->name));
+		put_member(out, "stands", doctor_stands_name(w->stands));
+		put_member(out, "why", w->why);
+		put_member(out, "remedy", w->remedy);
 		buf_add_byte(out, '}');
 	}
 	buf_add_c(out, "],\"state\":");

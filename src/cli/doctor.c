@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/walls.h"
-
 enum {
 	LANDLOCK_ABI_SCOPE = 6, /* signals and abstract sockets */
 	/* Namespaces without which there is no sandbox at all. */
@@ -90,20 +88,8 @@ doctor_admits(const struct machine *m, const struct policy *p, struct err *e)
 	if (!m->seccomp)
 		return err_set(
 		    e, "no sandbox can be made here without seccomp");
-	if ((p->sandbox.walls_required & WALL_LANDLOCK_FS) != 0 &&
-	    m->landlock_abi < 1)
-		return err_set(e,
-		    "the policy requires the wall landlock_fs, which this "
-		    "kernel does not have");
-	if ((p->sandbox.walls_required & WALL_LANDLOCK_SCOPE) != 0 &&
-	    m->landlock_abi < LANDLOCK_ABI_SCOPE)
-		return err_set(e,
-		    "the policy requires the wall landlock_scope, which "
-		    "kernels before Linux 6.12 do not have");
-	if ((p->sandbox.walls_required & WALL_CORE) != 0 && !m->core)
-		return err_set(e,
-		    "the policy requires the wall core, which this processor "
-		    "or kernel does not have");
+	if (doctor_admits_walls(m, p, e) < 0)
+		return -1;
 	if (!p->sandbox.limits_required)
 		return 0;
 	/* The number of processes is kept by rlimits as well. */
@@ -131,6 +117,20 @@ doctor_state_name(enum doctor_state s)
 	case DOCTOR_WEAKER:
 		return "weaker";
 	case DOCTOR_MISSING:
+		return "missing";
+	}
+	return "unknown";
+}
+
+const char *
+doctor_stands_name(enum doctor_stands s)
+{
+	switch (s) {
+	case DOCTOR_WALL_HERE:
+		return "here";
+	case DOCTOR_WALL_ASKED:
+		return "asked";
+	case DOCTOR_WALL_MISSING:
 		return "missing";
 	}
 	return "unknown";

@@ -40,6 +40,27 @@ size_t doctor_findings(
 int doctor_admits(
     const struct machine *m, const struct policy *p, struct err *e);
 
+enum doctor_stands {
+	DOCTOR_WALL_HERE, /* for every run */
+	DOCTOR_WALL_ASKED, /* for a run that asks for what it hangs on */
+	DOCTOR_WALL_MISSING, /* a run that requires it is refused */
+};
+
+struct doctor_wall {
+	const char *name; /* as in `required` of a policy */
+	enum doctor_stands stands;
+	const char *why; /* it is missing, or when it stands; NULL when HERE */
+	const char *remedy; /* NULL but for one that is missing */
+};
+
+/* doctor_walls.c: what this machine says to a policy that requires this wall,
+ * a bit of base/walls.h; another wall that keeps the same limit does for it. */
+struct doctor_wall doctor_wall(const struct machine *m, uint32_t wall);
+/* 0, or -1 with e: a wall that p requires and does not get here. */
+int doctor_admits_walls(
+    const struct machine *m, const struct policy *p, struct err *e);
+const char *doctor_stands_name(enum doctor_stands s); /* "missing" */
+
 const char *doctor_state_name(enum doctor_state s); /* "weaker" */
 
 #endif

@@ -78,6 +78,7 @@ machine_probe(struct machine *m, const char *folder, struct err *e)
 	m->overlay_in_userns = works(CLONE_NEWNS | CLONE_NEWUSER, try_overlay);
 	m->nftables = works(CLONE_NEWNET | user, try_nftables);
 	m->core = works(0, ns_own_core);
+	m->keyring = works(0, ns_keyring_cut);
 	m->memory_watch = works(CLONE_NEWNET | user, try_watch);
 	m->idmapped_mounts =
 	    m->root && has_idmap(folder != NULL ? folder : ".");

@@ -50,6 +50,7 @@ struct machine {
 	bool nftables; /* a netlink family that answers, in an own netns */
 	bool core; /* core scheduling, and threads of cores to keep apart */
 	bool memory_watch; /* what a run holds can be counted without a group */
+	bool keyring; /* a session keyring of one's own */
 	bool tiocsti; /* dev.tty.legacy_tiocsti: terminals take typed input */
 	enum machine_container container;
 	bool sys_admin; /* CAP_SYS_ADMIN, in whatever user namespace this is */

@@ -27,6 +27,7 @@ good(bool root)
 		.nftables = true,
 		.core = true,
 		.memory_watch = true,
+		.keyring = true,
 		.kernel = "6.1.0",
 	};
 
@@ -147,6 +148,18 @@ no_cpu_group(struct machine *m)
 }
 
 static void
+no_keyring(struct machine *m)
+{
+	m->keyring = false;
+}
+
+static void
+covered_proc(struct machine *m)
+{
+	m->proc_masked = true;
+}
+
+static void
 what_is_missing_is_told_with_its_weight(void **state)
 {
 	static const struct {
@@ -237,6 +250,24 @@ a_policy_is_refused_for_what_it_requires_and_only_that(void **state)
 		{ no_landlock, false, 0, "wall landlock_scope",
 		    WALL_LANDLOCK_SCOPE },
 		{ no_core, false, 0, "wall core", WALL_CORE },
+		{ no_keyring, false, 0, "wall keyring", WALL_KEYRING },
+		{ no_time, false, 0, "wall time_ns", WALL_TIME_NS },
+		{ covered_proc, false, 0, "wall proc_full", WALL_PROC_FULL },
+		{ no_overlay, false, 0, "wall overlay", WALL_OVERLAY },
+		{ no_idmap, false, 0, "wall idmap", WALL_IDMAP },
+		{ no_idmap, false, 0, NULL, WALL_OVERLAY },
+		/* Either of two does. */
+		{ no_memory_group, false, 0, NULL, WALL_MEMORY | WALL_PIDS },
+		{ no_memory_at_all, false, 0, "wall memory", WALL_MEMORY },
+		{ no_memory_group, false, 0, NULL, WALL_MEMORY_WATCH },
+		{ NULL, false, 0, "require memory", WALL_MEMORY_WATCH },
+		{ no_cpu_group, false, 2000, NULL, WALL_CPU | WALL_CPU_SET },
+		{ no_cpu_group, false, 1500, "wall cpu", WALL_CPU },
+		{ NULL, false, 2000, "require cpu", WALL_CPU_SET },
+		/* What this policy does not ask for. */
+		{ NULL, false, 0, "wall user_ns", WALL_USER_NS },
+		{ NULL, false, 0, "sandbox.commands", WALL_COMMANDS },
+		{ NULL, false, 0, NULL, WALLS_ALWAYS | WALL_PRIVATE_UID },
 	};
 
 	(void)state;
@@ -259,6 +290,28 @@ a_policy_is_refused_for_what_it_requires_and_only_that(void **state)
 	}
 }
 
+/* Whatever the machine: each has an answer, and what is missing a remedy. */
+static void
+every_wall_has_an_answer(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < WALL_COUNT; i++) {
+		const struct machine nothing = {}, all = good(true);
+		const struct doctor_wall none = doctor_wall(&nothing, 1U << i);
+		const struct doctor_wall w = doctor_wall(&all, 1U << i);
+		const uint32_t instead = WALL_MEMORY_WATCH | WALL_CPU_SET;
+
+		assert_string_equal(w.name, wall_name(1U << i));
+		assert_int_equal(
+		    w.stands == DOCTOR_WALL_MISSING, (1U << i & instead) != 0);
+		assert_int_equal(w.why == NULL, w.stands == DOCTOR_WALL_HERE);
+		assert_int_equal(
+		    none.why == NULL, none.stands == DOCTOR_WALL_HERE);
+		assert_int_equal(
+		    none.remedy != NULL, none.stands == DOCTOR_WALL_MISSING);
+	}
+}
+
 int
 main(void)
 {
@@ -268,6 +321,7 @@ main(void)
 		cmocka_unit_test(the_names_of_what_is_missing_are_told),
 		cmocka_unit_test(
 		    a_policy_is_refused_for_what_it_requires_and_only_that),
+		cmocka_unit_test(every_wall_has_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
