@@ -6,13 +6,6 @@
 
 #include "sys/fd.h"
 
-void
-exec_table_init(struct exec_table *t)
-{
-	for (int i = 0; i < RPC_MAX_STARTING; i++)
-		t->starts[i].watch = -1;
-}
-
 struct exec *
 exec_new(struct exec_table *t)
 {
@@ -32,11 +25,15 @@ exec_new(struct exec_table *t)
 struct start *
 exec_start_new(struct exec_table *t)
 {
-	for (int i = 0; i < RPC_MAX_STARTING; i++) {
-		if (t->starts[i].watch < 0)
-			return &t->starts[i];
-	}
-	return NULL;
+	unsigned i = 0;
+
+	while (i < t->n_starts && t->starts[i].watch >= 0)
+		i++;
+	if (i == RPC_MAX_STARTING)
+		return NULL;
+	if (i == t->n_starts)
+		t->starts[t->n_starts++].watch = -1;
+	return &t->starts[i];
 }
 
 struct exec *

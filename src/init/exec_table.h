@@ -40,10 +40,12 @@ struct exec_table {
 	struct exec execs[RPC_MAX_EXECS + 1]; /* and the main command */
 	struct start starts[RPC_MAX_STARTING];
 	unsigned n_starting;
-	unsigned n_used; /* entries from this one on were never used */
+	/* Entries from these on were never used. A start is large: one that is
+	 * not needed stays memory that PID 1 has never touched, and need not
+	 * give back at its end. */
+	unsigned n_used, n_starts;
 };
 
-void exec_table_init(struct exec_table *t);
 /* NULL: all in use. */
 struct exec *exec_new(struct exec_table *t);
 struct start *exec_start_new(struct exec_table *t);

@@ -65,7 +65,6 @@ serve_main(
 	s->rpc = RPC_FD;
 	s->child = sigchld_fd;
 	s->relay = relay;
-	exec_table_init(&s->execs);
 	s->ask = eventfd(0, EFD_CLOEXEC);
 	s->done = eventfd(0, EFD_CLOEXEC);
 	shared = shared_room(sizeof(*s->results) * RPC_MAX_WORKERS);
@@ -238,10 +237,11 @@ wait_for_events(struct serve *s, struct pollfd wait[WAIT_MAX])
 	wait[WAIT_RPC] =
 	    (struct pollfd){ .fd = rpc != 0 ? s->rpc : -1, .events = rpc };
 	wait[WAIT_CHILD] = (struct pollfd){ .fd = s->child, .events = POLLIN };
-	for (int i = 0; i < RPC_MAX_STARTING; i++)
+	for (unsigned i = 0; i < s->execs.n_starts; i++)
 		wait[WAIT_STARTS + i] =
 		    (struct pollfd){ .fd = s->execs.starts[i].watch };
-	while (poll(wait, WAIT_MAX, s->more ? 0 : poll_time(s)) < 0 &&
+	while (poll(wait, WAIT_STARTS + s->execs.n_starts,
+		   s->more ? 0 : poll_time(s)) < 0 &&
 	    errno == EINTR)
 		continue;
 }
