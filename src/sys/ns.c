@@ -116,7 +116,9 @@ ns_idmap(uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid,
     struct ns_helper *helper, struct err *e)
 {
 	struct clone_args args = {
-		.flags = CLONE_NEWUSER | CLONE_VM,
+		/* CLONE_FILES: it opens nothing, and who holds a thousand
+		 * sandboxes has thousands of descriptors to copy. */
+		.flags = CLONE_NEWUSER | CLONE_VM | CLONE_FILES,
 		.exit_signal = SIGCHLD,
 		.stack = (uint64_t)(uintptr_t)helper->stack,
 		.stack_size = sizeof(helper->stack),
