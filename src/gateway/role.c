@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "gateway/gateway.h"
@@ -17,9 +16,6 @@ gateway_role_main(int supervisor_fd)
 
 	must(g != NULL);
 	log_init("gateway", LOG_WARN);
-	/* libcrypto reads its configuration at the first hash: now, while
-	 * there are files. */
-	(void)hash_of("", 0);
 	if (gateway_init(g, &http_default_limits, &gateway_default_times, &e) <
 		0 ||
 	    peer_open_take(&g->supervisor, supervisor_fd, &e) < 0 ||

@@ -28,7 +28,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "init/sha256.h"
+#include "base/sha256.h"
 
 /* "=commands", and for each rule a line feed, 'a' or 'b', and the entry; or
  * 'l' alone: there is a list of what is allowed. */

@@ -14,8 +14,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/limits.h"
+#include "supervisor/digest.h"
 #include "sys/fd.h"
 #include "sys/remove.h"
 
@@ -589,7 +589,7 @@ hash_file(int fd, size_t n, struct hash *out, struct err *e)
 	p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (p == MAP_FAILED)
 		return err_sys(e, "mmap");
-	*out = hash_of(p, n);
+	*out = digest_of(p, n);
 	(void)munmap(p, n); /* of our own: cannot fail */
 	return 0;
 }

@@ -1,10 +1,11 @@
 /*
- * init/sha256.h: SHA-256 (FIPS 180-4) for PID 1, which is static and has no
- * OpenSSL (docs/decisions/011-digests-in-pid-1.md). No library is called, so
- * that a child that shares memory with PID 1 may use it.
+ * base/sha256.h: SHA-256 (FIPS 180-4) for PID 1, which is static and has no
+ * OpenSSL (docs/decisions/011-digests-in-pid-1.md), and for roles that hash
+ * little (hash_small.c). No library is called, so that a child that shares
+ * memory with PID 1 may use it.
  */
-#ifndef INIT_SHA256_H
-#define INIT_SHA256_H
+#ifndef BASE_SHA256_H
+#define BASE_SHA256_H
 
 #include <stddef.h>
 #include <stdint.h>

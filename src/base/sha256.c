@@ -1,4 +1,4 @@
-#include "init/sha256.h"
+#include "base/sha256.h"
 
 #include <string.h>
 
