@@ -486,6 +486,16 @@ enum {
 	RPC_COPY_BYTES = 64 * 1024, /* between file and pipe: a pipe's size */
 };
 
+/* tools that are commands (core/command) */
+enum {
+	/* What arguments make of one: half of what a frame to PID 1 holds. */
+	COMMAND_TOOL_BYTES_MAX = 32 * 1024,
+	COMMAND_TOOL_WORDS_MAX = 1024,
+	COMMAND_TOOL_OUTPUT_BYTES = 64 * 1024, /* unless its row says */
+	/* As JSON it still fits an answer, which escapes up to six for one. */
+	COMMAND_TOOL_OUTPUT_MAX_BYTES = 256 * 1024,
+};
+
 /* schemas of arguments (core) */
 enum {
 	SCHEMA_MAX_DEPTH = 64, /* schemas in schemas, or references, at once */

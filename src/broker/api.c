@@ -10,6 +10,7 @@
 #include "broker/bearer.h"
 #include "broker/box.h"
 #include "broker/broker.h"
+#include "broker/command.h"
 #include "broker/follow.h"
 #include "broker/inside.h"
 #include "broker/kill.h"
@@ -415,6 +416,7 @@ api_tool_list(uint64_t call, uint64_t run, struct str list)
 		buf_add(&out, r->listed.p, r->listed.n - 1); /* without "]" */
 	else
 		buf_add_byte(&out, '[');
+	commands_write_tools(&out, r);
 	servers_write_tools(&out, r);
 	buf_add_c(&out, "]}");
 	reply(call, REPLY_OK, 200, buf_str(&out));

@@ -11,6 +11,7 @@
 #include "broker/box.h"
 #include "broker/call_int.h"
 #include "broker/capture.h"
+#include "broker/command.h"
 #include "broker/draft.h"
 #include "broker/export.h"
 #include "broker/record.h"
@@ -24,6 +25,7 @@ static void propose(struct run *r, uint64_t asker, struct str tool,
     const struct json *args, struct str own_key);
 static void block(struct verdict *v, const char *rule, const char *code,
     const char *reason, const char *next_step);
+static void hold_simulated(struct verdict *v);
 static void make_draft(struct run *r, uint32_t step, uint64_t asker,
     struct str tool, struct str args, const struct hash *hash);
 
@@ -271,6 +273,16 @@ call_decide(
 	if (v->kind == VERDICT_BLOCK || v->kind == VERDICT_DRAFT ||
 	    call_world_has(r, tool))
 		return;
+	if (command_is(r, tool)) {
+		if (r->rpc_fd < 0)
+			block(v, "no sandbox", "no_sandbox",
+			    "the tool is a command, and the run has no sandbox "
+			    "to execute it in",
+			    "Open the run with a command or a sandbox.");
+		else
+			hold_simulated(v);
+		return;
+	}
 	switch (server_offers(r, tool)) {
 	case OFFER_NONE:
 		block(v, "no executor", "unknown_tool",
@@ -284,17 +296,23 @@ call_decide(
 		    "A person has to review it, and its `pin` in the policy.");
 		return;
 	case OFFER_GOOD:
-		/* What a server does is real: nothing can do as if. */
-		if (v->kind == VERDICT_SIMULATE ||
-		    (v->kind == VERDICT_APPROVE &&
-			v->approved == VERDICT_SIMULATE))
-			block(v, "no simulation", "not_simulated",
-			    "the policy lets the tool be simulated only, and "
-			    "a tool server's cannot be",
-			    "Work on without it; an operator can raise the "
-			    "policy's stage, or give the tool a mode.");
+		hold_simulated(v);
 		return;
 	}
+}
+
+/* What a server or a command does is real: nothing can do as if. */
+static void
+hold_simulated(struct verdict *v)
+{
+	if (v->kind != VERDICT_SIMULATE &&
+	    (v->kind != VERDICT_APPROVE || v->approved != VERDICT_SIMULATE))
+		return;
+	block(v, "no simulation", "not_simulated",
+	    "the policy lets the tool be simulated only, and a tool server's "
+	    "or a command cannot be",
+	    "Work on without it; an operator can raise the policy's stage, or "
+	    "give the tool a mode.");
 }
 
 static void
@@ -315,6 +333,8 @@ call_world_has(const struct run *r, struct str tool)
 {
 	if (export_is(tool))
 		return r->has_sandbox;
+	if (command_is(r, tool))
+		return false;
 	for (uint32_t i = 0; i < r->n_tools; i++) {
 		if (str_eq_c(tool, r->tools[i].name))
 			return true;

@@ -46,6 +46,8 @@ struct call {
 	bool not_begun; /* and failed: that is no try of the tool */
 	bool probe; /* the one that a breaker lets through to see */
 	bool unrecorded; /* its records did not get into the store */
+	uint64_t command; /* the grant of the command that it is, or 0 */
+	bool cancelled; /* such a command, before its end */
 	struct tool_server *server; /* that it is made to; NULL: the world */
 	bool unsent; /* to a server that is not there yet, or again */
 	uint64_t server_ms; /* what it may take there */
@@ -73,6 +75,8 @@ void on_server_result(const struct msg_server_result *m, struct str payload);
 /* Calls that a tool server has not answered yet, or NULL. */
 struct call *call_first_of(const struct tool_server *s);
 struct call *call_next_of(const struct call *c, const struct tool_server *s);
+/* Calls that are commands under way (command.h), behind c or from the first. */
+struct call *call_first_command(const struct call *c);
 /*
  * Nothing that the server was asked will be answered. stays: calls that it has
  * not been given wait for it to be there again.

@@ -8,6 +8,7 @@
 #include "broker/call.h"
 #include "broker/call_int.h"
 #include "broker/capture.h"
+#include "broker/command.h"
 #include "broker/draft.h"
 #include "broker/export.h"
 #include "broker/idem.h"
@@ -77,7 +78,7 @@ call_first_of(const struct tool_server *s)
 {
 	struct call *c = in_world;
 
-	while (c != NULL && c->server != s)
+	while (c != NULL && (c->server != s || c->command != 0))
 		c = c->next;
 	return c;
 }
@@ -89,6 +90,16 @@ call_next_of(const struct call *c, const struct tool_server *s)
 		c = c->next;
 	while (c != NULL && c->server != s);
 	return (struct call *)(uintptr_t)c;
+}
+
+struct call *
+call_first_command(const struct call *c)
+{
+	struct call *next = c != NULL ? c->next : in_world;
+
+	while (next != NULL && next->command == 0)
+		next = next->next;
+	return next;
 }
 
 void
@@ -208,6 +219,7 @@ call_supervisor_lost(void)
 			    false, "blocked");
 	}
 	call_world_lost();
+	commands_lost(NULL);
 	for (struct run *r = broker.runs; r != NULL; r = r->next)
 		servers_end(r);
 }
@@ -300,6 +312,10 @@ call_to_world(struct run *r, struct call *c)
 	buf_add_c(&payload, ",\"name\":");
 	json_put_str(&payload, str_of(c->tool));
 	buf_add_byte(&payload, '}');
+	if (command_is(r, str_of(c->tool))) {
+		command_make(r, c, row);
+		return;
+	}
 	if (!call_world_has(r, str_of(c->tool))) {
 		to_server(r, c, row);
 		return;
@@ -409,6 +425,12 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 		ev.effect =
 		    wrote && c->risk > RISK_READ ? STR("real") : STR("none");
 		ev.origin = STR("server");
+	}
+	if (c->command != 0) {
+		/* What leaves the sandbox has records of its own. */
+		ev.effect =
+		    wrote && c->risk > RISK_READ ? STR("overlay") : STR("none");
+		ev.origin = STR("sandbox");
 	}
 	if (export_is(str_of(c->tool))) {
 		ev.effect = wrote && !c->simulated ? STR("real") : STR("none");

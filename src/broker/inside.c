@@ -60,6 +60,7 @@ static const struct deed *deed_find(
     uint64_t call, const struct deed *deeds, const struct json *args);
 static void allow(struct run *r, const char *by, uint64_t call,
     const struct deed *d, const struct json *args);
+static uint64_t grant_new(struct run *r, uint64_t call, const char *ended);
 static void record_start(struct run *r, const char *by, const struct deed *d,
     const struct json *args, uint64_t grant);
 static void record_end(
@@ -274,6 +275,37 @@ deed_find(uint64_t call, const struct deed *deeds, const struct json *args)
 	return NULL;
 }
 
+uint64_t
+inside_grant(struct run *r, const char *by, const struct json *command)
+{
+	const struct deed *d = &exec_deeds[0];
+	uint64_t number = grant_new(r, 0, d->ended);
+
+	if (number != 0)
+		record_start(r, by, d, command, number);
+	return number;
+}
+
+/* 0: as many are there as may be. */
+static uint64_t
+grant_new(struct run *r, uint64_t call, const char *ended)
+{
+	struct grant *g;
+
+	if (r->n_grants >= INSIDE_MAX_GRANTS)
+		return 0;
+	g = calloc(1, sizeof(*g));
+	must(g != NULL);
+	g->number = ++broker.next_grant;
+	g->call = call;
+	g->ended = ended;
+	g->started_ns = clock_mono_ns();
+	g->next = r->grants;
+	r->grants = g;
+	r->n_grants++;
+	return g->number;
+}
+
 static void
 allow(struct run *r, const char *by, uint64_t call, const struct deed *d,
     const struct json *args)
@@ -282,23 +314,13 @@ allow(struct run *r, const char *by, uint64_t call, const struct deed *d,
 	uint64_t number = 0;
 
 	if (d->ended != NULL) {
-		struct grant *g;
-
-		if (r->n_grants >= INSIDE_MAX_GRANTS) {
+		number = grant_new(r, call, d->ended);
+		if (number == 0) {
 			reply_error(call, 429, "too_many",
 			    "As much is under way in this sandbox as may be.",
 			    "Wait until some of it has ended.");
 			return;
 		}
-		g = calloc(1, sizeof(*g));
-		must(g != NULL);
-		g->number = number = ++broker.next_grant;
-		g->call = call;
-		g->ended = d->ended;
-		g->started_ns = clock_mono_ns();
-		g->next = r->grants;
-		r->grants = g;
-		r->n_grants++;
 	}
 	if (d->note != NULL)
 		record_start(r, by, d, args, number);

@@ -19,6 +19,13 @@ void inside_file(const struct caller *who, uint64_t call, uint64_t run,
 void inside_port(const struct caller *who, uint64_t call, uint64_t run,
     const struct json *args);
 
+/*
+ * The same for a tool call: a command that the policy has let through, as its
+ * record shows it. 0: as much is under way as may be.
+ */
+uint64_t inside_grant(
+    struct run *r, const char *by, const struct json *command);
+
 /* MSG_INSIDE_DONE */
 void on_inside_done(const struct msg_inside_done *m, struct str payload);
 /* The asker hung up before the grant could reach it: nothing was begun. */

@@ -17,6 +17,7 @@
 #include "broker/broker.h"
 #include "broker/call.h"
 #include "broker/capture.h"
+#include "broker/command.h"
 #include "broker/egress.h"
 #include "broker/follow.h"
 #include "broker/export.h"
@@ -186,6 +187,7 @@ on_frame(struct peer *p, const struct frame *f)
 		const struct msg_gone *m = f->body;
 
 		server_call_cancel(m->call);
+		command_cancel(m->call);
 		return;
 	}
 	case MSG_GONE: {
@@ -229,12 +231,17 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_INSIDE_DONE:
 		on_inside_done(f->body, f->payload);
 		return;
+	case MSG_COMMAND_END:
+		on_command_end(f->body, f->payload);
+		return;
 	case MSG_EXPORT_READ:
 		on_export_read(f->body, f);
 		return;
 	case MSG_SANDBOX_DENIED:
 		on_sandbox_denied(f->body, f->payload);
 		return;
+	case MSG_COMMAND:
+	case MSG_COMMAND_KILL:
 	case MSG_EXPORT:
 	case MSG_READY:
 	case MSG_LISTEN:
@@ -325,6 +332,7 @@ on_edge_gone(struct peer *p, const char *why)
 	if (p->other == ROLE_GATEWAY) {
 		follow_gateway_lost();
 		export_gateway_lost();
+		commands_lost(NULL);
 	}
 	if (p->other == ROLE_PROXY)
 		egress_proxy_lost();

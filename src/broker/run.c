@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "broker/approval.h"
 #include "broker/call.h"
+#include "broker/command.h"
 #include "broker/draft.h"
 #include "broker/egress.h"
 #include "broker/export.h"
@@ -306,6 +307,7 @@ run_close(struct run *r)
 	egress_end_run(r);
 	r->state = RUN_CLOSED;
 	servers_end(r);
+	commands_lost(r);
 	box_end(r);
 	r->closed_ns = clock_utc_ns();
 	loop_timer_clear(broker.loop, &r->runtime);

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "broker/command.h"
 #include "broker/egress.h"
 #include "broker/export.h"
 #include "broker/fork.h"
@@ -556,7 +557,7 @@ opened(struct run *r)
 	run_arm_runtime(r);
 	box_opened(r);
 	if (r->listed.n == 0 &&
-	    (r->servers != NULL ||
+	    (r->servers != NULL || commands_any(r->policy) ||
 		(r->has_sandbox &&
 		    policy_tool_find(r->policy, STR("files.export")) != NULL)))
 		list_tools(r, STR("[]")); /* there is no world to have any */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "broker/command.h"
 #include "broker/export.h"
 #include "broker/server_int.h"
 #include "core/labels.h"
@@ -214,7 +215,7 @@ write_renamed(struct buf *out, const struct json *tool, const char *name)
 static bool
 is_ours(const struct run *r, struct str tool)
 {
-	if (export_is(tool))
+	if (export_is(tool) || command_is(r, tool))
 		return true;
 	for (uint32_t i = 0; i < r->n_tools; i++) {
 		if (str_eq_c(tool, r->tools[i].name))

@@ -159,6 +159,8 @@ struct policy_tool {
 	const struct policy_cost *costs;
 	bool reversible;
 	struct str pin; /* 64 digits: of its definition; "": none */
+	/* The command that its calls are; NULL: something else provides it. */
+	const struct command_tool *exec;
 };
 
 struct policy_flow {

@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/must.h"
+#include "core/command.h"
 #include "core/policy_int.h"
 
 /* Enough pieces for the longest sentence below. */
@@ -43,6 +44,8 @@ static void decide_scopes(
 static void decide_owner(const struct policy *p, const struct policy_tool *t,
     const struct json *args, struct verdict *out);
 static void decide_args(
+    const struct policy_tool *t, const struct json *args, struct verdict *out);
+static void decide_exec(
     const struct policy_tool *t, const struct json *args, struct verdict *out);
 static void look(const struct policy *p, const struct policy_tool *t,
     const struct policy_call *c, struct prov_args *out);
@@ -113,6 +116,7 @@ decide_alone(const struct policy *p, const struct policy_tool *t,
 	decide_scopes(p, t, out);
 	decide_owner(p, t, c->args, out);
 	decide_args(t, c->args, out);
+	decide_exec(t, c->args, out);
 	decide_clearance(t, c->labels, out);
 	decide_when(t, &when, out);
 	decide_destination(t, c, out);
@@ -143,6 +147,7 @@ decide_parts(const struct policy *p, const struct policy_tool *t,
 		decide_owner(p, rows[i], c->args, out);
 	for (uint32_t i = 0; i < n; i++)
 		decide_args(rows[i], c->args, out);
+	decide_exec(t, c->args, out);
 	for (uint32_t i = 0; i < n; i++)
 		decide_clearance(rows[i], c->labels, out);
 	for (uint32_t i = 0; i < n; i++)
@@ -349,6 +354,30 @@ decide_args(
 	};
 
 	put_rule(s.rule, t, ".args");
+	speak(out, &s);
+}
+
+/* What cannot be a word of a command is none. */
+static void
+decide_exec(
+    const struct policy_tool *t, const struct json *args, struct verdict *out)
+{
+	if (t->exec == NULL || args == NULL)
+		return;
+
+	struct command_fault why = command_check(t->exec, args);
+
+	if (why.text == NULL)
+		return;
+
+	struct speech s = {
+		.kind = VERDICT_BLOCK,
+		.code = "invalid_arguments",
+		.reason = { STR("the argument "), why.arg, STR(" "),
+		    str_of(why.text) },
+	};
+
+	put_rule(s.rule, t, ".exec");
 	speak(out, &s);
 }
 

@@ -23,6 +23,8 @@ static void diff_repeats(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_costs(struct differ *x, struct str name,
     const struct policy_cost *a, const struct policy_cost *b);
+static void diff_exec(struct differ *x, struct str name,
+    const struct policy_tool *a, const struct policy_tool *b);
 static void diff_owner(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_clearance(struct differ *x, struct str name,
@@ -110,6 +112,7 @@ diff_row(struct differ *x, struct str name, const struct policy_tool *a,
 	diff_pace(x, name, a, b);
 	diff_costs(x, name, a->costs, b->costs);
 	diff_repeats(x, name, a, b);
+	diff_exec(x, name, a, b);
 	if (a->retries != b->retries)
 		diff_add(x,
 		    b->retries > a->retries ? POLICY_LOOSER : POLICY_TIGHTER,
@@ -271,6 +274,28 @@ diff_costs(struct differ *x, struct str name, const struct policy_cost *a,
 			    "tools", name, "costs", "%s %s than before", member,
 			    b[k].most < a[k].most ? "less" : "more");
 	}
+}
+
+/* Which of two programs does more nobody can tell. */
+static void
+diff_exec(struct differ *x, struct str name, const struct policy_tool *a,
+    const struct policy_tool *b)
+{
+	const struct json *was = NULL, *is = NULL;
+
+	for (uint32_t i = 0; i < n_rows(a) && was == NULL; i++)
+		was = json_get(row_at(a, i)->json, STR("exec"));
+	for (uint32_t i = 0; i < n_rows(b) && is == NULL; i++)
+		is = json_get(row_at(b, i)->json, STR("exec"));
+	if (was == NULL && is == NULL)
+		return;
+	if (was == NULL || is == NULL)
+		diff_add(x, POLICY_CHANGED, "tools", name, "exec", "%s",
+		    is != NULL ? "a command does it now"
+			       : "no command does it any more");
+	else if (!json_equal(was, is))
+		diff_add(x, POLICY_CHANGED, "tools", name, "exec",
+		    "the command is another one, which is not compared");
 }
 
 static void

@@ -249,6 +249,12 @@ void policy_parse_capture(
 /* "pin" of a tool: "sha256:" and 64 digits. */
 void policy_parse_pin(
     struct reader *r, const struct spot *tool, struct policy_tool *t);
+bool policy_word_ok(struct str s); /* may be a word of a command */
+/* "env" of s, as "NAME=value". False: it is not there, or no good. */
+bool policy_read_env(struct reader *r, const struct spot *s, struct list *out);
+/* policy_exec.c: "exec" of a tool; the sandbox is known. */
+void policy_parse_exec(
+    struct reader *r, const struct spot *tool, struct policy_tool *t);
 /* policy_tools.c: "approvals", "tools" and "flow", in this order. */
 void policy_parse_approvals(struct reader *r, const struct spot *root);
 void policy_parse_tools(struct reader *r, const struct spot *root);

@@ -21,6 +21,10 @@ static void add_patterns(struct rows *rows);
 static void add(
     struct rows *rows, const struct policy_tool *const *parts, uint32_t n);
 static void fill(struct rows *rows, struct policy_tool *t);
+static void fill_exec(struct rows *rows, struct policy_tool *t);
+static bool extends_others(
+    const struct rows *rows, const struct policy_tool *t);
+static void exec_problem(struct rows *rows, struct str name);
 static void fill_lists(struct rows *rows, struct policy_tool *t);
 static struct str *unite(struct rows *rows, const struct policy_tool *t,
     size_t list, size_t count, uint32_t *n);
@@ -209,7 +213,67 @@ fill(struct rows *rows, struct policy_tool *t)
 		    "nobody could vote on %.*s: the roles of its approvals "
 		    "have none in common",
 		    STR_FMT(t->name));
+	fill_exec(rows, t);
 	fill_lists(rows, t);
+}
+
+/*
+ * One program for all: what extends others may leave it to them, and a base
+ * that lists the tool and has no such program does not mean that one.
+ */
+static void
+fill_exec(struct rows *rows, struct policy_tool *t)
+{
+	const struct json *first = NULL;
+	bool same = true;
+
+	for (uint32_t i = 0; i < t->n_rows && first == NULL; i++) {
+		first = json_get(t->rows[i]->json, STR("exec"));
+		t->exec = t->rows[i]->exec;
+	}
+	for (uint32_t i = 0; first != NULL && i < t->n_rows; i++) {
+		const struct json *one =
+		    json_get(t->rows[i]->json, STR("exec"));
+
+		same &= one != NULL ? json_equal(first, one)
+				    : extends_others(rows, t->rows[i]);
+	}
+	if (!same)
+		exec_problem(rows, t->name);
+}
+
+/* At the document's own row, if it has one. */
+static void
+exec_problem(struct rows *rows, struct str name)
+{
+	const struct spot *root = &rows->x->part[0].root;
+	struct spot tools, row;
+
+	row = *root;
+	if (read_member(root, "tools", &tools) &&
+	    json_get(tools.v, name) != NULL)
+		row = (struct spot){
+			.up = &tools, .v = json_get(tools.v, name), .key = name
+		};
+	problem(rows->r, &row,
+	    "the parts of the policy have not the same `exec` of %.*s; what "
+	    "extends others cannot bring a program for their tools",
+	    STR_FMT(name));
+}
+
+/* True when the row stands in a part that has bases of its own. */
+static bool
+extends_others(const struct rows *rows, const struct policy_tool *t)
+{
+	for (uint32_t i = 0; i < rows->x->n; i++) {
+		const struct policy *p = rows->x->part[i].r.p;
+
+		for (uint32_t k = 0; k < p->n_tools; k++) {
+			if (&p->tools[k] == t)
+				return rows->x->part[i].extends;
+		}
+	}
+	return false;
 }
 
 #define LIST(member)                          \

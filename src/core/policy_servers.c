@@ -16,13 +16,10 @@ static void parse_server(
     struct reader *r, const struct spot *s, struct policy_server *out);
 static void parse_words(
     struct reader *r, const struct spot *s, const char *name, struct list *out);
-static void parse_env(
-    struct reader *r, const struct spot *s, struct policy_server *out);
 static void parse_places(
     struct reader *r, const struct spot *s, struct policy_server *out);
 static bool name_ok(struct str s);
 static bool variable_ok(struct str s);
-static bool word_ok(struct str s);
 
 void
 policy_parse_servers(struct reader *r, const struct spot *root)
@@ -91,6 +88,49 @@ policy_parse_pin(
 		return;
 	}
 	t->pin = (struct str){ s.p + s.n - 64, 64 };
+}
+
+bool
+policy_read_env(struct reader *r, const struct spot *s, struct list *out)
+{
+	struct spot env;
+	struct str *list;
+	uint32_t n = 0;
+
+	if (!read_member(s, "env", &env) || !read_object(r, &env))
+		return false;
+	if (env.v->n > SERVER_ARGV_MAX) {
+		problem(r, &env, "has %u variables; at most %d are allowed",
+		    env.v->n, SERVER_ARGV_MAX);
+		return false;
+	}
+	list = arena_alloc(&r->p->arena, env.v->n * sizeof(*list));
+	if (list == NULL)
+		return false;
+	for (const struct json *k = json_first(env.v); k != NULL;
+	     k = json_next(env.v, k)) {
+		struct str name = json_str(k), value = json_str(json_value(k));
+		char *pair;
+
+		if (!variable_ok(name) ||
+		    !json_is(json_value(k), JSON_STRING) ||
+		    !policy_word_ok(value)) {
+			problem_key(r, &env, k,
+			    "must be a variable's name (letters, digits and "
+			    "'_', not PADDOCK_*) with a text");
+			continue;
+		}
+		pair = arena_alloc(&r->p->arena, name.n + 1 + value.n);
+		if (pair == NULL)
+			return false;
+		memcpy(pair, name.p, name.n);
+		pair[name.n] = '=';
+		if (value.n > 0)
+			memcpy(pair + name.n + 1, value.p, value.n);
+		list[n++] = (struct str){ pair, name.n + 1 + value.n };
+	}
+	*out = (struct list){ list, n };
+	return true;
 }
 
 void
@@ -175,7 +215,7 @@ parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 	uint64_t restarts = SERVER_RESTARTS, memory_mb = SANDBOX_MEMORY_MB;
 	uint64_t pids = SANDBOX_PIDS;
 	bool prefix = true;
-	struct list command = {};
+	struct list command = {}, env = {};
 
 	if (!read_object(r, s))
 		return;
@@ -187,7 +227,9 @@ parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 	parse_words(r, s, "command", &command);
 	out->command = command.p;
 	out->n_command = command.n;
-	parse_env(r, s, out);
+	(void)policy_read_env(r, s, &env);
+	out->env = env.p;
+	out->n_env = env.n;
 	parse_places(r, s, out);
 	(void)read_bool(r, s, "prefix", &prefix);
 	(void)read_whole(r, s, "start_ms",
@@ -236,7 +278,7 @@ parse_words(
 		struct spot entry = { .up = &words, .v = x, .index = n };
 
 		list[n] = json_str(x);
-		if (!json_is(x, JSON_STRING) || !word_ok(list[n]) ||
+		if (!json_is(x, JSON_STRING) || !policy_word_ok(list[n]) ||
 		    (n == 0 && list[n].n == 0)) {
 			problem(r, &entry,
 			    "must be a text without NUL of less than %d bytes",
@@ -245,48 +287,6 @@ parse_words(
 		}
 	}
 	*out = (struct list){ list, n };
-}
-
-static void
-parse_env(struct reader *r, const struct spot *s, struct policy_server *out)
-{
-	struct spot env;
-	struct str *list;
-	uint32_t n = 0;
-
-	if (!read_member(s, "env", &env) || !read_object(r, &env))
-		return;
-	if (env.v->n > SERVER_ARGV_MAX) {
-		problem(r, &env, "has %u variables; at most %d are allowed",
-		    env.v->n, SERVER_ARGV_MAX);
-		return;
-	}
-	list = arena_alloc(&r->p->arena, env.v->n * sizeof(*list));
-	if (list == NULL)
-		return;
-	for (const struct json *k = json_first(env.v); k != NULL;
-	     k = json_next(env.v, k)) {
-		struct str name = json_str(k), value = json_str(json_value(k));
-		char *pair;
-
-		if (!variable_ok(name) ||
-		    !json_is(json_value(k), JSON_STRING) || !word_ok(value)) {
-			problem_key(r, &env, k,
-			    "must be a variable's name (letters, digits and "
-			    "'_', not PADDOCK_*) with a text");
-			continue;
-		}
-		pair = arena_alloc(&r->p->arena, name.n + 1 + value.n);
-		if (pair == NULL)
-			return;
-		memcpy(pair, name.p, name.n);
-		pair[name.n] = '=';
-		if (value.n > 0)
-			memcpy(pair + name.n + 1, value.p, value.n);
-		list[n++] = (struct str){ pair, name.n + 1 + value.n };
-	}
-	out->env = list;
-	out->n_env = n;
 }
 
 /* Only what the run itself sees. */
@@ -342,8 +342,8 @@ variable_ok(struct str s)
 	    !str_starts(s, STR("PADDOCK_"));
 }
 
-static bool
-word_ok(struct str s)
+bool
+policy_word_ok(struct str s)
 {
 	return s.n < SERVER_WORD_BYTES && str_find(s, '\0') == s.n;
 }

@@ -265,7 +265,7 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 		"reversible", "args", "when", "clearance", "owner", "rate",
 		"breaker", "pin", "destination", "leaves",
 		"untrusted_destination", "costs", "idempotency", "retry",
-		"commit", NULL };
+		"commit", "exec", NULL };
 	static const char *const later[] = { "paths", "faults", NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
 	uint32_t risk = RISK_DESTRUCTIVE;
@@ -301,6 +301,7 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	parse_tool_args(r, s, t);
 	policy_parse_owner(r, s, t);
 	policy_parse_pin(r, s, t);
+	policy_parse_exec(r, s, t);
 	policy_parse_when(r, s, t);
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "gateway/command.h"
 #include "sys/fd.h"
 
 #define NS_PER_MS 1000000
@@ -219,6 +220,8 @@ on_reply(struct inside_ask *a, const struct rpc_reply *r,
 			if (v->visit.client != NULL)
 				exec_view_failed(v, r);
 		}
+		if (!began && x->call != 0)
+			command_not_begun(x, r);
 		x->background &= began;
 		x->over = !began;
 		if (began)
@@ -330,7 +333,9 @@ output_read(struct exec_stream *s)
 		r = past < (uint64_t)r ? r - (ssize_t)past : 0;
 		inside_signal(x->of, x->number, SIGKILL);
 	}
-	if (r > 0)
+	if (x->call != 0)
+		buf_add(&x->printed[s - x->out], to, (size_t)r);
+	else if (r > 0)
 		exec_log_add(&x->log, (unsigned)(s - x->out), (size_t)r);
 	exec_log_trim(&x->log, keep, slowest_reader(x));
 	count(x);
@@ -468,6 +473,10 @@ finish(struct exec *x)
 	buf_add_byte(&b, '}');
 	inside_done(x->of->gateway, x->of->run, x->number, buf_str(&b));
 	exec_show(x);
+	if (x->call != 0) {
+		command_over(x);
+		x->background = false; /* nobody asks for it any more */
+	}
 }
 
 /* The view that holds the command back; NULL: none does. */
@@ -539,5 +548,7 @@ exec_free(struct exec *x)
 	exec_log_fini(&x->log);
 	buf_fini(&x->command);
 	buf_fini(&x->pending);
+	for (unsigned i = 0; i < EXEC_STREAMS; i++)
+		buf_fini(&x->printed[i]);
 	free(x);
 }

@@ -52,6 +52,11 @@ struct exec {
 	bool tty, background;
 	bool started, exited, over;
 	bool killed; /* nobody wants it */
+	uint64_t call; /* the broker's, that it is (command.h); 0: none */
+	bool wants_json; /* of a call: what it prints is */
+	/* Of a call, whose output is its answer: all of it, in place of the
+	 * log. */
+	struct buf printed[EXEC_STREAMS];
 	char program[RPC_TEXT_BYTES]; /* what PID 1 executed */
 	uint32_t status; /* of the shell: 128 + signal */
 	uint32_t signo; /* 0: it exited */
@@ -89,6 +94,13 @@ void exec_settle(struct exec *x);
 /* Goes on to read what the slowest view allows. */
 void exec_resume(struct exec *x);
 
+/*
+ * exec_api.c: cwd, the arguments and "NAME=value" of the environment of
+ * {"argv":[...],"cwd":"...","env":{...}}. text holds them. -1: too long.
+ */
+int exec_strings(const struct json *args, struct rpc_request *q,
+    struct buf *text, const char **out, unsigned *n);
+
 /* exec_view.c. r: RPC_STARTED, RPC_FAILED, or NULL for a lost sandbox. */
 void exec_view_started(struct exec_view *v);
 void exec_view_failed(struct exec_view *v, const struct rpc_reply *r);
@@ -96,6 +108,8 @@ void exec_view_failed(struct exec_view *v, const struct rpc_reply *r);
 void exec_view_show(struct exec_view *v);
 /* {"exec":...,"exit_status":...}, members of its end; x is over. */
 void exec_put_end(struct buf *b, const struct exec *x);
+/* Appends ,"NAME":"...", and ,"NAME_b64":"..." where it is not UTF-8. */
+void exec_put_text(struct buf *b, const char *name, const struct buf *text);
 /* The members of its output, from the start of its log. */
 void exec_put_output(struct buf *b, const struct exec *x);
 

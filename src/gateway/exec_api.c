@@ -12,8 +12,6 @@ enum {
 	COLS = 80,
 };
 
-static int strings_take(const struct json *args, struct rpc_request *q,
-    struct buf *text, const char **out, unsigned *n);
 static bool upgrades(const struct client *cl);
 static struct exec *exec_named(
     struct client *cl, const struct inside_request *q);
@@ -123,7 +121,7 @@ exec_start(struct client *cl, const struct inside_request *q)
 		r.rows = (uint16_t)rows;
 		r.cols = (uint16_t)cols;
 	}
-	if (strings_take(args, &r, &text, strings, &n) < 0) {
+	if (exec_strings(args, &r, &text, strings, &n) < 0) {
 		inside_failed(cl->gateway, q->in->run, q->grant,
 		    "arguments and environment are too long");
 		answer_error(
@@ -217,9 +215,8 @@ exec_signal(struct client *cl, const struct inside_request *q)
 	answer_json(cl, 202, STR("{}"));
 }
 
-/* cwd, the arguments, "NAME=value" of the environment. -1: too long. */
-static int
-strings_take(const struct json *args, struct rpc_request *q, struct buf *text,
+int
+exec_strings(const struct json *args, struct rpc_request *q, struct buf *text,
     const char **out, unsigned *n)
 {
 	const struct json *argv = json_get(args, STR("argv"));

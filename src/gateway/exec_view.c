@@ -26,7 +26,6 @@ static int frame_do(
     struct exec_view *v, const struct exec_frame *f, struct err *e);
 static void on_drained(struct visit *visit);
 static void on_gone(struct visit *visit);
-static void put_text(struct buf *b, const char *name, const struct buf *text);
 
 static const char *const names[EXEC_STREAMS] = { "stdout", "stderr" };
 
@@ -143,7 +142,7 @@ exec_put_output(struct buf *b, const struct exec *x)
 	buf_printf(b, "\"dropped_bytes\":%llu",
 	    (unsigned long long)x->log.dropped_bytes);
 	for (int i = EXEC_STREAMS - 1; i >= 0; i--)
-		put_text(b, names[i], text[i]);
+		exec_put_text(b, names[i], text[i]);
 	buf_add_c(b, ",\"truncated\":");
 	buf_add_c(b, x->log.dropped_bytes > 0 ? "true" : "false");
 }
@@ -368,8 +367,8 @@ on_gone(struct visit *visit)
 }
 
 /* "stdout":"...", and its exact bytes when they are not UTF-8. */
-static void
-put_text(struct buf *b, const char *name, const struct buf *text)
+void
+exec_put_text(struct buf *b, const char *name, const struct buf *text)
 {
 	size_t i = 0, n = 1;
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "gateway/command.h"
 #include "gateway/door.h"
 #include "gateway/export.h"
 #include "gateway/inside.h"
@@ -145,6 +146,10 @@ on_broker(struct peer *p, const struct frame *f)
 		const struct msg_token_gone *m = f->body;
 
 		door_hang_up(g, &m->token);
+	} else if (f->type == MSG_COMMAND) {
+		command_begin(g, f->body, f->payload);
+	} else if (f->type == MSG_COMMAND_KILL) {
+		command_kill(g, f->body);
 	} else if (f->type == MSG_EXPORT) {
 		export_begin(g, f->body, f->payload);
 	} else if (f->type == MSG_DOOR_OPEN) {

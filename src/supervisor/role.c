@@ -401,6 +401,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_EVENT:
 	case MSG_TOKEN_GONE:
 	case MSG_INSIDE_DONE:
+	case MSG_COMMAND:
+	case MSG_COMMAND_KILL:
+	case MSG_COMMAND_END:
 	case MSG_EXPORT:
 	case MSG_EXPORT_READ:
 	case MSG_WORLD_OPEN:

@@ -162,6 +162,27 @@ the_most_restrictive_of_all_parts_holds(void **state)
 }
 
 static void
+a_command_of_a_base_stays_its_command(void **state)
+{
+	static const char *const rows[] = {
+		HEAD "'tools':{'x':{'risk':'draft'}}}",
+		HEAD "'tools':{'x*':{'risk':'read'}}}",
+		HEAD "'tools':{'x':{'risk':'read','exec':{'command':['/x']}}}}",
+		HEAD "'stage':1}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct policy *p = over(BASE_HEAD
+		    "'tools':{'x':{'risk':'read','exec':{'command':['/x']}}}}",
+		    rows[i]);
+
+		assert_non_null(policy_tool_find(p, STR("x"))->exec);
+		policy_free(p);
+	}
+}
+
+static void
 patterns_of_parts_meet(void **state)
 {
 	struct policy *p = over(BASE_HEAD
@@ -196,9 +217,12 @@ loosening_is_told_where_it_stands(void **state)
 	static const char base[] =
 	    "{'policy':1,'workflow':'base','version':'3','tenant':'acme','"
 	    "roles':['r'],'scopes':['t:read'],'stage':3,"
-	    "'tools':{'t':{'risk':'draft','mode':'approve','timeout_ms':9}},"
+	    "'tools':{'t':{'risk':'draft','mode':'approve','timeout_ms':9},"
+	    "'x':{'risk':'read','exec':{'command':['/bin/x']}}},"
 	    "'approvals':{'two':{'quorum':2}},"
-	    "'sandbox':{'commands':{'allow':['git']},'image':'vetted'},"
+	    "'sandbox':{'commands':{'allow':['git','/bin/x','/bin/t','/bin/"
+	    "y']},"
+	    "'image':'vetted'},"
 	    "'secrets':{'S':{'from':'file:s','inject':{'header':'x'}}},"
 	    "'egress':{'rules':[{'host':'*.example.com'}]}}";
 	static const struct {
@@ -230,6 +254,12 @@ loosening_is_told_where_it_stands(void **state)
 		    "tools.t.timeout_ms", "9" },
 		{ "'tools':{'u':{'risk':'draft'}}", "tools.u",
 		    "lists no such tool" },
+		{ "'tools':{'t':{'risk':'draft','exec':{'command':['/bin/t']}}"
+		  "}",
+		    "tools.t", "the same `exec` of t" },
+		{ "'tools':{'x':{'risk':'read','exec':{'command':['/bin/y']}}"
+		  "}",
+		    "tools.x", "the same `exec` of x" },
 		{ "'approvals':{'two':{'quorum':1}}", "approvals.two",
 		    "fewer votes" },
 		{ "'approvals':{'default':{'distinct_from':[]}}",
@@ -501,6 +531,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_document_does_not_say_its_base_says),
 		cmocka_unit_test(the_most_restrictive_of_all_parts_holds),
+		cmocka_unit_test(a_command_of_a_base_stays_its_command),
 		cmocka_unit_test(patterns_of_parts_meet),
 		cmocka_unit_test(loosening_is_told_where_it_stands),
 		cmocka_unit_test(a_base_that_cannot_be_had_is_told),

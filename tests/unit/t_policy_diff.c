@@ -62,6 +62,11 @@ each_change_has_its_direction(void **state)
 		    HEAD T ",'mode':'approve','when':[{'if':'args.n < 1.0',"
 			   "'then':'allow','from_stage':2}]}}}",
 		    "tools.t.when", POLICY_LOOSER, POLICY_CHANGED },
+		{ HEAD T "}}}", HEAD T ",'exec':{'command':['/p']}}}}",
+		    "tools.t.exec", POLICY_CHANGED, POLICY_CHANGED },
+		{ HEAD T ",'exec':{'command':['/q']}}}}",
+		    HEAD T ",'exec':{'command':['/p']}}}}", "tools.t.exec",
+		    POLICY_CHANGED, POLICY_CHANGED },
 		{ HEAD T "}}}", HEAD T ",'labels_out':['pii']}}}",
 		    "tools.t.labels_out", POLICY_TIGHTER, POLICY_LOOSER },
 		{ HEAD T "}}}", HEAD T ",'clearance':['pii']}}}",
