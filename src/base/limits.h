@@ -618,6 +618,10 @@ enum {
 /* store (group commit, EVIDENCE.md decision 4) */
 enum {
 	STORE_GROUP_EVENTS = 64,
+	/* Of what has come to wait while the one before was written: fewer
+	 * pages are written twice, and it is over within some 20 ms. */
+	STORE_GROUP_MOST = 512,
+	STORE_SLAB_BYTES = 64 * 1024, /* of items that wait for the disk */
 	STORE_GROUP_MS = 2,
 	STORE_MAX_EVENT_BYTES = 8 * 1024 * 1024, /* payload plus its frame */
 	STORE_MAX_QUEUE_EVENTS = 65536, /* waiting for the disk */

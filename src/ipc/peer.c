@@ -497,7 +497,8 @@ send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 		return 0;
 	}
 	loop_timer_clear(p->loop, &p->late);
-	ring_bell(p->other_bell);
+	if (ring_must_wake(r))
+		ring_bell(p->other_bell);
 	return 0;
 }
 

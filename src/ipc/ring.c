@@ -29,6 +29,9 @@ struct ring_lane {
 	_Alignas(LINE) _Atomic uint64_t written; /* bytes ever */
 	_Alignas(LINE) _Atomic uint64_t read; /* bytes ever, of the other's */
 	_Alignas(LINE) _Atomic uint32_t wants_room;
+	/* Not 0: this end has been woken and has not found its ring empty
+	 * since. The other end writes it, too. */
+	_Alignas(LINE) _Atomic uint32_t awake;
 };
 _Static_assert(sizeof(struct ring_lane) <= PAGE, "it has a page");
 
@@ -122,8 +125,7 @@ ring_put(struct ring *r, const struct iovec *iov, size_t n_iov, bool secret)
 		at += iov[i].iov_len;
 	}
 	r->written += ALIGN + padded(n);
-	atomic_store_explicit(
-	    &r->out->written, r->written, memory_order_release);
+	atomic_store(&r->out->written, r->written);
 	return true;
 }
 
@@ -135,6 +137,13 @@ ring_take(struct ring *r, char *out, struct err *e)
 	    r->read;
 	uint32_t n;
 
+	if (there == 0) {
+		/* The other end reads this after it has written a frame, and
+		 * we look for a frame after we have written it: one of us
+		 * sees. */
+		atomic_store(&r->out->awake, 0);
+		there = atomic_load(&r->in->written) - r->read;
+	}
 	if (there == 0)
 		return RING_EMPTY;
 	if (there > IPC_RING_BYTES || there % ALIGN != 0)
@@ -150,6 +159,14 @@ ring_take(struct ring *r, char *out, struct err *e)
 	r->read += ALIGN + padded(n);
 	atomic_store(&r->out->read, r->read);
 	return n == 0 ? RING_MARK : (ssize_t)n;
+}
+
+bool
+ring_must_wake(struct ring *r)
+{
+	/* Looked at first: to write what both read costs more. */
+	return atomic_load(&r->in->awake) == 0 &&
+	    atomic_exchange(&r->in->awake, 1) == 0;
 }
 
 bool

@@ -62,6 +62,13 @@ enum { RING_EMPTY = 0, RING_MARK = -2 };
  */
 ssize_t ring_take(struct ring *r, char *out, struct err *e);
 
+/*
+ * True when the other end has to be woken to see what ring_put wrote: once,
+ * until it has found its ring empty again. While it still takes frames it
+ * comes to these by itself.
+ */
+bool ring_must_wake(struct ring *r);
+
 /* True once, when the other end waits for room that ring_take has made. */
 bool ring_tell_room(struct ring *r);
 

@@ -24,8 +24,8 @@ static struct param number(int64_t v);
 static struct param name(const char *id);
 static bool begins(enum event_kind kind);
 static void hash_blob(struct event_blob *b);
-static struct item *add(struct chain *c, enum statement statement,
-    const struct param *params, size_t n);
+static struct item *add(struct store *s, struct chain *c,
+    enum statement statement, const struct param *params, size_t n);
 static void add_blob(
     struct store *s, struct chain *c, const struct event_blob *b);
 static struct hash *recent(struct store *s, const struct hash *h);
@@ -123,7 +123,7 @@ add_record(struct store *s, struct chain *c, const struct event *ev,
 
 	*h = hash_of_pieces(pieces, 3);
 	id_text('r', ev->run, run);
-	it = add(c, ST_EVENT,
+	it = add(s, c, ST_EVENT,
 	    (struct param[]){ number((int64_t)ev->seq), name(run),
 		number(ev->step), number(ev->t_ns / 1000), number(ev->kind),
 		text(ev->tool), blob(bytes), hash(h) },
@@ -133,7 +133,8 @@ add_record(struct store *s, struct chain *c, const struct event *ev,
 		it->hash = *h;
 	}
 	if (ev->kind == EVENT_RUN_CLOSED)
-		add(c, ST_RUN_HEAD, (struct param[]){ hash(h), name(run) }, 2);
+		add(s, c, ST_RUN_HEAD, (struct param[]){ hash(h), name(run) },
+		    2);
 }
 
 /* Once it is queued. */
@@ -166,7 +167,7 @@ store_put_run(struct store *s, const struct store_run *r)
 	bool closed = !hash_eq(&r->head, &none);
 
 	id_text('r', r->id, id);
-	add(&c, ST_RUN,
+	add(s, &c, ST_RUN,
 	    (struct param[]){ name(id), text(r->tenant), text(r->actor),
 		text(r->role), text(r->workflow), number(r->stage),
 		text(r->mode), hash(&r->policy), number(r->opened_ns),
@@ -185,7 +186,7 @@ store_put_approval(struct store *s, const struct store_approval *a)
 
 	id_text('a', a->id, id);
 	id_text('r', a->run, run);
-	add(&c, ST_APPROVAL,
+	add(s, &c, ST_APPROVAL,
 	    (struct param[]){ name(id), name(run), number(a->step),
 		text(a->tool), text(a->state), blob(a->args),
 		hash(&a->args_hash), hash(&a->policy), blob(a->body),
@@ -203,7 +204,7 @@ store_put_draft(struct store *s, uint64_t id, uint64_t run, struct str tool,
 
 	id_text('d', id, draft);
 	id_text('r', run, of);
-	add(&c, ST_DRAFT,
+	add(s, &c, ST_DRAFT,
 	    (struct param[]){ name(draft), name(of), text(tool), blob(args),
 		hash(args_hash) },
 	    5);
@@ -216,8 +217,8 @@ store_put_policy(
 {
 	struct chain c = {};
 
-	add(&c, ST_POLICY, (struct param[]){ hash(version), blob(canonical) },
-	    2);
+	add(s, &c, ST_POLICY,
+	    (struct param[]){ hash(version), blob(canonical) }, 2);
 	return put(s, &c);
 }
 
@@ -228,7 +229,7 @@ store_put_token(struct store *s, const struct store_token *t)
 	char run[ID_BYTES];
 
 	id_text('r', t->run, run);
-	add(&c, ST_TOKEN,
+	add(s, &c, ST_TOKEN,
 	    (struct param[]){ hash(&t->hash), text(t->tenant), text(t->actor),
 		text(t->role), name(run) },
 	    5);
@@ -242,7 +243,8 @@ store_put_snapshot(struct store *s, uint64_t id, struct str body)
 	char text_of[ID_BYTES];
 
 	id_text('s', id, text_of);
-	add(&c, ST_SNAPSHOT, (struct param[]){ name(text_of), blob(body) }, 2);
+	add(s, &c, ST_SNAPSHOT, (struct param[]){ name(text_of), blob(body) },
+	    2);
 	return put(s, &c);
 }
 
@@ -251,7 +253,8 @@ store_put_api_token(struct store *s, const struct hash *token, struct str body)
 {
 	struct chain c = {};
 
-	add(&c, ST_API_TOKEN, (struct param[]){ hash(token), blob(body) }, 2);
+	add(s, &c, ST_API_TOKEN, (struct param[]){ hash(token), blob(body) },
+	    2);
 	return put(s, &c);
 }
 
@@ -261,7 +264,7 @@ store_put_spent(
 {
 	struct chain c = {};
 
-	add(&c, ST_SPENT,
+	add(s, &c, ST_SPENT,
 	    (struct param[]){
 		text(name_), number((uint64_t)start_ms), blob(body) },
 	    3);
@@ -275,7 +278,7 @@ store_put_idem(struct store *s, const struct store_idem *row, struct str result)
 	char run[ID_BYTES];
 
 	id_text('r', row->run, run);
-	add(&c, ST_IDEM,
+	add(s, &c, ST_IDEM,
 	    (struct param[]){ hash(&row->key), hash(&row->args), name(run),
 		number(row->step), number(row->state), number(row->kind),
 		blob(result) },
@@ -335,8 +338,8 @@ hash_blob(struct event_blob *b)
 
 /* Copies the parameters and all they point to. NULL: no memory. */
 static struct item *
-add(struct chain *c, enum statement statement, const struct param *params,
-    size_t n)
+add(struct store *s, struct chain *c, enum statement statement,
+    const struct param *params, size_t n)
 {
 	size_t size = sizeof(struct item) + n * sizeof(params[0]);
 	struct item *it;
@@ -348,12 +351,13 @@ add(struct chain *c, enum statement statement, const struct param *params,
 	for (size_t i = 0; i < n; i++)
 		if (params[i].p != NULL)
 			size += params[i].n;
-	it = malloc(size);
+	it = item_new(s, size);
 	if (it == NULL) {
 		c->failed = true;
 		return NULL;
 	}
-	*it = (struct item){ .statement = statement,
+	*it = (struct item){ .slab = it->slab,
+		.statement = statement,
 		.joins = c->first != NULL,
 		.bytes = size,
 		.params = (uint32_t)n };
@@ -381,7 +385,8 @@ add_blob(struct store *s, struct chain *c, const struct event_blob *b)
 {
 	if (b->bytes.n == 0 || hash_eq(recent(s, &b->hash), &b->hash))
 		return;
-	add(c, ST_BLOB, (struct param[]){ hash(&b->hash), blob(b->bytes) }, 2);
+	add(s, c, ST_BLOB, (struct param[]){ hash(&b->hash), blob(b->bytes) },
+	    2);
 }
 
 /* Where a hash is remembered: one place each, the last one stays. */
@@ -406,13 +411,57 @@ put(struct store *s, struct chain *c)
 {
 	must(s->lock_fd >= 0);
 	if (c->failed) {
-		while (c->first != NULL) {
-			struct item *next = c->first->next;
-
-			free(c->first);
-			c->first = next;
-		}
+		items_free(c->first);
 		return -1;
 	}
 	return queue_put_take(s, c->first, c->last, c->count, c->bytes);
+}
+
+struct item *
+item_new(struct store *s, size_t bytes)
+{
+	const size_t need = (bytes + 15) / 16 * 16;
+	struct slab *slab = s->slab;
+	struct item *it;
+
+	if (slab == NULL || STORE_SLAB_BYTES - slab->used < need) {
+		/* What is large has one to itself, and the one that is being
+		 * filled stays. */
+		const bool own = need > STORE_SLAB_BYTES / 4;
+
+		slab = malloc(sizeof(*slab) + (own ? need : STORE_SLAB_BYTES));
+		if (slab == NULL)
+			return NULL;
+		atomic_init(&slab->users, own ? 0 : 1);
+		slab->used = 0;
+		if (!own) {
+			slab_leave(s->slab);
+			s->slab = slab;
+		}
+	}
+	it = (struct item *)(void *)(slab->bytes + slab->used);
+	slab->used += (uint32_t)need;
+	atomic_fetch_add_explicit(&slab->users, 1, memory_order_relaxed);
+	it->slab = slab;
+	return it;
+}
+
+void
+items_free(struct item *first)
+{
+	while (first != NULL) {
+		struct item *next = first->next;
+
+		slab_leave(first->slab);
+		first = next;
+	}
+}
+
+void
+slab_leave(struct slab *slab)
+{
+	if (slab != NULL &&
+	    atomic_fetch_sub_explicit(&slab->users, 1, memory_order_acq_rel) ==
+		1)
+		free(slab);
 }

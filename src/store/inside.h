@@ -52,8 +52,17 @@ struct param {
 	bool text;
 };
 
+/* Where items lie, many in one: the caller's thread fills it, and whoever is
+ * done with the last item in it gives it back. */
+struct slab {
+	_Atomic uint32_t users; /* items, and the store while it is filled */
+	uint32_t used; /* bytes */
+	_Alignas(16) char bytes[];
+};
+
 struct item {
 	struct item *next;
+	struct slab *slab;
 	enum statement statement;
 	bool joins; /* in the same transaction as the item before */
 	uint64_t seq; /* of a record, else 0 */
@@ -77,6 +86,7 @@ struct store {
 	struct sums sums; /* of open runs */
 	struct hash recent[STORE_RECENT_BLOBS]; /* queued, by their hash */
 	struct buf scratch;
+	struct slab *slab; /* that is being filled, or NULL */
 
 	/* both */
 	pthread_mutex_t lock; /* over this paragraph */
@@ -101,6 +111,11 @@ struct store {
 
 /* A store for reading, over a database that becomes its own. */
 struct store *store_over_take(sqlite3 *db);
+
+/* NULL: no memory. Any thread may give an item back, alone or in a chain. */
+struct item *item_new(struct store *s, size_t bytes);
+void items_free(struct item *first);
+void slab_leave(struct slab *slab);
 
 /* Prepares the statements. */
 int writer_prepare(struct store *s, struct err *e);

@@ -206,6 +206,9 @@ open_for_writing(struct store *s, const char *dir, struct err *e)
 	s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (s->event_fd < 0)
 		return err_sys(e, "eventfd");
+	/* SQLite's counters of memory, which nobody reads, are a lock around
+	 * each piece. MISUSE: a store was open before; then they stay. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	if (db_open_write(dir, &s->db, e) < 0 || resume(s, e) < 0 ||
 	    checkpointer_open(&s->checkpoints, dir, s->db, e) < 0 ||
 	    sums_load(&s->sums, s->db, e) < 0 ||
@@ -314,6 +317,7 @@ free_store(struct store *s)
 		db_stmt_fini(&s->statement[i]);
 	for (int i = 0; i < READS; i++)
 		db_stmt_fini(&s->kept[i]);
+	slab_leave(s->slab);
 	sums_fini(&s->sums);
 	checkpointer_fini(&s->checkpoints);
 	/* The reader first: the last one out folds the -wal in. */

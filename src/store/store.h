@@ -3,9 +3,10 @@
  * opens a store read-only to show and verify it.
  *
  * Records are numbered, chained and queued by the caller's thread; a thread of
- * the store's own writes them in groups (at most STORE_GROUP_EVENTS records or
- * STORE_GROUP_MS) to SQLite in WAL mode, synchronous=FULL. What the caller
- * must not do before a record is on disk waits for store_durable().
+ * the store's own writes them in groups (of STORE_GROUP_EVENTS records, or of
+ * what there is after STORE_GROUP_MS, or more when more wait) to SQLite in WAL
+ * mode, synchronous=FULL. What the caller must not do before a record is on
+ * disk waits for store_durable().
  *
  * The chain: h_i = SHA-256(0x00 || h_{i-1} || bytes_i), h_0 = SHA-256(
  * "paddock-log-v1" || log id); each run's head is in its run.closed record.

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,7 +23,12 @@
 #include "store/db.h"
 #include "store/inside.h"
 
-enum { NS_PER_MS = 1000 * 1000, NS_PER_S = 1000 * 1000 * 1000, PACK_LEVEL = 3 };
+enum {
+	NS_PER_MS = 1000 * 1000,
+	NS_PER_S = 1000 * 1000 * 1000,
+	PACK_LEVEL = 3,
+	YIELD_ITEMS = 8
+};
 
 static const char *const sql[STATEMENTS] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
@@ -81,7 +85,6 @@ static int run(struct store *s, enum statement which, struct err *e);
 static void fail(struct store *s, const struct err *why);
 static void announce(struct store *s);
 static int write_now(struct store *s, struct item *first);
-static void free_items(struct item *it);
 
 int
 writer_prepare(struct store *s, struct err *e)
@@ -144,7 +147,7 @@ queue_put_take(struct store *s, struct item *first, struct item *last,
 	    atomic_load(&s->failed);
 	if (full) {
 		must(pthread_mutex_unlock(&s->lock) == 0);
-		free_items(first);
+		items_free(first);
 		return -1;
 	}
 	/* The writer sleeps without a limit only when there is nothing, and
@@ -186,7 +189,7 @@ write_now(struct store *s, struct item *first)
 	}
 	if (rc < 0)
 		atomic_store(&s->failed, true);
-	free_items(first);
+	items_free(first);
 	return rc;
 }
 
@@ -230,7 +233,7 @@ writer_main(void *arg)
 
 	while (take_group(s, &group)) {
 		write_and_tell(s, group, false);
-		free_items(group);
+		items_free(group);
 	}
 	if (checkpoint_due(&s->checkpoints) != INT64_MAX)
 		write_and_tell(s, NULL, true);
@@ -353,7 +356,7 @@ take_group(struct store *s, struct item **out)
 		s->queued_bytes -= last->bytes;
 		events += last->seq > 0;
 		if (last->next == NULL ||
-		    (events >= STORE_GROUP_EVENTS && !last->next->joins))
+		    (events >= STORE_GROUP_MOST && !last->next->joins))
 			break;
 	}
 	s->first = last->next;
@@ -411,6 +414,7 @@ write_group(struct store *s, const struct item *first, bool sign, uint64_t *seq,
     struct err *e)
 {
 	const struct item *last = NULL;
+	uint32_t turns = 0;
 
 	if (run(s, ST_BEGIN, e) < 0)
 		return -1;
@@ -425,7 +429,8 @@ write_group(struct store *s, const struct item *first, bool sign, uint64_t *seq,
 		sign = sign || it->statement == ST_RUN_HEAD;
 		/* The role's own thread may wait for this processor: a group
 		 * takes longer than all else that a call costs. */
-		(void)sched_yield();
+		if (++turns % YIELD_ITEMS == 0)
+			(void)sched_yield();
 	}
 	if (last != NULL && write_meta(s, last->seq, &last->hash, e) < 0)
 		return -1;
@@ -540,15 +545,4 @@ announce(struct store *s)
 
 	/* EAGAIN: so many are unread that it is readable anyway. */
 	(void)!write(s->event_fd, &one, sizeof(one));
-}
-
-static void
-free_items(struct item *it)
-{
-	while (it != NULL) {
-		struct item *next = it->next;
-
-		free(it);
-		it = next;
-	}
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "mcp_client.h"
 #include "sample.h"
 #include "sys/fd.h"
@@ -17,6 +18,7 @@
 enum {
 	BLOCK = 100, /* calls to one before the other has its turn */
 	TOKEN_MAX_BYTES = 4096,
+	CONNECTIONS_MAX = 64,
 };
 
 static const char usage[] =
@@ -31,6 +33,7 @@ static const char usage[] =
     "  --args JSON        the call's arguments, an object (default {})\n"
     "  --floor            also measure a server that answers at once\n"
     "  --beside URL       also call the same tool there, without a token\n"
+    "  --connections N    calls a second over so many (1 to 64) at once\n"
     "  --calls N          calls that are measured (default 5000)\n"
     "  --warm N           calls before those (default 500)\n"
     "  --json             print JSON\n";
@@ -45,6 +48,7 @@ static const struct option options[] = {
 	{ "args", required_argument, NULL, 'a' },
 	{ "floor", no_argument, NULL, 'f' },
 	{ "beside", required_argument, NULL, 'b' },
+	{ "connections", required_argument, NULL, 'c' },
 	{ "calls", required_argument, NULL, 'n' },
 	{ "warm", required_argument, NULL, 'w' },
 	{ "json", no_argument, NULL, 'j' },
@@ -56,7 +60,7 @@ struct bench {
 	const char *url, *token_file, *beside;
 	struct str tool, args;
 	char **command;
-	uint64_t calls, warm;
+	uint64_t calls, warm, connections;
 	bool floor, json;
 };
 
@@ -64,6 +68,7 @@ static int read_options(struct bench *b, int argc, char **argv);
 static int start(const struct bench *b, struct mcp_client *c, struct err *e);
 static int measure(const struct bench *b, struct mcp_client *c, uint64_t n,
     struct sample *into, struct err *e);
+static int rate(const struct bench *b, double *calls_per_s, struct err *e);
 static int run(const struct bench *b, struct sample *calls,
     struct sample *floors, struct sample *besides, struct err *e);
 
@@ -80,6 +85,18 @@ main(int argc, char **argv)
 		return 2;
 	}
 	(void)signal(SIGPIPE, SIG_IGN); /* write(2) says so */
+	if (b.connections > 0) {
+		double got;
+
+		if (rate(&b, &got, &e) < 0) {
+			fprintf(stderr, "bench_mcp: %s\n", e.text);
+			return 1;
+		}
+		printf(b.json ? "{\"calls_per_s\":%.0f}\n"
+			      : "%.0f calls a second\n",
+		    got);
+		return 0;
+	}
 	if (run(&b, &calls, &floors, &besides, &e) < 0) {
 		fprintf(stderr, "bench_mcp: %s\n", e.text);
 		return 1;
@@ -145,6 +162,11 @@ read_options(struct bench *b, int argc, char **argv)
 		case 'b':
 			b->beside = optarg;
 			break;
+		case 'c':
+			if (str_to_u64(str_of(optarg), &b->connections) < 0 ||
+			    b->connections > CONNECTIONS_MAX)
+				return -1;
+			break;
 		case 'n':
 			if (str_to_u64(str_of(optarg), &b->calls) < 0)
 				return -1;
@@ -197,6 +219,37 @@ measure(const struct bench *b, struct mcp_client *c, uint64_t n,
 			sample_add(into, ns);
 	}
 	return 0;
+}
+
+/* Each connection has one call under way; all are asked, then all heard. */
+static int
+rate(const struct bench *b, double *calls_per_s, struct err *e)
+{
+	struct mcp_client all[CONNECTIONS_MAX];
+	uint64_t n = b->connections, done = 0;
+	int64_t began = 0;
+	int rc = 0;
+
+	for (uint64_t i = 0; i < n; i++)
+		all[i] = (struct mcp_client){ .in = -1, .out = -1 };
+	for (uint64_t i = 0; i < n && rc == 0; i++)
+		rc = start(b, &all[i], e);
+	while (rc == 0 && done < b->warm + b->calls) {
+		if (began == 0 && done >= b->warm) {
+			began = clock_mono_ns();
+			done = b->warm;
+		}
+		for (uint64_t i = 0; i < n && rc == 0; i++)
+			rc = mcp_client_ask(&all[i], b->tool, b->args, e);
+		for (uint64_t i = 0; i < n && rc == 0; i++)
+			rc = mcp_client_hear(&all[i], e);
+		done += n;
+	}
+	*calls_per_s =
+	    (double)(done - b->warm) * 1e9 / (double)(clock_mono_ns() - began);
+	for (uint64_t i = 0; i < n; i++)
+		mcp_client_fini(&all[i]);
+	return rc;
 }
 
 static int

@@ -27,6 +27,7 @@ enum {
 static int url_open(struct mcp_client *c, struct str url, struct err *e);
 static int tcp_connect(const struct sockaddr_in *at, struct err *e);
 static int initialize(struct mcp_client *c, struct err *e);
+static void call_put(struct mcp_client *c, struct str tool, struct str args);
 static void request_put(
     struct mcp_client *c, struct str fields, struct str body);
 static int round_trip(
@@ -148,6 +149,35 @@ int
 mcp_client_call(struct mcp_client *c, struct str tool, struct str args,
     int64_t *ns, struct err *e)
 {
+	call_put(c, tool, args);
+	if (round_trip(c, true, ns, e) < 0 || result_check(c, true, e) < 0)
+		return err_add(e, "%.*s", STR_FMT(tool));
+	return 0;
+}
+
+int
+mcp_client_ask(
+    struct mcp_client *c, struct str tool, struct str args, struct err *e)
+{
+	call_put(c, tool, args);
+	return fd_write_all(c->out, c->request.p, c->request.n, e);
+}
+
+int
+mcp_client_hear(struct mcp_client *c, struct err *e)
+{
+	int64_t end;
+
+	buf_reset(&c->got);
+	c->json = STR("");
+	if (answer_read(c, true, &end, e) < 0)
+		return -1;
+	return result_check(c, true, e);
+}
+
+static void
+call_put(struct mcp_client *c, struct str tool, struct str args)
+{
 	own_buf struct buf body = {}, fields = {};
 
 	buf_printf(&body,
@@ -165,9 +195,6 @@ mcp_client_call(struct mcp_client *c, struct str tool, struct str args,
 	}
 	buf_add_c(&body, "}}");
 	request_put(c, buf_str(&fields), buf_str(&body));
-	if (round_trip(c, true, ns, e) < 0 || result_check(c, true, e) < 0)
-		return err_add(e, "%.*s", STR_FMT(tool));
-	return 0;
 }
 
 static int

@@ -57,5 +57,9 @@ int mcp_client_floor(
 /* args is a JSON object. The answer must be a result without isError. */
 int mcp_client_call(struct mcp_client *c, struct str tool, struct str args,
     int64_t *ns, struct err *e);
+/* The halves of a call over HTTP, so that others are asked in between. */
+int mcp_client_ask(
+    struct mcp_client *c, struct str tool, struct str args, struct err *e);
+int mcp_client_hear(struct mcp_client *c, struct err *e);
 
 #endif

@@ -23,6 +23,7 @@ PEER = TOP / 'tests/bench/peer'
 TOOL = 'customer.find'
 ARGS = '{"email":"dana.whitfield@acme.example.com"}'
 CALLS = 5000
+CONNECTIONS = 16
 PEER_CALLS = 2000
 STARTS = 300
 POINTS = ['p50', 'p90', 'p99']
@@ -70,6 +71,14 @@ def paddock_rows(build):
         yield row('paddock, from inside the sandbox', got['call'], base)
 
 
+def calls_per_s(build):
+    """How many calls a second, with some connections at once."""
+    with Paddock(build).serving() as d:
+        at = ['--url', f'http://127.0.0.1:{d.port}/mcp', '--token-file',
+              d.open_run(), '--modern', '--connections', CONNECTIONS]
+        return client(build, *at, calls=6 * CALLS)['calls_per_s']
+
+
 @contextlib.contextmanager
 def peer(program, args):
     """A peer on a port of its own, in front of the tool server."""
@@ -109,7 +118,9 @@ def mcp(build, peers):
     rows = list(paddock_rows(build))
     if peers:
         rows += peer_rows(build)
-    return table(['microseconds', *POINTS, 'added p50', 'added p99'], rows)
+    return (table(['microseconds', *POINTS, 'added p50', 'added p99'], rows) +
+            f'\n\nOver {CONNECTIONS} connections at once, 2026-07-28:'
+            f' {calls_per_s(build):,} calls a second.')
 
 
 def bwrap(work, command):

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -194,6 +195,92 @@ a_hostile_end_gets_nothing_but_its_own_bytes(void **state)
 	assert_true(refused > HOSTILE_ROUNDS / 10);
 	for (int i = 0; i < 64; i++)
 		assert_int_equal(out[IPC_MAX_FRAME_BYTES + i], '!');
+}
+
+static void
+the_other_end_is_woken_once_until_it_has_found_nothing(void **state)
+{
+	static char out[IPC_MAX_FRAME_BYTES];
+	struct err e = {};
+
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		assert_true(put(&ends.a, "12345678", 8));
+		assert_true(ring_must_wake(&ends.a));
+		assert_true(put(&ends.a, "12345678", 8));
+		assert_false(ring_must_wake(&ends.a));
+		assert_int_equal(ring_take(&ends.b, out, &e), 8);
+
+		/* It has not seen yet that there are no more. */
+		assert_true(put(&ends.a, "12345678", 8));
+		assert_false(ring_must_wake(&ends.a));
+		assert_int_equal(ring_take(&ends.b, out, &e), 8);
+		assert_int_equal(ring_take(&ends.b, out, &e), 8);
+		assert_int_equal(ring_take(&ends.b, out, &e), RING_EMPTY);
+	}
+	/* The other direction has a state of its own. */
+	assert_true(ring_must_wake(&ends.b));
+}
+
+/* The reader of the test below sleeps until it is woken, each time. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t rung;
+	int rings;
+} bell = { .lock = PTHREAD_MUTEX_INITIALIZER,
+	.rung = PTHREAD_COND_INITIALIZER };
+
+static void *
+ringer(void *arg)
+{
+	struct ring *r = arg;
+
+	for (uint32_t i = 0; i < STRESS_FRAMES; i++) {
+		while (!put(r, &i, sizeof(i)))
+			(void)sched_yield();
+		if (!ring_must_wake(r))
+			continue;
+		assert_int_equal(pthread_mutex_lock(&bell.lock), 0);
+		bell.rings++;
+		assert_int_equal(pthread_cond_signal(&bell.rung), 0);
+		assert_int_equal(pthread_mutex_unlock(&bell.lock), 0);
+	}
+	return NULL;
+}
+
+static void
+no_frame_is_left_by_a_reader_that_sleeps_until_it_is_woken(void **state)
+{
+	static char out[IPC_MAX_FRAME_BYTES];
+	struct err e = {};
+	struct timespec until;
+	pthread_t thread;
+	int heard = 0;
+
+	(void)state;
+	bell.rings = 0;
+	assert_int_equal(clock_gettime(CLOCK_REALTIME, &until), 0);
+	until.tv_sec += LIMIT_MS / 1000;
+	assert_int_equal(pthread_create(&thread, NULL, ringer, &ends.a), 0);
+	for (uint32_t next = 0; next < STRESS_FRAMES;) {
+		uint32_t got;
+		ssize_t n = ring_take(&ends.b, out, &e);
+
+		assert_true(n >= 0);
+		if (n > 0) {
+			memcpy(&got, out, sizeof(got));
+			assert_int_equal(got, next++);
+			continue;
+		}
+		assert_int_equal(pthread_mutex_lock(&bell.lock), 0);
+		while (bell.rings == heard)
+			assert_int_equal(pthread_cond_timedwait(
+					     &bell.rung, &bell.lock, &until),
+			    0);
+		heard = bell.rings;
+		assert_int_equal(pthread_mutex_unlock(&bell.lock), 0);
+	}
+	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
 static void
@@ -428,6 +515,9 @@ main(void)
 		RING(frames_of_every_size_arrive_whole_and_in_order),
 		RING(a_full_ring_refuses_and_its_reader_tells_of_room_once),
 		RING(two_threads_never_see_half_a_frame),
+		RING(the_other_end_is_woken_once_until_it_has_found_nothing),
+		RING(
+		    no_frame_is_left_by_a_reader_that_sleeps_until_it_is_woken),
 		RING(a_hostile_end_gets_nothing_but_its_own_bytes),
 		cmocka_unit_test(memory_that_can_shrink_is_no_ring),
 		LINK(the_ways_of_a_link_keep_one_order),

@@ -625,7 +625,7 @@ a_full_queue_refuses_and_then_goes_on(void **state)
 	} while (store_append(s, &ev) > 0 && n < 2 * STORE_MAX_QUEUE_EVENTS);
 	/* What the writer holds is no longer in the queue. */
 	assert_true(n > STORE_MAX_QUEUE_EVENTS);
-	assert_true(n <= STORE_MAX_QUEUE_EVENTS + STORE_GROUP_EVENTS + 1);
+	assert_true(n <= STORE_MAX_QUEUE_EVENTS + STORE_GROUP_MOST + 1);
 	bad_disk_disarm();
 	assert_int_equal(wait_durable(s, n - 1, &e), 0);
 	ev = some(n);
