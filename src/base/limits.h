@@ -640,6 +640,8 @@ enum {
 	/* Of checkpoints.txt, from its end, to find the last whole one: what a
 	 * power cut leaves behind it is less. */
 	TOLD_END_BYTES = 64 * 1024,
+	/* Of one log, one after the other: one a week for twenty years. */
+	STORE_MAX_KEYS = 1024,
 	/* Smaller blobs are kept as they are: zstd saves less than its frame
 	 * and the time to read it back. */
 	STORE_PACK_BYTES = 512,

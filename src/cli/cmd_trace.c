@@ -19,7 +19,7 @@
 static const char trace_help[] =
     "usage: paddock trace show RUN | verify [RUN] | ls | grep TEXT |\n"
     "       export RUN | import FILE... |\n"
-    "       blob RUN HASH | checkpoint\n"
+    "       blob RUN HASH | checkpoint | key [rotate]\n"
     "\n"
     "Shows and verifies what runs did, also while a daemon runs.\n"
     "\n"
@@ -32,6 +32,7 @@ static const char trace_help[] =
     "  blob RUN HASH       what a record refers to, such as a picture of a "
     "page\n"
     "  checkpoint          what was signed last, and the log's key\n"
+    "  key                 all keys of the log; rotate: another one\n"
     "\n"
     "RUN is a run's name or `last`.\n"
     "example: paddock trace show last\n";
@@ -116,6 +117,7 @@ cmd_trace(int argc, char **argv)
 		{ "export", cmd_trace_export },
 		{ "blob", cmd_trace_blob },
 		{ "checkpoint", cmd_trace_checkpoint },
+		{ "key", cmd_trace_key },
 		{ "import", cmd_trace_import },
 		{},
 	};

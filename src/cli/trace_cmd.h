@@ -32,6 +32,12 @@ bool trace_options(struct trace *t, int argc, char **argv, const char *help,
  * not a run's name. name may be NULL.
  */
 int trace_open(struct trace *t, const char *name, struct err *e);
+/*
+ * Opens the state's store for writing, as the user that the broker runs as; no
+ * daemon may have it. make: also where there is none. what: for who is refused.
+ */
+int trace_open_alone(
+    struct trace *t, bool make, const char *what, struct err *e);
 /* status: an exit status, or -1 with e. */
 int trace_finish(struct trace *t, int status, const struct err *e);
 /* The run of that name, which may be `last`, or a bundle's. */
@@ -48,6 +54,7 @@ int cmd_trace_checkpoint(int argc, char **argv);
 int cmd_trace_grep(int argc, char **argv);
 int cmd_trace_import(int argc, char **argv);
 int cmd_trace_blob(int argc, char **argv);
+int cmd_trace_key(int argc, char **argv);
 
 /* Where two runs part; limit 0: 20 branches. Exit status 0: nowhere, 1. */
 int trace_diff(

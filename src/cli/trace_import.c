@@ -1,9 +1,7 @@
 /*
  * paddock trace import: what was recorded elsewhere, as runs of this log.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,13 +10,10 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "cli/out.h"
-#include "cli/state.h"
 #include "cli/trace_cmd.h"
 #include "codec/json.h"
 #include "core/id.h"
 #include "store/import.h"
-#include "sys/confine.h"
-#include "sys/dir.h"
 #include "sys/fd.h"
 
 static const char import_help[] =
@@ -61,7 +56,6 @@ struct inputs {
 };
 
 static int open_files(struct inputs *in, const struct trace *t, struct err *e);
-static int open_store(struct trace *t, struct err *e);
 static int import_all(struct trace *t, const struct inputs *in,
     const struct note_key *key, struct err *e);
 static int import_file(
@@ -89,7 +83,7 @@ cmd_trace_import(int argc, char **argv)
 		return out_fail(&e);
 	status = open_files(&in, &t, &e);
 	if (status == 0)
-		status = open_store(&t, &e);
+		status = trace_open_alone(&t, true, "an import", &e);
 	if (status == 0)
 		status = import_all(&t, &in, t.key != NULL ? &key : NULL, &e);
 	for (int i = 0; i < in.n; i++)
@@ -114,40 +108,6 @@ open_files(struct inputs *in, const struct trace *t, struct err *e)
 		in->fd[in->n++] = fd;
 	}
 	return 0;
-}
-
-/*
- * The store belongs to the user that the broker runs as, and foreign bytes are
- * read as that user too, with that directory for a root: the way to it may be
- * closed to that user, and nothing else is needed from then on.
- */
-static int
-open_store(struct trace *t, struct err *e)
-{
-	own_buf struct buf dir = {};
-	uid_t owner = confine_uid(CONFINE_BROKER);
-
-	if (state_dir(t->state, &dir, e) < 0 ||
-	    dir_make_path(buf_c(&dir), e) < 0)
-		return -1;
-	buf_reset(&dir);
-	if (state_store(t->state, &dir, e) < 0)
-		return -1;
-	if (mkdir(buf_c(&dir), 0700) < 0 && errno != EEXIST)
-		return err_sys(e, "mkdir %s", buf_c(&dir));
-	if (chdir(buf_c(&dir)) < 0)
-		return err_sys(e, "chdir %s", buf_c(&dir));
-	if (geteuid() == 0 &&
-	    (chown(".", owner, owner) < 0 || chroot(".") < 0 ||
-		setgroups(0, NULL) < 0 || setresgid(owner, owner, owner) < 0 ||
-		setresuid(owner, owner, owner) < 0))
-		return err_sys(e, "become user %u", (unsigned)owner);
-	t->store = store_open_bulk(".", e);
-	if (t->store != NULL)
-		return 0;
-	return err_add(e,
-	    "an import needs %s for itself: with --state DIR it goes elsewhere",
-	    buf_c(&dir));
 }
 
 static int

@@ -8,6 +8,7 @@
 enum { ED25519 = 1, KEY_ID_BYTES = 4 };
 
 #define SECRET "PRIVATE+KEY+"
+#define NEXT "next key after "
 #define DASH "\xe2\x80\x94 " /* U+2014 and a space */
 
 static void key_id(const struct note_key *k, uint8_t out[static KEY_ID_BYTES]);
@@ -16,6 +17,8 @@ static void put_key(struct buf *out, const struct note_key *k,
 static int take_key(struct str text, struct note_key *out,
     uint8_t bytes[static SIGN_KEY_BYTES], struct str *id, struct err *e);
 static int check_id(const struct note_key *k, struct str id, struct err *e);
+static void put_signature(struct buf *out, const struct note_key *k,
+    const uint8_t secret[static SIGN_KEY_BYTES], struct str text);
 static struct str chomp(struct str text);
 static bool name_ok(struct str name);
 static bool line(struct str *text, struct str *out);
@@ -68,7 +71,6 @@ note_write(struct buf *out, const struct note_key *k,
     const uint8_t secret[static SIGN_KEY_BYTES], uint64_t size,
     const struct hash *root)
 {
-	uint8_t signature[KEY_ID_BYTES + SIGN_BYTES];
 	size_t from = out->n;
 
 	buf_printf(out, "%s\n%llu\n", k->name, (unsigned long long)size);
@@ -77,14 +79,58 @@ note_write(struct buf *out, const struct note_key *k,
 	buf_add_byte(out, '\n');
 	if (out->failed)
 		return;
-	key_id(k, signature);
-	sign_make(secret, (struct str){ out->p + from, out->n - from },
-	    signature + KEY_ID_BYTES);
-	buf_printf(out, "\n" DASH "%s ", k->name);
-	base64_encode(out,
-	    (struct str){ (const char *)signature, sizeof(signature) },
-	    BASE64_STANDARD);
+	own_buf struct buf text = {};
+
+	buf_add(&text, out->p + from, out->n - from);
 	buf_add_byte(out, '\n');
+	put_signature(out, k, secret, buf_str(&text));
+}
+
+void
+note_next_write(struct buf *out, const struct note_key *old,
+    const uint8_t old_secret[static SIGN_KEY_BYTES],
+    const struct note_key *next,
+    const uint8_t next_secret[static SIGN_KEY_BYTES], uint64_t size)
+{
+	own_buf struct buf text = {};
+
+	buf_printf(
+	    &text, "%s\n" NEXT "%llu\n", old->name, (unsigned long long)size);
+	note_key_write(&text, next);
+	buf_add_byte(&text, '\n');
+	buf_add_str(out, buf_str(&text));
+	buf_add_byte(out, '\n');
+	put_signature(out, old, old_secret, buf_str(&text));
+	put_signature(out, next, next_secret, buf_str(&text));
+}
+
+int
+note_next_parse(struct str text, const struct note_key *old,
+    struct note_key *next, uint64_t *size, struct err *e)
+{
+	struct str rest = text, after, key, empty, sign[2];
+	struct note n = {};
+
+	if (!line(&rest, &n.origin) || !line(&rest, &after) ||
+	    !str_starts(after, STR(NEXT)) ||
+	    str_to_u64((struct str){ after.p + sizeof(NEXT) - 1,
+			   after.n - (sizeof(NEXT) - 1) },
+		size) < 0 ||
+	    !line(&rest, &key))
+		return err_set(e, "it is no change of a key");
+	if (note_key_parse(key, next, e) < 0)
+		return -1;
+	n.text = (struct str){ text.p, (size_t)(rest.p - text.p) };
+	if (!line(&rest, &empty) || empty.n != 0 || !line(&rest, &sign[0]) ||
+	    !line(&rest, &sign[1]) || rest.n != 0)
+		return err_set(e, "a change of a key has two signatures");
+	for (int i = 0; i < 2; i++)
+		if (!str_starts(sign[i], STR(DASH)) ||
+		    !take_signature(sign[i], &n) ||
+		    !note_check(&n, i == 0 ? old : next))
+			return err_set(e, "it is not signed by the %s key",
+			    i == 0 ? "old" : "new");
+	return 0;
 }
 
 ssize_t
@@ -151,6 +197,22 @@ key_id(const struct note_key *k, uint8_t out[static KEY_ID_BYTES])
 	struct hash h = hash_of_pieces(pieces, 3);
 
 	memcpy(out, h.b, KEY_ID_BYTES);
+}
+
+/* The line of a signature of text. */
+static void
+put_signature(struct buf *out, const struct note_key *k,
+    const uint8_t secret[static SIGN_KEY_BYTES], struct str text)
+{
+	uint8_t signature[KEY_ID_BYTES + SIGN_BYTES];
+
+	key_id(k, signature);
+	sign_make(secret, text, signature + KEY_ID_BYTES);
+	buf_printf(out, DASH "%s ", k->name);
+	base64_encode(out,
+	    (struct str){ (const char *)signature, sizeof(signature) },
+	    BASE64_STANDARD);
+	buf_add_byte(out, '\n');
 }
 
 static void

@@ -64,6 +64,18 @@ void note_write(struct buf *out, const struct note_key *k,
  */
 ssize_t note_parse(struct str text, const struct note_key *by, struct note *out,
     struct err *e);
+/*
+ * Appends that from a log of `size` records on `next` signs in place of `old`,
+ * signed by both. It is no checkpoint, and none is one of these: the second
+ * line of a checkpoint is a number.
+ */
+void note_next_write(struct buf *out, const struct note_key *old,
+    const uint8_t old_secret[static SIGN_KEY_BYTES],
+    const struct note_key *next,
+    const uint8_t next_secret[static SIGN_KEY_BYTES], uint64_t size);
+/* Reads one that is all of text. 0, or -1 with what is wrong. */
+int note_next_parse(struct str text, const struct note_key *old,
+    struct note_key *next, uint64_t *size, struct err *e);
 /* Is it this key's checkpoint of this key's log? */
 bool note_check(const struct note *n, const struct note_key *k);
 

@@ -17,6 +17,7 @@
 #include "core/merkle.h"
 #include "store/blob.h"
 #include "store/inside.h"
+#include "store/keys.h"
 #include "store/refs.h"
 #include "sys/fd.h"
 
@@ -39,6 +40,7 @@ struct writing {
 
 static int write_all(struct writing *w, struct err *e);
 static int write_head(struct writing *w, struct err *e);
+static int put_keys(struct writing *w, struct err *e);
 static bool on_run(void *arg, const struct store_run *r);
 static int write_records(struct writing *w, struct err *e);
 static int note_references(struct writing *w, struct str body, struct err *e);
@@ -152,12 +154,25 @@ write_head(struct writing *w, struct err *e)
 	json_put_str(&w->line, buf_str(&note));
 	buf_add_c(&w->line, ",\"key\":");
 	json_put_str(&w->line, buf_str(&key));
+	if (put_keys(w, e) < 0)
+		return -1;
 	buf_printf(
 	    &w->line, ",\"records\":%" PRIu64 ",\"row\":", w->sums->records);
 	if (store_runs(w->s, w->run, false, 1, on_run, w, e) < 0)
 		return -1;
 	buf_printf(&w->line, ",\"run\":\"%s\"}", w->id);
 	return end_line(w, e);
+}
+
+/* Of a log that has had others: how its key follows from them. */
+static int
+put_keys(struct writing *w, struct err *e)
+{
+	if (db_is_rotated(w->db, e)) {
+		buf_add_c(&w->line, ",\"keys\":");
+		return keys_write(&w->line, w->db, e);
+	}
+	return e->text[0] == '\0' ? 0 : -1;
 }
 
 /* What is shown of a run beside its records. */

@@ -19,6 +19,7 @@
 #include "core/merkle.h"
 #include "store/bundle.h"
 #include "store/inside.h"
+#include "store/keys.h"
 #include "store/order.h"
 #include "store/refs.h"
 
@@ -300,6 +301,7 @@ take_head(struct reading *r, const struct json *o, struct err *e)
 {
 	struct str run = json_str(json_get(o, STR("run")));
 	uint64_t version = 0;
+	struct keys keys = {};
 	struct err why;
 
 	if (json_u64(json_get(o, STR("bundle")), &version) < 0)
@@ -324,12 +326,14 @@ take_head(struct reading *r, const struct json *o, struct err *e)
 	buf_add_str(&r->note_text, json_str(json_get(o, STR("checkpoint"))));
 	if (note_parse(buf_str(&r->note_text), &r->b->key, &r->note, &why) <= 0)
 		bad(r, STORE_SIG_BAD, 0, "its checkpoint: %s", why.text);
-	else if (r->key != NULL &&
-	    (strcmp(r->key->name, r->b->key.name) != 0 ||
-		memcmp(r->key->key, r->b->key.key, SIGN_KEY_BYTES) != 0))
+	else if (keys_read(&keys, json_get(o, STR("keys")), &r->b->key, &why) ==
+	    0)
+		bad(r, STORE_SIG_BAD, 0, "%s", why.text);
+	else if (r->key != NULL && !keys_have(&keys, r->key))
 		bad(r, STORE_SIG_BAD, 0,
 		    "it is signed by %s, and not by the key that was given",
 		    r->b->key.name);
+	keys_fini(&keys);
 	r->b->size = r->note.size;
 	/* One that is longer is not sound, and nobody asks for it then. */
 	(void)str_copy(

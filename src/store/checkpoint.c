@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/must.h"
+#include "store/keys.h"
 #include "sys/fd.h"
 
 enum { NS_PER_MS = 1000 * 1000, NS_PER_US = 1000 };
@@ -209,6 +210,8 @@ key_open(struct checkpointer *c, const char *dir, sqlite3 *db,
 	struct err why;
 
 	log_origin(&m->log, c->key.name);
+	if (m->has_key && keys_settle(dir, c->key.name, &m->key, e) < 0)
+		return -1;
 	buf_printf(&path, "%s/" LOG_KEY_FILE, dir);
 	if (access(buf_c(&path), F_OK) < 0) {
 		if (errno != ENOENT)

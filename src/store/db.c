@@ -23,6 +23,8 @@ enum { BUSY_TIMEOUT_MS = 5000 };
 
 /* What programs of the same format that do not know it leave alone. */
 static const char later[] =
+    "CREATE TABLE IF NOT EXISTS next_key(size INTEGER PRIMARY KEY,"
+    " key BLOB NOT NULL, note BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS snapshot(id TEXT PRIMARY KEY,"
     " body BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS api_token(hash BLOB PRIMARY KEY,"
@@ -217,6 +219,25 @@ db_meta(sqlite3 *db, struct db_meta *m, struct err *e)
 	return 0;
 }
 
+bool
+db_is_rotated(sqlite3 *db, struct err *e)
+{
+	int64_t format = 0;
+
+	*e = (struct err){};
+	return format_of(db, &format, e) == 0 && format == DB_FORMAT_ROTATED;
+}
+
+int
+db_set_rotated(sqlite3 *db, struct err *e)
+{
+	char pragma[64];
+
+	(void)sqlite3_snprintf(sizeof(pragma), pragma,
+	    "PRAGMA user_version = %d", DB_FORMAT_ROTATED);
+	return db_exec(db, pragma, e);
+}
+
 struct hash
 db_genesis(const struct hash *log)
 {
@@ -405,8 +426,10 @@ renew(sqlite3 *db, struct err *e)
 	char pragma[64];
 	int64_t format;
 
-	if (format_of(db, &format, e) < 0 || format == DB_FORMAT)
-		return format == DB_FORMAT ? 0 : -1;
+	if (format_of(db, &format, e) < 0)
+		return -1;
+	if (format != DB_FORMAT_UNSIGNED)
+		return 0;
 	(void)sqlite3_snprintf(
 	    sizeof(pragma), pragma, "PRAGMA user_version = %d", DB_FORMAT);
 	if (db_exec(db, "BEGIN IMMEDIATE", e) < 0 ||
@@ -433,11 +456,11 @@ check(sqlite3 *db, const char *path, bool *empty, struct err *e)
 		    "this is another program's database, not paddock's: move "
 		    "%s away or name another directory",
 		    path);
-	if (format != DB_FORMAT && format != DB_FORMAT_UNSIGNED)
+	if (format < DB_FORMAT_UNSIGNED || format > DB_FORMAT_ROTATED)
 		return err_set(e,
 		    "its format is %lld and this program knows %d: use the "
 		    "version of paddock that wrote it",
-		    (long long)format, DB_FORMAT);
+		    (long long)format, DB_FORMAT_ROTATED);
 	return 0;
 }
 

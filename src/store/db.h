@@ -18,8 +18,11 @@
 #define DB_FILE "trace.db"
 #define DB_LOCK_FILE "lock"
 
-/* 1 had no checkpoints; opening such a store for writing makes it 2. */
-enum { DB_FORMAT = 2, DB_FORMAT_UNSIGNED = 1 };
+/*
+ * 1 had no checkpoints; opening such a store for writing makes it 2. 3 has had
+ * more than one key: who does not know that takes the older ones for false.
+ */
+enum { DB_FORMAT = 2, DB_FORMAT_UNSIGNED = 1, DB_FORMAT_ROTATED = 3 };
 
 #define own_stmt __attribute__((cleanup(db_stmt_fini)))
 #define own_db __attribute__((cleanup(db_fini)))
@@ -54,6 +57,10 @@ struct db_meta {
 int db_meta(sqlite3 *db, struct db_meta *m, struct err *e);
 /* h_0 = SHA-256("paddock-log-v1" || log id) */
 struct hash db_genesis(const struct hash *log);
+
+/* Has it had more than one key? False with e also when that cannot be read. */
+bool db_is_rotated(sqlite3 *db, struct err *e);
+int db_set_rotated(sqlite3 *db, struct err *e);
 
 int db_exec(sqlite3 *db, const char *sql, struct err *e);
 int db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct err *e);

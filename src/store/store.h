@@ -37,6 +37,13 @@ struct store *store_open(const char *dir, struct err *e);
  */
 struct store *store_open_bulk(const char *dir, struct err *e);
 int store_commit(struct store *s, struct err *e);
+/*
+ * For a store that is open in bulk, with nothing to commit: makes another key,
+ * has both sign that it follows, and signs with it from here on. That is
+ * committed when this returns, and the old secret is gone.
+ */
+int store_change_key(struct store *s, const char *dir, struct note_key *old,
+    struct note_key *next, struct err *e);
 /* For reading, also while a daemon writes. NULL with e. */
 struct store *store_open_read(const char *dir, struct err *e);
 /* Writes what is queued, then closes. Returns 0, or -1 when that failed. */

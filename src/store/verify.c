@@ -18,6 +18,7 @@
 #include "store/blob.h"
 #include "store/db.h"
 #include "store/inside.h"
+#include "store/keys.h"
 #include "store/order.h"
 #include "store/store.h"
 
@@ -48,7 +49,7 @@ struct verifier {
 	struct buf seen; /* SEEN_BLOBS hashes */
 	sqlite3_stmt *find_blob;
 
-	struct note_key key; /* the log's; without a name: it has none */
+	struct keys keys; /* the log's */
 	struct merkle tree; /* of the records so far */
 	sqlite3_stmt *checkpoint; /* the next one's row */
 	uint64_t signed_at; /* its size, or 0 */
@@ -101,6 +102,7 @@ store_verify(struct store *s, uint64_t run, const struct store_trust *trust,
 	arena_fini(&w.memory);
 	buf_fini(&w.blob);
 	buf_fini(&w.seen);
+	keys_fini(&w.keys);
 	if (db_exec(w.db, "ROLLBACK", &end) < 0 && rc == 0) {
 		*e = end;
 		return -1;
@@ -183,6 +185,8 @@ static int
 start_checkpoints(
     struct verifier *w, const struct store_trust *trust, struct err *e)
 {
+	int got;
+
 	if (trust != NULL)
 		w->witness = trust->witness;
 	w->counts = trust == NULL || trust->seen_by == NULL;
@@ -190,16 +194,20 @@ start_checkpoints(
 	if (!w->meta.has_key) {
 		if (trust != NULL &&
 		    (trust->key != NULL || trust->witness.n > 0))
-			return log_key_of(w->db, &w->key, e) ? 0 : -1;
+			return keys_load(&w->keys, w->db, e) < 0 ? -1 : 0;
 		return 0;
 	}
-	if (!log_key_of(w->db, &w->key, e) ||
+	got = keys_load(&w->keys, w->db, e);
+	if (got < 0 ||
 	    db_prepare(w->db, "SELECT size, note FROM checkpoint ORDER BY size",
 		&w->checkpoint, e) < 0)
 		return -1;
+	if (got == 0) {
+		(void)bad(w, STORE_SIG_BAD, 0, 0, "%s", e->text);
+		return 0;
+	}
 	if (trust != NULL && trust->key != NULL &&
-	    (strcmp(trust->key->name, w->key.name) != 0 ||
-		memcmp(trust->key->key, w->key.key, SIGN_KEY_BYTES) != 0)) {
+	    !keys_have(&w->keys, trust->key)) {
 		(void)bad(w, STORE_SIG_BAD, 0, 0,
 		    "the log's key is not the one that was given");
 		return 0;
@@ -231,7 +239,8 @@ check_signed(struct verifier *w, const struct hash *root)
 	struct note n;
 	struct err e;
 
-	if (note_parse(db_str(w->checkpoint, 1), &w->key, &n, &e) <= 0)
+	if (note_parse(db_str(w->checkpoint, 1), keys_for(&w->keys, size), &n,
+		&e) <= 0)
 		return bad(w, STORE_SIG_BAD, size, 0,
 		    "the checkpoint at it is not signed by the log's key");
 	if (n.size != size)
@@ -253,7 +262,11 @@ next_seen(struct verifier *w)
 	ssize_t n;
 
 	w->copied = (struct note){};
-	n = note_parse(w->witness, &w->key, &w->copied, &e);
+	/* Which key must have signed it follows from its size. */
+	n = note_parse(w->witness, NULL, &w->copied, &e);
+	if (n > 0)
+		n = note_parse(w->witness, keys_for(&w->keys, w->copied.size),
+		    &w->copied, &e);
 	if (n < 0)
 		return bad(w, STORE_SIG_BAD, last + 1, 0,
 		    "after the checkpoint of %" PRIu64 " records of %s: %s",

@@ -11,7 +11,7 @@ import { isAlive } from './lib/proc.js';
 const worldFile = path.join(example, 'world.json');
 const commands = ['run', 'exec', 'mcp', 'serve', 'ps', 'stop', 'kill',
 	'approvals', 'approve', 'reject', 'trace', 'trace show',
-	'trace verify', 'trace ls', 'trace export', 'trace checkpoint', 'policy', 'policy check',
+	'trace verify', 'trace ls', 'trace export', 'trace checkpoint', 'trace key', 'policy', 'policy check',
 	'policy explain', 'doctor'];
 const good = path.join(scratch, 'good.json');
 let d;

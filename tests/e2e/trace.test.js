@@ -155,6 +155,61 @@ test('one changed byte is found, and where', async () => {
 	assert.ok(v.seq > 0 && v.text.length > 0, r.out);
 });
 
+test('the log gets another key, and the old one still verifies it', async () => {
+	const own = await Daemon.start();
+	const cli = (...args) => own.place.cli(['trace', ...args]);
+	const json = async (...args) => {
+		const r = await cli(...args, '--json');
+
+		assert.strictEqual(r.status, 0, r.err);
+		return JSON.parse(r.out);
+	};
+	const ran = async (d) => {
+		const run = await d.open();
+
+		await close(run, d);
+		return run.run;
+	};
+	const first = await ran(own);
+	const old = (await json('checkpoint')).key;
+	const files = ['before', 'after'].map((n) =>
+		path.join(own.state, `${n}.paddock`));
+	let r = await cli('key', 'rotate');
+
+	assert.strictEqual(r.status, 1);
+	assert.match(r.err, /in use by process \d+/);
+	await json('export', first, '-o', files[0]);
+	await own.stop();
+	const witness = path.join(own.state, 'witness.txt');
+	const store = path.join(own.state, 'store');
+
+	fs.copyFileSync(path.join(store, 'checkpoints.txt'), witness);
+	const secret = fs.readFileSync(path.join(store, 'log.key'), 'utf8').trim();
+	const made = await json('key', 'rotate');
+
+	assert.strictEqual(made.old, old);
+	assert.notStrictEqual(made.key, old);
+	for (const name of fs.readdirSync(store))
+		assert.ok(!fs.readFileSync(path.join(store, name))
+			.includes(secret), name);
+	const again = await Daemon.start({ place: own.place });
+
+	await json('export', await ran(again), '-o', files[1]);
+	await again.stop();
+	assert.deepStrictEqual((await json('key')).keys.map((k) => k.key),
+		[old, made.key]);
+	for (const key of [old, made.key]) {
+		assert.ok((await json('verify', '--key', key, '--witness', witness))
+			.sound);
+		assert.ok((await json('verify', files[1], '--key', key)).sound);
+	}
+	assert.ok((await json('verify', files[0], '--key', old)).sound);
+	// A bundle of before knows nothing of the new key.
+	r = await cli('verify', files[0], '--key', made.key, '--json');
+	assert.strictEqual(r.status, 1);
+	assert.strictEqual(JSON.parse(r.out).fault, 'SIG_BAD');
+});
+
 test('a run leaves as a file that proves itself, and a log cannot be made anew',
 	async () => {
 	const own = await Daemon.start();

@@ -355,9 +355,9 @@ what_is_not_a_store_of_ours_is_refused_and_left_alone(void **state)
 		{ NULL, "not a database" },
 		{ "CREATE TABLE cookies(a)", "another program's" },
 		{ "PRAGMA application_id = 7", "another program's" },
-		{ "PRAGMA application_id = 1885627243; PRAGMA user_version = 3;"
+		{ "PRAGMA application_id = 1885627243; PRAGMA user_version = 4;"
 		  "CREATE TABLE event(seq)",
-		    "format is 3 and this program knows 2" },
+		    "format is 4 and this program knows 3" },
 	};
 
 	(void)state;
