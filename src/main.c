@@ -18,6 +18,7 @@
 #include "init/mcp.h"
 #include "init/park.h"
 #include "probe/selftest.h"
+#include "sandbox/audit.h"
 #include "sandbox/control.h"
 #include "sandbox/exec.h"
 
@@ -39,6 +40,8 @@ main(int argc, char **argv, char **envp)
 		return argc > 1 && strcmp(argv[1], CONTROL_PARK) == 0
 		    ? park_main(argv)
 		    : init_main(argv, envp);
+	if (strcmp(argv[0], AUDIT_READER_NAME) == 0)
+		return audit_main();
 	if (strcmp(argv[0], STAY_NAME) == 0)
 		return stay_main(argc, argv);
 	if (argc >= 2 && strcmp(argv[1], "exec") == 0 && !is_in_run(argv)) {

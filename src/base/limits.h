@@ -588,7 +588,8 @@ enum {
 	GUARD_DEPTH_MAX = 128, /* folders below each other, a descriptor each */
 	/* Mounts for one sandbox: its kernel allows 100,000 in all. */
 	GUARD_COVERS_MAX = 4096,
-	REMOVE_DEPTH_MAX = 160, /* folders of what is removed: those, and ours */
+	REMOVE_DEPTH_MAX =
+	    160, /* folders of what is removed: those, and ours */
 	COMMIT_DEPTH_MAX = 128, /* as above, when changes are written back */
 	COMMIT_TOLD_MAX = 64, /* files that are named in a message */
 	/* Snapshots below each other: overlayfs takes 500, and the names of
@@ -613,6 +614,16 @@ enum {
 	/* Refused calls that are told one by one: a program may try for ever.
 	 */
 	EXPLAIN_REPORTS_MAX = 100,
+	/* What Landlock refuses, as the kernel's audit tells it: domains whose
+	 * maker is known, that many sandboxes at once and some of others; */
+	AUDIT_DOMAINS_MAX = 1024,
+	/* accesses of which not all is said yet: those of a moment; */
+	AUDIT_WAITING_MAX = 64,
+	/* and how long the rest of it may take, which is written when the call
+	 * returns. Where auditing began after the process, it never comes. */
+	AUDIT_WAIT_MS = 100,
+	/* A record; the kernel cuts it at 8970 (MAX_AUDIT_MESSAGE_LENGTH). */
+	AUDIT_RECORD_BYTES = 16 * 1024,
 };
 
 /* store (group commit, EVIDENCE.md decision 4) */

@@ -99,15 +99,17 @@ on_sandbox_denied(const struct msg_sandbox_denied *m, struct str payload)
 		[DENIED_WRITE_BACK] = { "write_back", "failed" },
 		[DENIED_PLANTED] = { "mount", "flagged" },
 		[DENIED_COMMAND] = { "commands", "program" },
+		[DENIED_LANDLOCK_FS] = { "landlock_fs", "" },
+		[DENIED_LANDLOCK_SCOPE] = { "landlock_scope", "" },
 	};
 	struct run *r = run_find(m->run);
 	own_buf struct buf body = {};
-	struct str text[3] = {};
+	struct str text[4] = {};
 	struct event ev;
 
 	if (r == NULL || r->state == RUN_CLOSED || m->wall >= DENIED_WALLS)
 		return;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		text[i] = (struct str){ payload.p, str_find(payload, '\0') };
 		if (text[i].n == payload.n)
 			return;
@@ -120,9 +122,11 @@ on_sandbox_denied(const struct msg_sandbox_denied *m, struct str payload)
 	json_put_str(&body, text[1]);
 	buf_add_c(&body, ",\"comm\":");
 	json_put_str(&body, text[0]);
-	buf_printf(&body,
-	    ",\"errno\":%u,\"pid\":%u,\"rule\":\"%s\",\"wall\":\"%s\"}",
-	    m->error, m->pid, names[m->wall].rule, names[m->wall].wall);
+	buf_printf(
+	    &body, ",\"errno\":%u,\"pid\":%u,\"rule\":", m->error, m->pid);
+	json_put_str(
+	    &body, text[3].n > 0 ? text[3] : str_of(names[m->wall].rule));
+	buf_printf(&body, ",\"wall\":\"%s\"}", names[m->wall].wall);
 	ev = record_of(r, EVENT_SANDBOX_DENIED);
 	ev.body = buf_str(&body);
 	if (record_add(&ev) == 0)

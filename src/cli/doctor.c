@@ -5,6 +5,7 @@
 
 enum {
 	LANDLOCK_ABI_SCOPE = 6, /* signals and abstract sockets */
+	LANDLOCK_ABI_TOLD = 7, /* denials, to the kernel's audit */
 	/* Namespaces without which there is no sandbox at all. */
 	NS_NEEDED = 1 << MACHINE_NS_MOUNT | 1 << MACHINE_NS_PID |
 	    1 << MACHINE_NS_NET | 1 << MACHINE_NS_IPC | 1 << MACHINE_NS_UTS,
@@ -26,6 +27,7 @@ static void find_namespaces(const struct machine *m, struct doctor_finding *f);
 static void find_userns(const struct machine *m, struct doctor_finding *f);
 static void find_seccomp(const struct machine *m, struct doctor_finding *f);
 static void find_landlock(const struct machine *m, struct doctor_finding *f);
+static void find_audit(const struct machine *m, struct doctor_finding *f);
 static void find_cgroup(const struct machine *m, struct doctor_finding *f);
 static void find_overlay(const struct machine *m, struct doctor_finding *f);
 static void find_idmap(const struct machine *m, struct doctor_finding *f);
@@ -53,6 +55,7 @@ doctor_findings(
 		{ "user namespaces", find_userns },
 		{ "seccomp", find_seccomp },
 		{ "landlock", find_landlock },
+		{ "landlock denials", find_audit },
 		{ "cgroup", find_cgroup },
 		{ "overlay", find_overlay },
 		{ "idmapped mounts", find_idmap },
@@ -286,6 +289,47 @@ find_landlock(const struct machine *m, struct doctor_finding *f)
 	f->effect = "signals and abstract sockets are kept apart by "
 		    "namespaces alone";
 	f->remedy = "Linux 6.12 or newer";
+}
+
+static void
+find_audit(const struct machine *m, struct doctor_finding *f)
+{
+	const bool able = m->landlock_abi >= LANDLOCK_ABI_TOLD;
+	const char *found = NULL;
+
+	switch (m->audit) {
+	case AUDIT_STATE_NONE:
+		found = "no audit in this kernel, or none for a container";
+		f->remedy = "a kernel with CONFIG_AUDIT, and paddock outside "
+			    "of containers";
+		break;
+	case AUDIT_STATE_HIDDEN:
+		found = "audit is not for this user";
+		f->remedy = "start the daemon as root, outside of containers";
+		break;
+	case AUDIT_STATE_OFF:
+		found = "auditing is off on this machine";
+		f->remedy = "auditctl -e 1, then start the daemon anew; the "
+			    "whole machine is audited then";
+		break;
+	case AUDIT_STATE_ON:
+		found = "audit cannot be heard";
+		f->remedy = "start the daemon as root with CAP_AUDIT_READ";
+		break;
+	}
+	if (!able) {
+		found = "this kernel does not tell them";
+		f->remedy = "Linux 6.15 or newer, with Landlock";
+	}
+	if (able && m->audit_heard) {
+		(void)snprintf(
+		    f->found, sizeof(f->found), "told by the kernel's audit");
+		f->remedy = NULL;
+		return;
+	}
+	(void)snprintf(f->found, sizeof(f->found), "%s", found);
+	f->state = DOCTOR_INFO;
+	f->effect = "`explain` tells nothing of what Landlock refuses";
 }
 
 static void

@@ -28,7 +28,7 @@ static ssize_t hear(int stdio[static 3]);
 static char *next_word(struct words *w);
 static int get_ready(bool rules, const char *work, const char *start,
     int stdio[static 3], struct err *e);
-static int confine(const char *work, struct err *e);
+static int confine(const char *work, bool told, struct err *e);
 static int fail(const struct err *e);
 static void show_mode(char **argv);
 
@@ -144,6 +144,7 @@ static int
 get_ready(bool rules, const char *work, const char *start, int stdio[static 3],
     struct err *e)
 {
+	const struct control_wake *wake = (const void *)message;
 	struct control_request go;
 
 	for (int i = 0; i < 3; i++) {
@@ -155,7 +156,7 @@ get_ready(bool rules, const char *work, const char *start, int stdio[static 3],
 	}
 	if (recv(CONTROL_FD, &go, sizeof(go), 0) != (ssize_t)sizeof(go))
 		return err_set(e, "the caller is gone");
-	if (rules && confine(work, e) < 0)
+	if (rules && confine(work, wake->explain != 0, e) < 0)
 		return -1;
 	if (chdir(start) < 0)
 		return err_sys(e, "chdir %s", start);
@@ -164,14 +165,14 @@ get_ready(bool rules, const char *work, const char *start, int stdio[static 3],
 
 /* The rules that the builder made, with the work folder in addition. */
 static int
-confine(const char *work, struct err *e)
+confine(const char *work, bool told, struct err *e)
 {
+	const int abi = landlock_abi();
 	own_fd int rules = CONTROL_RULES_FD;
 
-	if (landlock_allow(
-		rules, landlock_abi(), AT_FDCWD, work, LANDLOCK_WRITE, e) < 0)
+	if (landlock_allow(rules, abi, AT_FDCWD, work, LANDLOCK_WRITE, e) < 0)
 		return -1;
-	return landlock_enforce(rules, e);
+	return landlock_enforce_strangers(rules, abi, told, e);
 }
 
 static int

@@ -429,12 +429,15 @@ enum denied_wall {
 	DENIED_WRITE_BACK, /* the rest was not written back: why */
 	DENIED_PLANTED, /* other programs execute it; in a folder for good */
 	DENIED_COMMAND, /* a program that was not executed */
+	DENIED_LANDLOCK_FS, /* told by audit: sandbox/audit.h */
+	DENIED_LANDLOCK_SCOPE,
 	DENIED_WALLS,
 };
 
 /*
  * Payload, each with a NUL, as whoever is inside chose them: the process's
- * name, the call, and what it was about, such as a path; "" is unknown.
+ * name, the call, and what it was about, such as a path; "" is unknown. Then
+ * what of the wall it met, where that is not one thing: "fs.make_reg".
  */
 struct msg_sandbox_denied {
 	uint64_t run;

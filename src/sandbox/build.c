@@ -476,7 +476,7 @@ set_landlock(struct build *b, struct err *e)
 	b->posture |= WALL_LANDLOCK_FS | (abi >= 6 ? WALL_LANDLOCK_SCOPE : 0);
 	if (build_folder_comes(b->spec))
 		return 0; /* PID 1 adds it, and enforces them */
-	if (landlock_enforce(b->rules, e) < 0)
+	if (landlock_enforce_strangers(b->rules, abi, b->spec->explain, e) < 0)
 		return -1;
 	fd_fini(&b->rules);
 	return 0;

@@ -84,7 +84,7 @@ struct control_wake {
 	uint32_t argc;
 	uint32_t envc;
 	uint32_t streams;
-	uint32_t unused;
+	uint32_t explain; /* what Landlock refuses is to be told */
 };
 _Static_assert(sizeof(struct control_wake) == 16, "padding");
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/must.h"
+#include "sandbox/audit.h"
 #include "sandbox/commit.h"
 #include "sandbox/exec_options.h"
 #include "sandbox/exec_tell.h"
@@ -21,6 +22,7 @@
 #include "sandbox/folder.h"
 #include "sandbox/planted.h"
 #include "sandbox/sandbox.h"
+#include "sys/audit.h"
 #include "sys/fd.h"
 
 /* What the copy of this process that becomes PID 1 needs. */
@@ -37,9 +39,14 @@ static int open_mounts(struct sandbox_mount *mounts,
     char *at[static MOUNTS_MAX], const struct exec_options *o, struct err *e);
 static void close_mounts(const struct sandbox_mount *mounts, unsigned n);
 static int go_on_as_init(const char **argv, const char *const *envp);
-static int watch(
-    struct sandbox *sb, int signals, struct explain *x, struct err *e);
+static int watch(struct sandbox *sb, int signals, struct explain *x,
+    struct audit_reader *audit, struct err *e);
 static void tell_denied(struct explain *x, int notify);
+static void hear_audit(struct audit_reader *audit, int binary);
+static bool tell_audit(
+    const struct explain *x, struct audit_reader *audit, pid_t maker);
+static void tell_late(
+    const struct explain *x, struct audit_reader *audit, pid_t maker);
 static int write_back(const struct exec_options *o, const struct sandbox *sb,
     int folder, int status, struct err *e);
 
@@ -118,6 +125,7 @@ run(const struct exec_options *o, struct err *e)
 	static struct explain explain;
 	char path[PATH_MAX];
 	own_fd int folder = -1, self = -1, signals = -1;
+	struct audit_reader audit = { .fd = -1 };
 	struct sandbox sb;
 	struct sandbox_end end;
 	struct sandbox_spec spec = {
@@ -153,6 +161,8 @@ run(const struct exec_options *o, struct err *e)
 		return -1;
 	if (o->explain && explain_init(&explain, o->json, e) < 0)
 		return -1;
+	if (o->explain)
+		hear_audit(&audit, self);
 	spec.workspace_fd = folder;
 	spec.workspace_path = sandbox_path_for(path);
 
@@ -179,6 +189,7 @@ run(const struct exec_options *o, struct err *e)
 	close_mounts(mounts, o->n_mounts);
 	if (r != 0) {
 		planted_fini(&planted);
+		audit_reader_end(&audit);
 		sandbox_host_fini(&host);
 		return -1;
 	}
@@ -187,7 +198,8 @@ run(const struct exec_options *o, struct err *e)
 		exec_tell_mounts(o, from);
 	/* While the command runs: what an earlier crash left. */
 	(void)sandbox_sweep(&host);
-	r = watch(&sb, signals, &explain, e);
+	r = watch(&sb, signals, &explain, &audit, e);
+	tell_late(&explain, &audit, sb.pid);
 	explain_end(&explain);
 	if (r == 0)
 		r = sandbox_reap(&sb, &end, e);
@@ -230,13 +242,15 @@ go_on_as_init(const char **argv, const char *const *envp)
 
 /* Until everything inside is over. */
 static int
-watch(struct sandbox *sb, int signals, struct explain *x, struct err *e)
+watch(struct sandbox *sb, int signals, struct explain *x,
+    struct audit_reader *audit, struct err *e)
 {
-	struct pollfd wait[4] = {
+	struct pollfd wait[5] = {
 		{ .fd = sb->pidfd, .events = POLLIN },
 		{ .fd = signals, .events = POLLIN },
 		{ .fd = sb->control, .events = POLLIN },
 		{ .fd = sb->notify, .events = POLLIN },
+		{ .fd = audit->fd, .events = POLLIN },
 	};
 	int64_t until_ns =
 	    sb->started_ns + (int64_t)sb->limits.wall_ms * 1000 * 1000;
@@ -257,12 +271,14 @@ watch(struct sandbox *sb, int signals, struct explain *x, struct err *e)
 			left = left / (1000 * 1000) + 1;
 			timeout = left > INT_MAX ? INT_MAX : (int)left;
 		}
-		if (poll(wait, 4, timeout) < 0 && errno != EINTR)
+		if (poll(wait, 5, timeout) < 0 && errno != EINTR)
 			return err_sys(e, "poll");
 		if ((wait[3].revents & POLLIN) != 0)
 			tell_denied(x, sb->notify);
 		else if (wait[3].revents != 0)
 			wait[3].fd = -1; /* nobody is left who could ask */
+		if (wait[4].revents != 0 && !tell_audit(x, audit, sb->pid))
+			wait[4].fd = -1;
 		if (wait[2].revents != 0) {
 			sandbox_settle(sb);
 			wait[2] = (struct pollfd){ .fd = -1 };
@@ -284,6 +300,56 @@ tell_denied(struct explain *x, int notify)
 
 	if (explain_next(x, notify, &d))
 		explain_tell(x, &d);
+}
+
+/* Where auditing is off, or not for us, there is no reader, and nothing is told
+ * of Landlock: docs/DENIALS.md. */
+static void
+hear_audit(struct audit_reader *audit, int binary)
+{
+	struct err ignored;
+	own_fd int records = audit_open(&ignored);
+
+	if (records >= 0)
+		(void)audit_reader_start(audit, binary, records, &ignored);
+}
+
+/* What there is of this sandbox, whose domain its PID 1 has made. False when
+ * there will be no more. */
+static bool
+tell_audit(const struct explain *x, struct audit_reader *audit, pid_t maker)
+{
+	struct audit_denied a;
+	struct denied d;
+	int r;
+
+	while ((r = audit_reader_next(audit, &a)) > 0) {
+		if (a.maker != (uint32_t)maker)
+			continue;
+		audit_denied_take(&a, &d);
+		explain_tell(x, &d);
+	}
+	if (r < 0)
+		audit_reader_end(audit);
+	return r == 0;
+}
+
+/* The kernel tells of the last accesses some moments after them. */
+static void
+tell_late(const struct explain *x, struct audit_reader *audit, pid_t maker)
+{
+	const int64_t until_ms =
+	    clock_mono_ns() / 1000000 + 2LL * AUDIT_WAIT_MS;
+	struct pollfd wait = { .fd = audit->fd, .events = POLLIN };
+	int64_t left_ms;
+
+	while (audit->fd >= 0 &&
+	    (left_ms = until_ms - clock_mono_ns() / 1000000) > 0 &&
+	    (poll(&wait, 1, (int)left_ms) >= 0 || errno == EINTR)) {
+		if (!tell_audit(x, audit, maker))
+			return;
+	}
+	audit_reader_end(audit);
 }
 
 /* The exit status: what was left out is no success. */

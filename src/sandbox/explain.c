@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
@@ -52,6 +53,26 @@ static const struct call calls[] = {
 	{ SYS_swapon, "swapon", 0, SHOW_PATH },
 	{ SYS_swapoff, "swapoff", 0, SHOW_PATH },
 	{ SYS_acct, "acct", 0, SHOW_PATH },
+	{ SYS_truncate, "truncate", 0, SHOW_PATH },
+	{ SYS_ftruncate, "ftruncate", 0, SHOW_NOTHING },
+	{ SYS_mkdir, "mkdir", 0, SHOW_PATH },
+	{ SYS_mkdirat, "mkdirat", 1, SHOW_PATH },
+	{ SYS_rmdir, "rmdir", 0, SHOW_PATH },
+	{ SYS_unlink, "unlink", 0, SHOW_PATH },
+	{ SYS_unlinkat, "unlinkat", 1, SHOW_PATH },
+	{ SYS_rename, "rename", 0, SHOW_PATH },
+	{ SYS_renameat, "renameat", 1, SHOW_PATH },
+	{ SYS_renameat2, "renameat2", 1, SHOW_PATH },
+	{ SYS_link, "link", 0, SHOW_PATH },
+	{ SYS_linkat, "linkat", 1, SHOW_PATH },
+	{ SYS_symlink, "symlink", 1, SHOW_PATH },
+	{ SYS_symlinkat, "symlinkat", 2, SHOW_PATH },
+	{ SYS_execve, "execve", 0, SHOW_PATH },
+	{ SYS_execveat, "execveat", 1, SHOW_PATH },
+	{ SYS_bind, "bind", 0, SHOW_NOTHING },
+	{ SYS_connect, "connect", 0, SHOW_NOTHING },
+	{ SYS_kill, "kill", 0, SHOW_NUMBER },
+	{ SYS_tgkill, "tgkill", 0, SHOW_NUMBER },
 	{ SYS_socket, "socket", 0, SHOW_NUMBER },
 	{ SYS_socketpair, "socketpair", 0, SHOW_NUMBER },
 	{ SYS_clone, "clone", 0, SHOW_NUMBER },
@@ -171,6 +192,14 @@ explain_end(const struct explain *x)
 	    x->denied, EXPLAIN_REPORTS_MAX);
 }
 
+const char *
+explain_call_name(unsigned nr)
+{
+	const struct call *c = nr <= INT_MAX ? find_call((int)nr) : NULL;
+
+	return c == NULL ? NULL : c->name;
+}
+
 static const struct call *
 find_call(int nr)
 {
@@ -282,29 +311,35 @@ describe(const struct seccomp_notif *n, struct denied *out)
 void
 explain_tell(const struct explain *x, const struct denied *d)
 {
-	const char *rule = d->argument ? "argument" : "call";
+	const char *rule = d->wall != NULL ? d->rule
+	    : d->argument		   ? "argument"
+					   : "call";
 
-	(void)fprintf(stderr,
-	    x->json ? "{\"denied\":{\"pid\":%u,\"comm\":\""
-		    : "paddock: denied: pid %u (",
-	    d->pid);
-	explain_put_text(d->comm);
-	(void)fprintf(stderr, x->json ? "\",\"call\":\"%s" : "): %s", d->call);
+	(void)fputs(x->json ? "{\"denied\":{" : "paddock: denied: ", stderr);
+	if (d->pid != 0) {
+		(void)fprintf(stderr,
+		    x->json ? "\"pid\":%u,\"comm\":\"" : "pid %u (", d->pid);
+		explain_put_text(d->comm);
+		(void)fputs(x->json ? "\"," : "): ", stderr);
+	}
+	(void)fprintf(stderr, x->json ? "\"call\":\"%s" : "%s", d->call);
 	if (d->is_path) {
 		(void)fputs(x->json ? "\",\"path\":\"" : " \"", stderr);
 		explain_put_text(d->about);
 		(void)fputs(x->json ? "" : "\"", stderr);
 	} else if (d->about[0] != '\0') {
-		(void)fprintf(
-		    stderr, x->json ? "\",\"argument\":\"%s" : " %s", d->about);
+		(void)fputs(x->json ? "\",\"argument\":\"" : " ", stderr);
+		explain_put_text(d->about);
 	}
+	(void)fprintf(stderr,
+	    x->json ? "\",\"wall\":\"%s\",\"rule\":\"" : " by %s, for its ",
+	    d->wall != NULL ? d->wall : "seccomp");
+	explain_put_text(rule);
 	if (x->json)
-		(void)fprintf(stderr,
-		    "\",\"wall\":\"seccomp\",\"rule\":\"%s\",\"errno\":%d}}\n",
-		    rule, d->error);
+		(void)fprintf(stderr, "\",\"errno\":%d}}\n", d->error);
 	else
-		(void)fprintf(stderr, " by seccomp, for its %s: %s\n", rule,
-		    strerror(d->error));
+		(void)fprintf(stderr, "%s%s\n", d->error != 0 ? ": " : "",
+		    d->error != 0 ? strerror(d->error) : "");
 }
 
 void

@@ -17,10 +17,10 @@
 #include "base/err.h"
 #include "sys/seccomp.h"
 
-enum { EXPLAIN_TEXT_BYTES = 256 };
+enum { EXPLAIN_TEXT_BYTES = 256, EXPLAIN_RULE_BYTES = 128 };
 
 struct denied {
-	unsigned pid; /* as seen here */
+	unsigned pid; /* as seen here; 0: not known */
 	char comm[EXPLAIN_TEXT_BYTES]; /* as it calls itself; may be "" */
 	char call[32]; /* "mount", or "call_" and its number */
 	/* The path, as it is at this moment, or the argument that decided, in
@@ -28,7 +28,10 @@ struct denied {
 	char about[EXPLAIN_TEXT_BYTES];
 	bool is_path;
 	bool argument; /* the call itself is allowed */
-	int error; /* errno */
+	int error; /* errno; 0: not known */
+	/* The wall, where it is another than seccomp, and what of it. */
+	const char *wall;
+	char rule[EXPLAIN_RULE_BYTES];
 };
 
 struct explain {
@@ -53,6 +56,9 @@ void explain_tell(const struct explain *x, const struct denied *d);
 /* On standard error. The text was chosen by whoever is inside: nothing of it
  * reaches a terminal as it is. */
 void explain_put_text(const char *text);
+
+/* "openat", of calls that programs try; NULL for any other number. */
+const char *explain_call_name(unsigned nr);
 
 /* How many there were, when that is more than was told. */
 void explain_end(const struct explain *x);

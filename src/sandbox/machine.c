@@ -78,6 +78,10 @@ machine_probe(struct machine *m, const char *folder, struct err *e)
 	m->overlay_in_userns = works(CLONE_NEWNS | CLONE_NEWUSER, try_overlay);
 	m->nftables = works(CLONE_NEWNET | user, try_nftables);
 	m->core = works(0, ns_own_core);
+	m->audit = audit_state();
+	fd = audit_open(e);
+	m->audit_heard = fd >= 0;
+	fd_fini(&fd);
 	m->keyring = works(0, ns_keyring_cut);
 	m->memory_watch = works(CLONE_NEWNET | user, try_watch);
 	m->idmapped_mounts =

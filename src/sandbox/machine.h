@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "sys/audit.h"
 #include "sys/cgroup.h"
 
 enum machine_ns {
@@ -50,6 +51,8 @@ struct machine {
 	bool nftables; /* a netlink family that answers, in an own netns */
 	bool core; /* core scheduling, and threads of cores to keep apart */
 	bool memory_watch; /* what a run holds can be counted without a group */
+	enum audit_state audit;
+	bool audit_heard; /* and its records can be had by this user */
 	bool keyring; /* a session keyring of one's own */
 	bool tiocsti; /* dev.tty.legacy_tiocsti: terminals take typed input */
 	enum machine_container container;

@@ -162,7 +162,7 @@ copy_work(struct build *b, int *work, struct err *e)
 static int
 send_wake(struct sandbox *sb, const struct sandbox_spec *spec, struct err *e)
 {
-	struct control_wake wake = {};
+	struct control_wake wake = { .explain = spec->explain };
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(int) * 3)];

@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "base/log.h"
+
 static void on_denied(struct loop_watch *w, uint32_t events);
+static void on_audit(struct loop_watch *w, uint32_t events);
 static void on_refused(struct loop_watch *w, uint32_t events);
 static void tell_refused(struct cell *cell);
 static void say_denied(const struct cell *cell,
     const struct msg_sandbox_denied *m, const char *comm, const char *call,
-    const char *about);
+    const char *about, const char *rule);
 
 int
 cell_watch_denied(struct cell *cell, struct err *e)
@@ -35,7 +38,38 @@ cell_watch_denied(struct cell *cell, struct err *e)
 		return -1;
 	}
 	cell->explain = x; /* listened for from here on */
+	cells_watch_audit(cell->of);
 	return 0;
+}
+
+void
+cells_watch_audit(struct cells *c)
+{
+	struct err e = {};
+
+	if (c->records < 0 || c->reader.pid > 0)
+		return;
+	if (audit_reader_start(&c->reader, c->host->binary_fd, c->records, &e) <
+	    0) {
+		log_warn("Landlock's denials are not told why=\"%s\"", e.text);
+		return;
+	}
+	c->audit = (struct loop_watch){
+		.fd = c->reader.fd,
+		.events = EPOLLIN,
+		.on_ready = on_audit,
+	};
+	if (loop_add(c->loop, &c->audit, &e) < 0)
+		audit_reader_end(&c->reader);
+}
+
+void
+cells_unwatch_audit(struct cells *c)
+{
+	if (c->reader.pid <= 0)
+		return;
+	(void)loop_remove(c->loop, &c->audit);
+	audit_reader_end(&c->reader);
 }
 
 int
@@ -85,7 +119,7 @@ cell_tell_left_out(struct giveback *w, enum commit_why why, const char *path)
 		cell->ended.left_out++;
 	if (cell->ended.left_out <= COMMIT_TOLD_MAX)
 		say_denied(cell, &(struct msg_sandbox_denied){ .wall = wall },
-		    "", "", path);
+		    "", "", path, "");
 }
 
 void
@@ -94,7 +128,7 @@ cell_tell_not_written(struct cell *cell, const char *why)
 	const struct msg_sandbox_denied m = { .wall = DENIED_WRITE_BACK };
 
 	cell->ended.left_out++;
-	say_denied(cell, &m, "", "", why);
+	say_denied(cell, &m, "", "", why, "");
 }
 
 void
@@ -104,7 +138,7 @@ cell_tell_planted(struct giveback *w, const char *path)
 	const struct msg_sandbox_denied m = { .wall = DENIED_PLANTED };
 
 	if (++cell->ended.planted <= COMMIT_TOLD_MAX)
-		say_denied(cell, &m, "", "", path);
+		say_denied(cell, &m, "", "", path, "");
 }
 
 static void
@@ -125,8 +159,43 @@ on_denied(struct loop_watch *watch, uint32_t events)
 			.error = (uint32_t)d.error,
 		};
 
-		say_denied(cell, &m, d.comm, d.call, d.about);
+		say_denied(cell, &m, d.comm, d.call, d.about, "");
 	}
+}
+
+static void
+on_audit(struct loop_watch *watch, uint32_t events)
+{
+	struct cells *c = LOOP_OF(watch, struct cells, audit);
+	struct audit_denied a;
+	struct denied d;
+	int r;
+
+	(void)events;
+	while ((r = audit_reader_next(&c->reader, &a)) > 0) {
+		for (size_t i = 0; i < RUNS_MAX; i++) {
+			struct cell *cell = &c->cell[i];
+
+			/* The domain was made by PID 1 of its sandbox. */
+			if (cell->run == 0 || cell->explain == NULL ||
+			    (uint32_t)cell->sb.pid != a.maker)
+				continue;
+			audit_denied_take(&a, &d);
+			say_denied(cell,
+			    &(struct msg_sandbox_denied){
+				.wall = a.blockers[0] == 's'
+				    ? DENIED_LANDLOCK_SCOPE
+				    : DENIED_LANDLOCK_FS,
+				.pid = d.pid,
+				.error = (uint32_t)d.error,
+			    },
+			    d.comm, d.call, d.about, d.rule);
+			break;
+		}
+	}
+	/* The next sandbox that is to be explained starts another. */
+	if (r < 0)
+		cells_unwatch_audit(c);
 }
 
 static void
@@ -152,19 +221,19 @@ tell_refused(struct cell *cell)
 			.error = EACCES,
 		};
 
-		say_denied(cell, &m, r.who, "execve", r.why);
+		say_denied(cell, &m, r.who, "execve", r.why, "");
 	}
 }
 
 static void
 say_denied(const struct cell *cell, const struct msg_sandbox_denied *m,
-    const char *comm, const char *call, const char *about)
+    const char *comm, const char *call, const char *about, const char *rule)
 {
 	struct msg_sandbox_denied out = *m;
-	char text[2 * EXPLAIN_TEXT_BYTES + PATH_MAX / 2];
+	char text[3 * EXPLAIN_TEXT_BYTES + PATH_MAX / 2];
 	/* Cut, if it has to be: the NULs stay. */
-	int n = snprintf(text, sizeof(text), "%s%c%s%c%.*s", comm, '\0', call,
-	    '\0', PATH_MAX / 2 - 1, about);
+	int n = snprintf(text, sizeof(text), "%s%c%s%c%.*s%c%s", comm, '\0',
+	    call, '\0', PATH_MAX / 2 - 1, about, '\0', rule);
 
 	out.run = cell->run;
 	cell->of->hear.on_denied(&out, (struct str){ text, (size_t)n + 1 });

@@ -11,6 +11,11 @@
 /* Listens for calls that the filter refuses. -1 with e. */
 int cell_watch_denied(struct cell *cell, struct err *e);
 
+/* Listens for what Landlock refuses, where the kernel's audit can be heard:
+ * once for all sandboxes. */
+void cells_watch_audit(struct cells *c);
+void cells_unwatch_audit(struct cells *c);
+
 /* Listens for commands that PID 1 refuses. -1 with e. */
 int cell_watch_refused(struct cell *cell, struct err *e);
 /* No longer; what was said last is told, too. */

@@ -18,6 +18,7 @@ static int files_of(int folder, struct cell_files *out, struct err *e);
 static void cell_gone(struct cell *cell);
 static void on_written(struct giveback *w, const char *why);
 static struct cell *cell_find(struct cells *c, uint64_t run);
+static void on_late(struct loop_timer *t);
 static void on_over(struct loop_watch *w, uint32_t events);
 static void on_wall(struct loop_timer *t);
 static void on_tend(struct loop_timer *t);
@@ -45,8 +46,16 @@ cells_new(struct loop *loop, const struct sandbox_host *host,
 	c->state_dir = state_dir;
 	c->hear = hear;
 	c->tend.on_time = on_tend;
+	c->records = -1;
 	pool_init(&c->pool, host);
 	return c;
+}
+
+void
+cells_take_audit(struct cells *c, int records)
+{
+	fd_fini(&c->records);
+	c->records = records;
 }
 
 void
@@ -60,12 +69,14 @@ cells_free(struct cells *c)
 
 		if (c->cell[i].run == 0)
 			continue;
-		if (c->cell[i].giveback.pid == 0)
+		if (c->cell[i].giveback.pid == 0 && !c->cell[i].is_late)
 			cell_end(&c->cell[i], &m);
 		cell_fini(&c->cell[i]);
 	}
 	loop_timer_clear(c->loop, &c->tend);
 	pool_fini(&c->pool);
+	cells_unwatch_audit(c);
+	fd_fini(&c->records);
 	free(c);
 }
 
@@ -280,10 +291,26 @@ static void
 on_over(struct loop_watch *w, uint32_t events)
 {
 	struct cell *cell = LOOP_OF(w, struct cell, over);
-	struct err e = {};
 
 	(void)events;
 	cell_end(cell, &cell->ended);
+	/* The kernel tells of the last accesses some moments after them. */
+	if (cell->explain != NULL && cell->of->reader.pid > 0) {
+		cell->is_late = true;
+		cell->late.on_time = on_late;
+		loop_timer_set(cell->of->loop, &cell->late,
+		    clock_mono_ns() + 2LL * AUDIT_WAIT_MS * 1000000);
+		return;
+	}
+	on_late(&cell->late);
+}
+
+static void
+on_late(struct loop_timer *t)
+{
+	struct cell *cell = LOOP_OF(t, struct cell, late);
+	struct err e = {};
+
 	cell->write_back = cell->sb.upper >= 0 && cell->folder >= 0;
 	/* What a limit or a person has stopped is not written back. */
 	if (cell->write_back && cell->sb.killed_for != LIMIT_NONE) {
@@ -402,6 +429,8 @@ cell_fini(struct cell *cell)
 		(void)loop_remove(cell->of->loop, &cell->denied);
 	free(cell->explain);
 	cell->explain = NULL;
+	loop_timer_clear(cell->of->loop, &cell->late);
+	cell->is_late = false;
 	free(cell->rules);
 	cell->rules = NULL;
 	fd_fini(&cell->folder);

@@ -31,6 +31,8 @@ struct cells_hear {
  * images are. NULL with e. */
 struct cells *cells_new(struct loop *loop, const struct sandbox_host *host,
     const char *state_dir, struct cells_hear hear, struct err *e);
+/* What audit_open gave, for sandboxes that are to be explained; taken over. */
+void cells_take_audit(struct cells *c, int records);
 /* Kills and removes all; nothing of it is heard. */
 void cells_free(struct cells *c);
 

@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "ipc/msg.h"
+#include "sandbox/audit.h"
 #include "sandbox/explain.h"
 #include "sandbox/planted.h"
 #include "sandbox/pool.h"
@@ -38,6 +39,8 @@ struct cell {
 	struct msg_sandbox_exited ended; /* told when that is done */
 	struct protect_rule *rules; /* own, with their text behind them */
 	struct protect protect;
+	struct loop_timer late; /* it has ended, and audit may say more */
+	bool is_late;
 	struct loop_watch denied; /* the sandbox's listener, borrowed */
 	struct explain *explain; /* NULL: not asked for */
 	struct loop_watch refused; /* its control socket, borrowed */
@@ -52,6 +55,9 @@ struct cells {
 	unsigned n;
 	struct pool pool;
 	struct loop_timer tend;
+	int records; /* of audit_open; -1: not to be had here */
+	struct loop_watch audit; /* its reader's socket */
+	struct audit_reader reader; /* pid 0: not needed so far */
 	struct cell cell[RUNS_MAX];
 };
 

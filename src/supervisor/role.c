@@ -28,6 +28,7 @@
 #include "supervisor/rootfs.h"
 #include "supervisor/snapshots.h"
 #include "supervisor/state.h"
+#include "sys/audit.h"
 #include "sys/beside.h"
 #include "sys/confine.h"
 #include "sys/fd.h"
@@ -158,7 +159,8 @@ options(
 static int
 set_up(const char *dir, const char *listen, struct err *e)
 {
-	own_fd int binary = -1;
+	own_fd int binary = -1, records = -1;
+	struct err none;
 	sigset_t set;
 	int fd;
 
@@ -176,6 +178,8 @@ set_up(const char *dir, const char *listen, struct err *e)
 	if (sandbox_host_init(&sup.host, fd_take(&binary), e) < 0 ||
 	    sandbox_host_many(&sup.host, e) < 0)
 		return -1;
+	/* Now, since the right to it goes with most others. */
+	records = audit_open(&none);
 	if (confine_role(CONFINE_SUPERVISOR, NULL, e) < 0)
 		return -1;
 	(void)sandbox_sweep(&sup.host); /* what a crash left is no failure */
@@ -183,6 +187,7 @@ set_up(const char *dir, const char *listen, struct err *e)
 	    (struct cells_hear){ on_cell_exit, on_cell_denied }, e);
 	if (sup.cells == NULL)
 		return -1;
+	cells_take_audit(sup.cells, fd_take(&records));
 	sup.snapshots = snapshots_new(sup.loop, sup.cells, sup.state.dir,
 	    (struct snapshots_hear){ on_snapshot });
 	sup.killer.loop = sup.loop;

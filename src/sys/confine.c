@@ -90,6 +90,9 @@ static const struct row rows[CONFINE_ROLES] = {
 	    WORLD_FILES, WORLD_FILE, 1 },
 	[CONFINE_TOOLS] = { "tools", UID_BASE + 5, FILES_NONE, CALLS_PIPE,
 	    TOOLS_FILES, SMALL_FILE, 1 },
+	/* Two sockets. */
+	[CONFINE_AUDIT] = { "audit", UID_BASE + 6, FILES_NONE, CALLS_NONE, 16,
+	    SMALL_FILE, 1 },
 };
 
 /* Memory, time, the loop, messages: what every role does. */

@@ -20,6 +20,7 @@ enum confine_role {
 	CONFINE_PROXY,
 	CONFINE_WORLD,
 	CONFINE_TOOLS,
+	CONFINE_AUDIT, /* sandbox/audit.h */
 	CONFINE_ROLES,
 };
 

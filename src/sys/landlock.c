@@ -37,6 +37,8 @@ enum {
 	SCOPE_SIGNAL = 1 << 1,
 	RULE_PATH_BENEATH = 1,
 	CREATE_VERSION = 1 << 0,
+	LOG_NEW_EXEC_ON = 1 << 1, /* ABI 7 */
+	LOG_SUBDOMAINS_OFF = 1 << 2,
 };
 
 struct ruleset_attr {
@@ -144,6 +146,17 @@ int
 landlock_enforce(int ruleset, struct err *e)
 {
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		return err_sys(e, "landlock_restrict_self");
+	return 0;
+}
+
+int
+landlock_enforce_strangers(int ruleset, int abi, bool told, struct err *e)
+{
+	const unsigned log = LOG_SUBDOMAINS_OFF | (told ? LOG_NEW_EXEC_ON : 0U);
+
+	if (syscall(SYS_landlock_restrict_self, ruleset, abi >= 7 ? log : 0U) <
+	    0)
 		return err_sys(e, "landlock_restrict_self");
 	return 0;
 }

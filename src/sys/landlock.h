@@ -7,6 +7,7 @@
 #ifndef SYS_LANDLOCK_H
 #define SYS_LANDLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -37,5 +38,13 @@ int landlock_allow(int ruleset, int abi, int dirfd, const char *path,
 
 /* Confines this thread and its children. no_new_privs is set already. */
 int landlock_enforce(int ruleset, struct err *e);
+
+/*
+ * Likewise, those whom nobody trusts: what is refused to programs executed
+ * later is told to the kernel's audit where `told` says so, else not, and what
+ * domains refuse that they make for themselves never, so that they cannot fill
+ * it. Before ABI 7 nothing is told of anybody.
+ */
+int landlock_enforce_strangers(int ruleset, int abi, bool told, struct err *e);
 
 #endif

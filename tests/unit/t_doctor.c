@@ -28,6 +28,8 @@ good(bool root)
 		.core = true,
 		.memory_watch = true,
 		.keyring = true,
+		.audit = AUDIT_STATE_ON,
+		.audit_heard = true,
 		.kernel = "6.1.0",
 	};
 
@@ -160,6 +162,20 @@ covered_proc(struct machine *m)
 }
 
 static void
+no_audit(struct machine *m)
+{
+	m->audit = AUDIT_STATE_OFF;
+	m->audit_heard = false;
+}
+
+static void
+audit_of_others(struct machine *m)
+{
+	m->audit = AUDIT_STATE_HIDDEN;
+	m->audit_heard = false;
+}
+
+static void
 what_is_missing_is_told_with_its_weight(void **state)
 {
 	static const struct {
@@ -177,6 +193,10 @@ what_is_missing_is_told_with_its_weight(void **state)
 		{ "seccomp", no_seccomp, true, DOCTOR_MISSING, true },
 		{ "landlock", no_landlock, true, DOCTOR_WEAKER, true },
 		{ "landlock", old_landlock, true, DOCTOR_WEAKER, true },
+		{ "landlock denials", no_audit, true, DOCTOR_INFO, true },
+		{ "landlock denials", audit_of_others, false, DOCTOR_INFO,
+		    true },
+		{ "landlock denials", old_landlock, true, DOCTOR_INFO, true },
 		{ "cgroup", no_cpu_group, true, DOCTOR_WEAKER, true },
 		{ "overlay", no_overlay, true, DOCTOR_WEAKER, true },
 		/* Who is not root needs it in a user namespace ... */
