@@ -71,7 +71,9 @@ exec_main(int argc, char **argv, int (*init_main)(char **argv, char **envp))
 	init.argv = argv;
 	r = run(&o, &e);
 	if (r < 0) {
-		(void)fprintf(stderr, "paddock: exec: %s\n", e.text);
+		(void)fputs("paddock: exec: ", stderr);
+		exec_put_text(e.text);
+		(void)fputc('\n', stderr);
 		return EXEC_FAILED;
 	}
 	return r;

@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "sandbox/exec.h"
+#include "sandbox/exec_tell.h"
 #include "sandbox/mounts.h"
 
 #define MIB ((uint64_t)1024 * 1024)
@@ -241,7 +242,9 @@ add_mount(struct exec_options *o, const char *text)
 	if (o->n_mounts == MOUNTS_MAX)
 		return usage_error("too many folders at --mount %s", text);
 	if (mounts_parse(text, &o->mount_from[o->n_mounts], &to, m, &e) < 0) {
-		(void)fprintf(stderr, "paddock: exec: --mount %s\n", e.text);
+		(void)fputs("paddock: exec: --mount ", stderr);
+		exec_put_text(e.text);
+		(void)fputc('\n', stderr);
 		return EXEC_USAGE;
 	}
 	m->to = strndup(to.p, to.n); /* kept to the end */
@@ -267,9 +270,10 @@ parse_amount(const char *name, const char *value, uint64_t unit, uint64_t *out)
 	if (value == NULL || str_to_u64(whole, &a) < 0 ||
 	    (dot < s.n && (scale == 0 || str_to_u64(part, &b) < 0)) ||
 	    a > UINT32_MAX || a * unit + b * scale == 0) {
+		(void)fprintf(stderr, "paddock: exec: %s: \"", name);
+		exec_put_text(value != NULL ? value : "");
 		(void)fprintf(stderr,
-		    "paddock: exec: %s: \"%s\" is not a number above 0%s\n",
-		    name, value != NULL ? value : "",
+		    "\" is not a number above 0 and at most %u%s\n", UINT32_MAX,
 		    unit == 1000 ? " (three decimals at most)" : "");
 		return EXEC_USAGE;
 	}
@@ -286,8 +290,9 @@ usage_error(const char *fmt, const char *what)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 	(void)snprintf(text, sizeof(text), fmt, what);
 #pragma GCC diagnostic pop
-	(void)fprintf(
-	    stderr, "paddock: exec: %s\nTry: paddock exec --help\n", text);
+	(void)fputs("paddock: exec: ", stderr);
+	exec_put_text(text);
+	(void)fputs("\nTry: paddock exec --help\n", stderr);
 	return EXEC_USAGE;
 }
 

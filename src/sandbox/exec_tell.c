@@ -56,6 +56,38 @@ exec_tell_mounts(
 	}
 }
 
+/* What the errno of execve(2) leaves open. */
+static const char *
+not_started(const char *name, int code)
+{
+	switch (code) {
+	case ENOENT:
+		return strchr(name, '/') == NULL
+		    ? ""
+		    : ", neither it nor the interpreter that it names";
+	case ENOEXEC:
+		return ", no program that this machine executes";
+	case EACCES:
+		return ", not marked as executable, or no file";
+	default:
+		return "";
+	}
+}
+
+void
+exec_put_text(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c != '\0';
+	     c++) {
+		/* In UTF-8, 0xc2 and such a byte are a control character. */
+		if (*c < 0x20 || *c == 0x7f ||
+		    (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
+			(void)fprintf(stderr, "\\x%02x", *c);
+		else
+			(void)fputc(*c, stderr);
+	}
+}
+
 int
 exec_tell_end(const struct exec_options *o, const struct sandbox *sb,
     const struct sandbox_end *end, char *const from[static MOUNTS_MAX],
@@ -80,11 +112,14 @@ exec_tell_end(const struct exec_options *o, const struct sandbox *sb,
 	case END_NOT_STARTED:
 		status =
 		    end->code == ENOENT ? EXEC_NOT_FOUND : EXEC_NOT_EXECUTABLE;
+		(void)fputs("paddock: exec: ", stderr);
+		exec_put_text(name);
 		(void)fprintf(stderr,
-		    "paddock: exec: %s: %s (inside there is %s, the work "
-		    "folder, and %s)\n",
-		    name, strerror(end->code), o->image ? "the image" : "/usr",
-		    exec_options_path(o));
+		    ": %s%s (inside there is %s, the work folder, and ",
+		    strerror(end->code), not_started(name, end->code),
+		    o->image ? "the image" : "/usr");
+		exec_put_text(exec_options_path(o));
+		(void)fputs(")\n", stderr);
 		break;
 	}
 	switch (end->limit) {

@@ -37,4 +37,8 @@ void exec_tell_planted(void *arg, const char *path);
 /* For commit.tell; arg is an unsigned that counts. */
 void exec_tell_left_out(void *arg, enum commit_why why, const char *path);
 
+/* On standard error. Names come from whoever calls, and may hold what a
+ * terminal would act upon: that is escaped. */
+void exec_put_text(const char *text);
+
 #endif

@@ -15,6 +15,7 @@
 enum {
 	/* What a process needs besides the files that it keeps in memory. */
 	MEMORY_BESIDE_DISK = 4 * 1024 * 1024,
+	CPU_LEAST_MILLI = 10,
 };
 #define MIB ((uint64_t)1024 * 1024)
 
@@ -106,6 +107,11 @@ build_check_limits(struct sandbox_limits *l, struct err *e)
 		    "disk limit of %llu bytes: the memory limit has to be at "
 		    "least 4 MiB above it",
 		    (unsigned long long)l->disk_bytes);
+	/* A thousandth of a second in each tenth: the kernel keeps no less. */
+	if (l->cpu_milli > 0 && l->cpu_milli < CPU_LEAST_MILLI)
+		return err_set(e, "cpu limit of %g: at least %g is needed",
+		    (double)l->cpu_milli / 1000,
+		    (double)CPU_LEAST_MILLI / 1000);
 	if (l->pids_max < 2)
 		return err_set(e, "pids limit of %llu: at least 2 are needed",
 		    (unsigned long long)l->pids_max);

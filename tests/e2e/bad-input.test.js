@@ -1,11 +1,12 @@
 // What a sandbox is asked for that it cannot be: limits that are none, names
 // with control characters. One clear error with its place, and nothing is left.
 import assert from 'node:assert';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { Daemon, cli, policy } from './lib/paddock.js';
+import { Daemon, cli, isRoot, policy } from './lib/paddock.js';
 
 let d;
 
@@ -132,3 +133,101 @@ test('what a command is called is shown escaped', async () => {
 		isPlain(c.out + c.err);
 	}
 });
+
+// `paddock exec` reads its limits itself.
+test('on the command line each is one line that says what is wrong',
+	async () => {
+		const work = path.join(d.place.dir, 'exec');
+		const foreign = Buffer.alloc(200);
+
+		fs.mkdirSync(path.join(work, 'folder'), { recursive: true });
+		foreign.write('\x7fELF\x02\x01\x01', 'latin1');
+		foreign.writeUInt16LE(2, 16);
+		foreign.writeUInt16LE(0x7777, 18); // e_machine: nobody's
+		for (const [name, text] of [['foreign', foreign], ['empty', ''],
+			['script', '#!/no/such\n'], ['bare', '#!']])
+			fs.writeFileSync(path.join(work, name), text,
+				{ mode: 0o755 });
+		fs.writeFileSync(path.join(work, 'text'), 'hello');
+		fs.symlinkSync('loop', path.join(work, 'loop'));
+		const rows = [];
+
+		for (const name of ['memory', 'pids', 'cpu', 'disk', 'wall',
+			'output']) {
+			for (const v of ['0', '-1', '', 'nan', 'inf', '0x10', '1e3',
+				'99999999999', '18446744073709551616', `5${esc}`,
+				...name === 'cpu' || name === 'wall' ? ['0.0001']
+					: ['0.5']])
+				rows.push([[`--${name}`, v], 'true', 2,
+					`--${name}: ".*" is not a number above 0 and at ` +
+					'most 4294967295']);
+		}
+		rows.push(
+			[['--memory', '1'], 'true', 1, 'at least 8388608'],
+			[['--pids', '1'], 'true', 1, 'at least 2'],
+			[['--cpu', '0.009'], 'true', 1, 'at least 0.01'],
+			[['--limit', '5'], 'true', 2, 'unknown option --limit'],
+			[['--env', `A${esc}`], 'true', 2, 'NAME=VALUE'],
+			[['--dir', `none${esc}`], 'true', 1, 'No such file'],
+			[['--mount', `none${esc}:/m`], 'true', 1, 'No such file'],
+			[['--mount', 'folder:/etc/x'], 'true', 2, 'must be'],
+			[[], 'none', 127, 'none: No such file'],
+			[[], './none', 127, 'none: No such file'],
+			[[], `n${esc}`, 127, 'No such file'],
+			[[], './script', 127, 'neither it nor the interpreter'],
+			[[], './foreign', 126, 'no program that this machine'],
+			[[], './empty', 126, 'no program that this machine'],
+			[[], './text', 126, 'not marked as executable'],
+			[[], './folder', 126, 'not marked as executable'],
+			[[], './loop', 126, 'loop: .*link'],
+		);
+		const ask = async ([options, program, status, text]) => {
+			const r = await d.place.command(['exec', ...options, '--',
+				program], { cwd: work, input: '' }).end();
+			const what = `${options} ${program}: ${r.err}`;
+
+			assert.strictEqual(r.status, status, what);
+			assert.match(r.err, new RegExp(text), what);
+			assert.ok(r.err.trim().split('\n').length <=
+				(status === 2 ? 2 : 1), what);
+			assert.strictEqual(r.out, '');
+			isPlain(r.err);
+		};
+
+		for (let i = 0; i < rows.length; i += 8)
+			await Promise.all(rows.slice(i, i + 8).map(ask));
+	});
+
+// What a folder that becomes an image may hold: nothing of it has an effect on
+// who imports it, nor rights for who runs in it.
+test('an image of devices, set-id programs and links gives nothing of them',
+	async () => {
+		const from = path.join(d.place.dir, 'image');
+
+		fs.mkdirSync(path.join(from, 'bin'), { recursive: true });
+		fs.mkdirSync(path.join(from, 'dev'));
+		fs.copyFileSync('/bin/busybox', path.join(from, 'bin/busybox'));
+		fs.chmodSync(path.join(from, 'bin/busybox'), 0o6755);
+		for (const [to, name] of [['/etc/shadow', 'shadow'],
+			['../../../../../../etc/shadow', 'up'], ['/', 'root'],
+			['loop', 'loop']])
+			fs.symlinkSync(to, path.join(from, name));
+		const made = isRoot && spawnSync('mknod', [path.join(from, 'dev/mem'),
+			'c', '1', '1']).status === 0;
+
+		spawnSync('mkfifo', [path.join(from, 'pipe')]);
+		const r = await d.place.cli(['image', 'import', from, '--name',
+			'bad']);
+
+		assert.strictEqual(r.status, 0, r.err);
+		assert.match(r.out, new RegExp(`${made ? 2 : 1} devices, FIFOs or ` +
+			'sockets left out, 1 setuid or setgid bits removed'));
+		const c = await d.place.command(['exec', '--image', 'bad', '--state',
+			d.state, '--', '/bin/busybox', 'sh', '-c', 'busybox id -u; ' +
+			'busybox cat /shadow /up /root/etc/shadow; busybox test -c ' +
+			'/dev/mem && echo device; busybox grep CapEff ' +
+			'/proc/self/status'], { input: '' }).end();
+
+		assert.doesNotMatch(c.out, /device|^0$|root:/m, c.err);
+		assert.match(c.out, /CapEff:\s+0+\n/, c.err);
+	});
