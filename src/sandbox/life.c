@@ -89,8 +89,12 @@ sandbox_kill_all(struct sandbox *const list[], size_t n, enum sandbox_limit why)
 {
 	const struct sched_param first = { .sched_priority = 1 }, none = {};
 	const long before = n > 1 ? syscall(SYS_sched_getscheduler, 0) : -1;
+	/* These alone have a priority of 0 to come back to; of the others one
+	 * is ahead already. sched(7) */
+	const bool ordinary = before == SCHED_OTHER || before == SCHED_BATCH ||
+	    before == SCHED_IDLE;
 	/* Who is killed wakes up to die, and would do so at once. */
-	const bool ahead = before >= 0 &&
+	const bool ahead = ordinary &&
 	    syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first) == 0;
 
 	for (size_t i = 0; i < n; i++)

@@ -87,6 +87,25 @@ none_has_the_processor_before_the_last_is_killed(void **state)
 	all_died_of_it();
 }
 
+/* As a daemon of an operator who wants it ahead of all else. */
+static void
+a_killer_that_is_first_anyway_stays_so(void **state)
+{
+	const struct sched_param first = { .sched_priority = 2 }, none = {};
+	struct sched_param now;
+
+	(void)state;
+	if (sched_setscheduler(0, SCHED_RR, &first) < 0)
+		skip(); /* nobody may be first here, and it is best effort */
+	begin();
+	sandbox_kill_all(list, MANY, LIMIT_STOPPED);
+	assert_int_equal(sched_getscheduler(0), SCHED_RR);
+	assert_int_equal(sched_getparam(0, &now), 0);
+	assert_int_equal(now.sched_priority, 2);
+	assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &none), 0);
+	all_died_of_it();
+}
+
 int
 main(void)
 {
@@ -95,6 +114,7 @@ main(void)
 		    all_are_killed_and_the_killer_is_no_longer_first),
 		cmocka_unit_test(
 		    none_has_the_processor_before_the_last_is_killed),
+		cmocka_unit_test(a_killer_that_is_first_anyway_stays_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
