@@ -160,6 +160,60 @@ what_was_parked_for_one_serves_no_other(void **state)
 	pool_fini(&pool);
 }
 
+/*
+ * What a run can leave in a network namespace without a right, and without a
+ * socket that stays: counters, which tell how much was sent, and IPv6 flow
+ * labels, whose 20 bits are the sender's to choose, which no counter shows, and
+ * which anybody there can read for a minute after their socket is gone. The
+ * next run of the same tenant finds none of it, parked or cold.
+ */
+static void
+what_a_run_leaves_in_its_network_is_not_in_the_next_ones(void **state)
+{
+	static const char leave[] =
+	    "import socket, struct\n"
+	    "u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+	    "u.bind(('127.0.0.1', 0))\n"
+	    "u.sendto(b'x', u.getsockname())\n"
+	    "u.recv(1)\n"
+	    "if not open('/proc/net/snmp').read().count('Udp: 1 '): exit(3)\n"
+	    "try: s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n"
+	    "except OSError: exit(0)\n" /* a machine without IPv6 */
+	    "to = socket.inet_pton(socket.AF_INET6, '::1')\n"
+	    "s.setsockopt(socket.IPPROTO_IPV6, 32, to + struct.pack('>I',\n"
+	    "    0x54321) + struct.pack('<BBHHHI', 0, 3, 1, 60, 60, 0))\n"
+	    "s.close()\n"
+	    "left = open('/proc/net/ip6_flowlabel').read()\n"
+	    "exit(0 if left.count('54321') == 1 else 4)\n";
+	static const char look[] =
+	    "import os\n"
+	    "if not open('/proc/net/snmp').read().count('Udp: 0 '): exit(3)\n"
+	    "labels = '/proc/net/ip6_flowlabel'\n"
+	    "if os.path.exists(labels):\n"
+	    "    exit(open(labels).read().count('54321'))\n";
+	static const char *const first[] = { "python3", "-c", leave, NULL };
+	static const char *const second[] = { "python3", "-c", look, NULL };
+	const struct sandbox_spec leaves = spec_of(first);
+	const struct sandbox_spec looks = spec_of(second);
+
+	(void)state;
+	pool_init(&pool, &host);
+	for (int i = 0; i < 2; i++) {
+		uint64_t hits = pool.hits;
+		struct sandbox_end end = run(1, &leaves);
+
+		assert_int_equal(end.kind, END_EXIT);
+		assert_int_equal(end.code, 0);
+		if (i > 0)
+			fill();
+		end = run(1, &looks);
+		assert_int_equal(end.kind, END_EXIT);
+		assert_int_equal(end.code, 0);
+		assert_int_equal(pool.hits, hits + (uint64_t)i);
+	}
+	pool_fini(&pool);
+}
+
 /* A stock of those that are parked over the folder. */
 static void
 park_over_folder(const struct sandbox_spec *spec)
@@ -443,6 +497,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_parked_one_does_what_a_cold_one_does),
 		cmocka_unit_test(what_was_parked_for_one_serves_no_other),
+		cmocka_unit_test(
+		    what_a_run_leaves_in_its_network_is_not_in_the_next_ones),
 		cmocka_unit_test(
 		    one_over_its_folder_sees_what_is_there_when_the_run_comes),
 		cmocka_unit_test(
