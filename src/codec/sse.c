@@ -1,8 +1,11 @@
 #include "codec/sse.h"
 
+enum { RETRY_MAX_MS = 60 * 60 * 1000 };
+
 static bool line_take(struct sse *s, struct str *line);
 static void on_line(struct sse *s, struct str line);
 static void set(struct buf *b, struct str value);
+static void set_retry(struct sse *s, struct str digits);
 
 void
 sse_fini(struct sse *s)
@@ -107,8 +110,28 @@ on_line(struct sse *s, struct str line)
 			buf_add_byte(&s->data, '\n');
 		buf_add_str(&s->data, value);
 		s->has_data = true;
+	} else if (str_eq_c(field, "retry")) {
+		set_retry(s, value);
 	}
-	/* A comment (no field), "retry" and unknown fields mean nothing. */
+	/* A comment (no field) and unknown fields mean nothing. */
+}
+
+/* Digits only, as the standard has it; else it says nothing. */
+static void
+set_retry(struct sse *s, struct str digits)
+{
+	uint32_t ms = 0;
+
+	for (size_t i = 0; i < digits.n; i++) {
+		if (digits.p[i] < '0' || digits.p[i] > '9')
+			return;
+		if (ms < RETRY_MAX_MS)
+			ms = ms * 10 + (uint32_t)(digits.p[i] - '0');
+	}
+	if (digits.n == 0)
+		return;
+	s->has_retry = true;
+	s->retry_ms = ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
 }
 
 static void

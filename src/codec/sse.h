@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -26,6 +27,8 @@ struct sse {
 	size_t at; /* bytes of in that are done */
 	size_t looked; /* bytes of in behind at that hold no line end */
 	bool has_data;
+	bool has_retry; /* retry_ms is what a stream said last */
+	uint32_t retry_ms; /* at most an hour: more means that */
 	bool after_cr; /* a LF at the start belongs to the CR before */
 	bool failed; /* over a limit, or memory is gone: for good */
 };

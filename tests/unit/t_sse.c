@@ -69,6 +69,35 @@ events_are_the_same_however_the_stream_is_cut(void **state)
 }
 
 static void
+a_retry_of_digits_alone_is_taken(void **state)
+{
+	static const struct {
+		const char *text;
+		bool has;
+		uint32_t ms;
+	} rows[] = {
+		{ "retry: 500\n", true, 500 },
+		{ "retry: 0\n", true, 0 },
+		{ "retry: 5\nretry: x\n", true, 5 },
+		{ "retry: 99999999999999999999\n", true, 60 * 60 * 1000 },
+		{ "retry: -5\n", false, 0 },
+		{ "retry:\n", false, 0 },
+		{ ": retry: 5\n", false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		own_sse struct sse s = {};
+		struct sse_event ev;
+
+		assert_int_equal(sse_feed(&s, str_of(rows[i].text)), 0);
+		assert_false(sse_next(&s, &ev));
+		assert_true(s.has_retry == rows[i].has);
+		assert_int_equal(s.retry_ms, rows[i].ms);
+	}
+}
+
+static void
 id_stays_until_another_comes(void **state)
 {
 	own_sse struct sse s = {};
@@ -112,6 +141,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_are_the_same_however_the_stream_is_cut),
+		cmocka_unit_test(a_retry_of_digits_alone_is_taken),
 		cmocka_unit_test(id_stays_until_another_comes),
 		cmocka_unit_test(event_over_the_limit_is_not_given_in_part),
 	};
