@@ -386,6 +386,18 @@ enum {
 	SERVER_LISTS_MAX = 100, /* times that it may say they have changed */
 	SERVER_ASKS_MAX = 1000, /* requests to us, in one start: likewise */
 	SERVER_STDERR_BYTES = 1024, /* its last words, for who reads why */
+	/* Requests of one server over HTTP at once, connections and all. */
+	SERVER_LINES_MAX = 40,
+	SERVER_LINES_KEPT = 4, /* of these, that wait for a next one */
+	SERVER_ENTRY_BYTES = 4096, /* host and path of its url, as JSON */
+	SERVER_SESSION_BYTES = 512, /* a session's identifier, or an event's */
+	/* A stream that has given its answer has this long to end. */
+	SERVER_LINGER_MS = 2000,
+	SERVER_NOTIFY_MS = 30 * 1000, /* for a message that has no answer */
+	/* When a stream that broke off says nothing, and what it may say. */
+	SERVER_RETRY_MS = 1000,
+	SERVER_RETRY_MAX_MS = 60 * 1000,
+	SERVER_RESUMES_MAX = 100, /* times that one stream is taken up again */
 	SERVER_ERROR_BYTES = 2000, /* of an error's text that is passed on */
 };
 

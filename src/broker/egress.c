@@ -50,8 +50,8 @@ static void take_budget(
 static void take_costs(struct run *r, struct egress_verdict *v);
 static void over_budget(
     struct run *r, struct egress_verdict *v, const struct over *o);
-static void write_ca(
-    struct buf *out, const struct policy *p, const struct egress_verdict *v);
+static void write_ca(struct buf *out, const struct policy *p,
+    const struct egress_ask *ask, const struct egress_verdict *v);
 static void write_rules(struct buf *out, const struct egress_verdict *v);
 static void write_secrets(struct buf *out, struct run *r,
     const struct egress_ask *ask, const struct egress_verdict *v);
@@ -122,6 +122,7 @@ ask_again(const struct msg_egress_ask *m, struct str payload, bool again)
 	egress_state(r);
 	if (m->server != 0) {
 		ask.server = server_name(r, m->server);
+		ask.to_server = server_over_http(r, m->server);
 		if (ask.server.n == 0) {
 			deny_unread(m, "the tool server is ending");
 			return;
@@ -195,12 +196,13 @@ egress_judge(struct run *r, const struct egress_ask *ask, bool approved,
 	}
 	counts = v->kind != VERDICT_BLOCK &&
 	    (ask->level == LEVEL_REQUEST || v->splice);
-	if (counts && !take_rate(r, v, &of)) {
+	/* A server's own rule has neither rate nor costs. */
+	if (counts && ask->to_server == NULL && !take_rate(r, v, &of)) {
 		v->rule = of;
 		egress_refuse(
 		    v, "rate", "egress.rules", "the rule's rate is used up");
 	}
-	if (counts && v->kind == VERDICT_ALLOW)
+	if (counts && ask->to_server == NULL && v->kind == VERDICT_ALLOW)
 		take_costs(r, v);
 	if (counts && v->kind == VERDICT_ALLOW)
 		take_budget(r, ask, v);
@@ -273,7 +275,8 @@ egress_leases(struct run *r, const struct egress_ask *ask,
 		struct err why = {};
 		enum lease got;
 
-		if (!egress_may_have(r->policy, v, r->policy->secrets[i].name))
+		if (!egress_may_have(
+			r->policy, ask, v, r->policy->secrets[i].name))
 			continue;
 		got = run_secret_lease(r, i, again, &why);
 		if (got == LEASE_WAITS)
@@ -427,7 +430,7 @@ egress_answer(struct run *r, const struct egress_ask *ask, uint32_t step,
 			    i == 0 ? "\"addrs\":[" : ",", text);
 		}
 		buf_add_c(&out, v->n_addrs > 0 ? "]" : "");
-		write_ca(&out, r->policy, v);
+		write_ca(&out, r->policy, ask, v);
 		write_rules(&out, v);
 		write_secrets(&out, r, ask, v);
 		buf_add_byte(&out, '}');
@@ -449,14 +452,16 @@ egress_answer(struct run *r, const struct egress_ask *ask, uint32_t step,
 
 /* Of every rule that is about it: the member behind "addrs". */
 static void
-write_ca(
-    struct buf *out, const struct policy *p, const struct egress_verdict *v)
+write_ca(struct buf *out, const struct policy *p, const struct egress_ask *ask,
+    const struct egress_verdict *v)
 {
 	own_buf struct buf pem = {};
+	uint32_t n;
+	const struct egress_rule *rules = egress_rules(p, ask, &n);
 
-	for (uint32_t i = 0; i < p->n_egress; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		if ((v->rules[i / 64] >> (i % 64) & 1) != 0)
-			buf_add_str(&pem, p->egress[i].ca);
+			buf_add_str(&pem, rules[i].ca);
 	}
 	if (pem.n == 0)
 		return;
@@ -493,7 +498,7 @@ write_secrets(struct buf *out, struct run *r, const struct egress_ask *ask,
 		struct str name = r->policy->secrets[i].name;
 		size_t before = out->n;
 
-		if (!egress_may_have(r->policy, v, name))
+		if (!egress_may_have(r->policy, ask, v, name))
 			continue;
 		if (any)
 			buf_add_byte(out, ',');
@@ -508,25 +513,6 @@ write_secrets(struct buf *out, struct run *r, const struct egress_ask *ask,
 	}
 	if (any)
 		buf_add_byte(out, ']');
-}
-
-bool
-egress_may_have(
-    const struct policy *p, const struct egress_verdict *v, struct str name)
-{
-	uint32_t parts = 0; /* that have a rule about it with this secret */
-
-	for (uint32_t i = 0; i < p->n_egress; i++) {
-		const struct egress_rule *rule = &p->egress[i];
-
-		if ((v->rules[i / 64] >> (i % 64) & 1) == 0)
-			continue;
-		for (uint32_t k = 0; k < rule->n_secrets; k++) {
-			if (str_eq(rule->secrets[k], name))
-				parts |= UINT32_C(1) << rule->part;
-		}
-	}
-	return parts != 0 && parts == p->egress_parts;
 }
 
 /* It may hold secrets. */

@@ -288,7 +288,7 @@ put_args(struct buf *out, const struct run *r, const struct egress_ask *ask,
 	for (uint32_t i = 0; i < r->policy->n_secrets; i++) {
 		struct str name = r->policy->secrets[i].name;
 
-		if (!egress_may_have(r->policy, v, name))
+		if (!egress_may_have(r->policy, ask, v, name))
 			continue;
 		buf_add_c(out, any ? "," : ",\"secrets\":[");
 		any = true;

@@ -108,10 +108,6 @@ void egress_refuse(struct egress_verdict *v, const char *code,
 /* The secrets that may go out with it: v is a refusal when one is over. */
 enum lease egress_leases(struct run *r, const struct egress_ask *ask,
     struct egress_verdict *v, bool again);
-/* True when this rule of a verdict's may have this secret go out. */
-bool egress_may_have(
-    const struct policy *p, const struct egress_verdict *v, struct str name);
-
 /*
  * egress_held.c. Takes over the answer to an ask whose verdict is approve.
  * False: v is a refusal now, to be answered.

@@ -210,6 +210,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SERVER_PIPES:
 		on_server_pipes(f->body, f);
 		return;
+	case MSG_SERVER_LINE:
+		on_server_line(f->body, f);
+		return;
 	case MSG_SERVER_LISTED:
 		on_server_listed(f->body, f->payload);
 		return;

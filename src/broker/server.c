@@ -244,6 +244,8 @@ prepare(struct tool_server *s, const struct run *r,
 	const struct policy_sandbox *limits = &r->policy->sandbox;
 	struct msg_sandbox_start *m = &s->start;
 
+	if (s->row->rule != NULL)
+		return 0; /* it runs elsewhere */
 	for (uint32_t i = 0; i < s->row->n_command; i++)
 		add_word(s, s->row->command[i]);
 	m->argc = s->row->n_command;
@@ -381,7 +383,9 @@ start(struct tool_server *s, const struct run *r)
 	s->id = random_id();
 	loop_timer_set(broker.loop, &s->timer,
 	    clock_mono_ns() + (int64_t)s->row->start_ms * NS_PER_MS);
-	if (!server_net_waits(s, r))
+	if (s->row->rule != NULL)
+		server_http_open(s, r);
+	else if (!server_net_waits(s, r))
 		server_begin(s);
 }
 
@@ -438,6 +442,8 @@ drop_sandbox(struct tool_server *s)
 	if (s->id == 0)
 		return;
 	server_net_close(s);
+	if (s->row->rule != NULL)
+		server_http_close(s);
 	(void)peer_send(&broker.tools, MSG_SERVER_CLOSE, &close, STR(""), NULL,
 	    0); /* a role that is gone has closed it */
 	if (s->sandbox)

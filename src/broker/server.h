@@ -4,7 +4,8 @@
  * Each is a sandbox of its own, beside the run's, with what the policy gives
  * it: its command, its variables, folders that the run sees, and, where its row
  * says so, a way out of its own (server_net.c): it may reach what the run may,
- * and its connections are the run's.
+ * and its connections are the run's. One with a `url` is none of ours: only the
+ * way to it is (server_http.c).
  * The tools role talks to it. All of a run's start together, when the run
  * opens; who lists or calls tools before they are known is held. One that ends
  * is started again, later each time; calls that it had been given are answered
@@ -47,6 +48,8 @@ void servers_free(struct run *r);
 
 /* Messages of the tools role. */
 void on_server_pipes(const struct msg_server *m, const struct frame *f);
+/* A connection of one over HTTP: the proxy gets it. */
+void on_server_line(const struct msg_server *m, const struct frame *f);
 void on_server_listed(const struct msg_server_listed *m, struct str payload);
 /* How far a call has come: who waits for it is told. */
 void on_server_progress(const struct msg_server_part *m, struct str payload);
@@ -56,6 +59,9 @@ bool server_exited(const struct msg_sandbox_exited *m);
 /* The tools role is gone, and with it every pipe. */
 void servers_lost(void);
 
+/* The row of one over HTTP, or NULL. */
+const struct policy_server *server_over_http(
+    const struct run *r, uint64_t server);
 /* True when secrets may go out by a server, or be seen in a capture. */
 bool servers_want_secrets(const struct policy *p);
 /* MSG_CA of a server. */

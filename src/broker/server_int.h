@@ -7,6 +7,7 @@
  *     server_notify.c what is told beside answers
  *     server_call.c   calls, and who waits until the tools are known
  *     server_net.c    what it can reach
+ *     server_http.c   one that is elsewhere: the way to it
  */
 #ifndef BROKER_SERVER_INT_H
 #define BROKER_SERVER_INT_H
@@ -103,6 +104,14 @@ bool server_net_waits(struct tool_server *s, const struct run *r);
 void server_net_open(
     struct tool_server *s, const struct run *r, const struct frame *f);
 void server_net_close(struct tool_server *s);
+/*
+ * server_http.c: the proxy gets its door, and the tools role begins. It has no
+ * sandbox, so nothing of it is left when the door is closed.
+ */
+void server_http_open(const struct tool_server *s, const struct run *r);
+void server_http_close(const struct tool_server *s);
+/* A new proxy knows no door. */
+void server_http_again(const struct tool_server *s, const struct run *r);
 /* server.c: asks for its pipes. */
 void server_begin(struct tool_server *s);
 struct tool_server *server_find(uint64_t id, struct run **out);

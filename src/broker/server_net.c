@@ -81,7 +81,9 @@ server_net_again(void)
 	for (struct run *r = broker.runs; r != NULL; r = r->next) {
 		for (struct tool_server *s = r->servers; s != NULL;
 		     s = s->next) {
-			if (s->n_net_fds > 0)
+			if (s->row->rule != NULL)
+				server_http_again(s, r);
+			else if (s->n_net_fds > 0)
 				tell_door(s, r);
 			else if (s->ca_asked)
 				ask_ca(s, r);
@@ -93,7 +95,8 @@ bool
 servers_want_secrets(const struct policy *p)
 {
 	for (uint32_t i = 0; i < p->n_servers; i++) {
-		if (p->servers[i].network || p->servers[i].capture != NULL)
+		if (p->servers[i].network || p->servers[i].rule != NULL ||
+		    p->servers[i].capture != NULL)
 			return true;
 	}
 	return false;
@@ -103,7 +106,7 @@ bool
 server_net_is_open(const struct run *r)
 {
 	for (const struct tool_server *s = r->servers; s != NULL; s = s->next) {
-		if (s->n_net_fds > 0)
+		if (s->n_net_fds > 0 || s->row->rule != NULL)
 			return true;
 	}
 	return false;
@@ -113,7 +116,8 @@ struct str
 server_name(const struct run *r, uint64_t server)
 {
 	for (const struct tool_server *s = r->servers; s != NULL; s = s->next) {
-		if (s->id == server && s->n_net_fds > 0)
+		if (s->id == server &&
+		    (s->n_net_fds > 0 || s->row->rule != NULL))
 			return s->row->name;
 	}
 	return STR("");

@@ -32,7 +32,9 @@ static bool is_plain(const struct egress_rule *r);
 static void add_rule(struct egress_verdict *v, const struct egress_ask *ask,
     const struct egress_rule *r, uint32_t i);
 static void add_addrs(struct egress_verdict *v, const struct egress_rule *r);
-static void check_pins(const struct policy *p, struct egress_verdict *v);
+static uint32_t parts_of(const struct policy *p, const struct egress_ask *ask);
+static void check_pins(const struct policy *p, const struct egress_ask *ask,
+    struct egress_verdict *v);
 static void check_body(struct egress_verdict *v, const struct egress_ask *ask,
     const struct egress_rule *r, uint32_t i);
 static bool reads_only(const struct egress_ask *ask);
@@ -59,6 +61,9 @@ egress_decide(const struct policy *p, const struct egress_ask *ask,
     const struct labels *labels, struct egress_verdict *out)
 {
 	enum fit best[POLICY_PARTS_MAX] = {}, least = FIT_ALL;
+	const uint32_t parts = parts_of(p, ask);
+	uint32_t n;
+	const struct egress_rule *rules = egress_rules(p, ask, &n);
 
 	*out = (struct egress_verdict){
 		.kind = VERDICT_ALLOW,
@@ -66,8 +71,8 @@ egress_decide(const struct policy *p, const struct egress_ask *ask,
 		.rule = UINT32_MAX,
 		.risk = RISK_READ,
 	};
-	for (uint32_t i = 0; i < p->n_egress; i++) {
-		const struct egress_rule *r = &p->egress[i];
+	for (uint32_t i = 0; i < n; i++) {
+		const struct egress_rule *r = &rules[i];
 		enum fit fit = rule_fit(r, ask);
 
 		if (fit > best[r->part])
@@ -86,21 +91,58 @@ egress_decide(const struct policy *p, const struct egress_ask *ask,
 	}
 	/* Each part of the policy has to let it out. */
 	for (uint32_t i = 0; i < POLICY_PARTS_MAX; i++) {
-		if ((p->egress_parts >> i & 1) != 0 && best[i] < least)
+		if ((parts >> i & 1) != 0 && best[i] < least)
 			least = best[i];
 	}
-	if (least != FIT_ALL || p->egress_parts == 0) {
-		no_rule(out, p->egress_parts == 0 ? FIT_NONE : least, ask);
-		return;
+	if (least != FIT_ALL || parts == 0) {
+		no_rule(out, parts == 0 ? FIT_NONE : least, ask);
+	} else {
+		check_pins(p, ask, out);
+		for (uint32_t i = 0; i < n; i++) {
+			if ((out->rules[i / 64] >> (i % 64) & 1) != 0)
+				check_body(out, ask, &rules[i], i);
+		}
+		check_target(ask, out);
+		if (out->kind != VERDICT_BLOCK)
+			decide_level(p, ask, labels, out);
 	}
-	check_pins(p, out);
-	for (uint32_t i = 0; i < p->n_egress; i++) {
-		if ((out->rules[i / 64] >> (i % 64) & 1) != 0)
-			check_body(out, ask, &p->egress[i], i);
+	/* Its rule stands in its entry. */
+	if (ask->to_server != NULL)
+		(void)snprintf(out->where, sizeof(out->where), "servers.%.*s",
+		    STR_FMT(ask->to_server->name));
+}
+
+const struct egress_rule *
+egress_rules(const struct policy *p, const struct egress_ask *ask, uint32_t *n)
+{
+	*n = ask->to_server != NULL ? 1 : p->n_egress;
+	return ask->to_server != NULL ? ask->to_server->rule : p->egress;
+}
+
+/* A server's rule is the same in all parts that have the server. */
+static uint32_t
+parts_of(const struct policy *p, const struct egress_ask *ask)
+{
+	return ask->to_server != NULL ? 1 : p->egress_parts;
+}
+
+bool
+egress_may_have(const struct policy *p, const struct egress_ask *ask,
+    const struct egress_verdict *v, struct str name)
+{
+	uint32_t parts = 0; /* that have a rule about it with this secret */
+	uint32_t n;
+	const struct egress_rule *rules = egress_rules(p, ask, &n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		if ((v->rules[i / 64] >> (i % 64) & 1) == 0)
+			continue;
+		for (uint32_t k = 0; k < rules[i].n_secrets; k++) {
+			if (str_eq(rules[i].secrets[k], name))
+				parts |= UINT32_C(1) << rules[i].part;
+		}
 	}
-	check_target(ask, out);
-	if (out->kind != VERDICT_BLOCK)
-		decide_level(p, ask, labels, out);
+	return parts != 0 && parts == parts_of(p, ask);
 }
 
 bool
@@ -298,16 +340,18 @@ add_addrs(struct egress_verdict *v, const struct egress_rule *r)
 
 /* A part that pins no address means public ones: another's pin is none. */
 static void
-check_pins(const struct policy *p, struct egress_verdict *v)
+check_pins(const struct policy *p, const struct egress_ask *ask,
+    struct egress_verdict *v)
 {
-	uint32_t pinned = 0;
+	uint32_t n, pinned = 0; /* parts */
+	const struct egress_rule *rules = egress_rules(p, ask, &n);
 
-	for (uint32_t i = 0; i < p->n_egress; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		if ((v->rules[i / 64] >> (i % 64) & 1) != 0 &&
-		    p->egress[i].n_addrs > 0)
-			pinned |= UINT32_C(1) << p->egress[i].part;
+		    rules[i].n_addrs > 0)
+			pinned |= UINT32_C(1) << rules[i].part;
 	}
-	if (pinned != 0 && pinned != p->egress_parts)
+	if (pinned != 0 && pinned != parts_of(p, ask))
 		block(v, "addrs_conflict", "egress.rules",
 		    "the policy pins this host, and what it extends does not",
 		    "Ask the operator to pin it to the same addresses there.");
@@ -555,6 +599,9 @@ static bool
 may_stand(const struct policy *p, const struct egress_ask *ask,
     const struct egress_verdict *v)
 {
+	uint32_t n;
+	const struct egress_rule *rules = egress_rules(p, ask, &n);
+
 	if (v->kind != VERDICT_ALLOW || !reads_only(ask) ||
 	    ask->content_length != 0)
 		return false;
@@ -562,8 +609,8 @@ may_stand(const struct policy *p, const struct egress_ask *ask,
 		if (v->risk >= p->flow[i].risk_at_least)
 			return false;
 	}
-	for (uint32_t i = 0; i < p->n_egress; i++) {
-		const struct egress_rule *r = &p->egress[i];
+	for (uint32_t i = 0; i < n; i++) {
+		const struct egress_rule *r = &rules[i];
 		enum fit fit = rule_fit(r, ask);
 
 		if (fit < FIT_METHOD)

@@ -67,8 +67,12 @@ struct egress_ask {
 	uint64_t content_length; /* UINT64_MAX: not known */
 	struct str body_sha256; /* 64 digits, of a body that has been read */
 	struct str via, to;
+	/* Set by who knows, not by the reader: */
 	struct str server; /* tool server that it is of; p NULL: the run's own
-			    * sandbox. Set by who knows, not by the reader. */
+			    * sandbox */
+	const struct policy_server *to_server; /* it goes to one over HTTP:
+						* that one's rule holds, and no
+						* other */
 };
 
 /*
@@ -112,6 +116,13 @@ struct egress_verdict {
 
 void egress_decide(const struct policy *p, const struct egress_ask *ask,
     const struct labels *labels, struct egress_verdict *out);
+
+/* The rules that may be about it; v->rules has a bit for each. */
+const struct egress_rule *egress_rules(
+    const struct policy *p, const struct egress_ask *ask, uint32_t *n);
+/* True when the rules about it let this secret go out with it. */
+bool egress_may_have(const struct policy *p, const struct egress_ask *ask,
+    const struct egress_verdict *v, struct str name);
 
 /* Takes one request of the rule's rate; false when none is left. */
 bool egress_rate_take(

@@ -19,6 +19,9 @@ egress_labels(const struct policy *p, const struct egress_ask *ask,
 	bool trusted = true;
 	own_buf struct buf label = {};
 
+	/* What it answers is labelled as a tool's result. */
+	if (ask->to_server != NULL)
+		return;
 	for (uint32_t i = 0; i < p->n_egress; i++) {
 		const struct egress_rule *r = &p->egress[i];
 		bool says = r->respond != NULL;

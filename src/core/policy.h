@@ -297,7 +297,8 @@ struct policy_mount {
 
 /*
  * One member of "servers": a tool server, a program that speaks MCP on its
- * standard streams, in a sandbox of its own. Its tools are "NAME.tool".
+ * standard streams, in a sandbox of its own, or one elsewhere that speaks it
+ * over HTTP. Its tools are "NAME.tool".
  */
 /*
  * What shows what a tool server's page looks like before and after a call, for
@@ -318,6 +319,11 @@ struct policy_capture {
 
 struct policy_server {
 	struct str name; /* letters, digits, '_' and '-': no dot */
+	/* By HTTP: what may go to it, whatever "egress" says; NULL: it is a
+	 * program. */
+	const struct egress_rule *rule;
+	bool https;
+	struct str path; /* of its url */
 	uint32_t n_command, n_env, n_mounts;
 	const struct str *command;
 	const struct str *env; /* "NAME=value" */

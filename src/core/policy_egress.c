@@ -23,7 +23,6 @@ static void parse_ca(
     struct reader *r, const struct spot *s, struct egress_rule *out);
 static void parse_host(
     struct reader *r, const struct spot *s, struct egress_rule *out);
-static const char *host_fault(struct str host);
 static void parse_ports(
     struct reader *r, const struct spot *s, struct egress_rule *out);
 static void parse_protos(
@@ -163,6 +162,55 @@ parse_rule(struct reader *r, const struct spot *s, struct egress_rule *out)
 		out->tls = TLS_INSPECT;
 }
 
+/*
+ * What its tools may do is said by their rows, so that this is no more than a
+ * way to speak to it: whatever the stage, and whoever has read what.
+ */
+void
+policy_parse_server_rule(struct reader *r, const struct spot *server,
+    const struct server_url *url, struct egress_rule *out)
+{
+	static const struct str methods[] = { STR("POST"), STR("GET"),
+		STR("DELETE") };
+	static const struct str types[] = { STR("application/json") };
+	struct list list = {};
+	uint16_t *port = arena_alloc(&r->p->arena, sizeof(*port));
+	struct str *path = arena_alloc(&r->p->arena, sizeof(*path));
+	struct spot at;
+
+	*out = (struct egress_rule){ .max_body = UINT64_MAX,
+		.json = server->v,
+		.host = url->host,
+		.protos = 1U << (url->https ? PROTO_HTTPS : PROTO_HTTP),
+		.methods = methods,
+		.n_methods = sizeof(methods) / sizeof(methods[0]),
+		.types = types,
+		.n_types = 1,
+		.query_listed = true,
+		.tls = TLS_INSPECT,
+		.mode = VERDICT_ALLOW,
+		.risk_written = true,
+		.risk = RISK_READ };
+	if (port == NULL || path == NULL)
+		return;
+	*port = url->port;
+	*path = url->path;
+	out->ports = port;
+	out->paths = path;
+	out->n_ports = out->n_paths = 1;
+	if (read_list(
+		r, server, "secrets", ENTRY_NAME, SECRETS_PER_RUN_MAX, &list))
+		policy_rule_secrets(r, server, &list, out);
+	if (out->n_secrets > 0 && !url->https &&
+	    read_member(server, "secrets", &at))
+		problem(r, &at,
+		    "a secret goes out over TLS only: write `url` with "
+		    "\"https\"");
+	(void)read_bool(r, server, "record", &out->record);
+	parse_ca(r, server, out);
+	parse_addrs(r, server, out);
+}
+
 static void
 parse_approval(struct reader *r, const struct spot *s, struct egress_rule *out)
 {
@@ -232,16 +280,15 @@ parse_host(struct reader *r, const struct spot *s, struct egress_rule *out)
 			out->host = (struct str){ copy, str_of(text).n };
 		return;
 	}
-	fault = host_fault(out->host);
+	fault = policy_host_fault(out->host);
 	if (fault == NULL)
 		return;
 	value_show(host.v, shown);
 	problem(r, &host, "%s is %s", shown, fault);
 }
 
-/* NULL when it may stand in a rule. */
-static const char *
-host_fault(struct str host)
+const char *
+policy_host_fault(struct str host)
 {
 	static const char *const no_name =
 	    "no host: write a name in lower case, such as "

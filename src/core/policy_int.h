@@ -239,6 +239,22 @@ void policy_rule_secrets(struct reader *r, const struct spot *rule,
 /* policy_egress.c: "rate" of a rule or of a tool. */
 void policy_parse_rate(
     struct reader *r, const struct spot *s, struct rate_rule *out);
+/*
+ * policy_egress.c: what may go to a tool server over HTTP, by the members of
+ * its entry: its secrets, addrs and ca.
+ */
+struct server_url {
+	bool https;
+	uint16_t port;
+	struct str host, path; /* in the arena */
+};
+void policy_parse_server_rule(struct reader *r, const struct spot *server,
+    const struct server_url *url, struct egress_rule *out);
+/* NULL when it may stand as the host of a rule. */
+const char *policy_host_fault(struct str host);
+/* policy_server_url.c: "url", and its rule. */
+void policy_parse_server_url(
+    struct reader *r, const struct spot *server, struct policy_server *out);
 /* policy_egress.c: "egress". */
 void policy_parse_egress(struct reader *r, const struct spot *root);
 /* policy_servers.c: "servers"; mounts of the sandbox are known. */

@@ -14,6 +14,7 @@ static bool same_in(
     const struct policy_part *part, struct str name, const struct json *v);
 static void parse_server(
     struct reader *r, const struct spot *s, struct policy_server *out);
+static void check_kind(struct reader *r, const struct spot *s);
 static void parse_words(
     struct reader *r, const struct spot *s, const char *name, struct list *out);
 static void parse_places(
@@ -207,9 +208,10 @@ same_in(const struct policy_part *part, struct str name, const struct json *v)
 static void
 parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 {
-	static const char *const known[] = { "command", "env", "mounts",
+	static const char *const known[] = { "command", "url", "env", "mounts",
 		"prefix", "start_ms", "timeout_ms", "restarts", "memory_mb",
-		"pids", "network", "capture", NULL };
+		"pids", "network", "capture", "secrets", "addrs", "ca",
+		"record", NULL };
 	uint64_t start_ms = SERVER_START_MS;
 	uint64_t timeout_ms = POLICY_TOOL_TIMEOUT_MAX_MS;
 	uint64_t restarts = SERVER_RESTARTS, memory_mb = SANDBOX_MEMORY_MB;
@@ -220,10 +222,8 @@ parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 	if (!read_object(r, s))
 		return;
 	read_known(r, s, known, none, NOT_YET);
-	if (json_get(s->v, STR("command")) == NULL)
-		read_missing(r, s, "command",
-		    "the program and its arguments, such as "
-		    "[\"mcp-server-files\", \"/workspace\"]");
+	check_kind(r, s);
+	policy_parse_server_url(r, s, out);
 	parse_words(r, s, "command", &command);
 	out->command = command.p;
 	out->n_command = command.n;
@@ -252,6 +252,34 @@ parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 	out->restarts = (uint32_t)restarts;
 	out->memory_bytes = memory_mb * 1024 * 1024;
 	out->pids = (uint32_t)pids;
+}
+
+/* A program that runs here, or a place that is spoken to: one of the two. */
+static void
+check_kind(struct reader *r, const struct spot *s)
+{
+	static const char *const places[] = { "secrets", "addrs", "ca",
+		"record", NULL };
+	bool here = json_get(s->v, STR("command")) != NULL;
+	struct spot at;
+
+	if (read_member(s, "url", &at)) {
+		if (here)
+			problem(r, &at,
+			    "stands beside `command`; keep one of the two");
+		return;
+	}
+	if (!here)
+		read_missing(r, s, "command",
+		    "the program and its arguments, such as "
+		    "[\"mcp-server-files\", \"/workspace\"]; or `url`, for "
+		    "a server that runs elsewhere");
+	for (const char *const *p = places; *p != NULL; p++) {
+		if (read_member(s, *p, &at))
+			problem(r, &at,
+			    "is for a server with a `url`; a program that runs "
+			    "here has the run's `egress` and `network`");
+	}
 }
 
 /* Unlike other lists, the same word may stand there twice. */

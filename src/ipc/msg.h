@@ -80,6 +80,7 @@ enum msg_type {
 
 	MSG_SERVER_OPEN, /* broker -> tools: talk to one that is to start */
 	MSG_SERVER_PIPES, /* tools -> broker, fds: its standard streams */
+	MSG_SERVER_LINE, /* tools -> broker -> proxy, fd: a connection */
 	MSG_SERVER_LISTED, /* tools -> broker: its tools, or its end */
 	MSG_SERVER_CALL, /* broker -> tools */
 	MSG_SERVER_RESULT, /* tools -> broker */
@@ -453,7 +454,8 @@ _Static_assert(sizeof(struct msg_sandbox_denied) == 24, "no padding");
  * (sandbox/rpc.h), through which it does what the broker has granted. Payload,
  * with it: [n, ...], the grants that an earlier gateway has left open.
  *
- * To the proxy: the proxy port's listener and, as far as there are any, the
+ * To the proxy: nothing, for a tool server over HTTP (MSG_SERVER_LINE), or the
+ * proxy port's listener and, as far as there are any, the
  * listener for any address, the DNS socket (UDP) and the DNS listener (TCP).
  * Payload: {"connections":n,"connections_per_s":n,"hosts":[...],"inspect":...,
  * "ports":[...]}: how many connections the run may have at once and open in a
@@ -703,6 +705,17 @@ struct msg_server {
 	uint64_t server;
 };
 _Static_assert(sizeof(struct msg_server) == 8, "no padding");
+
+/*
+ * MSG_SERVER_OPEN has no payload for a program; for one that is spoken to over
+ * HTTP {"host":"mcp.example.com:8443","path":"/mcp"}: what requests to it say,
+ * and no MSG_SERVER_PIPES follows. Instead the role makes connections, whose
+ * other end comes with MSG_SERVER_LINE.
+ *
+ * MSG_SERVER_LINE to the proxy: a connection of the server's door, and whither
+ * all that is asked for on it goes. Payload: {"host":"mcp.example.com",
+ * "https":true,"port":443}.
+ */
 
 /*
  * Comes when a server's tools are known, again when they have changed, and

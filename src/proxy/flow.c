@@ -29,6 +29,9 @@ _Static_assert(
 /* What is peeked at lies here for the length of one callback. */
 static uint8_t seen[TLS_HELLO_MAX_BYTES + 256];
 
+static struct flow *flow_new(
+    struct proxy *p, struct proxy_door *door, enum flow_via via);
+static bool enlist_take(struct flow *f, int fd);
 static bool where_from(struct flow *f, int fd);
 static void on_client(struct stream *s, uint32_t events);
 static ssize_t peek(struct flow *f, bool *ended);
@@ -56,46 +59,15 @@ void
 flow_accept_take(
     struct proxy *p, struct proxy_door *door, int fd, bool transparent)
 {
-	static const struct linger reset = { .l_onoff = 1 };
 	own_fd int mine = fd;
-	struct flow *f;
-	struct err e;
+	struct flow *f = flow_new(p, door, VIA_TRANSPARENT);
 
-	const char *full = admit_one(
-	    &door->admit, door->n_flows, p->n_free_flows, clock_mono_ns());
-
-	f = calloc(1, sizeof(*f));
-	must(f != NULL);
-	f->proxy = p;
-	f->door = door;
-	f->via = VIA_TRANSPARENT;
-	f->up.pipe[0] = f->up.pipe[1] = -1;
-	f->down.pipe[0] = f->down.pipe[1] = -1;
-	f->client.on_ready = on_client;
-	f->timer.on_time = on_late;
 	if (transparent && !where_from(f, mine)) {
 		free(f);
 		return;
 	}
-	if (full != NULL) {
-		/* A reset, at once: a close would look like an empty answer. */
-		(void)setsockopt(
-		    mine, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-		flow_tell_full(f, full);
-		free(f);
+	if (!enlist_take(f, fd_take(&mine)))
 		return;
-	}
-	if (stream_open_take(&f->client, p->loop, fd_take(&mine), &e) < 0) {
-		free(f);
-		return;
-	}
-	f->slot = p->free_flows[--p->n_free_flows];
-	p->flows[f->slot] = f;
-	f->after = door->flows;
-	if (f->after != NULL)
-		f->after->before = f;
-	door->flows = f;
-	door->n_flows++;
 	if (transparent) {
 		ask(f, EGRESS_CONNECT);
 		return;
@@ -105,6 +77,77 @@ flow_accept_take(
 	loop_timer_set(
 	    p->loop, &f->timer, clock_mono_ns() + EGRESS_PEEK_MS * NS_PER_MS);
 	stream_want(&f->client, EPOLLIN | EPOLLRDHUP);
+}
+
+void
+flow_line_take(
+    struct proxy *p, struct proxy_door *door, int fd, const struct json *to)
+{
+	own_fd int mine = fd;
+	struct str host = json_str(json_get(to, STR("host")));
+	uint64_t port;
+	struct flow *f;
+
+	if (host.n == 0 || host.n >= HOST_BYTES ||
+	    json_u64(json_get(to, STR("port")), &port) < 0 || port > UINT16_MAX)
+		return;
+	f = flow_new(p, door, VIA_TOOLS);
+	host_set(f, host);
+	f->port = (uint16_t)port;
+	if (enlist_take(f, fd_take(&mine)))
+		web_start(f,
+		    json_bool(json_get(to, STR("https")), false) ? WEB_TOOLS_TLS
+								 : WEB_PLAIN);
+}
+
+static struct flow *
+flow_new(struct proxy *p, struct proxy_door *door, enum flow_via via)
+{
+	struct flow *f = calloc(1, sizeof(*f));
+
+	must(f != NULL);
+	f->proxy = p;
+	f->door = door;
+	f->via = via;
+	f->up.pipe[0] = f->up.pipe[1] = -1;
+	f->down.pipe[0] = f->down.pipe[1] = -1;
+	f->client.on_ready = on_client;
+	f->timer.on_time = on_late;
+	return f;
+}
+
+/* False: there is no room for it, and it is freed. */
+static bool
+enlist_take(struct flow *f, int fd)
+{
+	static const struct linger reset = { .l_onoff = 1 };
+	struct proxy_door *door = f->door;
+	struct proxy *p = f->proxy;
+	own_fd int mine = fd;
+	struct err e;
+	const char *full = admit_one(
+	    &door->admit, door->n_flows, p->n_free_flows, clock_mono_ns());
+
+	if (full != NULL) {
+		/* A reset, at once: a close would look like an empty answer. */
+		(void)setsockopt(
+		    mine, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		flow_tell_full(f, full);
+		free(f);
+		return false;
+	}
+	if (stream_open_take(&f->client, p->loop, fd_take(&mine), &e) < 0) {
+		free(f);
+		return false;
+	}
+	f->slot = p->free_flows[--p->n_free_flows];
+	p->flows[f->slot] = f;
+	f->after = door->flows;
+	if (f->after != NULL)
+		f->after->before = f;
+	door->flows = f;
+	door->n_flows++;
+	return true;
 }
 
 /* TPROXY leaves the address that the sandbox meant as our own. */
@@ -218,8 +261,8 @@ flow_fail_all(struct proxy *p)
 const char *
 flow_via_name(enum flow_via via)
 {
-	static const char *const names[] = { "transparent", "connect",
-		"socks5" };
+	static const char *const names[] = { "transparent", "connect", "socks5",
+		"tools" };
 
 	return names[via];
 }

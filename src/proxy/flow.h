@@ -22,6 +22,7 @@
 #include "proxy/stream.h"
 
 struct proxy;
+struct json;
 struct proxy_door;
 struct web;
 
@@ -37,7 +38,7 @@ enum flow_state {
 	FLOW_CLOSING, /* answered; waits for the client to have read it */
 };
 
-enum flow_via { VIA_TRANSPARENT, VIA_CONNECT, VIA_SOCKS5 };
+enum flow_via { VIA_TRANSPARENT, VIA_CONNECT, VIA_SOCKS5, VIA_TOOLS };
 
 /* One direction of a relay. */
 struct flow_way {
@@ -87,6 +88,12 @@ struct flow {
 /* A connection that a listener of the door has taken. fd is taken over. */
 void flow_accept_take(
     struct proxy *p, struct proxy_door *door, int fd, bool transparent);
+/*
+ * A connection of the tools role to a server of the door, where all requests on
+ * it go: {"host","https","port"}. fd is taken over.
+ */
+void flow_line_take(
+    struct proxy *p, struct proxy_door *door, int fd, const struct json *to);
 void flow_on_verdict(
     struct proxy *p, const struct msg_egress_verdict *v, struct str payload);
 /* Ends one, with or without a reset; why is for the record, or NULL. */

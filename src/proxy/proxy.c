@@ -23,6 +23,8 @@ static void ca_new(struct proxy *p, const struct msg_door *m, struct str hosts);
 static struct tls_ca *ca_take(struct proxy *p, uint64_t run, uint64_t server);
 static void door_open(
     struct proxy *p, const struct msg_door *m, const struct frame *f);
+static void line_take(
+    struct proxy *p, const struct msg_door *m, const struct frame *f);
 static void on_port(struct loop_watch *w, uint32_t events);
 static void on_any(struct loop_watch *w, uint32_t events);
 static void accept_some(struct proxy_door *d, int fd, bool transparent);
@@ -128,6 +130,8 @@ on_broker(struct peer *peer, const struct frame *f)
 		const struct msg_door *m = f->body;
 
 		door_watch(p, m->run, f->payload);
+	} else if (f->type == MSG_SERVER_LINE) {
+		line_take(p, f->body, f);
 	} else if (f->type == MSG_DOOR_OPEN) {
 		door_open(p, f->body, f);
 	} else if (f->type == MSG_DOOR_CLOSE) {
@@ -172,7 +176,7 @@ door_open(struct proxy *p, const struct msg_door *m, const struct frame *f)
 	names_init(&d->names, f->payload);
 	admit_init(&d->admit, f->payload);
 	d->port = (struct loop_watch){
-		.fd = f->fds[0],
+		.fd = f->n_fds > 0 ? f->fds[0] : -1,
 		.events = EPOLLIN,
 		.on_ready = on_port,
 	};
@@ -186,11 +190,12 @@ door_open(struct proxy *p, const struct msg_door *m, const struct frame *f)
 		tcp = fd_take(&f->fds[3]);
 	}
 	/* What cannot be watched is closed: no way out is worse than none. */
-	if (fd_nonblock(d->port.fd, &e) < 0 ||
-	    loop_add(p->loop, &d->port, &e) < 0) {
+	if (d->port.fd >= 0 &&
+	    (fd_nonblock(d->port.fd, &e) < 0 ||
+		loop_add(p->loop, &d->port, &e) < 0)) {
 		log_error("door lost why=\"%s\"", e.text);
 		d->port.fd = -1;
-	} else {
+	} else if (d->port.fd >= 0) {
 		(void)fd_take(&f->fds[0]);
 	}
 	if (d->any.fd >= 0 && loop_add(p->loop, &d->any, &e) < 0) {
@@ -203,6 +208,22 @@ door_open(struct proxy *p, const struct msg_door *m, const struct frame *f)
 		log_error("names lost why=\"%s\"", e.text);
 	d->next = p->doors;
 	p->doors = d;
+}
+
+static void
+line_take(struct proxy *p, const struct msg_door *m, const struct frame *f)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	const struct json *to = json_parse(f->payload, NULL, &a, &e, NULL);
+
+	for (struct proxy_door *d = p->doors; d != NULL; d = d->next) {
+		if (d->run != m->run || d->server != m->server)
+			continue;
+		if (fd_nonblock(f->fds[0], &e) == 0)
+			flow_line_take(p, d, fd_take(&f->fds[0]), to);
+		return;
+	}
 }
 
 static void

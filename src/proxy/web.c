@@ -228,7 +228,7 @@ web_new(struct flow *f, enum web_kind kind)
 	w->want.on_turn = on_turn;
 	fw->ops = &ops;
 	fw->loop = f->proxy->loop;
-	fw->https = kind == WEB_TLS;
+	fw->https = kind == WEB_TLS || kind == WEB_TOOLS_TLS;
 	fw->watch = &f->door->watch;
 	if (kind != WEB_PROXY) {
 		memcpy(fw->host, f->host, sizeof(fw->host));
@@ -474,7 +474,7 @@ on_told(struct forward *fw, const struct forward_end *end)
 	}
 	buf_reset(b);
 	buf_add_c(b, "{\"tls\":");
-	json_put_str(b, w->kind == WEB_TLS ? STR("inspect") : STR("none"));
+	json_put_str(b, w->forward.https ? STR("inspect") : STR("none"));
 	if (w->addr[0] != '\0')
 		put_text(b, "addr", str_of(w->addr));
 	if (end->error != NULL)

@@ -14,6 +14,7 @@ enum web_kind {
 	WEB_PROXY, /* plain HTTP on the proxy port, to any host */
 	WEB_PLAIN, /* plain HTTP to the flow's host */
 	WEB_TLS, /* TLS that is opened here, to the flow's host */
+	WEB_TOOLS_TLS, /* plain here, TLS to the flow's host */
 };
 
 /*

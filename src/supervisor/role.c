@@ -419,6 +419,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SECRET_FOUND:
 	case MSG_SERVER_OPEN:
 	case MSG_SERVER_PIPES:
+	case MSG_SERVER_LINE:
 	case MSG_SERVER_LISTED:
 	case MSG_SERVER_CALL:
 	case MSG_SERVER_RESULT:

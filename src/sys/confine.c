@@ -66,7 +66,8 @@ enum {
 	/* Two a daemon, and the uid is that of every daemon's broker here. */
 	BROKER_THREADS = 512,
 	WORLD_FILES = 2 * RUNS_MAX,
-	TOOLS_FILES = 4 * RUNS_MAX, /* three pipes of each server */
+	/* Three pipes of each server, or connections of one over HTTP. */
+	TOOLS_FILES = 4 * RUNS_MAX + EGRESS_FLOWS_MAX,
 	SMALL_FILE = 2 * IPC_MAX_PAYLOAD_BYTES, /* a message's memfd */
 	GATEWAY_FILE = EXPORT_MAX_BYTES, /* and what is exported at once */
 	WORLD_FILE = 512 * MIB, /* the database of one run */
@@ -124,7 +125,8 @@ static const uint32_t calls_accept[] = { SYS_accept4, SYS_getsockname,
 	/* Files for a sandbox: gateway/files.c says why it is no pipe. */
 	SYS_socketpair };
 
-static const uint32_t calls_pipe[] = { SYS_pipe2 };
+/* And connections that the proxy gets the other end of. */
+static const uint32_t calls_pipe[] = { SYS_pipe2, SYS_socketpair };
 
 static const uint32_t calls_dial[] = { SYS_connect, SYS_splice };
 

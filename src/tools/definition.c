@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "tools/http_fields.h"
 
 /* Names in the order of RFC 8785, so that all of it is canonical. */
 static const struct kind {
@@ -43,7 +44,7 @@ definitions_fini(struct definitions *d)
 	definitions_reset(d);
 	free(d->v);
 	buf_fini(&d->refused);
-	*d = (struct definitions){ .kind = d->kind };
+	*d = (struct definitions){ .kind = d->kind, .mirrored = d->mirrored };
 }
 
 void
@@ -134,12 +135,21 @@ definition_name_ok(struct str name)
 	return name.n > 0 && name.n <= NAME_MAX_BYTES;
 }
 
+const struct definition *
+definitions_find(const struct definitions *d, struct str name)
+{
+	size_t place;
+
+	return find(d, name, &place) ? &d->v[place] : NULL;
+}
+
 /* NULL when it can be offered; *place is where it belongs then. */
 static const char *
 fault_of(const struct definitions *d, const struct json *one, size_t *place)
 {
 	const struct json *name = json_get(one, str_of(kinds[d->kind].key));
 	const struct json *text = json_get(one, STR("description"));
+	const char *fault;
 
 	if (d->kind == DEFINITION_TOOL || d->kind == DEFINITION_PROMPT) {
 		if (!json_is(name, JSON_STRING) ||
@@ -153,8 +163,12 @@ fault_of(const struct definitions *d, const struct json *one, size_t *place)
 		return "there is another of this name";
 	if (text != NULL && !json_is(text, JSON_STRING))
 		return "its description is no text";
-	return d->kind == DEFINITION_TOOL ? fault_of_tool(one)
-					  : fault_of_other(d, one);
+	if (d->kind != DEFINITION_TOOL)
+		return fault_of_other(d, one);
+	fault = fault_of_tool(one);
+	if (fault == NULL && d->mirrored)
+		fault = http_fields_fault(json_get(one, STR("inputSchema")));
+	return fault;
 }
 
 static const char *

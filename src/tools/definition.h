@@ -33,6 +33,7 @@ struct definition {
 
 struct definitions {
 	enum definition_kind kind; /* the owner's to set */
+	bool mirrored; /* likewise: arguments go into heads: http_fields.h */
 	struct definition *v; /* in the order of their names */
 	size_t n;
 	size_t bytes; /* of all */
@@ -54,6 +55,10 @@ int definitions_add(
 void definitions_write(struct buf *out, const struct definitions *d);
 /* The member of a result that the list is: "tools". */
 const char *definitions_member(const struct definitions *d);
+
+/* The one of this name, or NULL. */
+const struct definition *definitions_find(
+    const struct definitions *d, struct str name);
 
 /* ^[A-Za-z0-9_.-]{1,128}$ */
 bool definition_name_ok(struct str name);

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "codec/json.h"
 #include "ipc/peer.h"
 #include "sys/confine.h"
 #include "sys/fd.h"
@@ -25,7 +26,7 @@ static int start(struct role_state *s, int supervisor_fd, struct err *e);
 static void on_supervisor_frame(struct peer *p, const struct frame *f);
 static void on_broker_frame(struct peer *p, const struct frame *f);
 static void on_gone(struct peer *p, const char *why);
-static void on_server_open(struct role_state *s, const struct msg_server *m);
+static void on_server_open(struct role_state *s, const struct frame *f);
 static void on_server_call(struct role_state *s, const struct frame *f);
 static void on_server_close(struct role_state *s, const struct msg_server *m);
 static void on_listed(void *arg, uint64_t id, bool ok, struct str payload);
@@ -33,6 +34,7 @@ static void on_result(void *arg, uint64_t id, uint64_t call,
     enum server_result kind, struct str payload);
 static void on_progress(
     void *arg, uint64_t id, uint64_t call, struct str payload);
+static void on_line(void *arg, uint64_t id, int fd);
 static void on_server_cancel(
     struct role_state *s, const struct msg_server_part *m);
 static struct server **find(struct role_state *s, uint64_t id);
@@ -118,7 +120,7 @@ on_broker_frame(struct peer *p, const struct frame *f)
 	struct role_state *s = LOOP_OF(p, struct role_state, broker);
 
 	if (f->type == MSG_SERVER_OPEN)
-		on_server_open(s, f->body);
+		on_server_open(s, f);
 	else if (f->type == MSG_SERVER_CALL)
 		on_server_call(s, f);
 	else if (f->type == MSG_SERVER_CANCEL)
@@ -139,10 +141,12 @@ on_gone(struct peer *p, const char *why)
 }
 
 static void
-on_server_open(struct role_state *s, const struct msg_server *m)
+on_server_open(struct role_state *s, const struct frame *f)
 {
-	const struct server_hear hear = { s, on_listed, on_result,
-		on_progress };
+	const struct server_hear hear = { s, on_listed, on_result, on_progress,
+		on_line };
+	const struct msg_server *m = f->body;
+	own_arena struct arena a = {};
 	int theirs[3] = { -1, -1, -1 };
 	struct server *made = NULL;
 	struct err e = {};
@@ -154,6 +158,9 @@ on_server_open(struct role_state *s, const struct msg_server *m)
 		    "%d tool servers are open, the most that "
 		    "can be",
 		    RUNS_MAX);
+	else if (f->payload.n > 0)
+		made = server_new_http(s->loop, m->server, &hear,
+		    json_parse(f->payload, NULL, &a, &e, NULL), &e);
 	else
 		made = server_new(s->loop, m->server, &hear, theirs, &e);
 	if (made == NULL) {
@@ -161,6 +168,8 @@ on_server_open(struct role_state *s, const struct msg_server *m)
 		return;
 	}
 	s->servers[s->n_servers++] = made;
+	if (theirs[0] < 0)
+		return; /* it is elsewhere */
 	(void)peer_send(&s->broker, MSG_SERVER_PIPES, m, STR(""), theirs,
 	    3); /* a broker that is gone ends us */
 	for (int i = 0; i < 3; i++)
@@ -235,6 +244,17 @@ on_progress(void *arg, uint64_t id, uint64_t call, struct str payload)
 
 	(void)peer_send(&s->broker, MSG_SERVER_PROGRESS, &m, payload, NULL,
 	    0); /* as above */
+}
+
+static void
+on_line(void *arg, uint64_t id, int fd)
+{
+	struct role_state *s = arg;
+	const struct msg_server m = { .server = id };
+	own_fd int mine = fd;
+
+	(void)peer_send(
+	    &s->broker, MSG_SERVER_LINE, &m, STR(""), &mine, 1); /* as above */
 }
 
 static struct server **

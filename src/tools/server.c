@@ -15,6 +15,8 @@ enum {
 	ID_BYTES_MAX = MCP_MAX_ID_BYTES,
 };
 
+static void send(struct server *s, const struct ask *a, const char *method,
+    struct str params, struct str message);
 static void on_line(struct pipes *p, struct str line);
 static void on_long_line(struct pipes *p);
 static void on_end(struct pipes *p, const char *why);
@@ -27,11 +29,8 @@ static void on_call_error(struct server *s, uint64_t call, enum server_ask what,
 static void on_late(struct loop_timer *t);
 static void fail_calls(
     struct server *s, const char *code, const char *why, bool sent);
-static void fail(
-    struct server *s, uint64_t call, const char *code, struct str why);
 static void put_meta(struct buf *out, const struct ask *a, bool modern);
-static void ask_free(struct ask *a);
-static struct ask *take(struct server *s, uint64_t id);
+static void unplug(struct server *s);
 static void put_last_words(struct buf *out, const struct pipes *p);
 
 /* A message is one line; the rest is what every document may have. */
@@ -46,13 +45,8 @@ struct server *
 server_new(struct loop *loop, uint64_t id, const struct server_hear *hear,
     int theirs[static 3], struct err *e)
 {
-	struct server *s = calloc(1, sizeof(*s));
+	struct server *s = server_alloc(loop, id, hear);
 
-	must(s != NULL);
-	s->id = id;
-	s->loop = loop;
-	s->hear = *hear;
-	s->arena.max_bytes = WORLD_MAX_PARSE_BYTES;
 	s->pipes.on_line = on_line;
 	s->pipes.on_long_line = on_long_line;
 	s->pipes.on_end = on_end;
@@ -64,12 +58,27 @@ server_new(struct loop *loop, uint64_t id, const struct server_hear *hear,
 	return s;
 }
 
+struct server *
+server_alloc(struct loop *loop, uint64_t id, const struct server_hear *hear)
+{
+	struct server *s = calloc(1, sizeof(*s));
+
+	must(s != NULL);
+	s->id = id;
+	s->loop = loop;
+	s->hear = *hear;
+	s->arena.max_bytes = WORLD_MAX_PARSE_BYTES;
+	return s;
+}
+
 void
 server_free(struct server *s)
 {
-	pipes_close(&s->pipes);
+	unplug(s);
 	while (s->asks != NULL)
-		ask_free(take(s, s->asks->id));
+		server_ask_free(server_take(s, s->asks->id));
+	if (s->over_http)
+		http_fini(&s->http);
 	for (size_t i = 0; i < DEFINITION_KINDS; i++)
 		definitions_fini(&s->lists[i]);
 	buf_fini(&s->info);
@@ -98,7 +107,7 @@ server_call(struct server *s, uint64_t call, enum server_ask ask,
 	must(ask < SERVER_ASKS);
 
 	if (s->over || !s->open) {
-		fail(s, call, "server_ended",
+		server_call_fail(s, call, "server_ended",
 		    STR("The tool server cannot be talked to; the call was "
 			"not made."));
 		return;
@@ -134,7 +143,7 @@ server_ask(struct server *s, enum ask_kind kind, const char *method,
 		buf_add_byte(&line, ',');
 	buf_add(&line, params.p + 1, params.n - 1);
 	buf_add_byte(&line, '}');
-	pipes_write(&s->pipes, buf_str(&line));
+	send(s, a, method, params, buf_str(&line));
 	return a;
 }
 
@@ -149,7 +158,27 @@ server_notify(struct server *s, const char *method, struct str params)
 		buf_add_str(&line, params);
 	}
 	buf_add_byte(&line, '}');
-	pipes_write(&s->pipes, buf_str(&line));
+	send(s, NULL, method, params, buf_str(&line));
+}
+
+static void
+send(struct server *s, const struct ask *a, const char *method,
+    struct str params, struct str message)
+{
+	if (s->over_http)
+		server_http_send(s, a, str_of(method), params, message);
+	else
+		pipes_write(&s->pipes, message);
+}
+
+/* Nothing goes to it, and nothing comes from it any more. */
+static void
+unplug(struct server *s)
+{
+	if (s->over_http)
+		http_close(&s->http);
+	else
+		pipes_close(&s->pipes);
 }
 
 void
@@ -163,16 +192,21 @@ server_end(struct server *s, const char *why)
 	fail_calls(s, "server_ended", why, true);
 	buf_add_c(&text, why);
 	put_last_words(&text, &s->pipes);
-	pipes_close(&s->pipes);
+	unplug(s);
 	while (s->asks != NULL)
-		ask_free(take(s, s->asks->id));
+		server_ask_free(server_take(s, s->asks->id));
 	s->hear.on_listed(s->hear.arg, s->id, false, buf_str(&text));
 }
 
 static void
 on_line(struct pipes *p, struct str line)
 {
-	struct server *s = LOOP_OF(p, struct server, pipes);
+	server_on_message(LOOP_OF(p, struct server, pipes), line);
+}
+
+void
+server_on_message(struct server *s, struct str line)
+{
 	const struct json *m;
 	struct str method;
 	struct err e = {};
@@ -181,7 +215,7 @@ on_line(struct pipes *p, struct str line)
 	m = json_parse(line, &server_json_limits, &s->arena, &e, NULL);
 	if (!json_is(m, JSON_OBJECT)) {
 		/* Some print what they think where only messages belong. */
-		if (line.p[0] == '{')
+		if (!s->over_http && line.p[0] == '{')
 			fail_calls(s, "bad_answer",
 			    "it wrote a message that is not JSON as it has to "
 			    "be",
@@ -239,7 +273,7 @@ on_answer(struct server *s, const struct json *m)
 	enum ask_kind kind;
 
 	if (json_u64(json_get(m, STR("id")), &id) < 0 ||
-	    (a = take(s, id)) == NULL) {
+	    (a = server_take(s, id)) == NULL) {
 		if (++s->noise > SERVER_NOISE_MAX)
 			server_end(s, "it answers what nobody has asked");
 		return;
@@ -247,7 +281,9 @@ on_answer(struct server *s, const struct json *m)
 	kind = a->kind;
 	call = a->call;
 	what = a->what;
-	ask_free(a);
+	if (s->over_http)
+		http_done(&s->http, id);
+	server_ask_free(a);
 	if (error != NULL)
 		result = NULL;
 	if (kind == ASK_CALL)
@@ -279,7 +315,7 @@ on_call_answer(struct server *s, uint64_t call, enum server_ask what,
 		    "The tool server's answer cannot be passed on: %s. "
 		    "Whatever the call did, it has done.",
 		    e.text);
-		fail(s, call, "bad_answer", buf_str(&why));
+		server_call_fail(s, call, "bad_answer", buf_str(&why));
 		return;
 	}
 	s->hear.on_result(s->hear.arg, s->id, call,
@@ -299,7 +335,7 @@ on_call_error(struct server *s, uint64_t call, enum server_ask what,
 
 	if (text.n > SERVER_ERROR_BYTES)
 		text.n = SERVER_ERROR_BYTES;
-	fail(s, call, no_such ? "not_found" : "server_error",
+	server_call_fail(s, call, no_such ? "not_found" : "server_error",
 	    text.n > 0 ? text : STR("The tool server says no more."));
 }
 
@@ -324,7 +360,7 @@ on_request(struct server *s, const struct json *m, struct str name)
 		    "nothing for its servers\"},\"jsonrpc\":\"2.0\"}",
 		    METHOD_NOT_FOUND);
 	if (!line.failed)
-		pipes_write(&s->pipes, buf_str(&line));
+		send(s, NULL, "", STR(""), buf_str(&line));
 }
 
 static void
@@ -361,8 +397,9 @@ fail_calls(struct server *s, const char *code, const char *why, bool sent)
 	}
 }
 
-static void
-fail(struct server *s, uint64_t call, const char *code, struct str why)
+void
+server_call_fail(
+    struct server *s, uint64_t call, const char *code, struct str why)
 {
 	own_buf struct buf out = {};
 
@@ -375,9 +412,9 @@ fail(struct server *s, uint64_t call, const char *code, struct str why)
 void
 server_ask_fail(struct ask *a, const char *code, struct str why)
 {
-	must(take(a->server, a->id) == a);
-	fail(a->server, a->call, code, why);
-	ask_free(a);
+	must(server_take(a->server, a->id) == a);
+	server_call_fail(a->server, a->call, code, why);
+	server_ask_free(a);
 }
 
 /*
@@ -403,15 +440,15 @@ put_meta(struct buf *out, const struct ask *a, bool modern)
 	buf_add_byte(out, '}');
 }
 
-static void
-ask_free(struct ask *a)
+void
+server_ask_free(struct ask *a)
 {
 	loop_timer_clear(a->server->loop, &a->late);
 	free(a);
 }
 
-static struct ask *
-take(struct server *s, uint64_t id)
+struct ask *
+server_take(struct server *s, uint64_t id)
 {
 	for (struct ask **at = &s->asks; *at != NULL; at = &(*at)->next) {
 		struct ask *a = *at;

@@ -12,6 +12,8 @@
  * a second one, is nobody's and is dropped. What takes too long is cancelled
  * and answered here; the server stays. Requests to the client are answered
  * that there is no such method.
+ *
+ * Messages are lines of a pipe (pipes.h), or go over HTTP (http.h).
  */
 #ifndef TOOLS_SERVER_H
 #define TOOLS_SERVER_H
@@ -23,6 +25,7 @@
 #include "ipc/msg.h"
 #include "sys/loop.h"
 
+struct json;
 struct server;
 
 struct server_hear {
@@ -35,11 +38,19 @@ struct server_hear {
 	/* As MSG_SERVER_PROGRESS. */
 	void (*on_progress)(
 	    void *arg, uint64_t id, uint64_t call, struct str payload);
+	/* A connection for the proxy; fd is taken over. */
+	void (*on_line)(void *arg, uint64_t id, int fd);
 };
 
 /* theirs are the ends of the pipes for the server's own streams. */
 struct server *server_new(struct loop *loop, uint64_t id,
     const struct server_hear *hear, int theirs[static 3], struct err *e);
+/*
+ * One over HTTP; entry is the payload of MSG_SERVER_OPEN. What it says begins
+ * when the loop goes on.
+ */
+struct server *server_new_http(struct loop *loop, uint64_t id,
+    const struct server_hear *hear, const struct json *entry, struct err *e);
 /* What is under way is answered by nothing any more. */
 void server_free(struct server *s);
 uint64_t server_id(const struct server *s);

@@ -4,6 +4,7 @@
  *     server.c       messages both ways, calls and their ends
  *     server_open.c  the eras, and its lists
  *     server_notify.c  how far calls are, and that nobody wants them any more
+ *     server_http.c    its messages over HTTP
  */
 #ifndef TOOLS_SERVER_INT_H
 #define TOOLS_SERVER_INT_H
@@ -11,6 +12,7 @@
 #include "base/arena.h"
 #include "codec/json.h"
 #include "tools/definition.h"
+#include "tools/http.h"
 #include "tools/pipes.h"
 #include "tools/server.h"
 
@@ -38,12 +40,16 @@ struct server {
 	uint64_t id;
 	struct loop *loop;
 	struct server_hear hear;
+	bool over_http; /* pipes are not used then, else http is not */
 	struct pipes pipes;
+	struct http http;
 	struct ask *asks; /* newest first */
 	uint64_t next_id;
 	bool open; /* its era is known */
 	bool modern;
+	bool asked_again; /* whether it is of the newest era */
 	bool over; /* on_listed has said so */
+	bool listens; /* over HTTP: to what it says by itself */
 	bool has[DEFINITION_KINDS]; /* as its capabilities say */
 	bool completes;
 	bool listing, list_again;
@@ -67,8 +73,28 @@ void server_notify(struct server *s, const char *method, struct str params);
 /* It is of no use: all that is under way ends, and on_listed says why. */
 void server_end(struct server *s, const char *why);
 
-/* server.c: ends a call without an answer, and frees it. */
+/* server.c: tells of a call that has no answer. */
+void server_call_fail(
+    struct server *s, uint64_t call, const char *code, struct str why);
+/* Ends a call without an answer, and frees it. */
 void server_ask_fail(struct ask *a, const char *code, struct str why);
+
+/* server.c */
+struct server *server_alloc(
+    struct loop *loop, uint64_t id, const struct server_hear *hear);
+/* A message of the server's. */
+void server_on_message(struct server *s, struct str text);
+struct ask *server_take(struct server *s, uint64_t id);
+void server_ask_free(struct ask *a);
+
+/*
+ * server_http.c: a message of ours, which a is the request of, or NULL. method
+ * is empty for an answer.
+ */
+void server_http_send(struct server *s, const struct ask *a, struct str method,
+    struct str params, struct str message);
+/* Its era is known: what it has to say by itself is listened to. */
+void server_http_listen(struct server *s);
 
 /* server_notify.c: notifications/progress. */
 void server_on_progress(struct server *s, const struct json *params);

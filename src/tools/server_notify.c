@@ -58,5 +58,9 @@ server_tell_cancel(struct server *s, const struct ask *a, const char *why)
 
 	buf_printf(&params, "{\"reason\":\"%s\",\"requestId\":%llu}", why,
 	    (unsigned long long)a->id);
-	server_notify(s, "notifications/cancelled", buf_str(&params));
+	/* To the newer one over HTTP the end of its stream says that. */
+	if (!s->over_http || !s->modern)
+		server_notify(s, "notifications/cancelled", buf_str(&params));
+	if (s->over_http)
+		http_cut(&s->http, a->id);
 }

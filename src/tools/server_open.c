@@ -4,6 +4,10 @@
 #include "base/limits.h"
 #include "tools/server_int.h"
 
+enum { UNSUPPORTED_VERSION = -32022 };
+
+static void discover(struct server *s);
+static bool asks_again(struct server *s, const struct json *error);
 static void initialize(struct server *s);
 static void on_discover(struct server *s, const struct json *result);
 static void on_initialize(struct server *s, const struct json *result);
@@ -16,8 +20,32 @@ static void tell(struct server *s);
 void
 server_open(struct server *s)
 {
+	discover(s);
+}
+
+static void
+discover(struct server *s)
+{
 	(void)server_ask(
 	    s, ASK_DISCOVER, "server/discover", STR("{}"), SERVER_PROBE_MS);
+}
+
+/* Once: it refuses the version, and names it among those that it takes. */
+static bool
+asks_again(struct server *s, const struct json *error)
+{
+	const struct json *code = json_get(error, STR("code"));
+	const struct json *all = json_at(error, "data", "supported", NULL);
+
+	if (s->asked_again || !json_is(code, JSON_NUMBER) ||
+	    code->num != UNSUPPORTED_VERSION || !json_is(all, JSON_ARRAY))
+		return false;
+	for (const struct json *v = json_first(all); v != NULL;
+	     v = json_next(all, v)) {
+		if (str_eq(json_str(v), STR("2026-07-28")))
+			s->asked_again = true;
+	}
+	return s->asked_again;
 }
 
 void
@@ -28,7 +56,9 @@ server_opening(struct server *s, enum ask_kind kind, const struct json *result,
 	case ASK_DISCOVER:
 		if (s->open)
 			return; /* late: it has been asked otherwise */
-		if (error != NULL)
+		if (asks_again(s, error))
+			discover(s);
+		else if (error != NULL || result == NULL)
 			initialize(s);
 		else
 			on_discover(s, result);
@@ -42,7 +72,7 @@ server_opening(struct server *s, enum ask_kind kind, const struct json *result,
 			on_initialize(s, result);
 		return;
 	case ASK_LIST:
-		if (error == NULL)
+		if (error == NULL && result != NULL)
 			on_page(s, result);
 		else if (s->kind == DEFINITION_TOOL)
 			server_end(s, "it does not list its tools");
@@ -78,6 +108,7 @@ server_list(struct server *s)
 	s->listings++;
 	for (size_t i = 0; i < DEFINITION_KINDS; i++) {
 		s->lists[i].kind = (enum definition_kind)i;
+		s->lists[i].mirrored = s->over_http && s->modern;
 		definitions_reset(&s->lists[i]);
 	}
 	s->kind = DEFINITION_TOOL;
@@ -96,6 +127,7 @@ initialize(struct server *s)
 		if (a->kind == ASK_INITIALIZE)
 			return;
 	}
+	s->http.takes_session = true;
 	(void)server_ask(s, ASK_INITIALIZE, "initialize",
 	    STR("{\"capabilities\":{},\"clientInfo\":{\"name\":\"paddock\","
 		"\"version\":\"" PADDOCK_VERSION "\"},\"protocolVersion\":"
@@ -162,6 +194,9 @@ opened(struct server *s, const struct json *result)
 			JSON_OBJECT);
 	s->completes = json_is(
 	    json_at(result, "capabilities", "completions", NULL), JSON_OBJECT);
+	/* First, so that a change while they are listed is not missed. */
+	if (s->over_http)
+		server_http_listen(s);
 	server_list(s);
 }
 

@@ -432,6 +432,55 @@ canned_answer_has_its_places_filled_in(void **state)
 	policy_free(p);
 }
 
+/* A server's way is its entry's alone, and the run's rules are not its. */
+static void
+a_server_over_http_has_its_own_rule_and_no_other(void **state)
+{
+	static const char text[] = HEAD
+	    "\"egress\":{\"rules\":[{\"host\":\"docs.example.com\"}]},"
+	    "\"servers\":{\"s\":{\"url\":\"https://mcp.example.com/v1\"}}}";
+	static const struct {
+		const char *host, *method, *path;
+		bool server; /* it is that of the server */
+		enum verdict_kind kind;
+	} rows[] = {
+		{ "mcp.example.com", "POST", "/v1", true, VERDICT_ALLOW },
+		{ "mcp.example.com", "GET", "/v1", true, VERDICT_ALLOW },
+		{ "mcp.example.com", "PUT", "/v1", true, VERDICT_BLOCK },
+		{ "mcp.example.com", "POST", "/v1/x", true, VERDICT_BLOCK },
+		{ "mcp.example.com", "POST", "/", true, VERDICT_BLOCK },
+		{ "docs.example.com", "GET", "/", true, VERDICT_BLOCK },
+		{ "docs.example.com", "GET", "/", false, VERDICT_ALLOW },
+		{ "mcp.example.com", "POST", "/v1", false, VERDICT_BLOCK },
+	};
+	struct policy *p = policy_of(text);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct egress_ask q = { .level = LEVEL_REQUEST,
+			.proto = PROTO_HTTPS,
+			.port = 443,
+			.method = str_of(rows[i].method),
+			.path = str_of(rows[i].path),
+			.content_type = STR("application/json"),
+			.content_length = 10,
+			.to_server = rows[i].server ? p->servers : NULL };
+		struct egress_verdict v;
+		struct labels out = {};
+
+		(void)snprintf(q.host, sizeof(q.host), "%s", rows[i].host);
+		egress_decide(p, &q, &no_labels, &v);
+		assert_int_equal(v.kind, rows[i].kind);
+		assert_false(v.standing && rows[i].server);
+		if (!rows[i].server)
+			continue;
+		assert_string_equal(v.where, "servers.s");
+		egress_labels(p, &q, &v, &out);
+		assert_int_equal(out.n, 0);
+	}
+	policy_free(p);
+}
+
 static void
 url_in_the_record_shows_no_value(void **state)
 {
@@ -639,6 +688,8 @@ main(void)
 		cmocka_unit_test(odd_questions_are_none),
 		cmocka_unit_test(paths_match_as_people_read_them),
 		cmocka_unit_test(canned_answer_has_its_places_filled_in),
+		cmocka_unit_test(
+		    a_server_over_http_has_its_own_rule_and_no_other),
 		cmocka_unit_test(url_in_the_record_shows_no_value),
 		cmocka_unit_test(
 		    path_in_the_record_shows_what_patterns_spell_out),

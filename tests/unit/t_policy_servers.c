@@ -47,6 +47,47 @@ a_server_has_what_is_written_and_defaults(void **state)
 }
 
 static void
+a_url_is_a_rule_of_its_own(void **state)
+{
+	static const struct {
+		const char *url, *host, *path;
+		uint16_t port;
+		bool https;
+	} rows[] = {
+		{ "https://mcp.example.com/v1/mcp", "mcp.example.com",
+		    "/v1/mcp", 443, true },
+		{ "https://mcp.example.com", "mcp.example.com", "/", 443,
+		    true },
+		{ "http://10.0.0.1:8080/mcp", "10.0.0.1", "/mcp", 8080, false },
+		{ "https://[2001:db8::0:1]:8443/", "2001:db8::1", "/", 8443,
+		    true },
+		{ "https://[2001:db8::1]/x", "2001:db8::1", "/x", 443, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_buf struct buf text = {};
+		struct policy_problems problems;
+		const struct policy_server *s;
+		struct policy *p;
+
+		buf_printf(&text, HEAD "\"servers\":{\"s\":{\"url\":\"%s\"}}}",
+		    rows[i].url);
+		p = make(buf_c(&text), &problems);
+		assert_non_null(p);
+		s = &p->servers[0];
+		assert_non_null(s->rule);
+		assert_true(str_eq_c(s->rule->host, rows[i].host));
+		assert_true(str_eq_c(s->path, rows[i].path));
+		assert_true(str_eq_c(s->rule->paths[0], rows[i].path));
+		assert_int_equal(s->rule->ports[0], rows[i].port);
+		assert_true(s->https == rows[i].https);
+		assert_int_equal(p->n_egress, 0);
+		policy_free(p);
+	}
+}
+
+static void
 what_cannot_be_is_refused_where_it_stands(void **state)
 {
 	static const struct {
@@ -73,6 +114,30 @@ what_cannot_be_is_refused_where_it_stands(void **state)
 		    "servers.s.internet" },
 		{ "{\"s\":{\"command\":[\"x\"],\"timeout_ms\":0}}",
 		    "servers.s.timeout_ms" },
+		{ "{\"s\":{\"command\":[\"x\"],\"url\":\"https://a.b/\"}}",
+		    "servers.s.url" },
+		{ "{\"s\":{\"command\":[\"x\"],\"addrs\":[\"10.0.0.1/32\"]}}",
+		    "servers.s.addrs" },
+		{ "{\"s\":{\"url\":\"https://a.b/\",\"network\":true}}",
+		    "servers.s.network" },
+		{ "{\"s\":{\"url\":\"https://a.b/\",\"secrets\":[\"X\"]}}",
+		    "servers.s.secrets" },
+		{ "{\"s\":{\"url\":\"https://a.b/\",\"addrs\":[\"x\"]}}",
+		    "servers.s.addrs" },
+		{ "{\"s\":{\"url\":7}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"ftp://a.b/\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://A.b/\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://u@a.b/\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://*.a.b/\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://a.b:0/\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://a.b:65536/\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://a.b:/\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://a.b/x?y=1\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://a.b/x#y\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://a.b/../x\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://a.b/x y\"}}", "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://a.b/**\"}}", "servers.s.url" },
 	};
 
 	(void)state;
@@ -237,6 +302,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_server_has_what_is_written_and_defaults),
+		cmocka_unit_test(a_url_is_a_rule_of_its_own),
 		cmocka_unit_test(what_cannot_be_is_refused_where_it_stands),
 		cmocka_unit_test(
 		    a_capture_says_what_shows_the_page_and_around_which_calls),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "tools/definition.h"
+#include "tools/http_fields.h"
 #include "tools/result.h"
 
 static const struct json *
@@ -46,6 +47,96 @@ definitions_are_sorted_canonical_and_without_what_was_not_reviewed(void **state)
 	    "\"inputSchema\":{},\"name\":\"a\"},{\"inputSchema\":{"
 	    "\"properties\":{},\"type\":\"object\"},\"name\":\"b\"}]");
 	definitions_fini(&d);
+}
+
+static void
+a_head_repeats_what_its_message_says(void **state)
+{
+	static const struct {
+		const char *method, *params, *schema, *want;
+	} rows[] = {
+		{ "tools/list", "{}", NULL, "Mcp-Method: tools/list\r\n" },
+		{ "prompts/get", "{\"name\":\"p\"}", NULL,
+		    "Mcp-Method: prompts/get\r\nMcp-Name: p\r\n" },
+		{ "resources/read", "{\"uri\":\"a://\u00e9\"}", NULL,
+		    "Mcp-Method: resources/read\r\n"
+		    "Mcp-Name: =?base64?YTovL8Op?=\r\n" },
+		/* What would be taken for encoded is. */
+		{ "tools/call", "{\"name\":\"=?base64?eA==?=\"}", NULL,
+		    "Mcp-Method: tools/call\r\n"
+		    "Mcp-Name: =?base64?PT9iYXNlNjQ/ZUE9PT89?=\r\n" },
+		{ "tools/call",
+		    "{\"arguments\":{\"a\":\"x\",\"b\":true,\"c\":42,"
+		    "\"d\":null,\"f\":{\"g\":\" h\\r\\n\"},\"q\":1},"
+		    "\"name\":\"t\"}",
+		    "{\"properties\":{\"a\":{\"type\":\"string\","
+		    "\"x-mcp-header\":\"A\"},\"b\":{\"type\":\"boolean\","
+		    "\"x-mcp-header\":\"B\"},\"c\":{\"type\":\"integer\","
+		    "\"x-mcp-header\":\"C\"},\"d\":{\"type\":\"string\","
+		    "\"x-mcp-header\":\"D\"},\"e\":{\"type\":\"string\","
+		    "\"x-mcp-header\":\"E\"},\"f\":{\"properties\":{\"g\":{"
+		    "\"type\":\"string\",\"x-mcp-header\":\"G\"}}},\"q\":{"
+		    "\"type\":\"integer\"}}}",
+		    "Mcp-Method: tools/call\r\nMcp-Name: t\r\n"
+		    "Mcp-Param-A: x\r\nMcp-Param-B: true\r\n"
+		    "Mcp-Param-C: 42\r\nMcp-Param-G: =?base64?IGgNCg==?=\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_arena struct arena a = {};
+		own_buf struct buf out = {};
+
+		http_fields_write(&out, str_of(rows[i].method),
+		    parse(&a, rows[i].params),
+		    rows[i].schema != NULL ? parse(&a, rows[i].schema) : NULL);
+		assert_string_equal(buf_c(&out), rows[i].want);
+	}
+}
+
+static void
+a_schema_with_an_annotation_that_cannot_be_is_refused(void **state)
+{
+	static const struct {
+		const char *properties;
+		bool good;
+	} rows[] = {
+		{ "{}", true },
+		{ "{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"R\"}}",
+		    true },
+		{ "{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"\"}}",
+		    false },
+		{ "{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"a b\"}}",
+		    false },
+		{ "{\"a\":{\"type\":\"string\",\"x-mcp-header\":"
+		  "\"a\\r\\nX: y\"}}",
+		    false },
+		{ "{\"a\":{\"type\":\"string\",\"x-mcp-header\":7}}", false },
+		{ "{\"a\":{\"type\":\"number\",\"x-mcp-header\":\"R\"}}",
+		    false },
+		{ "{\"a\":{\"type\":\"object\",\"x-mcp-header\":\"R\"}}",
+		    false },
+		{ "{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"R\"},"
+		  "\"b\":{\"type\":\"string\",\"x-mcp-header\":\"r\"}}",
+		    false },
+		/* Not at an argument that is always there to be looked at. */
+		{ "{\"a\":{\"items\":{\"type\":\"string\",\"x-mcp-header\":"
+		  "\"R\"},\"type\":\"array\"}}",
+		    false },
+		/* A text that looks like one. */
+		{ "{\"a\":{\"description\":\"\\\"x-mcp-header\\\":1\"}}",
+		    true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_arena struct arena a = {};
+		own_buf struct buf text = {};
+
+		buf_printf(&text, "{\"properties\":%s}", rows[i].properties);
+		assert_true((http_fields_fault(parse(&a, buf_c(&text))) ==
+				NULL) == rows[i].good);
+	}
 }
 
 static void
@@ -276,6 +367,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    definitions_are_sorted_canonical_and_without_what_was_not_reviewed),
+		cmocka_unit_test(a_head_repeats_what_its_message_says),
+		cmocka_unit_test(
+		    a_schema_with_an_annotation_that_cannot_be_is_refused),
 		cmocka_unit_test(
 		    tools_that_cannot_be_offered_are_refused_one_by_one),
 		cmocka_unit_test(a_list_has_an_end),
