@@ -259,7 +259,7 @@ enum {
 /* policy documents (core/policy) */
 enum {
 	POLICY_MAX_BYTES = 1024 * 1024, /* TOOLS_MAX tools of 1 KiB each */
-	POLICY_MAX_DEPTH = 24, /* a schema in the deepest of its bases */
+	POLICY_MAX_DEPTH = 48, /* a schema in a document of its bases */
 	POLICY_PARTS_MAX = 16, /* a policy and what it extends: each decides */
 	POLICY_EXTENDS_DEPTH = 4, /* a base of a base: few are real */
 	POLICY_ROWS_MAX = 4 * TOOLS_MAX, /* tools of all parts, and overlaps */
@@ -506,6 +506,18 @@ enum {
 	COMMAND_TOOL_OUTPUT_BYTES = 64 * 1024, /* unless its row says */
 	/* As JSON it still fits an answer, which escapes up to six for one. */
 	COMMAND_TOOL_OUTPUT_MAX_BYTES = 256 * 1024,
+};
+
+/* OpenAPI documents (core/openapi) */
+enum {
+	OPENAPI_OPS_MAX = 512, /* as many as one tool server may have tools */
+	OPENAPI_PARAMS_MAX = 64, /* of one operation, with those of its path */
+	OPENAPI_HOPS_MAX = 8, /* references that lead to references */
+	OPENAPI_DEFS_MAX = 128, /* schemas that those of one refer to */
+	OPENAPI_TEXT_BYTES = 2000, /* of a description that is passed on */
+	OPENAPI_SCHEMA_BYTES = 64 * 1024, /* of one operation's arguments */
+	OPENAPI_URL_BYTES = 8 * 1024, /* path and query: what servers take */
+	OPENAPI_FIELD_BYTES = 8 * 1024, /* one line of a head */
 };
 
 /* schemas of arguments (core) */

@@ -9,6 +9,7 @@
 #include "broker/server_int.h"
 #include "core/addr.h"
 #include "core/egress.h"
+#include "core/openapi.h"
 
 static void tell_door(const struct tool_server *s, const struct run *r);
 static void put_authority(struct buf *out, const struct policy_server *row);
@@ -23,6 +24,10 @@ server_http_open(const struct tool_server *s, const struct run *r)
 	put_authority(&authority, s->row);
 	buf_add_c(&entry, "{\"host\":");
 	json_put_str(&entry, buf_str(&authority));
+	if (s->row->api != NULL) {
+		buf_add_c(&entry, ",\"openapi\":");
+		json_write(&entry, s->row->api->doc);
+	}
 	buf_add_c(&entry, ",\"path\":");
 	json_put_str(&entry, s->row->path);
 	buf_add_byte(&entry, '}');

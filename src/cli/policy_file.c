@@ -13,6 +13,8 @@
 
 static struct policy *read_over(const char *path, struct str text,
     enum policy_format format, struct policy_problems *list);
+static int read_beside(const char *path, struct policy_base *file,
+    struct buf *text, struct err *e);
 static int read_base(const char *path, struct policy_base *base,
     struct buf *text, struct err *e);
 static void say_base(struct policy_problems *list, const struct err *e);
@@ -54,7 +56,10 @@ read_over(const char *path, struct str text, enum policy_format format,
 		    bases->n == POLICY_PARTS_MAX)
 			break;
 		memcpy(next->name, bases->wanted, sizeof(next->name));
-		if (read_base(path, next, &texts[bases->n], &e) < 0) {
+		if ((bases->wants_file
+			    ? read_beside(path, next, &texts[bases->n], &e)
+			    : read_base(path, next, &texts[bases->n], &e)) <
+		    0) {
 			say_base(list, &e);
 			break;
 		}
@@ -64,6 +69,26 @@ read_over(const char *path, struct str text, enum policy_format format,
 		buf_fini(&texts[i]);
 	free(bases);
 	return p;
+}
+
+/* A file of this very name. */
+static int
+read_beside(
+    const char *path, struct policy_base *file, struct buf *text, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	int folder = slash != NULL ? (int)(slash - path) + 1 : 0;
+	char beside[PATH_MAX];
+	int n = snprintf(
+	    beside, sizeof(beside), "%.*s%s", folder, path, file->name);
+
+	if (n < 0 || (size_t)n >= sizeof(beside))
+		return err_set(e, "its path is too long");
+	if (file_read(beside, text, POLICY_MAX_BYTES, e) < 0)
+		return -1;
+	file->text = buf_str(text);
+	file->format = format_of(str_of(beside));
+	return 0;
 }
 
 static int

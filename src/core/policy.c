@@ -38,8 +38,10 @@ policy_new_over(struct str text, enum policy_format format,
 	};
 
 	problems->n = 0;
-	if (bases != NULL)
+	if (bases != NULL) {
 		bases->wanted[0] = '\0';
+		bases->wants_file = false;
+	}
 	if (r.p == NULL) {
 		problem_at(&r, 0, "no memory left for the policy");
 		return NULL;
@@ -81,6 +83,7 @@ free_one(struct policy *p)
 		for (uint32_t k = 0; k < p->tools[i].n_when; k++)
 			expr_free(p->tools[i].when[k].cond);
 	}
+	policy_openapi_free(p);
 	a = p->arena;
 	arena_fini(&a);
 	free(p);
@@ -141,6 +144,8 @@ compile(struct reader *r, enum policy_format format, struct policy_bases *bases)
 
 	if (policy_load(r, format, &root) < 0)
 		return r->p->arena.failed ? 0 : -1;
+	if (policy_files(r, &root, bases) < 0)
+		return 0;
 	policy_parse(r, &root);
 	if (r->problems->n > 0 || r->p->arena.failed)
 		return 0;

@@ -336,6 +336,7 @@ struct policy_server {
 	bool bare; /* "prefix": false: its tools have their own names */
 	bool network; /* what the run's egress rules allow */
 	const struct policy_capture *capture; /* NULL: none */
+	const struct openapi *api; /* what there is at its url; NULL: MCP */
 	const struct json *json; /* as it is written */
 };
 
@@ -456,6 +457,7 @@ struct policy_bases {
 	struct policy_base item[POLICY_PARTS_MAX];
 	char
 	    wanted[NAME_MAX_BYTES + 1]; /* the first that is not there, or "" */
+	bool wants_file; /* that is the name of a file, not of a policy */
 };
 /*
  * As policy_new, for a document that extends others by name. When one of them

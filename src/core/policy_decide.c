@@ -47,6 +47,8 @@ static void decide_args(
     const struct policy_tool *t, const struct json *args, struct verdict *out);
 static void decide_exec(
     const struct policy_tool *t, const struct json *args, struct verdict *out);
+static void decide_request(
+    const struct policy *p, const struct policy_call *c, struct verdict *out);
 static void look(const struct policy *p, const struct policy_tool *t,
     const struct policy_call *c, struct prov_args *out);
 static bool tainted(const struct labels *labels);
@@ -117,6 +119,7 @@ decide_alone(const struct policy *p, const struct policy_tool *t,
 	decide_owner(p, t, c->args, out);
 	decide_args(t, c->args, out);
 	decide_exec(t, c->args, out);
+	decide_request(p, c, out);
 	decide_clearance(t, c->labels, out);
 	decide_when(t, &when, out);
 	decide_destination(t, c, out);
@@ -148,6 +151,7 @@ decide_parts(const struct policy *p, const struct policy_tool *t,
 	for (uint32_t i = 0; i < n; i++)
 		decide_args(rows[i], c->args, out);
 	decide_exec(t, c->args, out);
+	decide_request(p, c, out);
 	for (uint32_t i = 0; i < n; i++)
 		decide_clearance(rows[i], c->labels, out);
 	for (uint32_t i = 0; i < n; i++)
@@ -378,6 +382,29 @@ decide_exec(
 	};
 
 	put_rule(s.rule, t, ".exec");
+	speak(out, &s);
+}
+
+/* What no request of an operation can be is none. */
+static void
+decide_request(
+    const struct policy *p, const struct policy_call *c, struct verdict *out)
+{
+	const struct policy_server *server = NULL;
+	char why[REASON_BYTES];
+
+	if (p->n_servers == 0 || c->args == NULL ||
+	    policy_openapi_takes(
+		p, c->tool, c->args, &server, why, sizeof(why)))
+		return;
+
+	struct speech s = {
+		.kind = VERDICT_BLOCK,
+		.code = "invalid_arguments",
+		.rule = { STR("servers."), server->name, STR(".openapi") },
+		.reason = { str_of(why) },
+	};
+
 	speak(out, &s);
 }
 

@@ -201,7 +201,8 @@ part_read(struct reader *r, struct policy_parts *x, struct policy_part *part,
 		part->r.problems = &x->problems;
 		part->r.text = (struct policy_text){ .given = base->text };
 		part->root = (struct spot){};
-		if (policy_load(&part->r, base->format, &part->root) < 0) {
+		if (policy_load(&part->r, base->format, &part->root) < 0 ||
+		    policy_files(&part->r, &part->root, bases) < 0) {
 			r->p->arena.failed |= p->arena.failed;
 			bubble(r, x, part, name);
 			return false;

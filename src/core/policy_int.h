@@ -271,6 +271,29 @@ bool policy_read_env(struct reader *r, const struct spot *s, struct list *out);
 /* policy_exec.c: "exec" of a tool; the sandbox is known. */
 void policy_parse_exec(
     struct reader *r, const struct spot *tool, struct policy_tool *t);
+/*
+ * policy_openapi.c: puts the documents of files in the place of their names,
+ * which the bases have. -1: noted.
+ */
+int policy_files(
+    struct reader *r, struct spot *root, struct policy_bases *bases);
+/* "openapi" of a server, whose url is known. */
+void policy_parse_openapi(
+    struct reader *r, const struct spot *server, struct policy_server *out);
+void policy_openapi_free(struct policy *p);
+struct openapi_op;
+/* The operation that is the tool; NULL: none is. out may be NULL. */
+const struct openapi_op *policy_openapi_find(
+    const struct policy *p, struct str tool, const struct policy_server **out);
+/* What the tool's method says that it can do. False: it is no operation. */
+bool policy_openapi_risk(
+    const struct policy *p, struct str tool, enum risk *out);
+/* A pattern may not say of an operation that it does less. */
+void policy_openapi_check(struct reader *r, const struct spot *tools);
+/* False: these arguments make no request of it, and why says so. */
+bool policy_openapi_takes(const struct policy *p, struct str tool,
+    const struct json *args, const struct policy_server **out, char *why,
+    size_t why_bytes);
 /* policy_tools.c: "approvals", "tools" and "flow", in this order. */
 void policy_parse_approvals(struct reader *r, const struct spot *root);
 void policy_parse_tools(struct reader *r, const struct spot *root);

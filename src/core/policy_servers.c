@@ -208,10 +208,10 @@ same_in(const struct policy_part *part, struct str name, const struct json *v)
 static void
 parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 {
-	static const char *const known[] = { "command", "url", "env", "mounts",
-		"prefix", "start_ms", "timeout_ms", "restarts", "memory_mb",
-		"pids", "network", "capture", "secrets", "addrs", "ca",
-		"record", NULL };
+	static const char *const known[] = { "command", "url", "openapi", "env",
+		"mounts", "prefix", "start_ms", "timeout_ms", "restarts",
+		"memory_mb", "pids", "network", "capture", "secrets", "addrs",
+		"ca", "record", NULL };
 	uint64_t start_ms = SERVER_START_MS;
 	uint64_t timeout_ms = POLICY_TOOL_TIMEOUT_MAX_MS;
 	uint64_t restarts = SERVER_RESTARTS, memory_mb = SANDBOX_MEMORY_MB;
@@ -224,6 +224,7 @@ parse_server(struct reader *r, const struct spot *s, struct policy_server *out)
 	read_known(r, s, known, none, NOT_YET);
 	check_kind(r, s);
 	policy_parse_server_url(r, s, out);
+	policy_parse_openapi(r, s, out);
 	parse_words(r, s, "command", &command);
 	out->command = command.p;
 	out->n_command = command.n;

@@ -196,6 +196,7 @@ policy_parse_tools(struct reader *r, const struct spot *root)
 		t->json = s.v;
 		parse_tool(r, &s, t);
 	}
+	policy_openapi_check(r, &tools);
 	check_globs(r, &tools);
 	check_commits(r, &tools);
 }
@@ -274,7 +275,9 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	if (!read_object(r, s))
 		return;
 	read_known(r, s, known, later, NOT_YET);
-	if (json_get(s->v, STR("risk")) == NULL)
+	if (policy_openapi_risk(r->p, t->name, &t->risk))
+		risk = t->risk;
+	else if (json_get(s->v, STR("risk")) == NULL)
 		read_missing(r, s, "risk",
 		    "one of read, draft, internal_write, external_write, "
 		    "destructive");

@@ -106,8 +106,8 @@ static const struct route routes[] = {
 	{ ROLE_BROKER, ROLE_WORLD, MSG_WORLD_CLOSE, BODY(msg_door), NONE, 0,
 	    0 },
 
-	{ ROLE_BROKER, ROLE_TOOLS, MSG_SERVER_OPEN, BODY(msg_server),
-	    SERVER_ENTRY_BYTES, 0, 0 },
+	{ ROLE_BROKER, ROLE_TOOLS, MSG_SERVER_OPEN, BODY(msg_server), BIG, 0,
+	    0 },
 	{ ROLE_TOOLS, ROLE_BROKER, MSG_SERVER_PIPES, BODY(msg_server), NONE, 3,
 	    3 },
 	{ ROLE_TOOLS, ROLE_BROKER, MSG_SERVER_LINE, BODY(msg_server), NONE, 1,

@@ -102,6 +102,27 @@ post_new(struct http *h, uint64_t id, struct str fields, struct str message)
 }
 
 void
+http_ask(struct http *h, uint64_t id, struct str method, struct str target,
+    struct str fields, struct str body)
+{
+	struct exchange *x;
+
+	if (h->closed)
+		return;
+	x = exchange_new(h, id, STR(""));
+	x->whole = true;
+	x->to_head = str_eq(method, STR("HEAD"));
+	buf_printf(&x->out, "%.*s %.*s HTTP/1.1\r\nHost: %.*s\r\n",
+	    STR_FMT(method), STR_FMT(target), STR_FMT(buf_str(&h->host)));
+	buf_add_str(&x->out, fields);
+	if (body.n > 0 || str_starts(method, STR("P")))
+		buf_printf(&x->out, "Content-Length: %zu\r\n", body.n);
+	buf_add_c(&x->out, "\r\n");
+	buf_add_str(&x->out, body);
+	start(x);
+}
+
+void
 http_listen(struct http *h, struct str fields)
 {
 	struct exchange *x;
@@ -443,6 +464,7 @@ free_one(struct exchange *x)
 	buf_fini(&x->out);
 	buf_fini(&x->in);
 	buf_fini(&x->content);
+	buf_fini(&x->type);
 	sse_fini(&x->sse);
 	free(x);
 }

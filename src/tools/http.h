@@ -37,6 +37,13 @@ struct http_fault {
 	struct str why;
 };
 
+struct http_answer {
+	uint16_t status;
+	struct str type; /* Content-Type, without what stands behind it */
+	uint64_t retry_after_s; /* 0: it says none */
+	struct str body;
+};
+
 struct http {
 	struct loop *loop;
 	struct buf host, path; /* of every request */
@@ -53,6 +60,9 @@ struct http {
 	void (*on_line)(struct http *h, int fd); /* for the proxy; take it */
 	/* A message of the server's; it may close h. */
 	void (*on_message)(struct http *h, struct str json);
+	/* Of http_ask: whatever its status is, whole; borrowed. */
+	void (*on_answer)(
+	    struct http *h, uint64_t id, const struct http_answer *a);
 	void (*on_fail)(
 	    struct http *h, uint64_t id, const struct http_fault *f);
 	/* The session that there was is over. Behind it nothing works. */
@@ -77,6 +87,12 @@ void http_post(
  * has taken it. Connections have no order among each other.
  */
 void http_post_first(struct http *h, struct str fields, struct str message);
+/*
+ * Any other request, answered once by on_answer or on_fail. fields: lines of
+ * the head but for Host and Content-Length.
+ */
+void http_ask(struct http *h, uint64_t id, struct str method, struct str target,
+    struct str fields, struct str body);
 /* A stream of what the server has to say by itself, if it has one. */
 void http_listen(struct http *h, struct str fields);
 /* The request has its answer, or nobody wants one: its stream may end. */

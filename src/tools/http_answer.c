@@ -10,6 +10,7 @@
 enum { ERROR_TEXT_BYTES = 64 * 1024, STATUS_ACCEPTED = 202 };
 
 static bool on_head(struct exchange *x, const struct http1_head *h);
+static void take_whole(struct exchange *x, const struct http1_head *h);
 static void take_session(struct exchange *x, const struct http1_head *h);
 static bool is_type(const struct http1_head *h, const char *type);
 static bool on_body(struct exchange *x, struct str bytes);
@@ -31,7 +32,8 @@ answer_feed(struct exchange *x, struct str bytes)
 		return on_body(x, bytes);
 	buf_add_str(&x->in, bytes);
 	for (;;) {
-		used = http1_response(x->in.p, x->in.n, false, &h, &status, &e);
+		used = http1_response(
+		    x->in.p, x->in.n, x->to_head, &h, &status, &e);
 		if (used <= 0 || h.status >= 200)
 			break;
 		buf_drop(&x->in, (size_t)used); /* 1xx: another one follows */
@@ -94,7 +96,10 @@ on_head(struct exchange *x, const struct http1_head *h)
 		exchange_over(x, false); /* it has none, which is no fault */
 		return false;
 	}
-	if (!good) {
+	if (x->whole) {
+		x->kind = ANSWER_WHOLE;
+		take_whole(x, h);
+	} else if (!good) {
 		x->kind = ANSWER_ERROR;
 		most = ERROR_TEXT_BYTES;
 	} else if (x->id == 0 && !x->listens) {
@@ -111,6 +116,20 @@ on_head(struct exchange *x, const struct http1_head *h)
 	}
 	http1_body_init(&x->body, h, most);
 	return true;
+}
+
+/* What the head says of an answer that is passed on whole. */
+static void
+take_whole(struct exchange *x, const struct http1_head *h)
+{
+	const struct str *type = http1_get(h, STR("Content-Type"));
+	const struct str *after = http1_get(h, STR("Retry-After"));
+
+	if (type != NULL)
+		buf_add_str(&x->type,
+		    str_trim((struct str){ type->p, str_find(*type, ';') }));
+	if (after == NULL || str_to_u64(*after, &x->retry_after_s) < 0)
+		x->retry_after_s = 0; /* or it is a date */
 }
 
 /* Visible characters, as the protocol has it: it goes into a field again. */
@@ -206,6 +225,14 @@ on_whole(struct exchange *x)
 	case ANSWER_JSON:
 		h->on_message(h, buf_str(&x->content));
 		break;
+	case ANSWER_WHOLE: {
+		const struct http_answer a = { x->status, buf_str(&x->type),
+			x->retry_after_s, buf_str(&x->content) };
+
+		x->answered = true;
+		h->on_answer(h, x->id, &a);
+		break;
+	}
 	case ANSWER_ERROR:
 		on_error(x);
 		return;

@@ -13,6 +13,7 @@ enum answer_kind {
 	ANSWER_NONE, /* of no interest, or not known yet */
 	ANSWER_JSON,
 	ANSWER_EVENTS,
+	ANSWER_WHOLE, /* of http_ask: as it is */
 	ANSWER_ERROR, /* a status that says so, and its text */
 };
 
@@ -24,6 +25,10 @@ struct exchange {
 	struct loop_timer timer; /* a stream's end, or being taken up again */
 	uint64_t id; /* of the request; 0: none */
 	bool waits; /* for a connection */
+	bool whole; /* of http_ask */
+	bool to_head; /* HEAD: the answer has no body */
+	struct buf type; /* of the answer, where it is whole */
+	uint64_t retry_after_s;
 	bool listens; /* GET, for what the server says by itself */
 	bool unreached; /* told by the timer, as its caller is not ready yet */
 	bool answered; /* or given up */

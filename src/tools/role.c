@@ -146,7 +146,7 @@ on_server_open(struct role_state *s, const struct frame *f)
 	const struct server_hear hear = { s, on_listed, on_result, on_progress,
 		on_line };
 	const struct msg_server *m = f->body;
-	own_arena struct arena a = {};
+	own_arena struct arena a = { .max_bytes = WORLD_MAX_PARSE_BYTES };
 	int theirs[3] = { -1, -1, -1 };
 	struct server *made = NULL;
 	struct err e = {};

@@ -79,6 +79,7 @@ server_free(struct server *s)
 		server_ask_free(server_take(s, s->asks->id));
 	if (s->over_http)
 		http_fini(&s->http);
+	server_api_free(s->api);
 	for (size_t i = 0; i < DEFINITION_KINDS; i++)
 		definitions_fini(&s->lists[i]);
 	buf_fini(&s->info);
@@ -114,19 +115,21 @@ server_call(struct server *s, uint64_t call, enum server_ask ask,
 	}
 	if (timeout_ms > POLICY_TOOL_TIMEOUT_MAX_MS)
 		timeout_ms = POLICY_TOOL_TIMEOUT_MAX_MS;
+	if (s->api != NULL) {
+		server_api_call(s, call, params, timeout_ms);
+		return;
+	}
 	a = server_ask(s, ASK_CALL, methods[ask], params, (int64_t)timeout_ms);
 	a->call = call;
 	a->what = ask;
 }
 
 struct ask *
-server_ask(struct server *s, enum ask_kind kind, const char *method,
-    struct str params, int64_t timeout_ms)
+server_ask_new(struct server *s, enum ask_kind kind, int64_t timeout_ms)
 {
 	struct ask *a = calloc(1, sizeof(*a));
-	own_buf struct buf line = {};
 
-	must(a != NULL && params.n >= 2 && params.p[0] == '{');
+	must(a != NULL);
 	a->server = s;
 	a->id = ++s->next_id;
 	a->kind = kind;
@@ -135,6 +138,17 @@ server_ask(struct server *s, enum ask_kind kind, const char *method,
 	s->asks = a;
 	loop_timer_set(
 	    s->loop, &a->late, loop_now_ns(s->loop) + timeout_ms * 1000000);
+	return a;
+}
+
+struct ask *
+server_ask(struct server *s, enum ask_kind kind, const char *method,
+    struct str params, int64_t timeout_ms)
+{
+	struct ask *a = server_ask_new(s, kind, timeout_ms);
+	own_buf struct buf line = {};
+
+	must(params.n >= 2 && params.p[0] == '{');
 	buf_printf(&line,
 	    "{\"id\":%llu,\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":{",
 	    (unsigned long long)a->id, method);

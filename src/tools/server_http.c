@@ -42,7 +42,12 @@ server_new_http(struct loop *loop, uint64_t id, const struct server_hear *hear,
 	buf_add_str(&s->http.host, host);
 	buf_add_str(&s->http.path, path);
 	http_init(&s->http);
-	server_open(s);
+	if (json_get(entry, STR("openapi")) == NULL) {
+		server_open(s);
+	} else if (server_api_open(s, entry, e) < 0) {
+		server_free(s);
+		return NULL;
+	}
 	return s;
 }
 

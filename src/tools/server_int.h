@@ -49,6 +49,7 @@ struct server {
 	bool modern;
 	bool asked_again; /* whether it is of the newest era */
 	bool over; /* on_listed has said so */
+	struct server_api *api; /* over HTTP: it speaks no MCP; or NULL */
 	bool listens; /* over HTTP: to what it says by itself */
 	bool has[DEFINITION_KINDS]; /* as its capabilities say */
 	bool completes;
@@ -109,5 +110,19 @@ void server_opening(struct server *s, enum ask_kind kind,
 void server_opening_late(struct server *s, enum ask_kind kind);
 /* It says that one of its lists has changed. */
 void server_list(struct server *s);
+
+/* server.c: a request of ours with its time; its message is to be sent. */
+struct ask *server_ask_new(
+    struct server *s, enum ask_kind kind, int64_t timeout_ms);
+/* server_open.c: tells of its lists as they are. */
+void server_tell_lists(struct server *s);
+/*
+ * server_api.c: what an OpenAPI document says that there is. -1 with e: it is
+ * none.
+ */
+int server_api_open(struct server *s, const struct json *entry, struct err *e);
+void server_api_free(struct server_api *api);
+void server_api_call(
+    struct server *s, uint64_t call, struct str params, uint64_t timeout_ms);
 
 #endif

@@ -15,7 +15,6 @@ static void on_page(struct server *s, const struct json *result);
 static void opened(struct server *s, const struct json *result);
 static void ask_page(struct server *s, const struct json *cursor);
 static void list_next(struct server *s);
-static void tell(struct server *s);
 
 void
 server_open(struct server *s)
@@ -257,15 +256,15 @@ list_next(struct server *s)
 		return;
 	}
 	s->listing = false;
-	tell(s);
+	server_tell_lists(s);
 	if (s->list_again && !s->over) {
 		s->list_again = false;
 		server_list(s);
 	}
 }
 
-static void
-tell(struct server *s)
+void
+server_tell_lists(struct server *s)
 {
 	own_buf struct buf out = { .max = IPC_MAX_PAYLOAD_BYTES };
 	const char *between = "";

@@ -696,8 +696,11 @@ each_problem_is_told_at_its_place(void **state)
 		    "9:8: actor: must be 1 to 128 letters, digits and "
 		    "characters of ._:/@+-, not \"\303\251 \303\251\"\n" },
 		{ "too deep", POLICY_YAML,
-		    "a: [[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]\n",
-		    "1:27: : nested deeper than any policy is\n" },
+		    "a: [[[[[[[[[[[[[[[[[[[[[[[["
+		    "[[[[[[[[[[[[[[[[[[[[[[[["
+		    "]]]]]]]]]]]]]]]]]]]]]]]]"
+		    "]]]]]]]]]]]]]]]]]]]]]]]]\n",
+		    "1:51: : nested deeper than any policy is\n" },
 		{ "a number without an end", POLICY_YAML,
 		    "policy: .inf\n"
 		    "workflow: w\n"
