@@ -143,6 +143,9 @@ enum {
 	 * text it still fits a message. */
 	EGRESS_RECORD_BYTES = 1024 * 1024,
 	EGRESS_REPLAY_MAX = 16 * 1024, /* answers of one run that are known */
+	RERUN_CALLS_MAX =
+	    16 * 1024, /* of a run that another is answered from */
+	RERUN_BYTES = 32 * 1024 * 1024, /* what is kept in memory of those */
 	/* Requests that wait for a person: of one run, of all, and the body
 	 * of one, which is kept until the answer. */
 	EGRESS_HELD_PER_RUN = 16,
@@ -270,6 +273,7 @@ enum {
 	POLICY_FLOW_MAX = 64, /* flow rules: each is tried at every call */
 	POLICY_WHEN_MAX = 32, /* rules of one tool: likewise */
 	POLICY_FAULTS_MAX = 32, /* each is tried at every call */
+	FAULT_HANG_REQUEST_MS = 60 * 1000, /* what hangs, unless it says less */
 	POLICY_FAULT_MAX_MS = 3600 * 1000, /* a tool's own longest deadline */
 	POLICY_APPROVALS_MAX = 64, /* kinds of approval in one policy */
 	EGRESS_RULES_MAX = 256, /* every one is tried: a bit each, in a mask */

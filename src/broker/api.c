@@ -11,6 +11,7 @@
 #include "broker/box.h"
 #include "broker/broker.h"
 #include "broker/command.h"
+#include "broker/fault.h"
 #include "broker/follow.h"
 #include "broker/inside.h"
 #include "broker/kill.h"
@@ -61,6 +62,7 @@ static void do_port(const struct request *q);
 static void do_pause(const struct request *q);
 static void do_resume(const struct request *q);
 static void do_stat(const struct request *q);
+static void do_faults(const struct request *q);
 static void do_snapshot(const struct request *q);
 static void do_snapshot_list(const struct request *q);
 static void do_snapshot_remove(const struct request *q);
@@ -95,6 +97,7 @@ static void (*const handlers[API_OPS])(const struct request *q) = {
 	[API_PAUSE] = do_pause,
 	[API_RESUME] = do_resume,
 	[API_STAT] = do_stat,
+	[API_FAULTS] = do_faults,
 	[API_SNAPSHOT] = do_snapshot,
 	[API_SNAPSHOT_LIST] = do_snapshot_list,
 	[API_SNAPSHOT_REMOVE] = do_snapshot_remove,
@@ -530,6 +533,12 @@ static void
 do_stat(const struct request *q)
 {
 	box_ask(q->who, q->call, q->run, ASK_STAT);
+}
+
+static void
+do_faults(const struct request *q)
+{
+	faults_api(q->who, q->call, run_find(q->run), q->args);
 }
 
 static void

@@ -12,6 +12,7 @@
 #include "broker/draft.h"
 #include "broker/egress.h"
 #include "broker/export.h"
+#include "broker/fault.h"
 #include "broker/record.h"
 #include "broker/spend.h"
 
@@ -70,6 +71,7 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 		    "An operator must look at the disk.");
 		return false;
 	}
+	faults_approval(r, a);
 	hold(a, asker);
 	return true;
 }
@@ -340,6 +342,10 @@ make_why(struct buf *out, const struct run *r, uint32_t step, struct str tool,
 static void
 hold(struct approval *a, uint64_t call)
 {
+	if (a->late_until_ns > clock_mono_ns()) {
+		answer_pending(a, call);
+		return;
+	}
 	for (int i = 0; i < HOLDERS_MAX; i++) {
 		struct holder *h = &a->holders[i];
 
@@ -372,6 +378,15 @@ on_deadline(struct loop_timer *t)
 	struct run *r = run_find(a->run);
 
 	must(r != NULL); /* a run's approvals end before it does */
+	if (a->denied) {
+		(void)str_copy(STR("Denied on purpose: a failure that was "
+				   "asked for."),
+		    a->reason, sizeof(a->reason));
+		(void)approval_record(a, r, "paddock", "reject", false);
+		approval_end(a, r, APPROVAL_REJECTED);
+		approval_not_extended(a, r);
+		return;
+	}
 	if (a->rule->on_timeout == ON_TIMEOUT_ESCALATE) {
 		a->unlimited = a->rule->escalate_to == NULL;
 		approval_escalate(a, r, "paddock");

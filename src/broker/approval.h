@@ -50,6 +50,10 @@ struct approval {
 	uint64_t ask; /* 0: a tool call; else what wants to leave: egress.h */
 	/* Of the run's policy; of whom it was escalated to, once it was. */
 	const struct policy_approval *rule;
+	/* Failures on purpose: its deadline is a no; and until when (of the
+	 * monotonic clock) the agent waits for it itself. */
+	bool denied;
+	int64_t late_until_ns;
 	struct buf args; /* canonical; after an edit, the edited ones */
 	struct buf args_shown; /* redacted as the policy says, for the store */
 	struct hash hash; /* call_hash of what is executed */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/must.h"
+#include "broker/ambient.h"
 #include "broker/approval.h"
 #include "broker/box.h"
 #include "broker/call_int.h"
@@ -14,7 +15,9 @@
 #include "broker/command.h"
 #include "broker/draft.h"
 #include "broker/export.h"
+#include "broker/fault.h"
 #include "broker/record.h"
+#include "broker/rerun.h"
 #include "broker/server.h"
 #include "broker/spend.h"
 #include "broker/who.h"
@@ -112,7 +115,9 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 		    "Give a key of at most 127 bytes.");
 		return;
 	}
-	if (!draft_call(r, m->call, tool, args))
+	if (r->rerun != NULL)
+		rerun_call(r, m->call, tool, args);
+	else if (!draft_call(r, m->call, tool, args))
 		propose(r, m->call, tool, args, own_key);
 }
 
@@ -197,7 +202,7 @@ propose(struct run *r, uint64_t asker, struct str tool, const struct json *args,
 		 */
 		if (call_runs(&v) && !call_durable_first(v.risk, 0) &&
 		    repeat == REPEAT_NO && !earlier.has_key &&
-		    !export_is(tool) && r->policy->n_faults == 0 &&
+		    !export_is(tool) && !ambient_is(tool) && !faults_any(r) &&
 		    call_world_has(r, tool)) {
 			early = call_new(r, asker, tool, &canonical, &hash, &v);
 			early->probe = probe;
@@ -335,6 +340,8 @@ call_world_has(const struct run *r, struct str tool)
 		return r->has_sandbox;
 	if (command_is(r, tool))
 		return false;
+	if (ambient_is(tool))
+		return true;
 	for (uint32_t i = 0; i < r->n_tools; i++) {
 		if (str_eq_c(tool, r->tools[i].name))
 			return true;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/must.h"
+#include "broker/ambient.h"
 #include "broker/approval.h"
 #include "broker/call.h"
 #include "broker/call_int.h"
@@ -294,6 +295,16 @@ call_to_world(struct run *r, struct call *c)
 	}
 	if (call_fault_before(r, c))
 		return;
+	if (ambient_is(str_of(c->tool))) {
+		own_buf struct buf out = {};
+		const bool ok = ambient_answer(
+		    &out, str_of(c->tool), parse(buf_str(&c->args)));
+
+		if (!call_fault_after(c, ok, false, buf_str(&out)))
+			call_finish(c, ok ? REPLY_OK : REPLY_TOOL_ERROR,
+			    buf_str(&out), false, ok ? "ok" : "error");
+		return;
+	}
 	if (export_is(str_of(c->tool))) {
 		own_buf struct buf out = {};
 		enum reply_kind kind = export_write(r, c, &out);
@@ -436,6 +447,8 @@ call_finish(struct call *c, enum reply_kind kind, struct str result, bool wrote,
 		ev.effect = wrote && !c->simulated ? STR("real") : STR("none");
 		ev.origin = STR("sandbox");
 	}
+	if (ambient_is(str_of(c->tool)))
+		ev.origin = STR("paddock");
 	if (c->fault != NULL)
 		ev.origin = STR("fault");
 	ev.ms = (clock_mono_ns() - c->started_ns) / 1000000;

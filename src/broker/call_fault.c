@@ -6,12 +6,9 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "broker/call_int.h"
-#include "broker/record.h"
-#include "core/fault.h"
-#include "core/id.h"
+#include "broker/fault.h"
 
-static void record_hit(
-    struct run *r, struct call *c, const struct fault_hit *hit);
+static void lower(struct run *r, uint32_t remaining);
 static void on_due(struct loop_timer *t);
 static void on_late(struct loop_timer *t);
 static void finish_late(struct call *c, bool ok, bool wrote, struct str answer);
@@ -23,18 +20,28 @@ call_fault_before(struct run *r, struct call *c)
 	const struct policy_tool *row =
 	    policy_tool_find(r->policy, str_of(c->tool));
 	struct fault_hit hit;
+	uint64_t seq;
 	int64_t ms;
 
-	if (c->fault_tried || r->policy->n_faults == 0)
+	if (c->fault_tried || !faults_any(r))
 		return false;
 	c->fault_tried = true;
-	if (!fault_choose(r->policy,
-		r->policy->fault_seeded ? r->policy->fault_seed : r->id,
-		str_of(c->tool), r->fault_seen, r->fault_hits, &hit))
+	if (!faults_hit(r, FAULT_AT_CALL, str_of(c->tool), c->step, &hit, &seq))
 		return false;
 	c->fault = hit.rule;
 	c->fault_delay_ms = hit.delay_ms;
-	record_hit(r, c, &hit);
+	if (seq == 0)
+		c->unrecorded = true;
+	if (hit.rule->kind == FAULT_BUDGET_LOW) {
+		lower(r, hit.rule->remaining);
+		c->fault = NULL; /* the call itself goes on */
+		return false;
+	}
+	if (hit.rule->kind == FAULT_KILL) {
+		finish_instead(c, false);
+		run_stop(r, "fault_kill", STR(""), true);
+		return true;
+	}
 	if (!fault_instead(hit.rule))
 		return false;
 	ms = hit.delay_ms;
@@ -67,24 +74,14 @@ call_fault_after(struct call *c, bool ok, bool wrote, struct str answer)
 	return true;
 }
 
+/* As many calls are left, and no more. */
 static void
-record_hit(struct run *r, struct call *c, const struct fault_hit *hit)
+lower(struct run *r, uint32_t remaining)
 {
-	struct event ev = record_of(r, EVENT_FAULT_INJECTED);
-	own_buf struct buf body = {};
+	const uint64_t limit = r->budget.used[BUDGET_TOOL_CALLS] + remaining;
 
-	buf_printf(&body,
-	    "{\"call\":%u,\"kind\":\"%s\",\"ms\":%u,\"rule\":%u,"
-	    "\"seed\":\"%llu\"}",
-	    hit->call, fault_kind_name(hit->rule->kind), hit->delay_ms,
-	    hit->number,
-	    (unsigned long long)(r->policy->fault_seeded ? r->policy->fault_seed
-							 : r->id));
-	ev.step = c->step;
-	ev.tool = str_of(c->tool);
-	ev.body = buf_str(&body);
-	if (record_add(&ev) == 0)
-		c->unrecorded = true;
+	if (limit < r->budget.limit[BUDGET_TOOL_CALLS])
+		r->budget.limit[BUDGET_TOOL_CALLS] = limit;
 }
 
 /* Without the tool. */

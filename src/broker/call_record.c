@@ -48,6 +48,10 @@ call_record_decision(
 	ev.reason = v->n_reasons > 0 ? str_of(v->reasons[0]) : STR("");
 	buf_add_c(&body, "{\"labels\":");
 	labels_write(&body, &r->labels);
+	if (v->kind == VERDICT_BLOCK && v->next_step[0] != '\0') {
+		buf_add_c(&body, ",\"next_step\":");
+		json_put_str(&body, str_of(v->next_step));
+	}
 	if (v->n_reasons > 1) {
 		buf_add_c(&body, ",\"reasons\":[");
 		for (uint32_t i = 0; i < v->n_reasons; i++) {

@@ -213,7 +213,8 @@ passes(struct str code, uint64_t *retry_after_ms, const struct json *result)
 {
 	static const char *const codes[] = { "timeout", "unknown",
 		"server_ended", "http_408", "http_429", "http_500", "http_502",
-		"http_503", "http_504", "rate_limited", NULL };
+		"http_503", "http_504", "rate_limited", "refused", "reset",
+		"dns", NULL };
 	uint64_t s = 0;
 
 	if (json_u64(json_get(result, STR("retry_after_s")), &s) == 0 &&

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "broker/egress_int.h"
+#include "broker/fault.h"
 #include "broker/record.h"
 #include "broker/secret.h"
 #include "broker/spend.h"
@@ -40,7 +41,7 @@ struct asked {
 static struct asked *held;
 
 static void ask_again(
-    const struct msg_egress_ask *m, struct str payload, bool again);
+    const struct msg_egress_ask *m, struct str payload, bool again, bool late);
 static bool guard(struct run *r, const struct msg_egress_ask *m,
     struct str payload, struct egress_ask *ask, bool again);
 static bool take_rate(
@@ -69,7 +70,13 @@ static void send(
 void
 on_egress_ask(const struct msg_egress_ask *m, struct str payload)
 {
-	ask_again(m, payload, false);
+	ask_again(m, payload, false, false);
+}
+
+void
+egress_ask_late(const struct msg_egress_ask *m, struct str payload)
+{
+	ask_again(m, payload, false, true);
 }
 
 void
@@ -84,15 +91,17 @@ egress_again(uint64_t run)
 			continue;
 		}
 		*at = q->next;
-		ask_again(&q->m, buf_str(&q->payload), true);
+		ask_again(&q->m, buf_str(&q->payload), true, false);
 		buf_fini(&q->payload);
 		free(q);
 	}
 }
 
-/* again: it has waited for a secret, and does not do so once more. */
+/* again: it has waited for a secret, and does not do so once more. late: and
+ * so for a failure on purpose. */
 static void
-ask_again(const struct msg_egress_ask *m, struct str payload, bool again)
+ask_again(
+    const struct msg_egress_ask *m, struct str payload, bool again, bool late)
 {
 	static struct egress_ask ask; /* large, and used by one at a time */
 	static struct egress_verdict v;
@@ -132,6 +141,8 @@ ask_again(const struct msg_egress_ask *m, struct str payload, bool again)
 		return;
 	if (r->replay != NULL && egress_replayed(r, m, &ask, &v, &out))
 		return;
+	if (!late && faults_any(r) && faults_request(r, m, payload, &ask, &out))
+		return;
 	egress_judge(r, &ask, false, &v, &out);
 	if (v.kind != VERDICT_APPROVE || !egress_hold(r, m, payload, &ask, &v))
 		(void)egress_answer(
@@ -163,6 +174,7 @@ egress_proxy_lost(void)
 		free(w);
 	}
 	last = &first;
+	faults_proxy_lost();
 	while (held != NULL) {
 		struct asked *q = held;
 

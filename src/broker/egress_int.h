@@ -123,6 +123,9 @@ void egress_held_free(struct run *r);
 /* What was approved, and waits for a secret that was read anew. */
 void egress_held_again(uint64_t run);
 
+/* A question that has waited long enough, as one that just came. */
+void egress_ask_late(const struct msg_egress_ask *m, struct str payload);
+
 /*
  * egress_replay.c, of a run that has r->replay. True when the ask is answered,
  * or put off, by it.
@@ -130,6 +133,11 @@ void egress_held_again(uint64_t run);
 bool egress_replayed(struct run *r, const struct msg_egress_ask *m,
     const struct egress_ask *ask, struct egress_verdict *v,
     struct msg_egress_verdict *out);
+/* Of a whole run that is answered from `run` (broker/rerun.h). -1 with e. */
+int egress_replay_all(struct run *r, uint64_t run, bool strict, struct err *e);
+/* How many answers were not asked for. */
+uint32_t egress_replay_left(
+    const struct run *r, uint32_t *kept, uint32_t *answered);
 /* What an answer of this run is found by. */
 void egress_replay_key(const struct run *r, struct str text,
     struct str body_sha256, char out[static HASH_HEX_BYTES]);

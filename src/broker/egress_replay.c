@@ -11,22 +11,34 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "broker/egress_int.h"
+#include "broker/rerun.h"
 #include "codec/json.h"
 
 struct entry {
 	struct hash key, blob;
+	uint32_t step;
 	bool served;
+	char url[256]; /* as far as it fits, for people */
 };
 
 struct egress_replay {
 	uint64_t run;
 	char text[ID_BYTES]; /* of the run */
 	bool pass; /* what was not recorded goes out */
+	bool all; /* nothing ever goes out, whoever says yes */
+	bool strict; /* and each is given once, in its order */
+	uint32_t next; /* of a strict one */
+	uint32_t answered;
+	uint32_t unkept; /* requests whose answer the record has not */
 	bool more; /* than are kept */
 	uint32_t n;
 	struct entry *entries; /* in the order of their records */
 };
 
+static bool judge_all(struct run *r, const struct egress_ask *ask,
+    struct egress_verdict *v, struct msg_egress_verdict *out);
+static struct entry *next_of(struct egress_replay *p);
+static int by_step(const void *a, const void *b);
 static bool on_run(void *arg, const struct store_run *row);
 static bool on_done(void *arg, const struct store_row *row);
 static struct hash key_of(const char *run, struct str text, struct str body);
@@ -70,6 +82,45 @@ egress_replay_take(struct run *r, const struct json *args, struct err *e)
 			      p->text);
 }
 
+int
+egress_replay_all(struct run *r, uint64_t run, bool strict, struct err *e)
+{
+	struct egress_replay *p;
+
+	if (r->replay != NULL)
+		return err_set(
+		    e, "`replay` and `replay_http` do not go together");
+	p = calloc(1, sizeof(*p));
+	must(p != NULL);
+	r->replay = p; /* freed with the run */
+	p->run = run;
+	p->all = true;
+	p->strict = strict;
+	id_text('r', run, p->text);
+	if (store_events(broker.store, p->run, 0, 0, on_done, p, e) < 0)
+		return -1;
+	if (p->more)
+		return err_set(e, "%s has more than %d answers", p->text,
+		    EGRESS_REPLAY_MAX);
+	/* Records come as requests ended; they were asked by their steps. */
+	if (p->n > 0)
+		qsort(p->entries, p->n, sizeof(*p->entries), by_step);
+	return 0;
+}
+
+uint32_t
+egress_replay_left(const struct run *r, uint32_t *kept, uint32_t *answered)
+{
+	const struct egress_replay *p = r->replay;
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < p->n; i++)
+		left += !p->entries[i].served;
+	*kept = p->n;
+	*answered = p->answered;
+	return left;
+}
+
 bool
 egress_replayed(struct run *r, const struct msg_egress_ask *m,
     const struct egress_ask *ask, struct egress_verdict *v,
@@ -82,6 +133,8 @@ egress_replayed(struct run *r, const struct msg_egress_ask *m,
 	struct hash key;
 
 	egress_decide(r->policy, ask, &r->labels, v);
+	if (p->all && v->kind == VERDICT_APPROVE && judge_all(r, ask, v, out))
+		return true;
 	/* What leads to another question is not the end of it. */
 	if (v->kind != VERDICT_ALLOW || v->needs_more || v->inspect)
 		return false;
@@ -102,6 +155,13 @@ egress_replayed(struct run *r, const struct msg_egress_ask *m,
 	}
 	if (found == NULL && p->pass)
 		return false;
+	if (found == NULL && p->all) {
+		const struct entry *next = next_of(p);
+
+		rerun_request(r, ask, p->unkept > 0,
+		    next != NULL ? next->step : 0,
+		    next != NULL ? str_of(next->url) : STR(""));
+	}
 	if (found == NULL ||
 	    store_blob(broker.store, &found->blob, &answer, &e) < 0) {
 		egress_refuse(v, "not_recorded", "replay_http",
@@ -111,9 +171,12 @@ egress_replayed(struct run *r, const struct msg_egress_ask *m,
 			: "nobody reads this connection, so that it cannot be "
 			  "answered from a recorded run");
 		(void)egress_answer(r, ask, 0, v, out); /* or it is told no */
+		if (p->all)
+			rerun_settle(r);
 		return true;
 	}
 	found->served = true;
+	p->answered++;
 	serve(r, ask, v, out, buf_str(&answer));
 	return true;
 }
@@ -160,9 +223,14 @@ on_done(void *arg, const struct store_row *row)
 	doc = json_parse(row->body, NULL, &a, &e, NULL);
 	if (hash_from_hex(
 		json_str(json_at(doc, "body", "key", NULL)), &one.key) < 0 ||
-	    hash_from_hex(
-		json_str(json_at(doc, "res", "out", "h", NULL)), &one.blob) < 0)
+	    hash_from_hex(json_str(json_at(doc, "res", "out", "h", NULL)),
+		&one.blob) < 0) {
+		p->unkept++;
 		return true;
+	}
+	one.step = row->step;
+	(void)str_copy(json_str(json_at(doc, "body", "url", NULL)), one.url,
+	    sizeof(one.url)); /* a longer one is not told */
 	p->more = p->n == EGRESS_REPLAY_MAX;
 	if (p->more)
 		return false;
@@ -191,6 +259,10 @@ find(struct egress_replay *p, const struct hash *key)
 {
 	struct entry *last = NULL;
 
+	if (p->strict) {
+		last = next_of(p);
+		return last != NULL && hash_eq(&last->key, key) ? last : NULL;
+	}
 	for (uint32_t i = 0; i < p->n; i++) {
 		if (!hash_eq(&p->entries[i].key, key))
 			continue;
@@ -198,7 +270,43 @@ find(struct egress_replay *p, const struct hash *key)
 		if (!last->served)
 			return last;
 	}
-	return last;
+	/* Of a whole run each is given once. */
+	return p->all ? NULL : last;
+}
+
+/* The first that was not given yet. */
+static struct entry *
+next_of(struct egress_replay *p)
+{
+	while (p->next < p->n && p->entries[p->next].served)
+		p->next++;
+	return p->next < p->n ? &p->entries[p->next] : NULL;
+}
+
+/*
+ * Nobody is asked whether something may go out that never does: it is answered
+ * as what was allowed is. True: it has been.
+ */
+static bool
+judge_all(struct run *r, const struct egress_ask *ask, struct egress_verdict *v,
+    struct msg_egress_verdict *out)
+{
+	if (v->respond != NULL) {
+		egress_judge(r, ask, true, v, out);
+		(void)egress_answer(r, ask, 0, v, out); /* or it is told no */
+		return true;
+	}
+	v->kind = VERDICT_ALLOW;
+	v->needs_more = v->inspect = false;
+	return false;
+}
+
+static int
+by_step(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return x->step < y->step ? -1 : x->step > y->step;
 }
 
 static void

@@ -26,8 +26,6 @@ static bool put_set(struct buf *out, const struct json *policy,
     const struct json *set, struct err *e);
 static void put_with(struct buf *out, const struct json *at, struct str path,
     const struct json *value);
-static void put_faults(
-    struct buf *out, const struct json *policy, const struct json *faults);
 static void take_used(struct run *r, const struct json *used, struct err *e);
 static void take_retries(struct run *r, const struct json *retries);
 static void check_next(struct run *r);
@@ -38,7 +36,6 @@ fork_take(const struct caller *who, uint64_t call, const struct json *args,
 {
 	const struct json *fork = json_get(args, STR("fork"));
 	const struct snap *s;
-	struct fork *f;
 	uint64_t parent = 0;
 
 	*out = NULL;
@@ -50,15 +47,22 @@ fork_take(const struct caller *who, uint64_t call, const struct json *args,
 	*policy = policy_of(call, args, fork, s);
 	if (*policy == NULL)
 		return false;
-	f = calloc(1, sizeof(*f));
+	*out = fork_new(parent, s);
+	return true;
+}
+
+struct fork *
+fork_new(uint64_t parent, const struct snap *s)
+{
+	struct fork *f = calloc(1, sizeof(*f));
+
 	must(f != NULL);
 	f->parent = parent;
 	f->snapshot = s->id;
 	f->step = s->step;
 	f->n_layers = s->n_layers;
 	memcpy(f->layer, s->layer, sizeof(f->layer));
-	*out = f;
-	return true;
+	return f;
 }
 
 static bool
@@ -67,7 +71,8 @@ members_known(uint64_t call, const struct json *args, const struct json *fork)
 	static const char *const names[] = { "at", "faults", "run", "set",
 		"snapshot" };
 	static const char *const against[] = { "cpu", "disk_mb", "image",
-		"memory_mb", "mounts", "pids", "ports", "write_back" };
+		"memory_mb", "mounts", "pids", "ports", "replay",
+		"write_back" };
 	char text[160] = "";
 
 	for (const struct json *k = json_first(fork); k != NULL;
@@ -145,9 +150,8 @@ policy_of(uint64_t call, const struct json *args, const struct json *fork,
 {
 	static struct policy_problems problems;
 	const struct json *set = json_get(fork, STR("set"));
-	const struct json *faults = json_get(fork, STR("faults"));
 	own_arena struct arena a = {};
-	own_buf struct buf text = {}, more = {}, last = {};
+	own_buf struct buf text = {}, more = {};
 	const struct json *doc, *now;
 	struct policy *p = NULL;
 	struct hash version;
@@ -156,7 +160,7 @@ policy_of(uint64_t call, const struct json *args, const struct json *fork,
 	if (json_get(args, STR("policy")) != NULL ||
 	    json_get(args, STR("policy_text")) != NULL) {
 		p = run_policy_take(call, args);
-		if (p == NULL || (set == NULL && faults == NULL))
+		if (p == NULL || set == NULL)
 			return p;
 		buf_add_str(&text, p->canonical);
 		policy_free(p);
@@ -173,21 +177,14 @@ policy_of(uint64_t call, const struct json *args, const struct json *fork,
 	}
 	now = json_parse(buf_str(&text), NULL, &a, &e, NULL);
 	if ((set != NULL && !json_is(set, JSON_OBJECT)) ||
-	    (faults != NULL && !json_is(faults, JSON_ARRAY)) ||
 	    (set != NULL && !put_set(&more, now, set, &e))) {
 		reply_error(call, 400, "bad_request",
-		    e.text[0] != '\0'
-			? e.text
-			: "`fork.set` is an object, `fork.faults` a list.",
+		    e.text[0] != '\0' ? e.text : "`fork.set` is no object.",
 		    "See docs/SNAPSHOTS.md for what a fork can be given.");
 		return NULL;
 	}
 	if (set != NULL)
 		now = json_parse(buf_str(&more), NULL, &a, &e, NULL);
-	if (faults != NULL && now != NULL) {
-		put_faults(&last, now, faults);
-		now = json_parse(buf_str(&last), NULL, &a, &e, NULL);
-	}
 	buf_reset(&text);
 	if (now != NULL)
 		json_write(&text, now);
@@ -266,40 +263,6 @@ put_with(struct buf *out, const struct json *at, struct str path,
 		put_with(out, inner,
 		    (struct str){ path.p + dot + 1, path.n - dot - 1 }, value);
 	buf_add_byte(out, '}');
-}
-
-/* Behind those that the policy has. */
-static void
-put_faults(
-    struct buf *out, const struct json *policy, const struct json *faults)
-{
-	const struct json *old = json_get(policy, STR("faults"));
-	bool any = false;
-
-	buf_add_byte(out, '{');
-	for (const struct json *k = json_first(policy); k != NULL;
-	     k = json_next(policy, k)) {
-		if (str_eq(json_str(k), STR("faults")))
-			continue;
-		json_put_str(out, json_str(k));
-		buf_add_byte(out, ':');
-		json_write(out, json_value(k));
-		buf_add_byte(out, ',');
-	}
-	buf_add_c(out, "\"faults\":[");
-	for (int i = 0; i < 2; i++) {
-		const struct json *list = i == 0 ? old : faults;
-
-		for (const struct json *x =
-			 json_is(list, JSON_ARRAY) ? json_first(list) : NULL;
-		     x != NULL; x = json_next(list, x)) {
-			if (any)
-				buf_add_byte(out, ',');
-			json_write(out, x);
-			any = true;
-		}
-	}
-	buf_add_c(out, "]}");
 }
 
 int

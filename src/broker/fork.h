@@ -14,6 +14,7 @@
 #include "ipc/msg.h"
 
 struct caller;
+struct snap;
 
 struct fork {
 	uint64_t parent, snapshot;
@@ -35,6 +36,9 @@ struct fork {
  */
 bool fork_take(const struct caller *who, uint64_t call, const struct json *args,
     struct fork **out, struct policy **policy);
+
+/* One that begins at this snapshot of a run. */
+struct fork *fork_new(uint64_t parent, const struct snap *s);
 
 /* Gives the new run what it goes on with. -1 with e: it may not begin. */
 int fork_apply(struct run *r, struct err *e);

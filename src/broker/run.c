@@ -14,10 +14,12 @@
 #include "broker/draft.h"
 #include "broker/egress.h"
 #include "broker/export.h"
+#include "broker/fault.h"
 #include "broker/follow.h"
 #include "broker/idem.h"
 #include "broker/inside.h"
 #include "broker/record.h"
+#include "broker/rerun.h"
 #include "broker/run_int.h"
 #include "broker/secret.h"
 #include "broker/server.h"
@@ -313,6 +315,8 @@ run_close(struct run *r)
 	servers_end(r);
 	commands_lost(r);
 	box_end(r);
+	if (r->rerun != NULL && r->recorded)
+		rerun_end(r);
 	r->closed_ns = clock_utc_ns();
 	loop_timer_clear(broker.loop, &r->runtime);
 	loop_timer_clear(broker.loop, &r->grace);
@@ -469,6 +473,8 @@ free_run(struct run *r)
 	inside_free_run(r);
 	egress_free_run(r);
 	egress_replay_free(r->replay);
+	rerun_free(r->rerun);
+	faults_free(r);
 	secrets_free(r->secrets);
 	buf_fini(&r->workspace);
 	buf_fini(&r->mounts);

@@ -44,7 +44,9 @@ struct row_use {
 
 struct grant; /* broker/inside.h */
 struct egress_replay; /* broker/egress.h */
+struct rerun; /* broker/rerun.h */
 
+struct faults;
 struct fork; /* broker/fork.h */
 
 struct tool_server; /* broker/server.h */
@@ -126,6 +128,7 @@ struct run {
 	uint64_t close_seq; /* its run.closed record */
 	/* Of each rule of the policy's faults: calls that it was about, and
 	 * those that it hit. */
+	struct faults *faults; /* broker/fault.h; NULL: only those */
 	uint32_t fault_seen[POLICY_FAULTS_MAX], fault_hits[POLICY_FAULTS_MAX];
 	struct draft *drafts; /* of tools with `commit`: broker/draft.h */
 	struct tool_use *uses;
@@ -144,6 +147,7 @@ struct run {
 	struct early *early; /* who waits for their tools, in order */
 	uint32_t n_early;
 	struct egress_replay *replay; /* NULL: servers answer by themselves */
+	struct rerun *rerun; /* NULL: so do tools */
 };
 
 struct run *run_find(uint64_t id); /* also closed ones that are not freed */

@@ -13,13 +13,16 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "broker/ambient.h"
 #include "broker/command.h"
 #include "broker/egress.h"
 #include "broker/export.h"
+#include "broker/fault.h"
 #include "broker/fork.h"
 #include "broker/inside.h"
 #include "broker/kill.h"
 #include "broker/record.h"
+#include "broker/rerun.h"
 #include "broker/run.h"
 #include "broker/run_int.h"
 #include "broker/draft.h"
@@ -54,6 +57,7 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
     const struct frame *f)
 {
 	struct policy *policy, *added;
+	const struct json *faults = json_get(args, STR("faults"));
 	struct fork *fork = NULL;
 	struct run *r;
 	struct err e = {};
@@ -72,10 +76,13 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	if (!members_known(call, args))
 		return;
 	if (json_get(args, STR("fork")) != NULL) {
+		faults = json_at(args, "fork", "faults", NULL);
 		if (!fork_take(who, call, args, &fork, &policy))
 			return;
 	} else {
-		policy = run_policy_take(call, args);
+		policy = json_get(args, STR("replay")) != NULL
+		    ? rerun_policy_take(who, call, args, &fork)
+		    : run_policy_take(call, args);
 		if (policy == NULL)
 			return;
 	}
@@ -99,11 +106,13 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 		return;
 	}
 	if (box_take(r, args, &e) < 0 || egress_replay_take(r, args, &e) < 0 ||
+	    rerun_take(r, json_get(args, STR("replay")), &e) < 0 ||
+	    (faults != NULL && faults_add(r, faults, "", &e) < 0) ||
 	    run_input_take(r, args, &e) < 0) {
 		run_refuse(r, 400, "bad_request", e.text, see_members);
 		return;
 	}
-	if (r->policy->n_secrets > 0 &&
+	if (r->policy->n_secrets > 0 && r->rerun == NULL &&
 	    (r->stays || json_get(args, STR("argv")) != NULL ||
 		servers_want_secrets(r->policy))) {
 		json_write(&r->request, args);
@@ -133,6 +142,7 @@ run_go_on(struct run *r, const struct json *args,
 {
 	const struct json *world = json_get(args, STR("world"));
 	const struct json *argv = json_get(args, STR("argv"));
+	own_arena struct arena empty = {};
 	struct err e = {};
 
 	if (image != NULL && json_is(argv, JSON_ARRAY) && argv->n == 0) {
@@ -152,7 +162,7 @@ run_go_on(struct run *r, const struct json *args,
 		run_refuse(r, 400, "bad_command", e.text, see_members);
 		return;
 	}
-	if (servers_take(r, image, &e) < 0) {
+	if (r->rerun == NULL && servers_take(r, image, &e) < 0) {
 		run_refuse(r, 400, "bad_server", e.text,
 		    "See docs/MCP.md for what a policy says of its tool "
 		    "servers.");
@@ -163,6 +173,11 @@ run_go_on(struct run *r, const struct json *args,
 		    "See docs/WORLD.md.");
 		return;
 	}
+	/* An empty one: it lists tools, and is never called. */
+	if (r->rerun != NULL && r->fork == NULL && rerun_had_world(r->rerun))
+		world = json_parse(
+		    STR("{\"now\":\"2000-01-01T00:00:00Z\",\"world\":1}"), NULL,
+		    &empty, &e, NULL);
 	if (r->fork != NULL && !r->has_sandbox) {
 		run_refuse(r, 400, "bad_request",
 		    "A fork has a sandbox: it goes on with files.",
@@ -288,11 +303,11 @@ static bool
 members_known(uint64_t call, const struct json *args)
 {
 	static const char *const names[] = { "argv", "attach", "cpu", "disk_mb",
-		"env", "fork", "idle_ms", "image", "memory_mb", "mount_folders",
-		"mounts", "pids", "policy", "policy_format", "policy_name",
-		"policy_text", "ports", "prompt", "replay_http", "replay_miss",
-		"sandbox", "tags", "ttl_ms", "workspace", "world",
-		"write_back" };
+		"env", "faults", "fork", "idle_ms", "image", "memory_mb",
+		"mount_folders", "mounts", "pids", "policy", "policy_format",
+		"policy_name", "policy_text", "ports", "prompt", "replay",
+		"replay_http", "replay_miss", "sandbox", "tags", "ttl_ms",
+		"workspace", "world", "write_back" };
 
 	for (const struct json *k = json_first(args); k != NULL;
 	     k = json_next(args, k)) {
@@ -409,6 +424,8 @@ record_opened(struct run *r, const char *world)
 	buf_add_str(&body, buf_str(&r->mounts));
 	buf_add_c(&body, ",\"opened_by\":");
 	json_put_str(&body, str_of(r->requester));
+	if (r->rerun != NULL)
+		rerun_write(&body, r->rerun);
 	if (r->box.tags.n > 0) {
 		buf_add_c(&body, ",\"tags\":");
 		buf_add_str(&body, buf_str(&r->box.tags));
@@ -418,7 +435,7 @@ record_opened(struct run *r, const char *world)
 	r->recorded = store_put_policy(broker.store, &r->policy->version,
 			  r->policy->canonical) == 0 &&
 	    record_add(&ev) != 0 && run_store(r) == 0 && run_input_record(r) &&
-	    (r->fork == NULL || fork_record(r));
+	    faults_record(r) && (r->fork == NULL || fork_record(r));
 	return r->recorded;
 }
 
@@ -549,15 +566,17 @@ record_walls(const struct run *r)
 static void
 opened(struct run *r)
 {
-	own_buf struct buf out = {};
+	own_buf struct buf out = {}, ambient = {};
 	char token[80];
 
 	r->state = RUN_OPEN;
 	r->opened_mono_ns = clock_mono_ns();
 	run_arm_runtime(r);
 	box_opened(r);
+	ambient_list(&ambient, r->policy);
 	if (r->listed.n == 0 &&
 	    (r->servers != NULL || commands_any(r->policy) ||
+		r->rerun != NULL || ambient.n > 0 ||
 		(r->has_sandbox &&
 		    policy_tool_find(r->policy, STR("files.export")) != NULL)))
 		list_tools(r, STR("[]")); /* there is no world to have any */
@@ -610,6 +629,7 @@ list_tools(struct run *r, struct str definitions)
 		buf_add_byte(&r->listed, ',');
 		buf_add_c(&r->listed, export_definition);
 	}
+	ambient_list(&r->listed, r->policy);
 	for (const struct json *t = json_first(tools); t != NULL;
 	     t = json_next(tools, t)) {
 		struct str name = json_str(json_get(t, STR("name")));
@@ -634,6 +654,8 @@ list_tools(struct run *r, struct str definitions)
 				draft_list(&r->listed, row, t);
 		}
 	}
+	if (r->rerun != NULL)
+		rerun_write_tools(&r->listed, r);
 	buf_add_byte(&r->listed, ']');
 }
 

@@ -35,7 +35,7 @@ run_row(const struct run *r)
 		.role = who->n_roles > 0 ? who->roles[0] : STR(""),
 		.workflow = r->policy->workflow,
 		.stage = r->policy->stage,
-		.mode = STR("sandbox"),
+		.mode = r->rerun != NULL ? STR("replay") : STR("sandbox"),
 		.policy = r->policy->version,
 		.opened_ns = r->opened_ns,
 		.closed_ns = r->closed_ns,

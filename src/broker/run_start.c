@@ -37,6 +37,8 @@ static void add_trust(
     struct run *r, const struct json *env, const struct image_config *image);
 static bool is_trust(struct str name);
 static bool is_placeholder(const struct run *r, struct str name);
+static struct str placeholder(
+    const struct run *r, const struct policy_secret *p);
 static void add_placeholders(struct run *r);
 static void add_files(struct run *r);
 static void add_pair(struct run *r, const char *pair);
@@ -449,11 +451,21 @@ is_placeholder(const struct run *r, struct str name)
 	return false;
 }
 
+/* A run that is answered from a record has no secret that it could stand for.
+ */
+static struct str
+placeholder(const struct run *r, const struct policy_secret *p)
+{
+	return r->secrets != NULL ? secrets_placeholder(r->secrets, p->name)
+				  : STR("pdk_replayed");
+}
+
 /* What stands for the secrets; the values stay here. */
 static void
 add_placeholders(struct run *r)
 {
-	for (uint32_t i = 0; r->secrets != NULL && i < r->policy->n_secrets;
+	for (uint32_t i = 0; (r->secrets != NULL || r->rerun != NULL) &&
+	     i < r->policy->n_secrets;
 	     i++) {
 		const struct policy_secret *p = &r->policy->secrets[i];
 
@@ -461,7 +473,7 @@ add_placeholders(struct run *r)
 			continue;
 		buf_add_str(&r->start, p->env);
 		buf_add_byte(&r->start, '=');
-		add_word(&r->start, secrets_placeholder(r->secrets, p->name));
+		add_word(&r->start, placeholder(r, p));
 		r->start_msg.envc++;
 	}
 }
@@ -470,10 +482,11 @@ add_placeholders(struct run *r)
 static void
 add_files(struct run *r)
 {
-	for (uint32_t i = 0; r->secrets != NULL && i < r->policy->n_secrets;
+	for (uint32_t i = 0; (r->secrets != NULL || r->rerun != NULL) &&
+	     i < r->policy->n_secrets;
 	     i++) {
 		const struct policy_secret *p = &r->policy->secrets[i];
-		struct str fake = secrets_placeholder(r->secrets, p->name);
+		struct str fake = placeholder(r, p);
 		struct str t = p->template.n > 0 ? p->template : STR("{}");
 
 		if (p->file.n == 0)

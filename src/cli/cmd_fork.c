@@ -71,7 +71,8 @@ struct fork_command {
 	const char *run, *snapshot, *policy, *prompt;
 	bool has_at, quiet, json;
 	uint64_t at, n;
-	struct buf set, faults, env; /* members, each behind a comma */
+	struct buf set, env; /* members, each behind a comma */
+	struct buf faults; /* with commas between */
 	char *const *command;
 };
 
@@ -83,7 +84,6 @@ struct forked {
 
 static int read_options(
     struct args *a, struct fork_command *f, int argc, char **argv);
-static int add_fault(const struct args *a, struct buf *out, const char *text);
 static int add_set(const struct args *a, struct buf *out, const char *text);
 static int add_env(const struct args *a, struct buf *out, const char *text);
 static int choose(const struct client *c, const struct fork_command *f,
@@ -137,6 +137,7 @@ read_options(struct args *a, struct fork_command *f, int argc, char **argv)
 {
 	int c, bad = 0;
 	uint64_t id;
+	struct err e;
 
 	args_init(a, argc, argv, help, options);
 	a->shorts = ":hn:";
@@ -163,7 +164,8 @@ read_options(struct args *a, struct fork_command *f, int argc, char **argv)
 			f->policy = optarg;
 			break;
 		case 'f':
-			bad = add_fault(a, &f->faults, optarg);
+			if (run_open_fault(&f->faults, optarg, &e) < 0)
+				return args_bad(a, "--fault: %s", e.text);
 			break;
 		case 'x':
 			bad = add_set(a, &f->set, optarg);
@@ -207,30 +209,6 @@ read_options(struct args *a, struct fork_command *f, int argc, char **argv)
 		return args_bad(
 		    a, "--env is for a command, and there is none behind --");
 	return -1;
-}
-
-static int
-add_fault(const struct args *a, struct buf *out, const char *text)
-{
-	own_arena struct arena arena = {};
-	own_buf struct buf file = {};
-	const struct json *v;
-	struct err e = {};
-
-	if (text[0] == '@') {
-		if (file_read(text + 1, &file, JSON_MAX_BYTES, &e) < 0)
-			return args_bad(a, "--fault: %s", e.text);
-	} else {
-		buf_add_c(&file, text);
-	}
-	v = json_parse(buf_str(&file), NULL, &arena, &e, NULL);
-	if (!json_is(v, JSON_OBJECT))
-		return args_bad(a,
-		    "--fault: not an object such as {\"kind\":\"http_status\","
-		    "...}: docs/POLICY.md, faults");
-	buf_add_byte(out, ',');
-	json_write(out, v);
-	return 0;
 }
 
 /* What is no JSON is a text. */
@@ -346,7 +324,7 @@ put_body(struct buf *body, const struct fork_command *f, const struct json *doc,
 	}
 	if (f->faults.n > 0) {
 		buf_add_c(body, ",\"faults\":[");
-		buf_add(body, f->faults.p + 1, f->faults.n - 1);
+		buf_add_str(body, buf_str(&f->faults));
 		buf_add_byte(body, ']');
 	}
 	buf_add_byte(body, '}');

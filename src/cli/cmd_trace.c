@@ -19,7 +19,7 @@
 static const char trace_help[] =
     "usage: paddock trace show RUN | verify [RUN] | ls | grep TEXT |\n"
     "       export RUN | import FILE... |\n"
-    "       blob RUN HASH | checkpoint | key [rotate]\n"
+    "       blob RUN HASH | recovery RUN | checkpoint | key [rotate]\n"
     "\n"
     "Shows and verifies what runs did, also while a daemon runs.\n"
     "\n"
@@ -31,6 +31,7 @@ static const char trace_help[] =
     "  import FILE...      runs that were recorded elsewhere\n"
     "  blob RUN HASH       what a record refers to, such as a picture of a "
     "page\n"
+    "  recovery RUN        what it did about what failed\n"
     "  checkpoint          what was signed last, and the log's key\n"
     "  key                 all keys of the log; rotate: another one\n"
     "\n"
@@ -119,6 +120,7 @@ cmd_trace(int argc, char **argv)
 		{ "checkpoint", cmd_trace_checkpoint },
 		{ "key", cmd_trace_key },
 		{ "import", cmd_trace_import },
+		{ "recovery", cmd_trace_recovery },
 		{},
 	};
 

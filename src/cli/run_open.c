@@ -23,6 +23,8 @@ static int put_mounts(struct buf *body, const char *file,
     const struct policy_sandbox *s, struct run_folders *folders, struct err *e);
 static int put_added(struct buf *body, const struct run_open *r,
     const struct policy_sandbox *s, struct run_folders *folders, struct err *e);
+static int put_replay(
+    struct buf *body, const struct run_open *r, struct err *e);
 static int put_world(struct buf *body, const char *path, struct err *e);
 static int put_command(struct buf *body, const struct run_open *r,
     bool has_command, struct err *e);
@@ -64,8 +66,18 @@ run_open_body(const struct run_open *r, struct buf *body,
 		buf_add_c(body, ",\"prompt\":");
 		json_put_str(body, str_of(r->prompt));
 	}
+	if (r->faults.n > 0) {
+		buf_add_c(body, ",\"faults\":[");
+		buf_add_str(body, r->faults);
+		buf_add_byte(body, ']');
+	}
+	if (r->replay != NULL && put_replay(body, r, e) < 0)
+		return -1;
+	has_command = r->policy == NULL; /* perhaps: the daemon knows */
 	if (put_folder(body, r->dir, folders, e) < 0 ||
-	    put_policy(body, r, &has_command, folders, n_problems, e) < 0 ||
+	    (r->policy != NULL &&
+		put_policy(body, r, &has_command, folders, n_problems, e) <
+		    0) ||
 	    (r->world != NULL && put_world(body, r->world, e) < 0) ||
 	    put_command(body, r, has_command, e) < 0) {
 		run_folders_fini(folders);
@@ -78,6 +90,30 @@ run_open_body(const struct run_open *r, struct buf *body,
 		    "policy, world and command together are over %d bytes",
 		    HTTP_MAX_BODY_BYTES);
 	}
+	return 0;
+}
+
+int
+run_open_fault(struct buf *out, const char *text, struct err *e)
+{
+	own_arena struct arena arena = {};
+	own_buf struct buf file = {};
+	const struct json *v;
+
+	if (text[0] == '@') {
+		if (file_read(text + 1, &file, JSON_MAX_BYTES, e) < 0)
+			return -1;
+	} else {
+		buf_add_c(&file, text);
+	}
+	v = json_parse(buf_str(&file), NULL, &arena, e, NULL);
+	if (!json_is(v, JSON_OBJECT))
+		return err_set(e,
+		    "not an object such as {\"tool\":\"kb.search\",\"kind\":"
+		    "\"rate_limit\"}: docs/POLICY.md, faults");
+	if (out->n > 0)
+		buf_add_byte(out, ',');
+	json_write(out, v);
 	return 0;
 }
 
@@ -216,6 +252,21 @@ put_added(struct buf *body, const struct run_open *r,
 			return err_sys(e, "fcntl F_DUPFD_CLOEXEC");
 		folders->fd[folders->n++] = fd;
 	}
+	return 0;
+}
+
+static int
+put_replay(struct buf *body, const struct run_open *r, struct err *e)
+{
+	buf_add_c(body, ",\"replay\":{\"run\":");
+	json_put_str(body, str_of(r->replay));
+	buf_printf(body, ",\"mode\":\"%s\"", r->strict ? "strict" : "lenient");
+	for (size_t i = 0; i < r->n_ignore; i++) {
+		buf_add_c(body, i > 0 ? "," : ",\"ignore\":[");
+		if (put_text(body, str_of(r->ignore[i]), "--ignore", e) < 0)
+			return -1;
+	}
+	buf_add_c(body, r->n_ignore > 0 ? "]}" : "}");
 	return 0;
 }
 

@@ -19,7 +19,7 @@
 struct mount_options; /* cli/mount_option.h */
 
 struct run_open {
-	const char *policy; /* file */
+	const char *policy; /* file; NULL: that of the run `replay` */
 	const char *world; /* file, or NULL */
 	const char *prompt; /* the user's text, or NULL */
 	const char *dir; /* the work folder; NULL: the current one */
@@ -31,6 +31,11 @@ struct run_open {
 	size_t n_tags;
 	uint64_t ttl_ms, idle_ms; /* 0: none */
 	const char *replay_http, *replay_miss; /* or NULL */
+	struct str faults; /* rules, JSON objects with commas between */
+	const char *replay; /* the run whose record answers, or NULL */
+	bool strict; /* of that: in its order, and nothing else */
+	const char *const *ignore; /* paths of arguments that do not count */
+	size_t n_ignore;
 	const struct mount_options *mounts; /* beside the policy's, or NULL */
 };
 
@@ -51,6 +56,10 @@ int run_open_body(const struct run_open *r, struct buf *body,
     struct run_folders *folders, size_t *n_problems, struct err *e);
 
 void run_folders_fini(struct run_folders *folders);
+
+/* --fault: appends a rule of faults, text or @FILE; in front of it a comma,
+ * unless it is the first. -1 with e. */
+int run_open_fault(struct buf *out, const char *text, struct err *e);
 
 /* 0 when "K=V" names a variable, else -1 with e. */
 int run_open_env(const char *assignment, struct err *e);

@@ -10,11 +10,14 @@
 const char *const fault_words[] = { "latency", "timeout", "hang", "status",
 	"rate_limit", "lost_ack", "empty", "truncate", "malformed",
 	"missing_field", "null_field", "wrong_type", "extra_field", "hostile",
-	NULL };
+	"conflict", "auth_expired", "scope_revoked", "refuse", "reset", "dns",
+	"tls", "budget_low", "kill", "approval_denied", "approval_expired",
+	"approval_late", NULL };
 _Static_assert(sizeof(fault_words) / sizeof(fault_words[0]) == FAULT_KINDS + 1,
     "a word each");
 
 static uint64_t draw(uint64_t seed, uint32_t rule, uint32_t call, char what);
+static bool is_status(const struct policy_fault *f);
 static bool hits(const struct policy_fault *f, uint64_t seed, uint32_t rule,
     uint32_t call, uint32_t before);
 static const struct json *at_path(
@@ -30,16 +33,30 @@ fault_kind_name(enum fault_kind k)
 	return fault_words[k];
 }
 
+enum fault_point
+fault_point_of(const struct policy_fault *f)
+{
+	if (f->host.n > 0)
+		return FAULT_AT_REQUEST;
+	return f->kind == FAULT_APPROVAL_DENIED ||
+		f->kind == FAULT_APPROVAL_EXPIRED ||
+		f->kind == FAULT_APPROVAL_LATE
+	    ? FAULT_AT_APPROVAL
+	    : FAULT_AT_CALL;
+}
+
 bool
-fault_choose(const struct policy *p, uint64_t seed, struct str tool,
-    uint32_t *seen, uint32_t *n_hits, struct fault_hit *out)
+fault_choose(const struct policy_fault *rules, uint32_t n, uint64_t seed,
+    enum fault_point at, struct str name, uint32_t *seen, uint32_t *n_hits,
+    struct fault_hit *out)
 {
 	bool found = false;
 
-	for (uint32_t i = 0; i < p->n_faults; i++) {
-		const struct policy_fault *f = &p->faults[i];
+	for (uint32_t i = 0; i < n; i++) {
+		const struct policy_fault *f = &rules[i];
 
-		if (!str_glob(f->tool, tool))
+		if (fault_point_of(f) != at ||
+		    !str_glob(at == FAULT_AT_REQUEST ? f->host : f->tool, name))
 			continue;
 		seen[i]++;
 		if (found || !hits(f, seed, i, seen[i], n_hits[i]))
@@ -64,7 +81,19 @@ fault_instead(const struct policy_fault *f)
 	case FAULT_HANG:
 	case FAULT_STATUS:
 	case FAULT_RATE_LIMIT:
+	case FAULT_CONFLICT:
+	case FAULT_AUTH_EXPIRED:
+	case FAULT_SCOPE_REVOKED:
+	case FAULT_REFUSE:
+	case FAULT_RESET:
+	case FAULT_DNS:
+	case FAULT_TLS:
+	case FAULT_KILL:
 		return true;
+	case FAULT_BUDGET_LOW:
+	case FAULT_APPROVAL_DENIED:
+	case FAULT_APPROVAL_EXPIRED:
+	case FAULT_APPROVAL_LATE:
 	case FAULT_LATENCY:
 	case FAULT_LOST_ACK:
 	case FAULT_EMPTY:
@@ -88,15 +117,39 @@ fault_hides(const struct policy_fault *f)
 	    f->kind == FAULT_LOST_ACK;
 }
 
+/* The service answers so. */
+static bool
+is_status(const struct policy_fault *f)
+{
+	return f->kind == FAULT_STATUS || f->kind == FAULT_RATE_LIMIT ||
+	    f->kind == FAULT_CONFLICT || f->kind == FAULT_AUTH_EXPIRED ||
+	    f->kind == FAULT_SCOPE_REVOKED;
+}
+
 const char *
 fault_code(const struct policy_fault *f, char out[static 16])
 {
-	if (f->kind == FAULT_STATUS || f->kind == FAULT_RATE_LIMIT)
+	if (is_status(f))
 		(void)snprintf(out, 16, "http_%u", f->status);
 	else
 		(void)snprintf(out, 16, "%s",
-		    f->kind == FAULT_LOST_ACK ? "unknown" : "timeout");
+		    f->kind == FAULT_LOST_ACK	  ? "unknown"
+			: f->kind == FAULT_REFUSE ? "refused"
+			: f->kind == FAULT_RESET  ? "reset"
+			: f->kind == FAULT_DNS	  ? "dns"
+			: f->kind == FAULT_TLS	  ? "tls"
+			: f->kind == FAULT_KILL	  ? "killed"
+						  : "timeout");
 	return out;
+}
+
+uint32_t
+fault_http_status(const struct policy_fault *f)
+{
+	return is_status(f)					? f->status
+	    : f->kind == FAULT_TIMEOUT || f->kind == FAULT_HANG ? 504
+	    : f->kind == FAULT_EMPTY				? 200
+								: 502;
 }
 
 void
@@ -107,7 +160,7 @@ fault_error_write(struct buf *out, const struct policy_fault *f)
 	buf_printf(out, "{\"code\":\"%s\",\"error\":", fault_code(f, code));
 	if (f->text.n > 0) {
 		json_put_str(out, f->text);
-	} else if (f->kind == FAULT_STATUS || f->kind == FAULT_RATE_LIMIT) {
+	} else if (is_status(f)) {
 		own_buf struct buf text = {};
 
 		buf_printf(&text, "The service answered %u %s.", f->status,
@@ -117,6 +170,19 @@ fault_error_write(struct buf *out, const struct policy_fault *f)
 		buf_add_c(out,
 		    "\"The connection was reset before the answer came; it is "
 		    "not known whether the call had an effect.\"");
+	} else if (f->kind == FAULT_REFUSE) {
+		buf_add_c(out, "\"The connection was refused.\"");
+	} else if (f->kind == FAULT_RESET) {
+		buf_add_c(out,
+		    "\"The connection was reset before the request was "
+		    "sent.\"");
+	} else if (f->kind == FAULT_DNS) {
+		buf_add_c(out, "\"The name of the service is not known.\"");
+	} else if (f->kind == FAULT_TLS) {
+		buf_add_c(
+		    out, "\"The service's certificate is not a good one.\"");
+	} else if (f->kind == FAULT_KILL) {
+		buf_add_c(out, "\"The run was killed.\"");
 	} else {
 		buf_add_c(out,
 		    "\"The tool did not answer in time; it is not known "
@@ -125,7 +191,8 @@ fault_error_write(struct buf *out, const struct policy_fault *f)
 	if (f->retry_after_s > 0)
 		buf_printf(out, ",\"retry_after_s\":%u", f->retry_after_s);
 	buf_add_c(out,
-	    f->kind == FAULT_STATUS || f->kind == FAULT_RATE_LIMIT
+	    is_status(f) || f->kind == FAULT_REFUSE || f->kind == FAULT_RESET ||
+		    f->kind == FAULT_DNS || f->kind == FAULT_TLS
 		? ",\"suggested_next_step\":\"Wait before trying again, or go "
 		  "on without it.\"}"
 		: ",\"suggested_next_step\":\"Read the state of things before "
@@ -141,7 +208,7 @@ fault_result_write(
 	const struct json *root, *v, *key = NULL;
 	size_t cut = f->kind == FAULT_MALFORMED ? answer.n / 2 : f->bytes;
 
-	if (f->kind == FAULT_LATENCY)
+	if (f->kind == FAULT_LATENCY || f->kind == FAULT_BUDGET_LOW)
 		return -1;
 	if (f->kind == FAULT_EMPTY) {
 		buf_add_c(out, "{}");

@@ -188,18 +188,30 @@ enum fault_kind {
 	FAULT_WRONG_TYPE,
 	FAULT_EXTRA_FIELD,
 	FAULT_HOSTILE, /* a text says something besides */
+	FAULT_CONFLICT, /* as FAULT_STATUS: 409, 401, 403 */
+	FAULT_AUTH_EXPIRED,
+	FAULT_SCOPE_REVOKED,
+	FAULT_REFUSE, /* nothing listens there, the connection is reset, the */
+	FAULT_RESET, /* name is not known, the certificate is a bad one */
+	FAULT_DNS,
+	FAULT_TLS,
+	FAULT_BUDGET_LOW, /* the run has so many calls left */
+	FAULT_KILL, /* the run is killed at that call */
+	FAULT_APPROVAL_DENIED, /* what a person is asked is answered by us */
+	FAULT_APPROVAL_EXPIRED,
+	FAULT_APPROVAL_LATE, /* the agent does not hear of it before */
 	FAULT_KINDS,
 };
 
 /* One rule of "faults": core/fault.h says which calls it hits. */
 struct policy_fault {
-	struct str tool; /* pattern */
+	struct str tool, host; /* patterns; one of them is "" */
 	enum fault_kind kind;
 	uint32_t permille; /* of the calls that it is about */
 	uint32_t nth, after, count; /* 0: any, none, as many as there are */
 	uint32_t ms, jitter_ms;
 	bool applied;
-	uint32_t status, retry_after_s, bytes;
+	uint32_t status, retry_after_s, bytes, remaining;
 	struct str at, text; /* at: "$.a.b" */
 };
 

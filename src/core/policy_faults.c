@@ -2,10 +2,15 @@
  * "faults": failures on purpose. docs/POLICY.md says what each means.
  */
 #include "base/limits.h"
+#include "core/fault.h"
 #include "core/policy_int.h"
 
 static void parse_rule(
     struct reader *r, const struct spot *s, struct policy_fault *f);
+static void parse_where(
+    struct reader *r, const struct spot *s, struct policy_fault *f);
+static void check_point(
+    struct reader *r, const struct spot *s, const struct policy_fault *f);
 static void parse_what(
     struct reader *r, const struct spot *s, struct policy_fault *f);
 static void parse_chance(
@@ -54,10 +59,10 @@ policy_parse_faults(struct reader *r, const struct spot *root)
 static void
 parse_rule(struct reader *r, const struct spot *s, struct policy_fault *f)
 {
-	static const char *const known[] = { "tool", "kind", "p", "nth",
+	static const char *const known[] = { "tool", "host", "kind", "p", "nth",
 		"after", "count", "ms", "jitter_ms", "effect", "status",
-		"retry_after_s", "bytes", "at", "text", NULL };
-	static const char *const later[] = { "host", NULL };
+		"retry_after_s", "bytes", "at", "text", "remaining", NULL };
+	static const char *const later[] = { NULL };
 	uint32_t kind = FAULT_KINDS;
 
 	*f = (struct policy_fault){
@@ -66,14 +71,13 @@ parse_rule(struct reader *r, const struct spot *s, struct policy_fault *f)
 	if (!read_object(r, s))
 		return;
 	read_known(r, s, known, later, NOT_YET);
-	if (json_get(s->v, STR("tool")) == NULL)
-		read_missing(r, s, "tool", "which calls: a name, or a pattern");
-	(void)read_entry(r, s, "tool", ENTRY_PATTERN, &f->tool);
+	parse_where(r, s, f);
 	if (json_get(s->v, STR("kind")) == NULL)
 		read_missing(r, s, "kind", "how it fails, such as \"timeout\"");
 	if (read_word(r, s, "kind", fault_words, &kind)) {
 		f->kind = (enum fault_kind)kind;
 		parse_what(r, s, f);
+		check_point(r, s, f);
 	}
 	parse_chance(r, s, f);
 }
@@ -100,7 +104,11 @@ parse_what(struct reader *r, const struct spot *s, struct policy_fault *f)
 			    "is for \"timeout\": other kinds either call the "
 			    "tool or do not");
 	}
-	f->status = f->kind == FAULT_RATE_LIMIT ? 429 : 503;
+	f->status = f->kind == FAULT_RATE_LIMIT ? 429
+	    : f->kind == FAULT_CONFLICT		? 409
+	    : f->kind == FAULT_AUTH_EXPIRED	? 401
+	    : f->kind == FAULT_SCOPE_REVOKED	? 403
+						: 503;
 	if (read_whole(r, s, "status", (struct range){ 400, 599, "" }, &number))
 		f->status = (uint32_t)number;
 	if (read_whole(r, s, "retry_after_s",
@@ -109,6 +117,11 @@ parse_what(struct reader *r, const struct spot *s, struct policy_fault *f)
 	if (read_whole(r, s, "bytes",
 		(struct range){ 0, JSON_MAX_BYTES, "bytes" }, &number))
 		f->bytes = (uint32_t)number;
+	if (read_whole(r, s, "remaining",
+		(struct range){ 0, POLICY_CALLS_MAX, "calls" }, &number))
+		f->remaining = (uint32_t)number;
+	else if (f->kind == FAULT_BUDGET_LOW)
+		read_missing(r, s, "remaining", "how many calls are left");
 	(void)read_text(r, s, "text", &f->text);
 	if (f->kind == FAULT_HOSTILE && f->text.n == 0)
 		read_missing(r, s, "text", "what the answer says besides");
@@ -118,6 +131,51 @@ parse_what(struct reader *r, const struct spot *s, struct policy_fault *f)
 		    "must be members of the answer, such as \"$.customer.id\"");
 		f->at = STR("$");
 	}
+}
+
+/* A tool's calls, or requests to a host. */
+static void
+parse_where(struct reader *r, const struct spot *s, struct policy_fault *f)
+{
+	struct spot at;
+
+	if (!read_member(s, "host", &at)) {
+		if (json_get(s->v, STR("tool")) == NULL)
+			read_missing(r, s, "tool",
+			    "which calls: a name, or a pattern; or `host`");
+		(void)read_entry(r, s, "tool", ENTRY_PATTERN, &f->tool);
+		return;
+	}
+	if (!read_text(r, s, "host", &f->host))
+		return;
+	if (f->host.n == 0)
+		problem(r, &at, "is empty: give a name, or a pattern");
+	if (json_get(s->v, STR("tool")) != NULL)
+		problem(r, &at, "does not go together with `tool`");
+}
+
+/* A host's request fails before it leaves: nothing of an answer is changed. */
+static void
+check_point(
+    struct reader *r, const struct spot *s, const struct policy_fault *f)
+{
+	struct spot at;
+	const bool host = f->host.n > 0;
+
+	if (!read_member(s, "kind", &at))
+		return;
+	if (host &&
+	    (f->applied ||
+		(!fault_instead(f) && f->kind != FAULT_LATENCY &&
+		    f->kind != FAULT_EMPTY) ||
+		f->kind == FAULT_KILL))
+		problem(r, &at,
+		    "is not for a host: its requests fail with latency, "
+		    "timeout, hang, status, rate_limit, conflict, "
+		    "auth_expired, scope_revoked, refuse, reset, dns, tls or "
+		    "empty");
+	if (!host && f->kind == FAULT_TLS)
+		problem(r, &at, "is for a host");
 }
 
 static void

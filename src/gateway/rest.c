@@ -34,6 +34,8 @@ static const struct rest_route routes[] = {
 	    false, false, REST_NO_BODY,
 	    { { STR("from"), REST_NUMBER }, { STR("limit"), REST_NUMBER },
 		{ STR("kind"), REST_TEXT } }, {} },
+	{ STR("POST"), STR("/v1/runs/{run}/faults"), ASK_REST, API_FAULTS,
+	    false, false, REST_BODY, {}, {} },
 	{ STR("POST"), STR("/v1/runs/{run}/snapshots"), ASK_REST, API_SNAPSHOT,
 	    false, false, REST_MAY_BODY, {}, {} },
 	{ STR("GET"), STR("/v1/runs/{run}/snapshots"), ASK_REST,

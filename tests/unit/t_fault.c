@@ -53,7 +53,8 @@ hit_calls(const struct policy *p, uint64_t seed, uint32_t n, struct buf *out)
 	struct fault_hit hit;
 
 	for (uint32_t i = 1; i <= n; i++) {
-		if (fault_choose(p, seed, STR("kb.search"), seen, hits, &hit))
+		if (fault_choose(p->faults, p->n_faults, seed, FAULT_AT_CALL,
+			STR("kb.search"), seen, hits, &hit))
 			buf_printf(out, "%u:%u ", i, hit.number);
 	}
 }
@@ -91,6 +92,31 @@ a_rule_hits_the_calls_that_it_says(void **state)
 		assert_string_equal(buf_c(&got), rows[i].calls);
 		policy_free(p);
 	}
+}
+
+/* What it answers for a host, and how it is told from a tool's. */
+static void
+a_rule_is_about_one_point_only(void **state)
+{
+	static const enum fault_point at[] = { FAULT_AT_REQUEST, FAULT_AT_CALL,
+		FAULT_AT_APPROVAL };
+	static const uint32_t http[] = { 502, 409, 502 };
+	struct policy *p =
+	    policy_with("{\"rules\":[{\"host\":\"*\",\"kind\":\"dns\"},"
+			"{\"tool\":\"*\",\"kind\":\"conflict\"},"
+			"{\"tool\":\"*\",\"kind\":\"approval_denied\"}]}");
+	uint32_t seen[POLICY_FAULTS_MAX] = {}, hits[POLICY_FAULTS_MAX] = {};
+	struct fault_hit hit;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_true(fault_choose(p->faults, p->n_faults, 1, at[i],
+		    STR("api.test"), seen, hits, &hit));
+		assert_int_equal(hit.number, i);
+		assert_int_equal(seen[i], 1);
+		assert_int_equal(fault_http_status(hit.rule), http[i]);
+	}
+	policy_free(p);
 }
 
 static void
@@ -213,7 +239,15 @@ what_a_rule_cannot_mean_is_refused(void **state)
 	    "faults.rules[0].effect", "for \"timeout\"");
 	refuses("{\"rules\":[{\"host\":\"a\",\"kind\":\"empty\","
 		"\"tool\":\"a\"}]}",
-	    "faults.rules[0].host", "not enforced");
+	    "faults.rules[0].host", "not go together");
+	refuses("{\"rules\":[{\"host\":\"a\",\"kind\":\"lost_ack\"}]}",
+	    "faults.rules[0].kind", "not for a host");
+	refuses("{\"rules\":[{\"host\":\"a\",\"kind\":\"kill\"}]}",
+	    "faults.rules[0].kind", "not for a host");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"tls\"}]}",
+	    "faults.rules[0].kind", "is for a host");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"budget_low\"}]}",
+	    "faults.rules[0]", "`remaining` is missing");
 	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"hostile\"}]}",
 	    "faults.rules[0]", "`text` is missing");
 }
@@ -223,6 +257,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_rule_hits_the_calls_that_it_says),
+		cmocka_unit_test(a_rule_is_about_one_point_only),
 		cmocka_unit_test(the_same_seed_fails_in_the_same_places),
 		cmocka_unit_test(
 		    an_answer_is_changed_in_the_place_that_is_named),
