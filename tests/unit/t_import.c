@@ -269,6 +269,20 @@ a_bundle_becomes_a_run_with_its_proof_checked(void **state)
 	end(&r);
 }
 
+/* The packed bytes still are those of the text. */
+static bool
+means_the_same(const struct rig *r)
+{
+	own_buf struct buf text = { .max = 1 << 23 };
+	char *at = buf_reserve(&text, r->text.n + 1);
+	size_t n;
+
+	assert_non_null(at);
+	n = ZSTD_decompress(at, r->text.n + 1, r->packed.p, r->packed.n);
+	return !ZSTD_isError(n) && n == r->text.n &&
+	    memcmp(at, r->text.p, n) == 0;
+}
+
 static void
 nothing_of_a_bundle_that_is_not_sound_comes_in(void **state)
 {
@@ -277,7 +291,7 @@ nothing_of_a_bundle_that_is_not_sound_comes_in(void **state)
 	struct import im;
 	struct rig r;
 	uint64_t random = 11;
-	size_t records = 0;
+	size_t records = 0, same = 0;
 
 	(void)state;
 	build(&r);
@@ -318,7 +332,8 @@ nothing_of_a_bundle_that_is_not_sound_comes_in(void **state)
 	}
 	assert_int_equal(records, 3 * sums.records - 1);
 
-	/* Single bits of the file as it is, which zstd's checksum guards. */
+	/* Single bits of the file as it is, which zstd's checksum guards. A few
+	 * mean nothing to zstd: what is read is the same then. */
 	pack(&r, buf_str(&r.text));
 	for (int i = 0; i < 100; i++) {
 		size_t at = next_random(&random) % r.packed.n;
@@ -326,8 +341,13 @@ nothing_of_a_bundle_that_is_not_sound_comes_in(void **state)
 		struct err e = {};
 
 		write_bundle(&r, THE_RUN, &sums);
+		unpack(&r);
 		at = at % r.packed.n;
 		r.packed.p[at] = (char)(r.packed.p[at] ^ bit);
+		if (means_the_same(&r)) {
+			assert_true(++same < 10);
+			continue;
+		}
 		if (import_bytes(&to, buf_str(&r.packed), true, &im, &e) == 0)
 			fail_msg("byte %zu, bit %d", at, bit);
 	}
