@@ -254,6 +254,27 @@ enum {
 	ISSUER_LEEWAY_MAX_S = 300, /* more would make expiry mean little */
 	BEARERS_MAX = 1024, /* signed tokens whose check is remembered */
 	IDENTITY_NAME_BYTES = 64, /* of a file in identity/, with its NUL */
+	/* Keys that are fetched (broker/jwks.h): how often at most, how long a
+	 * set is good whose server does not say, or says more, and how long one
+	 * is used while it cannot be fetched, when nobody says otherwise. */
+	JWKS_REFRESH_S = 30,
+	JWKS_REFRESH_MAX_S = 24 * 3600,
+	JWKS_LIFE_S = 3600,
+	JWKS_LIFE_MAX_S = 24 * 3600,
+	JWKS_STALE_S = 24 * 3600,
+	JWKS_STALE_MAX_S = 7 * 24 * 3600,
+	WEB_TARGET_MAX_BYTES = 2048, /* a URL that the operator names */
+	WEB_TARGET_HOST_BYTES = 253, /* a name: RFC 1035 */
+	WEBHOOKS_MAX = 8, /* who is told of approvals */
+	WEBHOOK_APPROVALS_MAX = 16, /* rules that one is told of */
+	WEBHOOK_KEY_MIN_BYTES = 16, /* 128 bits, if they are random */
+	WEBHOOK_ANSWER_MAX_BYTES = 16 * 1024, /* nobody reads it */
+	/* A second, then twice as long each time: some nine minutes. */
+	WEBHOOK_TRIES_MAX = 12,
+	WEBHOOK_WAIT_MS = 1000,
+	WEBHOOK_WAIT_MAX_MS = 60 * 1000,
+	FETCHES_MAX = 32, /* that the daemon itself makes, at once */
+	FETCH_TIMEOUT_MS = 10 * 1000, /* of one, with name and handshake */
 	IDENTITY_FILES_MAX = 32, /* the configuration and its sets of keys */
 	LABELS_MAX = 256, /* labels one run can carry */
 	ARGV_MAX_BYTES = 256 * 1024, /* command and environment of a run */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/must.h"
+#include "broker/approval_hook.h"
 #include "broker/approval_int.h"
 #include "broker/call.h"
 #include "broker/draft.h"
@@ -123,6 +124,7 @@ approval_open(struct run *r, const struct approval_about *about)
 		return NULL;
 	}
 	run_wait_begin(r);
+	approval_hooks_tell(a, r);
 	return a;
 }
 
@@ -238,6 +240,7 @@ approval_end(struct approval *a, struct run *r, enum approval_state state)
 	must(a->state == APPROVAL_PENDING && state != APPROVAL_PENDING);
 	a->state = state;
 	loop_timer_clear(broker.loop, &a->deadline);
+	approval_hooks_end(a);
 	run_wait_end(r);
 	(void)approval_store(a); /* its records say the same */
 	if (state == APPROVAL_APPROVED)
@@ -291,6 +294,7 @@ approval_escalate(struct approval *a, const struct run *r, const char *by)
 		    clock_mono_ns() + (int64_t)to->deadline_ms * 1000000);
 	}
 	(void)approval_record(a, r, by, "escalate", false);
+	approval_hooks_tell(a, r);
 	(void)approval_store(a); /* its records say the same */
 }
 

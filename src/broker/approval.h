@@ -125,6 +125,12 @@ void approval_decide(
 /* approval_link.c: makes a token for one person's answer. */
 void approval_link(
     const struct caller *who, uint64_t call, const struct json *args);
+/*
+ * The same for {"actor", "roles"} that an operator has written down: appends
+ * {"path","secret","who"}. -1 with e.
+ */
+int approval_link_make(struct approval *a, const struct run *r,
+    const struct json *args, const char *by, struct buf *out, struct err *e);
 /* Whose answer it is, and to what; or NULL: no link that is good. */
 const struct identity *approval_link_use(const struct hash *token,
     uint64_t *approval, char name[static NAME_MAX_BYTES]);

@@ -30,6 +30,19 @@ struct link {
 
 static struct link *links;
 
+/* Why there is no link. */
+struct refusal {
+	uint32_t http;
+	const char *code;
+	char text[sizeof(((struct err *)NULL)->text)];
+	const char *next_step;
+};
+
+enum { LINK_BYTES = 80 }; /* of its token, with the NUL */
+
+static struct link *make(const struct approval *a, const struct run *r,
+    const struct json *args, const char *by, char text[static LINK_BYTES],
+    struct refusal *why);
 static int take(
     struct link *l, struct str tenant, const struct json *args, struct err *e);
 static struct str keep(struct link *l, struct str s);
@@ -47,10 +60,8 @@ approval_link(const struct caller *who, uint64_t call, const struct json *args)
 	struct run *r = NULL;
 	struct link *l;
 	own_buf struct buf out = {};
-	char text[80], hex[HASH_HEX_BYTES];
-	struct hash random;
-	struct err e = {};
-	uint32_t n = 0;
+	char text[LINK_BYTES], hex[HASH_HEX_BYTES];
+	struct refusal why;
 
 	if (id_parse('a', json_str(json_get(args, STR("approval"))), &id) == 0)
 		a = approval_find(id);
@@ -62,38 +73,11 @@ approval_link(const struct caller *who, uint64_t call, const struct json *args)
 		    "`paddock approvals` lists those that are pending.");
 		return;
 	}
-	drop_old();
-	for (const struct link *o = links; o != NULL; o = o->next)
-		n += o->approval == id;
-	if (n >= LINKS_MAX) {
-		reply_error(call, 409, "too_many_links",
-		    "As many links as one approval can have are out.",
-		    "Use one of them.");
+	l = make(a, r, args, who->name, text, &why);
+	if (l == NULL) {
+		reply_error(call, why.http, why.code, why.text, why.next_step);
 		return;
 	}
-	l = calloc(1, sizeof(*l));
-	must(l != NULL);
-	if (take(l, r->policy->identity.tenant, args, &e) < 0) {
-		link_free(l);
-		reply_error(call, 400, "bad_link", e.text,
-		    "See docs/openapi.json for the members of a link.");
-		return;
-	}
-	must(getrandom(random.b, sizeof(random.b), 0) == sizeof(random.b));
-	hash_hex(&random, hex);
-	(void)snprintf(text, sizeof(text), "pdl_%s", hex);
-	l->token = hash_of(text, strlen(text));
-	l->approval = id;
-	l->call = a->hash;
-	if (!record(a, r, l, who->name)) {
-		link_free(l);
-		reply_error(call, 503, "store_failed",
-		    "The store takes no more records: nothing was done.",
-		    "Look at the daemon's log; the disk may be full.");
-		return;
-	}
-	l->next = links;
-	links = l;
 	hash_hex(&a->hash, hex);
 	buf_printf(
 	    &out, "{\"approval\":\"%s\",\"call_sha256\":\"%s\"", a->text, hex);
@@ -105,8 +89,77 @@ approval_link(const struct caller *who, uint64_t call, const struct json *args)
 	buf_add_byte(&out, '}');
 	reply(call, REPLY_OK, 201, buf_str(&out));
 	explicit_bzero(text, sizeof(text));
-	explicit_bzero(&random, sizeof(random));
 	explicit_bzero(out.p, out.n);
+}
+
+int
+approval_link_make(struct approval *a, const struct run *r,
+    const struct json *args, const char *by, struct buf *out, struct err *e)
+{
+	char text[LINK_BYTES];
+	struct refusal why;
+	const struct link *l = make(a, r, args, by, text, &why);
+
+	if (l == NULL)
+		return err_set(e, "%s", why.text);
+	buf_printf(out,
+	    "{\"path\":\"/v1/approvals/%s/decide\",\"secret\":\"%s\","
+	    "\"who\":",
+	    a->text, text);
+	json_put_str(out, str_of(l->name));
+	buf_add_byte(out, '}');
+	explicit_bzero(text, sizeof(text));
+	return 0;
+}
+
+/* One more, on record. NULL: *why says why not. text is the token. */
+static struct link *
+make(const struct approval *a, const struct run *r, const struct json *args,
+    const char *by, char text[static LINK_BYTES], struct refusal *why)
+{
+	struct link *l;
+	struct hash random;
+	struct err e = {};
+	char hex[HASH_HEX_BYTES];
+	uint32_t n = 0;
+
+	drop_old();
+	for (const struct link *o = links; o != NULL; o = o->next)
+		n += o->approval == a->id;
+	if (n >= LINKS_MAX) {
+		*why = (struct refusal){ 409, "too_many_links",
+			"As many links as one approval can have are out.",
+			"Use one of them." };
+		return NULL;
+	}
+	l = calloc(1, sizeof(*l));
+	must(l != NULL);
+	if (take(l, r->policy->identity.tenant, args, &e) < 0) {
+		link_free(l);
+		*why = (struct refusal){ 400, "bad_link", "",
+			"See docs/openapi.json for the members of a link." };
+		(void)snprintf(why->text, sizeof(why->text), "%s", e.text);
+		return NULL;
+	}
+	must(getrandom(random.b, sizeof(random.b), 0) == sizeof(random.b));
+	hash_hex(&random, hex);
+	(void)snprintf(text, LINK_BYTES, "pdl_%s", hex);
+	l->token = hash_of(text, strlen(text));
+	l->approval = a->id;
+	l->call = a->hash;
+	explicit_bzero(&random, sizeof(random));
+	explicit_bzero(hex, sizeof(hex));
+	if (!record(a, r, l, by)) {
+		link_free(l);
+		explicit_bzero(text, LINK_BYTES);
+		*why = (struct refusal){ 503, "store_failed",
+			"The store takes no more records: nothing was done.",
+			"Look at the daemon's log; the disk may be full." };
+		return NULL;
+	}
+	l->next = links;
+	links = l;
+	return l;
 }
 
 const struct identity *

@@ -8,8 +8,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/must.h"
-#include "base/pubkey.h"
-#include "codec/jwt.h"
+#include "broker/approval_hook.h"
+#include "broker/jwks.h"
 #include "core/issuer.h"
 #include "sys/fd.h"
 
@@ -22,17 +22,12 @@ struct file {
 	struct buf text;
 };
 
-/* The keys of one issuer, in its set's order. */
-struct keys {
-	struct jwk_set set;
-	struct pubkey *key[JWKS_MAX_KEYS];
-};
-
 /* What the files say. */
 struct known {
 	struct arena arena;
 	struct issuers issuers;
-	struct keys *keys; /* one for each issuer */
+	struct jwks **keys; /* one for each issuer */
+	struct approval_hook hooks[WEBHOOKS_MAX];
 	struct file files[IDENTITY_FILES_MAX];
 	uint32_t n_files;
 	bool bad; /* one of the files was not to be had */
@@ -42,6 +37,8 @@ struct known {
 struct bearer {
 	struct bearer *next;
 	struct hash hash;
+	struct hash key; /* that has signed it */
+	struct jwks *keys; /* of its issuer */
 	struct arena arena; /* the claims, whose texts are the identity's */
 	struct identity who;
 	char name[NAME_MAX_BYTES];
@@ -58,9 +55,11 @@ static struct hash fault_of;
 static void add_file(const struct msg_identity *m, const struct frame *f);
 static void settle(void);
 static int load(struct known *k, struct err *e);
-static int load_keys(
-    struct known *k, const struct issuer *i, struct keys *out, struct err *e);
-static struct pubkey *key_of(const struct jwk *k, struct err *e);
+static struct jwks *load_keys(
+    struct known *k, const struct issuer *i, struct err *e);
+static int load_hook(struct known *k, uint32_t i, struct err *e);
+static void keep_keys(struct known *to, struct known *from);
+static void on_keys(void);
 static const struct file *file_find(const struct known *k, struct str name);
 static void known_free(struct known *k);
 static int check(struct bearer *b, struct str token, struct err *e);
@@ -186,6 +185,10 @@ settle(void)
 	}
 	while (bearers != NULL)
 		forget(bearers);
+	if (now != NULL && known != NULL)
+		keep_keys(now, known);
+	approval_hooks_set(now != NULL ? now->hooks : NULL,
+	    now != NULL ? now->issuers.hooks.n : 0);
 	known_free(known);
 	known = now;
 }
@@ -205,49 +208,80 @@ load(struct known *k, struct err *e)
 	k->keys = calloc(k->issuers.n + 1, sizeof(*k->keys));
 	must(k->keys != NULL);
 	for (uint32_t i = 0; i < k->issuers.n; i++) {
-		if (load_keys(k, &k->issuers.list[i], &k->keys[i], e) < 0)
+		const struct issuer *one = &k->issuers.list[i];
+
+		k->keys[i] = load_keys(k, one, e);
+		if (k->keys[i] == NULL)
 			return err_add(e, "identity/%.*s",
-			    STR_FMT(k->issuers.list[i].keys));
+			    STR_FMT(one->keys.n > 0 ? one->keys
+						    : one->keys_at.roots));
+	}
+	for (uint32_t i = 0; i < k->issuers.hooks.n; i++) {
+		if (load_hook(k, i, e) < 0)
+			return err_add(e, "webhooks[%u]", i);
 	}
 	return 0;
 }
 
 static int
-load_keys(
-    struct known *k, const struct issuer *i, struct keys *out, struct err *e)
+load_hook(struct known *k, uint32_t i, struct err *e)
 {
-	const struct file *f = file_find(k, i->keys);
+	const struct webhook *row = &k->issuers.hooks.list[i];
+	const struct file *key = file_find(k, row->key);
+	const struct file *roots = file_find(k, row->to.roots);
+	struct approval_hook *h = &k->hooks[i];
 
-	if (f == NULL)
-		return err_set(e, "it is not there");
-	if (jwk_set_parse(buf_str(&f->text), &k->arena, &out->set, e) < 0)
-		return -1;
-	if (out->set.n == 0)
-		return err_set(
-		    e, "it has no key for RS256, ES256 or EdDSA (Ed25519)");
-	for (uint32_t n = 0; n < out->set.n; n++) {
-		out->key[n] = key_of(&out->set.keys[n], e);
-		if (out->key[n] == NULL)
-			return err_add(e, "key %u", n + 1);
-	}
+	if (key == NULL || (row->to.roots.n > 0 && roots == NULL))
+		return err_set(e, "identity/%.*s: it is not there",
+		    STR_FMT(key == NULL ? row->key : row->to.roots));
+	*h = (struct approval_hook){ row, buf_str(&key->text),
+		roots != NULL ? buf_str(&roots->text) : STR("") };
+	while (h->key.n > 0 && h->key.p[h->key.n - 1] == '\n')
+		h->key.n--;
+	if (h->key.n < WEBHOOK_KEY_MIN_BYTES)
+		return err_set(e, "identity/%.*s: a key of less than %d bytes",
+		    STR_FMT(row->key), WEBHOOK_KEY_MIN_BYTES);
 	return 0;
 }
 
-static struct pubkey *
-key_of(const struct jwk *k, struct err *e)
+static struct jwks *
+load_keys(struct known *k, const struct issuer *i, struct err *e)
 {
-	switch (k->alg) {
-	case JWT_RS256:
-		return pubkey_rsa(k->n, k->e, e);
-	case JWT_ES256:
-		return pubkey_p256(k->x, k->y, e);
-	case JWT_EDDSA:
-		return pubkey_ed25519(k->x, e);
-	case JWT_ALGS:
-		break;
+	struct str name = i->keys.n > 0 ? i->keys : i->keys_at.roots;
+	const struct file *f = file_find(k, name);
+
+	if (name.n > 0 && f == NULL) {
+		(void)err_set(e, "it is not there");
+		return NULL;
 	}
-	must(false);
-	return NULL;
+	if (i->keys.n > 0)
+		return jwks_of_text(buf_str(&f->text), e);
+	return jwks_by_url(i, f != NULL ? buf_str(&f->text) : STR(""), on_keys);
+}
+
+/* What was fetched is not lost because a line of the file is another. */
+static void
+keep_keys(struct known *to, struct known *from)
+{
+	for (uint32_t i = 0; i < to->issuers.n; i++) {
+		for (uint32_t n = 0; n < from->issuers.n; n++) {
+			if (jwks_keep(to->keys[i], from->keys[n]))
+				break;
+		}
+	}
+}
+
+/* Others were fetched: who came in by one that is gone is hung up on. */
+static void
+on_keys(void)
+{
+	struct bearer *next;
+
+	for (struct bearer *b = bearers; b != NULL; b = next) {
+		next = b->next;
+		if (!jwks_has(b->keys, &b->key))
+			forget(b);
+	}
 }
 
 static const struct file *
@@ -265,10 +299,8 @@ known_free(struct known *k)
 {
 	if (k == NULL)
 		return;
-	for (uint32_t i = 0; k->keys != NULL && i < k->issuers.n; i++) {
-		for (uint32_t n = 0; n < k->keys[i].set.n; n++)
-			pubkey_free(k->keys[i].key[n]);
-	}
+	for (uint32_t i = 0; k->keys != NULL && i < k->issuers.n; i++)
+		jwks_free(k->keys[i]);
 	for (uint32_t i = 0; i < IDENTITY_FILES_MAX; i++)
 		buf_fini(&k->files[i].text);
 	free(k->keys);
@@ -282,8 +314,7 @@ check(struct bearer *b, struct str token, struct err *e)
 {
 	const char *text = arena_copy(&b->arena, token);
 	const struct issuer *i;
-	const struct jwk *k;
-	const struct keys *keys;
+	const struct pubkey *key;
 	int64_t until_s;
 	struct jwt t;
 
@@ -296,12 +327,11 @@ check(struct bearer *b, struct str token, struct err *e)
 	i = issuers_find(&known->issuers, t.claims);
 	if (i == NULL)
 		return err_set(e, "its issuer (iss) is not known here");
-	keys = &known->keys[i - known->issuers.list];
-	k = jwk_find(&keys->set, &t);
-	if (k == NULL)
-		return err_set(e, "its key (kid, alg) is not its issuer's");
-	if (!pubkey_check(
-		keys->key[k - keys->set.keys], t.signed_text, t.signature))
+	b->keys = known->keys[i - known->issuers.list];
+	key = jwks_find(b->keys, &t, &b->key, e);
+	if (key == NULL)
+		return -1;
+	if (!pubkey_check(key, t.signed_text, t.signature))
 		return err_set(e, "its signature is not good");
 	if (issuer_identity(i, t.claims, clock_utc_ns() / NS_PER_S,
 		known->issuers.leeway_s, &b->arena, &b->who, &until_s, e) < 0)

@@ -21,6 +21,7 @@
 #include "broker/egress.h"
 #include "broker/follow.h"
 #include "broker/export.h"
+#include "broker/fetch.h"
 #include "broker/inside.h"
 #include "broker/kill.h"
 #include "broker/run.h"
@@ -228,6 +229,9 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_EGRESS_DONE:
 		on_egress_done(f->body, f->payload);
 		return;
+	case MSG_FETCHED:
+		on_fetched(f->body, f->payload);
+		return;
 	case MSG_CA:
 		on_ca(f->body, f->payload);
 		return;
@@ -272,6 +276,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_EGRESS_VERDICT:
 	case MSG_EGRESS_REVOKE:
 	case MSG_EGRESS_WATCH:
+	case MSG_FETCH:
 	case MSG_TYPES:
 		log_error("no route for %s from %s", msg_name(f->type),
 		    role_name(p->other));
@@ -337,8 +342,10 @@ on_edge_gone(struct peer *p, const char *why)
 		export_gateway_lost();
 		commands_lost(NULL);
 	}
-	if (p->other == ROLE_PROXY)
+	if (p->other == ROLE_PROXY) {
 		egress_proxy_lost();
+		fetch_proxy_lost();
+	}
 }
 
 static void

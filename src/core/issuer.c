@@ -19,6 +19,8 @@ static int read_uid(const struct json *v, struct arena *a,
     struct issuer_uid *out, struct at at, struct err *e);
 static int read_issuer(const struct json *v, struct arena *a,
     struct issuer *out, struct at at, struct err *e);
+static int read_keys(const struct json *v, struct issuer *out,
+    const struct at *at, struct err *e);
 static int read_text(const struct json *v, const char *name, bool tenant,
     struct issuer_text *out, const struct at *at, struct err *e);
 static int read_roles(const struct json *v, struct arena *a, struct issuer *out,
@@ -46,7 +48,7 @@ issuers_parse(
     struct str text, struct arena *a, struct issuers *out, struct err *e)
 {
 	static const char *const known[] = { "issuers", "leeway_s", "unix",
-		NULL };
+		"webhooks", NULL };
 	const struct json *v = json_parse(text, NULL, a, e, NULL);
 	const struct json *uids = json_get(v, STR("unix"));
 	const struct json *list = json_get(v, STR("issuers"));
@@ -69,6 +71,8 @@ issuers_parse(
 	    (list != NULL && list->n > ISSUERS_MAX))
 		return err_set(e, "at most %d of unix and %d issuers",
 		    ISSUER_UIDS_MAX, ISSUERS_MAX);
+	if (webhooks_read(json_get(v, STR("webhooks")), &out->hooks, e) < 0)
+		return -1;
 	out->uids =
 	    arena_alloc(a, (uids != NULL ? uids->n : 0) * sizeof(*out->uids));
 	out->list =
@@ -264,21 +268,55 @@ read_issuer(const struct json *v, struct arena *a, struct issuer *out,
 		return -1;
 	out->url = json_str(json_get(v, STR("issuer")));
 	out->audience = json_str(json_get(v, STR("audience")));
-	out->keys = json_str(json_get(v, STR("keys")));
 	if (out->url.n == 0)
 		return bad(&at, "issuer", "must be the claim iss", e);
 	if (out->audience.n == 0)
 		return bad(&at, "audience", "must be what aud names us by", e);
-	if (out->keys.n == 0 || out->keys.n >= IDENTITY_NAME_BYTES ||
-	    str_find(out->keys, '/') < out->keys.n || out->keys.p[0] == '.')
-		return bad(&at, "keys",
-		    "must be the name of a file beside this one", e);
+	if (read_keys(json_get(v, STR("keys")), out, &at, e) < 0)
+		return -1;
 	if (read_text(v, "tenant", true, &out->tenant, &at, e) < 0 ||
 	    read_text(v, "actor", false, &out->actor, &at, e) < 0 ||
 	    read_roles(json_get(v, STR("roles")), a, out, &at, e) < 0 ||
 	    read_scopes(json_get(v, STR("scopes")), a, out, &at, e) < 0)
 		return -1;
 	return read_attributes(json_get(v, STR("attributes")), out, &at, e);
+}
+
+/* "login.json", or {"url": ..., ...}. */
+static int
+read_keys(const struct json *v, struct issuer *out, const struct at *at,
+    struct err *e)
+{
+	static const char *const known[] = { "addrs", "refresh_s", "roots",
+		"stale_s", "url", NULL };
+	const struct json *refresh = json_get(v, STR("refresh_s"));
+	const struct json *stale = json_get(v, STR("stale_s"));
+
+	out->keys = json_str(v);
+	out->refresh_s = JWKS_REFRESH_S;
+	out->stale_s = JWKS_STALE_S;
+	if (!json_is(v, JSON_OBJECT))
+		return web_target_file_ok(out->keys)
+		    ? 0
+		    : bad(at, "keys",
+			  "must be the name of a file beside this one, or "
+			  "{\"url\": \"https://...\"}",
+			  e);
+	if (members(v, known, at, e) < 0)
+		return -1;
+	if (web_target_read(v, &out->keys_at, e) < 0) {
+		(void)err_add(e, "issuers[%u].keys", at->index);
+		return -1;
+	}
+	if (refresh != NULL &&
+	    (json_u64(refresh, &out->refresh_s) < 0 || out->refresh_s == 0 ||
+		out->refresh_s > JWKS_REFRESH_MAX_S))
+		return bad(at, "keys.refresh_s", "must be 1 to 86400", e);
+	if (stale != NULL &&
+	    (json_u64(stale, &out->stale_s) < 0 ||
+		out->stale_s > JWKS_STALE_MAX_S))
+		return bad(at, "keys.stale_s", "must be 0 to 604800", e);
+	return 0;
 }
 
 /* "acme", or {"claim": "org"}. */

@@ -14,6 +14,8 @@
 #include "base/err.h"
 #include "codec/json.h"
 #include "core/identity.h"
+#include "core/web_target.h"
+#include "core/webhook.h"
 
 struct issuer_uid {
 	uint32_t uid;
@@ -32,7 +34,10 @@ struct issuer_role {
 
 struct issuer {
 	struct str url, audience;
-	struct str keys; /* the name of a file of the same folder */
+	struct str keys; /* the name of a file of the same folder; "": */
+	struct web_target keys_at; /* they are fetched */
+	uint64_t refresh_s; /* at most so often */
+	uint64_t stale_s; /* used so long while they cannot be */
 	struct issuer_text tenant, actor;
 	struct str roles_claim, scopes_claim; /* "": none */
 	uint32_t n_roles, n_scopes, n_attributes;
@@ -45,6 +50,7 @@ struct issuers {
 	uint32_t n_uids, n;
 	struct issuer_uid *uids;
 	struct issuer *list;
+	struct webhooks hooks; /* who is told of approvals */
 	uint64_t leeway_s;
 };
 

@@ -95,6 +95,9 @@ enum msg_type {
 	MSG_EGRESS_DONE, /* proxy -> broker: how it ended */
 	MSG_EGRESS_REVOKE, /* broker -> proxy: no longer */
 	MSG_EGRESS_WATCH, /* broker -> proxy: what no request may hold */
+
+	MSG_FETCH, /* broker -> proxy: ask this for the daemon itself */
+	MSG_FETCHED, /* proxy -> broker: the answer */
 	MSG_TYPES,
 };
 
@@ -876,6 +879,31 @@ struct msg_egress_revoke {
 	uint32_t unused;
 };
 _Static_assert(sizeof(struct msg_egress_revoke) == 16, "no padding");
+
+/*
+ * A request over HTTPS that belongs to no run. Payload {"addrs":[...],
+ * "authority","body","fields","host","method","path","roots"}: fields are lines
+ * of the head, roots is PEM or "" for the machine's.
+ */
+struct msg_fetch {
+	uint64_t id;
+	uint32_t max_bytes; /* of the answer: one of more is none */
+	uint32_t timeout_ms;
+	uint16_t port;
+	uint16_t unused[3];
+};
+_Static_assert(sizeof(struct msg_fetch) == 24, "no padding");
+
+/* How long an answer may be kept, when nobody has said it. */
+#define FETCH_AGE_UNKNOWN UINT32_MAX
+
+/* Payload: the answer's body or, with status 0, why there is none. */
+struct msg_fetched {
+	uint64_t id;
+	uint32_t status;
+	uint32_t max_age_s;
+};
+_Static_assert(sizeof(struct msg_fetched) == 16, "no padding");
 
 const char *role_name(enum role r); /* "broker" */
 const char *msg_name(uint16_t type); /* "TOOL_CALL", "unknown" */

@@ -502,13 +502,14 @@ send_now(struct peer *p, const struct iovec *iov, size_t n_iov, const int *fds,
 	return 0;
 }
 
-/* A verdict may hold those of one request. */
+/* A verdict may hold those of one request; a message about an approval has
+ * links that decide it. */
 static bool
 is_secret(const struct iovec *iov)
 {
 	const struct msg_head *h = iov[0].iov_base;
 
-	return h->type == MSG_EGRESS_VERDICT;
+	return h->type == MSG_EGRESS_VERDICT || h->type == MSG_FETCH;
 }
 
 static int

@@ -141,6 +141,8 @@ static const struct route routes[] = {
 	    TEXT, 0, 0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_WATCH, BODY(msg_door), BIG, 0,
 	    0 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_FETCH, BODY(msg_fetch), BIG, 0, 0 },
+	{ ROLE_PROXY, ROLE_BROKER, MSG_FETCHED, BODY(msg_fetched), BIG, 0, 0 },
 };
 
 const struct route *
@@ -205,7 +207,7 @@ msg_name(uint16_t type)
 		"SERVER_LINE", "SERVER_LISTED", "SERVER_CALL", "SERVER_RESULT",
 		"SERVER_CANCEL", "SERVER_PROGRESS", "SERVER_CLOSE",
 		"EGRESS_ASK", "EGRESS_VERDICT", "EGRESS_DONE", "EGRESS_REVOKE",
-		"EGRESS_WATCH" };
+		"EGRESS_WATCH", "FETCH", "FETCHED" };
 
 	return type < MSG_TYPES ? names[type] : "unknown";
 }

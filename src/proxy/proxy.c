@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "codec/json.h"
+#include "proxy/fetch.h"
 #include "proxy/web.h"
 #include "sys/fd.h"
 #include "proxy/h2.h"
@@ -69,6 +70,7 @@ proxy_fini(struct proxy *p)
 		door_close(p, p->doors->run, p->doors->server);
 	while (p->cas != NULL)
 		tls_ca_free(ca_take(p, p->cas->run, p->cas->server));
+	fetch_fini(p);
 	tls_fini();
 	flow_reap(p);
 	relay_pipes_free(p);
@@ -132,6 +134,8 @@ on_broker(struct peer *peer, const struct frame *f)
 		door_watch(p, m->run, f->payload);
 	} else if (f->type == MSG_SERVER_LINE) {
 		line_take(p, f->body, f);
+	} else if (f->type == MSG_FETCH) {
+		fetch_begin(p, f->body, f->payload);
 	} else if (f->type == MSG_DOOR_OPEN) {
 		door_open(p, f->body, f);
 	} else if (f->type == MSG_DOOR_CLOSE) {

@@ -27,6 +27,7 @@ struct proxy {
 	size_t n_free_flows;
 	struct flow *dead_flows; /* to be freed */
 	struct dialer dialer;
+	struct fetch *fetches; /* that the daemon itself makes: fetch.h */
 	int pipes[EGRESS_PIPES_KEPT][2]; /* empty ones, for relays */
 	size_t n_pipes;
 	struct buf payload; /* for the broker */

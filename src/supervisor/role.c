@@ -431,6 +431,8 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_EGRESS_DONE:
 	case MSG_EGRESS_REVOKE:
 	case MSG_EGRESS_WATCH:
+	case MSG_FETCH:
+	case MSG_FETCHED:
 	case MSG_TYPES:
 		must(false); /* no route leads here */
 	}

@@ -131,6 +131,8 @@ static const struct route expected[] = {
 	    4096, 0, 0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_EGRESS_WATCH, BODY(msg_door), BIG, 0,
 	    0 },
+	{ ROLE_BROKER, ROLE_PROXY, MSG_FETCH, BODY(msg_fetch), BIG, 0, 0 },
+	{ ROLE_PROXY, ROLE_BROKER, MSG_FETCHED, BODY(msg_fetched), BIG, 0, 0 },
 };
 enum { N_EXPECTED = sizeof(expected) / sizeof(expected[0]) };
 
