@@ -41,6 +41,7 @@ struct reading {
 	struct buf blob;
 };
 
+static uint64_t kinds_for(const struct reading *r);
 static bool on_record(void *arg, const struct store_row *row);
 static void proposed(
     struct reading *r, const struct store_row *row, const struct json *j);
@@ -73,12 +74,26 @@ recorded_calls(struct store *s, uint64_t run, const struct policy *p,
 	};
 	if (p != NULL && p->locates)
 		r.prov = prov_new();
-	status = store_events(s, run, 0, 0, on_record, &r, e);
+	status = store_events_of(s, run, kinds_for(&r), on_record, &r, e);
 	arena_fini(&r.record);
 	arena_fini(&r.args);
 	buf_fini(&r.blob);
 	prov_free(r.prov);
 	return status < 0 || r.failed ? -1 : 0;
+}
+
+/* Most records say nothing here; they are not worth reading. */
+static uint64_t
+kinds_for(const struct reading *r)
+{
+	uint64_t kinds = 1ULL << EVENT_TOOL_PROPOSED |
+	    1ULL << EVENT_POLICY_DECISION | 1ULL << EVENT_TOOL_FINISHED |
+	    1ULL << EVENT_EGRESS_DECISION;
+
+	if (r->prov != NULL)
+		kinds |= 1ULL << EVENT_CONTEXT_INPUT |
+		    1ULL << EVENT_APPROVAL_DECIDED;
+	return kinds;
 }
 
 static bool
@@ -88,15 +103,6 @@ on_record(void *arg, const struct store_row *row)
 	const struct json *j;
 	int status = 0;
 
-	/* Most records say nothing here; they are not worth parsing. */
-	if (row->kind != EVENT_TOOL_PROPOSED &&
-	    row->kind != EVENT_POLICY_DECISION &&
-	    row->kind != EVENT_TOOL_FINISHED &&
-	    row->kind != EVENT_EGRESS_DECISION &&
-	    (r->prov == NULL ||
-		(row->kind != EVENT_CONTEXT_INPUT &&
-		    row->kind != EVENT_APPROVAL_DECIDED)))
-		return true;
 	if (row->kind == EVENT_TOOL_FINISHED) {
 		const struct policy_tool *t = r->policy != NULL
 		    ? policy_tool_find(r->policy, row->tool)

@@ -16,11 +16,15 @@
 
 enum { NS_PER_US = 1000 };
 
+/* A bit for each kind; the sign's is left, so that shifting stays one. */
+#define ALL_KINDS (UINT64_MAX >> 1)
+_Static_assert(EVENT_KINDS < 63, "a kind has a bit of an SQLite integer");
+
 static const char *const reads[READS] = {
 	/* Sorts numbers rather than records: the index has them by step. */
 	[READ_STEPS] =
 	    "SELECT seq FROM event WHERE run = ? AND step BETWEEN ? AND ?"
-	    " ORDER BY seq LIMIT ?",
+	    " AND (? >> kind & 1) ORDER BY seq LIMIT ?",
 	[READ_EVENT] =
 	    "SELECT seq, run, step, t, kind, tool, body, hash FROM event"
 	    " WHERE seq = ?",
@@ -28,8 +32,9 @@ static const char *const reads[READS] = {
 };
 
 static int read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
-    uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
-    void *arg, struct err *e);
+    uint64_t kinds, uint32_t limit,
+    bool (*on)(void *arg, const struct store_row *row), void *arg,
+    struct err *e);
 static int read_listed(sqlite3_stmt *list, sqlite3_stmt *get,
     bool (*on)(void *arg, const struct store_row *row), void *arg,
     struct err *e);
@@ -45,7 +50,16 @@ store_events(struct store *s, uint64_t run, uint32_t from_step, uint32_t limit,
     bool (*on)(void *arg, const struct store_row *row), void *arg,
     struct err *e)
 {
-	return read_steps(s, run, from_step, INT64_MAX, limit, on, arg, e);
+	return read_steps(
+	    s, run, from_step, INT64_MAX, ALL_KINDS, limit, on, arg, e);
+}
+
+int
+store_events_of(struct store *s, uint64_t run, uint64_t kinds,
+    bool (*on)(void *arg, const struct store_row *row), void *arg,
+    struct err *e)
+{
+	return read_steps(s, run, 0, INT64_MAX, kinds, 0, on, arg, e);
 }
 
 int
@@ -53,13 +67,14 @@ store_step(struct store *s, uint64_t run, uint32_t step,
     bool (*on)(void *arg, const struct store_row *row), void *arg,
     struct err *e)
 {
-	return read_steps(s, run, step, step, 0, on, arg, e);
+	return read_steps(s, run, step, step, ALL_KINDS, 0, on, arg, e);
 }
 
 static int
 read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
-    uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
-    void *arg, struct err *e)
+    uint64_t kinds, uint32_t limit,
+    bool (*on)(void *arg, const struct store_row *row), void *arg,
+    struct err *e)
 {
 	sqlite3_stmt *list = take(s, READ_STEPS, e);
 	sqlite3_stmt *get = list != NULL ? take(s, READ_EVENT, e) : NULL;
@@ -70,7 +85,8 @@ read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
 	if (get != NULL && bind_text(list, 1, str_of(id), e) == 0 &&
 	    bind_number(list, 2, from, e) == 0 &&
 	    bind_number(list, 3, to, e) == 0 &&
-	    bind_number(list, 4, limit > 0 ? (int64_t)limit : -1, e) == 0)
+	    bind_number(list, 4, (int64_t)kinds, e) == 0 &&
+	    bind_number(list, 5, limit > 0 ? (int64_t)limit : -1, e) == 0)
 		rc = read_listed(list, get, on, arg, e);
 	give(s, READ_STEPS, list);
 	give(s, READ_EVENT, get);

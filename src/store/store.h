@@ -176,6 +176,10 @@ struct store_row {
 int store_events(struct store *s, uint64_t run, uint32_t from_step,
     uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
     void *arg, struct err *e);
+/* Those whose kind has its bit in `kinds`; others are not even read. */
+int store_events_of(struct store *s, uint64_t run, uint64_t kinds,
+    bool (*on)(void *arg, const struct store_row *row), void *arg,
+    struct err *e);
 /* All of one step, in order. */
 int store_step(struct store *s, uint64_t run, uint32_t step,
     bool (*on)(void *arg, const struct store_row *row), void *arg,

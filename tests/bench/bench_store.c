@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/must.h"
-#include "store/db.h"
+#include "store/checkpoint.h"
 #include "store/store.h"
 
 enum {
@@ -229,7 +229,7 @@ static void
 remove_store(const char *dir)
 {
 	static const char *const files[] = { DB_FILE, DB_FILE "-wal",
-		DB_FILE "-shm", DB_LOCK_FILE };
+		DB_FILE "-shm", DB_LOCK_FILE, LOG_KEY_FILE, CHECKPOINTS_FILE };
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		own_buf struct buf path = {};

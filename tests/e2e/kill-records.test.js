@@ -6,58 +6,7 @@ import { describe, test } from 'node:test';
 
 import { Daemon, assertRecorded, email, until, verify } from
 	'./lib/paddock.js';
-
-const policy = (mode) => ({ tools: {
-	'ticket.reply_draft': { risk: 'draft', commit: 'email.send' },
-	'email.send': { risk: 'external_write', mode,
-		idempotency: { key: 'args.ticket', within: 'tenant' } } },
-// So late that the broker dies with the call under way, once it has begun.
-faults: { rules: [{ tool: 'email.send', kind: 'latency', ms: 300, nth: 1 }] } });
-
-const quiet = (p) => p.catch(() => undefined);
-
-// The whole way of one call, as far as it gets.
-async function direct(d, run) {
-	return quiet(d.tcp().call(run, 'email.send', email));
-}
-
-async function approved(d, run) {
-	const held = direct(d, run);
-
-	await quiet((async () => {
-		await d.decide(await d.approval(run.run), 'approve');
-	})());
-	return held;
-}
-
-async function drafted(d, run) {
-	const tool = (what, args) => quiet(d.tcp().call(run,
-		`ticket.reply_draft.${what}`, args));
-	const draft_id = (await tool('create_draft', email))?.body.draft_id;
-	const held = tool('request_approval', { draft_id });
-
-	await quiet((async () => {
-		await d.decide(await d.approval(run.run), 'approve');
-	})());
-	await held;
-	return tool('commit_approved_draft', { draft_id });
-}
-
-const ways = [
-	['direct', 'allow', direct, ['tool.proposed', 'policy.decision',
-		'tool.started', 'tool.finished']],
-	['approved', 'approve', approved, ['tool.proposed', 'policy.decision',
-		'approval.requested', 'approval.decided', 'tool.started',
-		'tool.finished']],
-	['drafted', 'approve', drafted, ['draft.created', 'approval.requested',
-		'approval.decided', 'draft.committed', 'tool.started',
-		'tool.finished']],
-];
-
-async function started(d, run) {
-	return (await d.trace(run)).filter((e) => e.kind === 'tool.started')
-		.length;
-}
+import { policy, quiet, started, ways } from './lib/ways.js';
 
 for (const [name, mode, way, kinds] of ways)
 	describe(`a call that is ${name}`, { concurrency: 2 }, () => {
