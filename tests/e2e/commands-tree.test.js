@@ -241,11 +241,17 @@ def say(text):
     global seen
     seen = b''
     os.write(fd, text)
-say(b'PS1=ready; sleep 100\\n'); time.sleep(0.5)
+def front(is_shell):
+    end = time.time() + 10
+    while (os.tcgetpgrp(fd) == pid) != is_shell:
+        assert time.time() < end, seen
+        time.sleep(0.01)
+until(b'$ ')
+say(b'PS1=ready; sleep 100\\n'); front(False)
 say(b'\\x1a'); until(b'Stopped')
 say(b'jobs\\n'); until(b'sleep 100')
-say(b'fg\\n'); until(b'sleep 100'); time.sleep(0.3)
-say(b'\\x03'); time.sleep(0.2)
+say(b'fg\\n'); until(b'sleep 100'); front(False)
+say(b'\\x03'); front(True)
 say(b'sleep 50 & echo $((40 + 2))\\n'); until(b'42')
 say(b'kill %1; wait; echo all$((1 + 1))\\n'); until(b'all2')
 say(b'exit 3\\n')

@@ -291,10 +291,10 @@ describe('a request that a person decides on', () => {
 
 	test('stops the clocks of its run', async () => {
 		const c = await start(`curl http://api.test:${plain}/ask/slow`,
-			policy({}, { budgets: { max_runtime_ms: 1000 } }));
+			policy({}, { budgets: { max_runtime_ms: 3000 } }));
 		const a = await one(c.run);
 
-		await new Promise((done) => setTimeout(done, 1500));
+		await new Promise((done) => setTimeout(done, 3500));
 		await yes(a);
 		assert.strictEqual((await c.end()).out, 'GET /ask/slow 0');
 	});
