@@ -171,7 +171,8 @@ build(struct build *b, struct err *e)
 	}
 	if (r < 0)
 		return -1;
-	if (say_built(b, listeners, e) < 0)
+	if (build_check_posture(b->posture, spec, b->limits, e) < 0 ||
+	    say_built(b, listeners, e) < 0)
 		return -1;
 	return become_init(b, e);
 }

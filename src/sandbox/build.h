@@ -195,8 +195,11 @@ int build_check_spec(const struct sandbox_spec *s, struct err *e);
  * that a full disk is an error to the program, and not its end. */
 int build_check_limits(struct sandbox_limits *l, struct err *e);
 
-/* An error where a wall that is required does not stand. */
-int sandbox_check_posture(
-    const struct sandbox *sb, uint32_t required, struct err *e);
+/*
+ * An error where a wall that is required does not stand, or one of
+ * WALLS_ALWAYS. Asked before anything of the sandbox's own is executed.
+ */
+int build_check_posture(uint32_t posture, const struct sandbox_spec *s,
+    const struct sandbox_limits *l, struct err *e);
 
 #endif

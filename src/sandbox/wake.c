@@ -69,9 +69,7 @@ sandbox_wake(const struct sandbox_host *h, struct sandbox *sb,
 			return -1;
 	}
 	sb->posture = b.posture;
-	if (sb->limits.cpu_milli == 0)
-		s.required &= ~(uint32_t)WALL_CPU;
-	if (sandbox_check_posture(sb, s.required, e) < 0)
+	if (build_check_posture(sb->posture, &s, &sb->limits, e) < 0)
 		return -1;
 	if (send(sb->control, &go, sizeof(go), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return err_sys(e, "let the sandbox go on");

@@ -19,14 +19,19 @@ instead_of(uint32_t wall)
 }
 
 int
-sandbox_check_posture(
-    const struct sandbox *sb, uint32_t required, struct err *e)
+build_check_posture(uint32_t posture, const struct sandbox_spec *s,
+    const struct sandbox_limits *l, struct err *e)
 {
+	uint32_t required = s->required | WALLS_ALWAYS;
+
+	/* No limit, no wall to keep it. */
+	if (l->cpu_milli == 0)
+		required &= ~(uint32_t)WALL_CPU;
 	for (unsigned i = 0; i < WALL_COUNT; i++) {
 		uint32_t wall = 1U << i;
 
-		if ((required & wall) == 0 || (sb->posture & wall) != 0 ||
-		    (sb->posture & instead_of(wall)) != 0)
+		if ((required & wall) == 0 || (posture & wall) != 0 ||
+		    (posture & instead_of(wall)) != 0)
 			continue;
 		return err_set(e,
 		    "the run requires the wall %s, which this machine does "
