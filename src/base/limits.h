@@ -450,6 +450,7 @@ enum {
 	STATS_PEOPLE_MAX = 256, /* whose decisions are counted apart */
 	STATS_DECISIONS_MAX = 1024, /* of each, whose median is told */
 	LINKS_MAX = 16, /* reply links of one approval: one for each voter */
+	APPROVAL_REFUSED_MAX = 100, /* states of no call that a run records */
 	APPROVAL_HOLD_MS = 45 * 1000, /* a door holds a request this long */
 	/* Between the structured stop and the kill: the agent may read why, and
 	 * end by itself. */

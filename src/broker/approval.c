@@ -17,6 +17,8 @@
 #include "broker/record.h"
 #include "broker/spend.h"
 
+static void note_refused(
+    struct run *r, const struct hash *hash, const char *code, uint64_t id);
 static struct approval *find_same(
     const struct run *r, const struct hash *hash, uint64_t draft);
 static void make_why(struct buf *out, const struct run *r, uint32_t step,
@@ -151,12 +153,14 @@ approval_hold(
 		a = approval_find(id);
 	/* Another run's approval is as unknown as none at all. */
 	if (a == NULL || a->run != r->id) {
+		note_refused(r, hash, "unknown_approval", 0);
 		reply_error(asker, 404, "unknown_approval",
 		    "This run has no such approval.",
 		    "Give the approval_id that the call answered.");
 		return;
 	}
 	if (hash != NULL && !hash_eq(hash, &a->asked_hash)) {
+		note_refused(r, hash, "another_call", id);
 		reply_error(asker, 409, "another_call",
 		    "That approval was asked for another call.",
 		    "Repeat the call with the very same name and arguments.");
@@ -167,6 +171,32 @@ approval_hold(
 		hold(a, asker);
 	else
 		answer(a, asker);
+}
+
+/*
+ * Of a call that came with the state of another, or with none of ours. An
+ * honest client gives back what it was given, so the first are worth a look;
+ * who tries for ever fills no store.
+ */
+static void
+note_refused(
+    struct run *r, const struct hash *hash, const char *code, uint64_t id)
+{
+	struct event ev = record_of(r, EVENT_NOTE);
+	own_buf struct buf body = {};
+	char text[ID_BYTES];
+
+	if (hash == NULL || r->states_refused >= APPROVAL_REFUSED_MAX)
+		return;
+	r->states_refused++;
+	buf_add_byte(&body, '{');
+	if (id != 0) {
+		id_text('a', id, text);
+		buf_printf(&body, "\"approval\":\"%s\",", text);
+	}
+	buf_printf(&body, "\"code\":\"%s\",\"note\":\"state_refused\"}", code);
+	ev.body = buf_str(&body);
+	(void)record_add(&ev); /* nothing was done */
 }
 
 void

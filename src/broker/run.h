@@ -71,6 +71,7 @@ struct run {
 	struct budget budget;
 	struct spent **shares; /* by the policy's windows; NULL: it has none */
 	uint32_t steps;
+	uint32_t states_refused; /* that are on record */
 	uint32_t calls_open;
 	uint64_t captured_bytes; /* in blobs of page.captured */
 	char requester[NAME_MAX_BYTES]; /* who opened it */
