@@ -430,7 +430,10 @@ record_done(struct run *r, const struct egress_open *o,
 	ev.status = error != NULL				? STR("unknown")
 	    : why != NULL || (m->flags & EGRESS_DONE_OVER) != 0 ? STR("error")
 								: STR("ok");
-	ev.effect = STR("real");
+	/* A connection that was opened, and whose requests were answered out
+	 * of a record, has reached nobody. */
+	ev.effect =
+	    r->rerun != NULL && m->sent == 0 ? STR("none") : STR("real");
 	ev.origin = STR("network");
 	ev.ms = (int64_t)(m->ns / NS_PER_MS);
 	ev.body = buf_str(&body);

@@ -225,7 +225,9 @@ on_done(void *arg, const struct store_row *row)
 		json_str(json_at(doc, "body", "key", NULL)), &one.key) < 0 ||
 	    hash_from_hex(json_str(json_at(doc, "res", "out", "h", NULL)),
 		&one.blob) < 0) {
-		p->unkept++;
+		/* Of a connection there is nothing to keep. */
+		p->unkept +=
+		    json_str(json_at(doc, "body", "method", NULL)).n > 0;
 		return true;
 	}
 	one.step = row->step;

@@ -3,10 +3,11 @@
 import assert from 'node:assert';
 import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { closeAll, listen, resolver } from './lib/outside.js';
+import { certificates, closeAll, listen, resolver } from './lib/outside.js';
 import { Daemon, Place, email, here, policy, trace, verify, world }
 	from './lib/paddock.js';
 
@@ -18,15 +19,26 @@ const calls = [['kb.search', { query: 'refund' }], refund,
 	['ticket.reply_draft', { ticket: 'T-1041', body: 'We look into it.' }],
 	['email.send', email], ['paddock.now', {}],
 	['paddock.random', { bytes: 16 }]];
-let d, port, work, file, first, url;
+let d, port, tls, work, file, first, url, gets;
 
 before(async () => {
 	port = await listen(http.createServer((q, s) => {
 		s.end(`answer ${seen.length} to ${q.url}`);
 	}).on('connection', () => seen.push('one')));
+	const keys = path.join(place.dir, 'keys');
+
+	fs.mkdirSync(keys);
+	const ca = certificates(keys, ['api.test']);
+
+	tls = await listen(https.createServer({
+		key: fs.readFileSync(path.join(keys, 's.key')),
+		cert: fs.readFileSync(path.join(keys, 's.pem')),
+	}, (q, s) => s.end('a secret answer')).on('connection',
+		() => seen.push('one')));
 	const dns = await resolver();
 
 	url = (p) => `http://api.test:${port}/${p}`;
+	gets = [url('a'), url('b'), `https://api.test:${tls}/c`];
 	work = path.join(place.dir, 'work');
 	fs.mkdirSync(work);
 	fs.chmodSync(work, 0o777);
@@ -41,6 +53,8 @@ before(async () => {
 		egress: { rules: [
 			{ host: 'api.test', port, record: true,
 				addrs: ['127.0.0.1/32'] },
+			{ host: 'api.test', port: tls, record: true, ca,
+				addrs: ['127.0.0.1/32'] },
 			{ host: 'asks.test', port, mode: 'approve',
 				addrs: ['127.0.0.1/32'] },
 			{ host: 'raw.test', port, proto: 'tcp',
@@ -51,8 +65,9 @@ before(async () => {
 	d = await Daemon.start({ place, env: { ...process.env,
 		PADDOCK_RESOLVER: `127.0.0.1:${dns}` } });
 	first = await agent(['run', file, '--world',
-		path.join(place.dir, 'world.json')], ...calls, url('a'), url('b'));
+		path.join(place.dir, 'world.json')], ...calls, ...gets);
 	assert.strictEqual(first.status, 0, first.err);
+	assert.match(first.out, /200 a secret answer/);
 });
 after(async () => {
 	await d.stop();
@@ -88,8 +103,8 @@ async function replay(options, ...list) {
 const nothingReal = async (run) => {
 	const all = await trace(place.state, run);
 
-	assert.ok(!all.some((e) => e.kind === 'tool.started' ||
-		(e.res?.effect ?? 'none') !== 'none'), JSON.stringify(all));
+	assert.deepStrictEqual(all.filter((e) => e.kind === 'tool.started' ||
+		(e.res?.effect ?? 'none') !== 'none'), []);
 	assert.strictEqual(all[0].body.replay.of, first.run);
 };
 
@@ -98,7 +113,7 @@ describe('a run that is answered out of a record', () => {
 		const before_ = seen.length;
 
 		for (const mode of ['--strict', '--lenient']) {
-			const r = await replay([mode], ...calls, url('a'), url('b'));
+			const r = await replay([mode], ...calls, ...gets);
 
 			assert.strictEqual(r.status, 0, r.err);
 			// Answers were kept redacted; all else is the same, to the byte.
@@ -112,10 +127,10 @@ describe('a run that is answered out of a record', () => {
 			assert.deepStrictEqual([r.replay.same, r.replay.matched,
 				r.replay.calls, r.replay.requests.answered,
 				r.replay.redacted, r.divergences.length],
-			[true, 7, 7, 2, 1, 0]);
+			[true, 7, 7, 3, 1, 0]);
+			assert.strictEqual(seen.length, before_);
 			await nothingReal(r.run);
 		}
-		assert.strictEqual(seen.length, before_);
 		await verify(place.state);
 	});
 
@@ -149,7 +164,7 @@ describe('a run that is answered out of a record', () => {
 		assert.deepStrictEqual([r.replay.missing, r.replay.exit_now,
 			r.replay.exit_then, r.replay.requests.left],
 		[[5, 6, 7].map((step) => ({ step, tool: calls[step - 1][0] })),
-			3, 0, 2]);
+			3, 0, 3]);
 		await verify(place.state);
 	});
 
@@ -175,8 +190,7 @@ describe('a run that is answered out of a record', () => {
 	test('leaves out of account what it is told to', async () => {
 		const other = ['email.send', { ...email, subject: 'At 12:03' }];
 		let r = await replay(['--strict', '--ignore', '$.subject'],
-			...calls.slice(0, 4), other, ...calls.slice(5), url('a'),
-			url('b'));
+			...calls.slice(0, 4), other, ...calls.slice(5), ...gets);
 
 		assert.strictEqual(r.status, 0, r.err);
 		r = await replay(['--strict'], ...calls.slice(0, 4), other);
@@ -191,9 +205,10 @@ describe('a run that is answered out of a record', () => {
 			['email.create_draft', email], ['approval.wait',
 				{ approval_id: 'a-7k3m9q2v5w1x' }],
 			url('stolen'), `http://asks.test:${port}/x`,
-			`http://raw.test:${port}/x`, `http://127.0.0.1:${port}/x`);
+			`http://raw.test:${port}/x`,
+			`https://api.test:${tls}/stolen`, `http://127.0.0.1:${port}/x`);
 
-		assert.strictEqual(r.out.trim().split('\n').length, 8, r.err);
+		assert.strictEqual(r.out.trim().split('\n').length, 9, r.err);
 		for (const line of r.out.trim().split('\n'))
 			assert.ok(!/^2/.test(line), r.out);
 		assert.strictEqual(seen.length, before_);
