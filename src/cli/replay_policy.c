@@ -77,7 +77,9 @@ replay_policy(struct trace *t, const char *policy, const char *workflow,
 		return EXIT_FAILED;
 	}
 	g.policy = p;
-	status = find_runs(&g, t, names, n, e);
+	status = store_read_as_of_now(t->store, e);
+	if (status == 0)
+		status = find_runs(&g, t, names, n, e);
 	if (status == 0)
 		status = judge_runs(&g, t, e);
 	if (status == 0) {

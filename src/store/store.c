@@ -142,6 +142,12 @@ store_is_full(struct store *s, struct err *why)
 	return full;
 }
 
+int
+store_read_as_of_now(struct store *s, struct err *e)
+{
+	return db_exec(s->reader, "BEGIN", e);
+}
+
 struct hash
 store_head(const struct store *s)
 {

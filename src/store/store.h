@@ -163,6 +163,13 @@ int store_put_idem(
  * what is on disk, so not what is still queued; a limit of 0 is none.
  */
 
+/*
+ * All that is read from now on, until the store is closed, is of this moment;
+ * and no statement asks again where the log ends. For who reads much and then
+ * ends: what a daemon writes meanwhile is kept beside the database until then.
+ */
+int store_read_as_of_now(struct store *s, struct err *e);
+
 struct store_row {
 	uint64_t seq, run;
 	uint32_t step;

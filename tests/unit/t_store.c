@@ -494,6 +494,67 @@ one_who_may_only_read_reads_with_and_without_a_daemon(void **state)
 }
 
 static void
+who_reads_as_of_a_moment_sees_nothing_later(void **state)
+{
+	struct seen first = {}, later = {};
+	struct store_dir d;
+	struct store *writer, *reader;
+	struct err e = {};
+
+	(void)state;
+	dir_make(&d);
+	writer = dir_open(&d);
+	assert_int_equal(add(writer, 1), 0);
+	reader = store_open_read(d.path, &e);
+	assert_non_null(reader);
+	assert_int_equal(store_read_as_of_now(reader, &e), 0);
+	assert_int_equal(store_events(reader, 5, 0, 0, on_row, &first, &e), 0);
+	assert_int_equal(add(writer, 2), 0);
+	assert_int_equal(store_events(reader, 5, 0, 0, on_row, &later, &e), 0);
+	assert_int_equal(first.n, 1);
+	assert_int_equal(later.n, 1);
+	dir_close(reader);
+	dir_close(writer);
+	buf_fini(&first.bodies);
+	buf_fini(&later.bodies);
+	dir_remove(&d);
+}
+
+static void
+only_the_kinds_that_are_asked_for_are_read(void **state)
+{
+	struct seen notes = {}, ends = {};
+	struct store_dir d;
+	struct store *s;
+	struct err e = {};
+
+	(void)state;
+	dir_make(&d);
+	s = dir_open(&d);
+	for (uint64_t n = 1; n <= 9; n++) {
+		struct event ev = some(n);
+
+		if (n % 3 == 0)
+			ev.kind = EVENT_PAGE_CAPTURED;
+		assert_int_equal(store_append(s, &ev), n);
+	}
+	assert_int_equal(wait_durable(s, 9, &e), 0);
+	assert_int_equal(
+	    store_events_of(s, 5, 1ULL << EVENT_NOTE, on_row, &notes, &e), 0);
+	assert_int_equal(store_events_of(s, 5, 1ULL << EVENT_PAGE_CAPTURED,
+			     on_row, &ends, &e),
+	    0);
+	assert_int_equal(notes.n, 6);
+	assert_int_equal(ends.n, 3);
+	assert_int_equal(ends.first, 3);
+	assert_int_equal(ends.last, 9);
+	buf_fini(&notes.bodies);
+	buf_fini(&ends.bodies);
+	dir_close(s);
+	dir_remove(&d);
+}
+
+static void
 a_reader_of_nothing_is_told_so_and_makes_nothing(void **state)
 {
 	struct store_dir d;
@@ -726,6 +787,8 @@ main(void)
 		    a_second_writer_is_refused_with_the_pid_of_the_first),
 		cmocka_unit_test(
 		    what_is_not_a_store_of_ours_is_refused_and_left_alone),
+		cmocka_unit_test(who_reads_as_of_a_moment_sees_nothing_later),
+		cmocka_unit_test(only_the_kinds_that_are_asked_for_are_read),
 		cmocka_unit_test(a_damaged_end_is_not_written_over),
 		cmocka_unit_test(records_cannot_be_changed_through_sql),
 		cmocka_unit_test(
