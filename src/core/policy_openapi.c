@@ -343,7 +343,7 @@ set_rule(struct reader *r, const struct openapi *api, struct policy_server *out)
 		base.n--;
 	if (base.n > 0)
 		memcpy(pattern, base.p, base.n);
-	memcpy(pattern + base.n, "/**", 3);
+	memcpy(pattern + base.n, "/**", sizeof("/**"));
 	*paths = (struct str){ pattern, base.n + 3 };
 	for (uint32_t i = 0; i < api->n_ops; i++) {
 		uint32_t k = 0;
