@@ -587,6 +587,9 @@ enum {
 	WORLD_MAX_STEPS = 2 * 1000 * 1000,
 	/* Pages of 4 KiB: a run that writes without end fills 256 MiB. */
 	WORLD_MAX_PAGES = 64 * 1024,
+	WORLD_CHANGES_MAX = 64, /* rows that a preview of a call shows */
+	/* A world that a call is tried in a copy of: 10 ms to copy. */
+	WORLD_TRY_MAX_BYTES = 32 * 1024 * 1024,
 	/* A document is larger in memory than as text: a tape, 24 bytes a
 	 * value, stands beside it. */
 	WORLD_MAX_PARSE_BYTES = 64 * 1024 * 1024,
@@ -649,10 +652,16 @@ enum {
 	SNAPSHOT_LIST_BYTES = 16 * 1024 * 1024, /* a line each, 256 bytes */
 	/* Files of one, holes included: what has to be hashed has an end. */
 	SNAPSHOT_MAX_MB = 16 * 1024,
+	/* Files of one that are copied before its run stands still, a
+	 * descriptor each. */
+	SNAPSHOT_EARLY_MAX = 4096,
 	SNAPSHOT_LINKS_MAX = 4096, /* files of one with several names */
 	SNAPSHOTS_MAX = 4096, /* kept: a document in memory each, of some KiB */
 	FORKS_MAX = 512, /* of one command: half of RUNS_MAX */
 	FORK_SET_DEPTH = 16, /* parts of a path into a policy */
+	/* For a world's data, while its run stands still: 256 MiB are 200 ms.
+	 */
+	SNAPSHOT_WORLD_MS = 10 * 1000,
 	SNAPSHOTS_BUSY_MAX = 4, /* taken at once: each holds a run still */
 	/* Files under protected names of a folder that is written for good: an
 	 * editor's extensions are 20,000, at 100 bytes each. */

@@ -21,7 +21,7 @@ static void note_refused(
     struct run *r, const struct hash *hash, const char *code, uint64_t id);
 static struct approval *find_same(
     const struct run *r, const struct hash *hash, uint64_t draft);
-static void make_why(struct buf *out, const struct run *r, uint32_t step,
+static size_t make_why(struct buf *out, const struct run *r, uint32_t step,
     struct str tool, const struct verdict *v,
     const struct policy_approval *rule);
 static void hold(struct approval *a, uint64_t call);
@@ -40,6 +40,7 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 	const struct policy_approval *rule = v->tool->approval;
 	struct approval *a = find_same(r, hash, ask->draft);
 	own_buf struct buf shown = {}, why = {};
+	size_t preview_at;
 
 	/* Asking again for what is being decided does not make it two. */
 	if (a != NULL) {
@@ -52,7 +53,7 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 		    &r->policy->arena, rule, r->policy->budget_approval);
 	redact_write(
 	    &shown, args, v->tool->redact_args, v->tool->n_redact_args);
-	make_why(&why, r, step, tool, v, rule);
+	preview_at = make_why(&why, r, step, tool, v, rule);
 	a = approval_open(r,
 	    &(struct approval_about){
 		.step = step,
@@ -67,6 +68,7 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 		.args_shown = buf_str(&shown),
 		.hash = *hash,
 		.why = buf_str(&why),
+		.preview_at = preview_at,
 	    });
 	if (a == NULL) {
 		reply_error(asker, 503, "store_failed",
@@ -76,6 +78,8 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 	}
 	faults_approval(r, a);
 	hold(a, asker);
+	if (a->rule->preview && !export_is(tool))
+		approval_preview(a, r, v->tool);
 	return true;
 }
 
@@ -103,6 +107,7 @@ approval_open(struct run *r, const struct approval_about *about)
 	buf_add_str(&a->args_shown, about->args_shown);
 	a->hash = a->asked_hash = about->hash;
 	buf_add_str(&a->why, about->why);
+	a->preview_at = about->preview_at;
 	a->requested_ns = clock_utc_ns();
 	a->deadline_ns =
 	    a->requested_ns + (int64_t)a->rule->deadline_ms * 1000000;
@@ -348,13 +353,16 @@ find_same(const struct run *r, const struct hash *hash, uint64_t draft)
 	return NULL;
 }
 
-/* What a reviewer needs besides the call itself. */
-static void
+/* What a reviewer needs besides the call itself; where a preview stands. */
+static size_t
 make_why(struct buf *out, const struct run *r, uint32_t step, struct str tool,
     const struct verdict *v, const struct policy_approval *rule)
 {
+	size_t preview_at;
+
 	buf_add_c(out, "\"labels\":");
 	labels_write(out, &r->labels);
+	preview_at = out->n;
 	if (export_is(tool)) {
 		buf_add_c(out, ",\"preview\":");
 		export_preview(out, r, step);
@@ -370,6 +378,7 @@ make_why(struct buf *out, const struct run *r, uint32_t step, struct str tool,
 	}
 	buf_printf(out, "],\"risk\":\"%s\",\"rule\":", risk_name(v->risk));
 	json_put_str(out, str_of(v->rule));
+	return preview_at;
 }
 
 /* Keeps the request open until the decision, or for a while. */
@@ -537,6 +546,7 @@ approval_free(struct approval *a)
 	buf_fini(&a->args);
 	buf_fini(&a->args_shown);
 	buf_fini(&a->why);
+	buf_fini(&a->preview);
 	buf_fini(&a->decisions);
 	buf_fini(&a->result);
 	free(a);

@@ -59,6 +59,9 @@ struct approval {
 	struct hash hash; /* call_hash of what is executed */
 	struct hash asked_hash; /* of what was asked: differs after an edit */
 	struct buf why; /* "labels":...,"reasons":...: members of detail */
+	size_t preview_at; /* in why: where "preview":... would stand */
+	struct buf preview; /* what the call would change, or "" */
+	bool preview_hidden; /* not for the store */
 	int64_t requested_ns, deadline_ns; /* UTC */
 	struct loop_timer deadline;
 	uint32_t n_votes;
@@ -84,6 +87,7 @@ struct approval_about {
 	struct str args, args_shown; /* canonical; and for the store */
 	struct hash hash;
 	struct str why; /* as in struct approval */
+	size_t preview_at; /* likewise */
 };
 
 /* One more, pending and recorded. NULL: the store takes no more records. */
@@ -106,6 +110,9 @@ struct approval_ask {
 bool approval_request(struct run *r, uint32_t step, uint64_t asker,
     const struct verdict *v, const struct approval_ask *ask, struct str tool,
     const struct json *args, struct str canonical, const struct hash *hash);
+
+/* MSG_WORLD_TRIED: approval_preview.c. */
+void on_world_tried(const struct msg_world_tried *m, struct str payload);
 
 /* A call that names an approval of its own run, or approval.wait. */
 void approval_hold(

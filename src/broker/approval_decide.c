@@ -41,7 +41,8 @@ static void escalate(struct decision *d);
 static void answer(const struct decision *d);
 static bool on_row(void *arg, const struct store_approval *row);
 static void write_row(struct buf *out, const struct store_approval *row);
-static void detail_write(struct buf *out, const struct approval *a);
+static void detail_write(
+    struct buf *out, const struct approval *a, bool stored);
 
 void
 approval_list(const struct caller *who, uint64_t call, const struct json *args)
@@ -189,7 +190,7 @@ approval_write(struct buf *out, const struct approval *a)
 		.deadline_ns = a->deadline_ns,
 	};
 
-	detail_write(&body, a);
+	detail_write(&body, a, false);
 	row.body = buf_str(&body);
 	write_row(out, &row);
 }
@@ -211,7 +212,7 @@ approval_store(const struct approval *a)
 		.deadline_ns = a->deadline_ns,
 	};
 
-	detail_write(&body, a);
+	detail_write(&body, a, true);
 	row.body = buf_str(&body);
 	if (r != NULL)
 		row.policy = r->policy->version;
@@ -521,7 +522,7 @@ write_row(struct buf *out, const struct store_approval *row)
 }
 
 static void
-detail_write(struct buf *out, const struct approval *a)
+detail_write(struct buf *out, const struct approval *a, bool stored)
 {
 	buf_add_c(out, "{\"decisions\":[");
 	buf_add_str(out, buf_str(&a->decisions));
@@ -536,7 +537,9 @@ detail_write(struct buf *out, const struct approval *a)
 	buf_printf(out, ",\"edited\":%s,\"escalated\":%s,",
 	    hash_eq(&a->hash, &a->asked_hash) ? "false" : "true",
 	    a->escalated ? "true" : "false");
-	buf_add_str(out, buf_str(&a->why));
+	buf_add(out, a->why.p, a->preview_at);
+	approval_preview_write(out, a, stored);
+	buf_add(out, a->why.p + a->preview_at, a->why.n - a->preview_at);
 	buf_add_c(out, ",\"level\":{\"from_roles\":[");
 	for (uint32_t i = 0; i < a->rule->n_from_roles; i++) {
 		buf_add_c(out, i > 0 ? "," : "");

@@ -19,6 +19,12 @@ bool approval_record(struct approval *a, const struct run *r, const char *by,
     const char *verdict, bool edited);
 /* To whom its rule says, or marked; a later deadline with that. */
 void approval_escalate(struct approval *a, const struct run *r, const char *by);
+/* approval_preview.c: has the call tried, as its rule says. */
+void approval_preview(
+    struct approval *a, const struct run *r, const struct policy_tool *row);
+/* Appends ,"preview":... if there is one. */
+void approval_preview_write(
+    struct buf *out, const struct approval *a, bool stored);
 void approval_write(struct buf *out, const struct approval *a);
 
 #endif

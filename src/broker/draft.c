@@ -26,11 +26,13 @@ enum draft_state {
 struct draft {
 	struct draft *next;
 	uint64_t id;
+	uint64_t was; /* its number in the run that this is a fork of, or 0 */
 	char text[ID_BYTES];
 	enum draft_state state;
 	char tool[NAME_MAX_BYTES]; /* what it becomes a call of */
 	struct buf args; /* canonical; the edited ones after an edit */
 	struct hash hash; /* call_hash of both */
+	struct hash made; /* the same of what create_draft was given */
 	uint64_t approval; /* 0: none was needed, or none yet */
 	enum reply_kind kind; /* what the call came to */
 	struct buf result;
@@ -149,7 +151,7 @@ create(const struct asked *q, struct str canonical)
 	id_text('d', d->id, d->text);
 	must(str_copy(q->row->commit, d->tool, sizeof(d->tool)) == 0);
 	buf_add_str(&d->args, canonical);
-	d->hash = call_hash(q->row->commit, canonical);
+	d->hash = d->made = call_hash(q->row->commit, canonical);
 	d->next = r->drafts;
 	r->drafts = d;
 	hash_hex(&d->hash, hex);
@@ -379,6 +381,76 @@ draft_list(struct buf *out, const struct policy_tool *row,
 }
 
 void
+drafts_write(struct buf *out, const struct run *r)
+{
+	char hex[HASH_HEX_BYTES];
+	bool any = false;
+
+	buf_add_byte(out, '[');
+	for (const struct draft *d = r->drafts; d != NULL; d = d->next) {
+		if (d->state == DRAFT_COMMITTING || d->state == DRAFT_COMMITTED)
+			continue;
+		hash_hex(&d->made, hex);
+		buf_printf(out,
+		    "%s{\"call_sha256\":\"%s\",\"draft_id\":\"%s\","
+		    "\"refused\":%s,\"tool\":",
+		    any ? "," : "", hex, d->text,
+		    d->state == DRAFT_REFUSED ? "true" : "false");
+		json_put_str(out, str_of(d->tool));
+		buf_add_byte(out, '}');
+		any = true;
+	}
+	buf_add_byte(out, ']');
+}
+
+int
+drafts_resume(struct run *r, const struct json *drafts, struct err *e)
+{
+	if (!json_is(drafts, JSON_ARRAY) || drafts->n > DRAFTS_MAX)
+		return drafts == NULL ? 0
+				      : err_set(e, "its drafts are no list");
+	for (const struct json *x = json_first(drafts); x != NULL;
+	     x = json_next(drafts, x)) {
+		struct str name = json_str(json_get(x, STR("draft_id")));
+		struct str tool = json_str(json_get(x, STR("tool")));
+		struct draft *d = calloc(1, sizeof(*d));
+		struct hash want;
+
+		must(d != NULL);
+		d->next = r->drafts;
+		r->drafts = d;
+		d->id = random_id();
+		id_text('d', d->id, d->text);
+		if (id_parse('d', name, &d->was) < 0 ||
+		    str_copy(tool, d->tool, sizeof(d->tool)) < 0 ||
+		    hash_from_hex(
+			json_str(json_get(x, STR("call_sha256"))), &want) < 0)
+			return err_set(e, "a draft without its name and hash");
+		if (store_draft(broker.store, d->was, &d->args, e) < 0)
+			return -1;
+		d->hash = d->made = call_hash(tool, buf_str(&d->args));
+		if (!hash_eq(&d->hash, &want))
+			return err_set(e,
+			    "draft %.*s is not what the snapshot says",
+			    STR_FMT(name));
+		if (json_bool(json_get(x, STR("refused")), false))
+			d->state = DRAFT_REFUSED;
+	}
+	return 0;
+}
+
+bool
+drafts_store(const struct run *r)
+{
+	for (const struct draft *d = r->drafts; d != NULL; d = d->next) {
+		if (store_put_draft(broker.store, d->id, r->id, str_of(d->tool),
+			buf_str(&d->args), &d->hash) < 0)
+			return false;
+	}
+	return true;
+}
+
+void
 draft_free_run(struct run *r)
 {
 	while (r->drafts != NULL) {
@@ -410,7 +482,7 @@ static struct draft *
 find(const struct run *r, uint64_t id)
 {
 	for (struct draft *d = r->drafts; d != NULL; d = d->next) {
-		if (d->id == id)
+		if (d->id == id || (d->was != 0 && d->was == id))
 			return d;
 	}
 	return NULL;

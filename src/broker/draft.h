@@ -26,6 +26,16 @@ void draft_ended(struct run *r, const struct call *c, bool happened);
 /* Appends ,{definition},... of the tools that a row makes of `commit`. */
 void draft_list(struct buf *out, const struct policy_tool *row,
     const struct json *definition);
+/* Appends the drafts that are not committed, for a snapshot. */
+void drafts_write(struct buf *out, const struct run *r);
+/*
+ * Gives a fork its parent's drafts, each under a name of its own and under the
+ * parent's. What was approved is to be asked for again. -1 with e: one is not
+ * what the snapshot says.
+ */
+int drafts_resume(struct run *r, const struct json *drafts, struct err *e);
+/* Stores all of them. False: the store takes no more. */
+bool drafts_store(const struct run *r);
 void draft_free_run(struct run *r);
 
 #endif

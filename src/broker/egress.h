@@ -14,6 +14,7 @@
 #include "sys/loop.h"
 
 struct approval;
+struct buf;
 struct egress_replay;
 struct json;
 struct run;
@@ -29,6 +30,10 @@ void egress_approved(struct run *r, const struct approval *a);
 void egress_refused(struct run *r, const struct approval *a);
 /* "replay_http" and "replay_miss" of a run that opens. -1 with why not. */
 int egress_replay_take(struct run *r, const struct json *args, struct err *e);
+/* Where it is, for a snapshot; nothing when it is NULL. */
+void egress_replay_write(struct buf *out, const struct egress_replay *p);
+/* Goes on from there, unless the fork replays another one. -1 with e. */
+int egress_replay_resume(struct run *r, const struct json *at, struct err *e);
 void egress_replay_free(struct egress_replay *p);
 /* Questions of this run that waited for a secret are judged anew. */
 void egress_again(uint64_t run);

@@ -35,6 +35,7 @@ struct egress_replay {
 	struct entry *entries; /* in the order of their records */
 };
 
+static int load(struct egress_replay *p, struct err *e);
 static bool judge_all(struct run *r, const struct egress_ask *ask,
     struct egress_verdict *v, struct msg_egress_verdict *out);
 static struct entry *next_of(struct egress_replay *p);
@@ -66,6 +67,59 @@ egress_replay_take(struct run *r, const struct json *args, struct err *e)
 	if (!str_eq_c(name, "last") &&
 	    (id_parse('r', name, &p->run) < 0 || p->run == 0))
 		return err_set(e, "`replay_http` is no run's name");
+	return load(p, e);
+}
+
+void
+egress_replay_write(struct buf *out, const struct egress_replay *p)
+{
+	bool any = false;
+
+	if (p == NULL)
+		return;
+	buf_printf(out, "{\"miss\":\"%s\",\"run\":\"%s\",\"served\":[",
+	    p->pass ? "pass" : "refuse", p->text);
+	for (uint32_t i = 0; i < p->n; i++) {
+		if (!p->entries[i].served)
+			continue;
+		buf_printf(out, any ? ",%u" : "%u", i);
+		any = true;
+	}
+	buf_add_c(out, "]}");
+}
+
+int
+egress_replay_resume(struct run *r, const struct json *at, struct err *e)
+{
+	const struct json *served = json_get(at, STR("served"));
+	struct egress_replay *p;
+
+	if (at == NULL || r->replay != NULL)
+		return 0;
+	p = calloc(1, sizeof(*p));
+	must(p != NULL);
+	r->replay = p; /* freed with the run */
+	p->pass = str_eq_c(json_str(json_get(at, STR("miss"))), "pass");
+	if (id_parse('r', json_str(json_get(at, STR("run"))), &p->run) < 0 ||
+	    p->run == 0 || !json_is(served, JSON_ARRAY))
+		return err_set(e, "what it replays is not named");
+	if (load(p, e) < 0)
+		return -1;
+	for (const struct json *x = json_first(served); x != NULL;
+	     x = json_next(served, x)) {
+		uint64_t i;
+
+		if (json_u64(x, &i) < 0 || i >= p->n)
+			return err_set(
+			    e, "it replays more than %s has", p->text);
+		p->entries[i].served = true;
+	}
+	return 0;
+}
+
+static int
+load(struct egress_replay *p, struct err *e)
+{
 	if (store_runs(broker.store, p->run, false, 1, on_run, p, e) < 0)
 		return -1;
 	if (p->text[0] == '\0')

@@ -8,6 +8,8 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "broker/broker.h"
+#include "broker/draft.h"
+#include "broker/egress.h"
 #include "broker/record.h"
 #include "broker/run_int.h"
 #include "broker/snap.h"
@@ -57,12 +59,23 @@ fork_new(uint64_t parent, const struct snap *s)
 	struct fork *f = calloc(1, sizeof(*f));
 
 	must(f != NULL);
+	f->world = -1;
 	f->parent = parent;
 	f->snapshot = s->id;
 	f->step = s->step;
 	f->n_layers = s->n_layers;
 	memcpy(f->layer, s->layer, sizeof(f->layer));
 	return f;
+}
+
+void
+fork_free(struct fork *f)
+{
+	if (f != NULL) {
+		fd_fini(&f->world);
+		buf_fini(&f->revoked);
+	}
+	free(f);
 }
 
 static bool
@@ -291,13 +304,29 @@ fork_apply(struct run *r, struct err *e)
 		else
 			labels_add(&r->labels, json_str(x));
 	}
+	r->fork->files = json_bool(json_get(doc, STR("files")), true);
+	r->fork->has_world = json_get(doc, STR("world")) != NULL;
 	base = json_get(doc, STR("base"));
 	r->fork->has_base = base != NULL;
 	(void)str_to_u64(json_str(json_get(base, STR("dev"))), &r->fork->dev);
 	(void)str_to_u64(json_str(json_get(base, STR("ino"))), &r->fork->ino);
+	if (fork_revoked_take(r, e) < 0 ||
+	    drafts_resume(r, json_get(doc, STR("drafts")), e) < 0)
+		return -1;
 	take_retries(r, json_get(doc, STR("retries")));
 	take_used(r, json_get(doc, STR("used")), e);
 	return e->text[0] != '\0' ? -1 : 0;
+}
+
+int
+fork_replay(struct run *r, struct err *e)
+{
+	const struct snap *s = snap_find(r->fork->snapshot);
+	own_arena struct arena a = {};
+	const struct json *doc =
+	    s == NULL ? NULL : json_parse(buf_str(&s->doc), NULL, &a, e, NULL);
+
+	return egress_replay_resume(r, json_get(doc, STR("replay")), e);
 }
 
 static void
@@ -396,6 +425,8 @@ fork_record(struct run *r)
 	    parent, snapshot,
 	    (unsigned long long)r->budget.used[BUDGET_TOOL_CALLS]);
 	ev.body = buf_str(&body);
+	if (!drafts_store(r) || !fork_revoked_record(r))
+		return false;
 	r->fork->seq = record_add(&ev);
 	store_hurry(broker.store);
 	return r->fork->seq != 0;
@@ -444,7 +475,7 @@ check_next(struct run *r)
 }
 
 void
-fork_checked(const struct msg_snapshot_told *m, struct str why)
+fork_checked(const struct msg_snapshot_told *m, const struct frame *f)
 {
 	struct run *r = run_find(m->run);
 	own_buf struct buf text = {};
@@ -454,8 +485,15 @@ fork_checked(const struct msg_snapshot_told *m, struct str why)
 	    r->fork->layer[r->fork->checked] != m->id)
 		return;
 	if (!m->ok) {
-		buf_add_str(&text, why);
+		buf_add_str(&text, f->payload);
 		run_fork_fail(r, buf_c(&text));
+		return;
+	}
+	/* The newest comes first: of those below it nobody needs the data. */
+	if (r->fork->checked == 0 && f->n_fds == 1)
+		r->fork->world = fd_take(&f->fds[0]);
+	if (r->fork->has_world != (r->fork->world >= 0)) {
+		run_fork_fail(r, "its world is not what its record says");
 		return;
 	}
 	r->fork->checked++;

@@ -25,6 +25,10 @@ struct fork {
 	bool ready; /* all of them, and the record is on disk */
 	uint64_t seq; /* of its fork.opened */
 	/* As the snapshot's document has it. */
+	bool files; /* the parent had a sandbox */
+	bool has_world;
+	struct buf revoked; /* where secrets come from that were, a line each */
+	int world; /* a memfd with its data, once that is checked; or -1 */
 	bool has_base;
 	uint64_t dev, ino; /* of the work folder */
 };
@@ -37,19 +41,29 @@ struct fork {
 bool fork_take(const struct caller *who, uint64_t call, const struct json *args,
     struct fork **out, struct policy **policy);
 
+void fork_free(struct fork *f); /* NULL is nothing */
 /* One that begins at this snapshot of a run. */
 struct fork *fork_new(uint64_t parent, const struct snap *s);
 
 /* Gives the new run what it goes on with. -1 with e: it may not begin. */
 int fork_apply(struct run *r, struct err *e);
+/* Where its parent was in what it replays, unless the request names another.
+ * -1 with e. */
+int fork_replay(struct run *r, struct err *e);
 /* The snapshots, for MSG_SANDBOX_START. -1 with e: it is another folder. */
 int fork_start_take(struct run *r, struct err *e);
 /* Its record; run_fork_go follows. False: the store takes no more. */
 bool fork_record(struct run *r);
 
+/* fork_revoked.c: what was revoked in its parent. -1 with e. */
+int fork_revoked_take(struct run *r, struct err *e);
+bool fork_revoked(const struct run *r, const struct policy_secret *p);
+/* On the fork's own record, too. False: the store takes no more. */
+bool fork_revoked_record(struct run *r);
+
 /* Records up to this one are on disk. */
 void fork_durable(uint64_t seq);
 /* MSG_SNAPSHOT_TOLD of SNAPSHOT_CHECK. */
-void fork_checked(const struct msg_snapshot_told *m, struct str why);
+void fork_checked(const struct msg_snapshot_told *m, const struct frame *f);
 
 #endif

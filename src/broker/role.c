@@ -205,6 +205,12 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_WORLD_OPENED:
 		on_world_opened(f->body, f->payload);
 		return;
+	case MSG_WORLD_TRIED:
+		on_world_tried(f->body, f->payload);
+		return;
+	case MSG_WORLD_SAVED:
+		on_world_saved(f->body, f->payload);
+		return;
 	case MSG_WORLD_RESULT:
 		on_world_result(f->body, f->payload);
 		return;
@@ -269,6 +275,8 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_WORLD_OPEN:
 	case MSG_WORLD_CALL:
 	case MSG_WORLD_CLOSE:
+	case MSG_WORLD_TRY:
+	case MSG_WORLD_SAVE:
 	case MSG_SERVER_OPEN:
 	case MSG_SERVER_CALL:
 	case MSG_SERVER_CANCEL:

@@ -1,3 +1,5 @@
+#include "broker/fork.h"
+#include "broker/moment.h"
 #include "broker/run.h"
 
 #include <stdio.h>
@@ -483,7 +485,8 @@ free_run(struct run *r)
 	buf_fini(&r->world);
 	buf_fini(&r->listed);
 	buf_fini(&r->stop_json);
-	free(r->fork);
+	fork_free(r->fork);
+	moment_free(r->moment);
 	free(r->uses);
 	free(r->row_uses);
 	spend_free(r);

@@ -48,6 +48,7 @@ struct rerun; /* broker/rerun.h */
 
 struct faults;
 struct fork; /* broker/fork.h */
+struct moment; /* broker/moment.h */
 
 struct tool_server; /* broker/server.h */
 struct draft;
@@ -144,6 +145,7 @@ struct run {
 	struct fork *fork; /* NULL: it began from nothing */
 	uint64_t runtime_before_ms; /* of what it goes on from */
 	uint64_t snapping; /* a snapshot of it that is being taken, or 0 */
+	struct moment *moment; /* of that, once there was one; or NULL */
 	struct tool_server *servers;
 	struct early *early; /* who waits for their tools, in order */
 	uint32_t n_early;

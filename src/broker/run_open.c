@@ -89,7 +89,7 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	if (!caller_may_open(who, call, policy) || kill_refuses(call, policy) ||
 	    !run_mounts_take(call, args, policy, &added)) {
 		policy_free(policy);
-		free(fork);
+		fork_free(fork);
 		return;
 	}
 	r = make(who, call, policy);
@@ -108,6 +108,7 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	if (box_take(r, args, &e) < 0 || egress_replay_take(r, args, &e) < 0 ||
 	    rerun_take(r, json_get(args, STR("replay")), &e) < 0 ||
 	    (faults != NULL && faults_add(r, faults, "", &e) < 0) ||
+	    (fork != NULL && fork_replay(r, &e) < 0) ||
 	    run_input_take(r, args, &e) < 0) {
 		run_refuse(r, 400, "bad_request", e.text, see_members);
 		return;
@@ -178,13 +179,23 @@ run_go_on(struct run *r, const struct json *args,
 		world = json_parse(
 		    STR("{\"now\":\"2000-01-01T00:00:00Z\",\"world\":1}"), NULL,
 		    &empty, &e, NULL);
-	if (r->fork != NULL && !r->has_sandbox) {
+	if (r->fork != NULL && r->fork->files && !r->has_sandbox) {
 		run_refuse(r, 400, "bad_request",
-		    "A fork has a sandbox: it goes on with files.",
+		    "The parent has a sandbox, so its fork has one: it goes "
+		    "on with files.",
 		    "Give `argv`, or make it with POST /v1/sandboxes.");
 		return;
 	}
-	if (!record_opened(r, world != NULL ? "seeded" : "none")) {
+	if (r->fork != NULL && r->fork->has_world && world != NULL) {
+		run_refuse(r, 400, "bad_request",
+		    "The parent has a world, and its fork goes on with that.",
+		    "Leave `world` out.");
+		return;
+	}
+	if (!record_opened(r,
+		world != NULL				    ? "seeded"
+		    : r->fork != NULL && r->fork->has_world ? "forked"
+							    : "none")) {
 		run_refuse(r, 503, "store_failed",
 		    "The store takes no more records.",
 		    "Look at the daemon's log; the disk may be full.");
@@ -209,7 +220,7 @@ run_fork_go(struct run *r)
 	struct err e = {};
 
 	servers_start(r); /* beside what follows */
-	if (r->world.n == 0)
+	if (r->world.n == 0 && r->fork->world < 0)
 		start_sandbox(r);
 	else if (send_world(r, &e) < 0)
 		fail(r, 500, "world_failed", e.text, "Try again.");
@@ -458,12 +469,20 @@ send_world(struct run *r, struct err *e)
 
 	if (!peer_is_open(&broker.world))
 		return 0;
-	fd = memfd_create("world", MFD_CLOEXEC);
+	if (r->fork != NULL && r->fork->world >= 0) {
+		m.saved = 1;
+		fd = fd_take(&r->fork->world);
+	} else {
+		fd = memfd_create("world", MFD_CLOEXEC);
+	}
 	if (fd < 0)
 		return err_sys(e, "memfd_create");
 	if (peer_send(&broker.world, MSG_WORLD_OPEN, &m, buf_str(&r->world),
-		&fd, 1) < 0)
+		&fd, 1) < 0) {
+		if (m.saved != 0)
+			r->fork->world = fd_take(&fd);
 		return 0;
+	}
 	r->has_world = true;
 	buf_fini(&r->world);
 	return 0;
@@ -478,8 +497,10 @@ run_world_back(void)
 		struct err e = {};
 
 		next = r->next;
-		if (r->state == RUN_OPENING && r->world.n > 0 &&
-		    (r->fork == NULL || r->fork->ready) &&
+		if (r->state == RUN_OPENING &&
+		    (r->fork == NULL ? r->world.n > 0
+				     : r->fork->ready &&
+				(r->world.n > 0 || r->fork->world >= 0)) &&
 		    send_world(r, &e) < 0)
 			fail(r, 500, "world_failed", e.text, "Try again.");
 	}

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "broker/egress.h"
+#include "broker/fork.h"
 #include "broker/run_int.h"
 #include "broker/secret.h"
 #include "broker/server.h"
@@ -185,6 +186,8 @@ keep(struct run *r, uint32_t i, int fd, struct err *e)
 	else if (result == 0)
 		result =
 		    secrets_renew(r->secrets, p->name, value, now, expires, e);
+	if (result == 0 && r->state == RUN_OPENING && fork_revoked(r, p))
+		(void)secrets_revoke(r->secrets, p->name); /* it is there */
 	if (bytes.p != NULL)
 		explicit_bzero(bytes.p, bytes.n);
 	return result;

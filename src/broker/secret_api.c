@@ -177,8 +177,6 @@ revoke_of(struct run *r, const struct caller *who, struct str name,
 
 	for (uint32_t i = 0; i < r->policy->n_secrets; i++) {
 		const struct policy_secret *p = &r->policy->secrets[i];
-		struct event ev = record_of(r, EVENT_SECRET_REVOKED);
-		own_buf struct buf body = {};
 
 		if (p->from == SECRET_CANARY ||
 		    (name.n > 0 ? !str_eq(p->name, name) : !is_from(p, from)) ||
@@ -186,13 +184,8 @@ revoke_of(struct run *r, const struct caller *who, struct str name,
 			continue;
 		(void)peer_send(&broker.proxy, MSG_EGRESS_REVOKE, &m, p->name,
 		    NULL, 0); /* a proxy that is gone holds none */
-		buf_add_c(&body, "{\"by\":");
-		json_put_str(&body, str_of(who->name));
-		buf_add_c(&body, ",\"name\":");
-		json_put_str(&body, p->name);
-		buf_add_byte(&body, '}');
-		ev.body = buf_str(&body);
-		(void)record_add(&ev); /* it is done either way */
+		/* It is done either way. */
+		(void)secret_record_revoked(r, p, str_of(who->name));
 		buf_printf(
 		    out, "%s{\"name\":", out->p[out->n - 1] == '[' ? "" : ",");
 		json_put_str(out, p->name);
@@ -200,6 +193,25 @@ revoke_of(struct run *r, const struct caller *who, struct str name,
 		n++;
 	}
 	return n;
+}
+
+bool
+secret_record_revoked(
+    struct run *r, const struct policy_secret *p, struct str by)
+{
+	struct event ev = record_of(r, EVENT_SECRET_REVOKED);
+	own_buf struct buf body = {}, from = {};
+
+	buf_add_c(&body, "{\"by\":");
+	json_put_str(&body, by);
+	buf_printf(&from, "%s:%.*s", secret_from_name(p->from), STR_FMT(p->at));
+	buf_add_c(&body, ",\"from\":");
+	json_put_str(&body, buf_str(&from));
+	buf_add_c(&body, ",\"name\":");
+	json_put_str(&body, p->name);
+	buf_add_byte(&body, '}');
+	ev.body = buf_str(&body);
+	return record_add(&ev) != 0;
 }
 
 static void

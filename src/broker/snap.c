@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "broker/fork.h"
+#include "broker/moment.h"
 #include "broker/record.h"
 #include "broker/who.h"
 #include "codec/json.h"
@@ -28,10 +29,7 @@ static bool doc_read(struct snap *s);
 static void snap_free(struct snap *s);
 static void taken(
     struct run *r, const struct msg_snapshot_told *m, struct str list);
-static void doc_write(struct buf *out, const struct run *r,
-    const struct msg_snapshot_told *m, const struct hash *list);
-static void put_used(struct buf *out, const struct run *r);
-static void put_layers(struct buf *out, const struct run *r, uint64_t id);
+static void held(struct run *r, const struct msg_snapshot_told *m, int world);
 static const char *user_of(uint64_t id);
 static bool on_step_row(void *arg, const struct store_row *row);
 
@@ -124,20 +122,15 @@ snap_take(const struct caller *who, uint64_t call, uint64_t run)
 	};
 
 	(void)who;
-	if (r == NULL || r->state != RUN_OPEN || !r->sandbox_sent) {
+	if (r == NULL || r->state != RUN_OPEN ||
+	    (!r->sandbox_sent && !r->has_world)) {
 		reply_error(call, 409, "not_open",
 		    r == NULL || r->state != RUN_OPEN
 			? "No such run is open."
-			: "The run has no sandbox: its agent lives elsewhere.",
-		    "A snapshot is taken of a run with a sandbox while it is "
-		    "open: `paddock ps`.");
-		return;
-	}
-	if (r->has_world) {
-		reply_error(call, 409, "has_world",
-		    "The run has a world, and its data is not part of "
-		    "snapshots yet.",
-		    "Take snapshots of runs without --world.");
+			: "The run has neither a sandbox nor a world: there "
+			  "is nothing to keep.",
+		    "A snapshot is taken of a run with a sandbox or a world "
+		    "while it is open: `paddock ps`.");
 		return;
 	}
 	if (r->box.asked || r->snapping != 0) {
@@ -158,6 +151,10 @@ snap_take(const struct caller *who, uint64_t call, uint64_t run)
 		return;
 	}
 	m.id = r->snapping = random_id();
+	m.flags = (r->has_world ? SNAPSHOT_HAS_WORLD : 0) |
+	    (r->sandbox_sent ? 0 : SNAPSHOT_NO_FILES);
+	moment_free(r->moment);
+	r->moment = NULL;
 	/* Nobody pauses or resumes it meanwhile. */
 	r->box.asked = true;
 	(void)peer_send(&broker.supervisor, MSG_SNAPSHOT_ASK, &m, STR(""), NULL,
@@ -174,7 +171,12 @@ on_snapshot_told(const struct msg_snapshot_told *m, const struct frame *f)
 	struct err e = {};
 
 	if (m->what == SNAPSHOT_CHECK) {
-		fork_checked(m, f->payload);
+		fork_checked(m, f);
+		return;
+	}
+	if (m->what == SNAPSHOT_HELD) {
+		if (r != NULL && r->snapping == m->id)
+			held(r, m, f->n_fds == 1 ? f->fds[0] : -1);
 		return;
 	}
 	if (r != NULL && r->snapping == m->id) {
@@ -182,7 +184,8 @@ on_snapshot_told(const struct msg_snapshot_told *m, const struct frame *f)
 		r->box.asked = false;
 	}
 	buf_add_str(&why, f->payload);
-	if (m->ok && r != NULL && r->state == RUN_OPEN && f->n_fds == 1 &&
+	if (m->ok && r != NULL && r->state == RUN_OPEN && r->moment != NULL &&
+	    f->n_fds == 1 &&
 	    fd_read_all(f->fds[0], &list, SNAPSHOT_LIST_BYTES, &e) == 0) {
 		taken(r, m, buf_str(&list));
 		return;
@@ -196,6 +199,42 @@ on_snapshot_told(const struct msg_snapshot_told *m, const struct frame *f)
 	else
 		reply_error(m->call, 409, "not_open", "The run has ended.",
 		    "A snapshot is taken while a run is open.");
+}
+
+/* All stands still: what a world was asked before this is answered first. */
+static void
+held(struct run *r, const struct msg_snapshot_told *m, int world)
+{
+	const struct msg_world_save save = {
+		.run = r->id, .snapshot = m->id, .now_ns = clock_utc_ns()
+	};
+	const struct msg_snapshot_ask none = {
+		.run = r->id, .id = m->id, .what = SNAPSHOT_WORLD
+	};
+
+	if (world < 0 && r->moment == NULL)
+		r->moment = moment_new(r);
+	else if (world >= 0 &&
+	    peer_send(
+		&broker.world, MSG_WORLD_SAVE, &save, STR(""), &world, 1) < 0)
+		(void)peer_send(&broker.supervisor, MSG_SNAPSHOT_ASK, &none,
+		    STR("the world is gone"), NULL, 0); /* its loss ends us */
+}
+
+void
+on_world_saved(const struct msg_world_saved *m, struct str why)
+{
+	struct run *r = run_find(m->run);
+	const struct msg_snapshot_ask go = {
+		.run = m->run, .id = m->snapshot, .what = SNAPSHOT_WORLD
+	};
+
+	if (r == NULL || r->snapping != m->snapshot)
+		return;
+	if (m->ok && r->moment == NULL)
+		r->moment = moment_new(r);
+	(void)peer_send(&broker.supervisor, MSG_SNAPSHOT_ASK, &go,
+	    m->ok ? STR("") : why, NULL, 0); /* its loss ends us */
 }
 
 /* The answer waits for the record: what is not on disk did not happen. */
@@ -212,7 +251,7 @@ taken(struct run *r, const struct msg_snapshot_told *m, struct str list)
 	id_text('s', m->id, id);
 	s->id = m->id;
 	s->call = m->call;
-	doc_write(&s->doc, r, m, &h);
+	moment_write(&s->doc, r->moment, r, m, &h);
 	must(doc_read(s));
 	buf_printf(&body,
 	    "{\"bytes\":%llu,\"entries\":%llu,\"left_out\":%llu,"
@@ -220,7 +259,7 @@ taken(struct run *r, const struct msg_snapshot_told *m, struct str list)
 	    (unsigned long long)m->bytes, (unsigned long long)m->entries,
 	    (unsigned long long)m->left_out,
 	    (unsigned long long)(m->pause_ns / 1000), id);
-	ev.step = r->steps;
+	ev.step = s->step;
 	ev.body = buf_str(&body);
 	ev.args.bytes = list;
 	ev.out.bytes = buf_str(&s->doc);
@@ -253,98 +292,6 @@ snap_durable(uint64_t seq)
 		s->seq = 0;
 		reply(s->call, REPLY_OK, 201, buf_str(&s->doc));
 	}
-}
-
-/* Members in the order of their names: RFC 8785. */
-static void
-doc_write(struct buf *out, const struct run *r,
-    const struct msg_snapshot_told *m, const struct hash *list)
-{
-	char hex[HASH_HEX_BYTES], id[ID_BYTES];
-
-	buf_add_byte(out, '{');
-	if (r->workspace.n > 0) {
-		buf_printf(out, "\"base\":{\"dev\":\"%llu\",\"ino\":\"%llu\"",
-		    (unsigned long long)m->dev, (unsigned long long)m->ino);
-		buf_add_c(out, ",\"path\":");
-		json_put_str(out, buf_str(&r->workspace));
-		buf_add_c(out, "},");
-	}
-	buf_printf(out, "\"bytes\":%llu,\"calls_open\":%u,\"entries\":%llu",
-	    (unsigned long long)m->bytes, r->calls_open,
-	    (unsigned long long)m->entries);
-	buf_add_c(out, ",\"labels\":");
-	labels_write(out, &r->labels);
-	put_layers(out, r, m->id);
-	buf_printf(out, ",\"left_out\":%llu", (unsigned long long)m->left_out);
-	hash_hex(list, hex);
-	buf_printf(out, ",\"list\":\"%s\",\"pause_us\":%llu", hex,
-	    (unsigned long long)(m->pause_ns / 1000));
-	buf_printf(out, ",\"policy\":\"%s\",\"retries\":[", r->policy_hex);
-	for (uint32_t i = 0; i < r->n_uses; i++) {
-		const struct tool_use *u = &r->uses[i];
-
-		buf_add_c(out, i > 0 ? ",{" : "{");
-		if (u->has_failed) {
-			hash_hex(&u->failed, hex);
-			buf_printf(out, "\"failed\":\"%s\",", hex);
-		}
-		buf_printf(out, "\"n\":%u,\"tool\":", u->retries);
-		json_put_str(out, str_of(u->name));
-		buf_add_byte(out, '}');
-	}
-	id_text('s', m->id, id);
-	buf_printf(out, "],\"run\":\"%s\",\"snapshot\":\"%s\",\"step\":%u",
-	    r->text, id, r->steps);
-	buf_printf(out, ",\"t_ms\":%lld,\"tenant\":",
-	    (long long)(clock_utc_ns() / 1000000));
-	json_put_str(out, r->policy->identity.tenant);
-	buf_add_c(out, ",\"used\":{");
-	put_used(out, r);
-	buf_add_c(out, "},\"v\":1,\"workflow\":");
-	json_put_str(out, r->policy->workflow);
-	buf_add_byte(out, '}');
-}
-
-/* In the order of their names, as all members. */
-static void
-put_used(struct buf *out, const struct run *r)
-{
-	const char *last = "";
-
-	for (int n = 0; n < BUDGET_KINDS; n++) {
-		enum budget_kind next = BUDGET_KINDS;
-
-		for (int i = 0; i < BUDGET_KINDS; i++) {
-			const enum budget_kind k = (enum budget_kind)i;
-
-			if (strcmp(budget_member(k), last) > 0 &&
-			    (next == BUDGET_KINDS ||
-				strcmp(budget_member(k), budget_member(next)) <
-				    0))
-				next = k;
-		}
-		must(next != BUDGET_KINDS);
-		last = budget_member(next);
-		buf_printf(out, "%s\"%s\":%llu", n > 0 ? "," : "", last,
-		    (unsigned long long)(next == BUDGET_RUNTIME_MS
-			    ? run_runtime_ms(r)
-			    : r->budget.used[next]));
-	}
-}
-
-static void
-put_layers(struct buf *out, const struct run *r, uint64_t id)
-{
-	char text[ID_BYTES];
-
-	id_text('s', id, text);
-	buf_printf(out, ",\"layers\":[\"%s\"", text);
-	for (uint32_t i = 0; r->fork != NULL && i < r->fork->n_layers; i++) {
-		id_text('s', r->fork->layer[i], text);
-		buf_printf(out, ",\"%s\"", text);
-	}
-	buf_add_byte(out, ']');
 }
 
 void

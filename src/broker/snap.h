@@ -46,6 +46,8 @@ void snap_gc(uint64_t call);
 
 /* MSG_SNAPSHOT_TOLD. */
 void on_snapshot_told(const struct msg_snapshot_told *m, const struct frame *f);
+/* MSG_WORLD_SAVED: the run goes on. */
+void on_world_saved(const struct msg_world_saved *m, struct str why);
 /* Records up to this one are on disk. */
 void snap_durable(uint64_t seq);
 

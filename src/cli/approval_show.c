@@ -11,6 +11,10 @@ static void put_field(const struct term *t, struct buf *out, const char *name,
     const struct json *v);
 static void put_value(struct buf *out, const struct json *v);
 static void put_lines(struct buf *out, const struct json *v);
+static void put_changes(
+    const struct term *t, struct buf *out, const struct json *preview);
+static void put_members(const struct term *t, struct buf *out,
+    const struct json *row, const struct json *was);
 static void put_preview(
     const struct term *t, struct buf *out, const struct json *preview);
 static void put_origins(
@@ -96,6 +100,7 @@ approval_show(
 			buf_add_byte(out, '\n');
 		}
 	put_preview(t, out, json_get(detail, STR("preview")));
+	put_changes(t, out, json_get(detail, STR("preview")));
 	put_field(t, out, "run", json_get(a, STR("run")));
 	put_field(t, out, "step", json_get(a, STR("step")));
 	put_field(t, out, "risk", json_get(detail, STR("risk")));
@@ -178,6 +183,87 @@ put_preview(const struct term *t, struct buf *out, const struct json *preview)
 		term_put(t, out, TERM_CYAN, json_str(json_get(f, STR("path"))));
 		buf_add_c(out, "  left out: ");
 		term_text(out, json_str(json_get(f, STR("error"))));
+		buf_add_byte(out, '\n');
+	}
+}
+
+/* What the call would change, as it was tried in a copy. */
+static void
+put_changes(const struct term *t, struct buf *out, const struct json *preview)
+{
+	struct str status = json_str(json_get(preview, STR("status")));
+	const struct json *why = json_get(preview, STR("why"));
+	const struct json *rows = json_get(preview, STR("rows"));
+	const struct json *mails = json_get(preview, STR("messages"));
+
+	if (status.n == 0)
+		return; /* of files.export, which is tried by nobody */
+	buf_add_c(out, "  ");
+	term_put(t, out, TERM_DIM, STR("preview "));
+	if (json_is(why, JSON_STRING))
+		term_text(out, json_str(why));
+	else if (str_eq(status, STR("refused")))
+		term_put(t, out, TERM_RED, STR("the service would refuse it"));
+	else if (!str_eq(status, STR("done")))
+		term_text(out, status);
+	else if (rows->n + mails->n == 0)
+		buf_add_c(out, "it would change nothing");
+	else
+		buf_printf(out, "it would change %u rows and send %u messages",
+		    rows->n, mails->n);
+	if (json_bool(json_get(preview, STR("more")), false))
+		buf_add_c(out, ", and more that are not shown");
+	buf_add_byte(out, '\n');
+	for (const struct json *m = json_first(mails); m != NULL;
+	     m = json_next(mails, m)) {
+		buf_add_c(out, "    ");
+		term_put(t, out, TERM_BOLD, STR("sends"));
+		put_members(t, out, m, NULL);
+	}
+	for (const struct json *x = json_first(rows); x != NULL;
+	     x = json_next(rows, x)) {
+		const struct json *before = json_get(x, STR("before"));
+		const struct json *after = json_get(x, STR("after"));
+		struct str change = json_str(json_get(x, STR("change")));
+
+		buf_add_c(out, "    ");
+		term_put(t, out,
+		    str_eq(change, STR("removed")) ? TERM_RED : TERM_BOLD,
+		    change);
+		buf_add_c(out, " ");
+		term_text(out, json_str(json_get(x, STR("table"))));
+		put_members(t, out, after != NULL ? after : before,
+		    after != NULL ? before : NULL);
+	}
+	if (json_get(preview, STR("answer")) != NULL) {
+		buf_add_c(out, "    ");
+		term_put(t, out, TERM_BOLD, STR("answers"));
+		put_members(t, out, json_get(preview, STR("answer")), NULL);
+	}
+}
+
+/* A member a line; of those that were otherwise, what they were. */
+static void
+put_members(const struct term *t, struct buf *out, const struct json *row,
+    const struct json *was)
+{
+	buf_add_byte(out, '\n');
+	for (const struct json *k = json_first(row); k != NULL;
+	     k = json_next(row, k)) {
+		const struct json *old = json_get(was, json_str(k));
+
+		if (json_is(json_value(k), JSON_NULL) ||
+		    (was != NULL && json_equal(old, json_value(k))))
+			continue;
+		buf_add_c(out, "      ");
+		term_put(t, out, TERM_CYAN, json_str(k));
+		buf_add_c(out, " = ");
+		put_lines(out, json_value(k));
+		if (old != NULL && !json_is(old, JSON_NULL)) {
+			buf_add_c(out, "  (was ");
+			put_lines(out, old);
+			buf_add_byte(out, ')');
+		}
 		buf_add_byte(out, '\n');
 	}
 }

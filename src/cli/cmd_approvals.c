@@ -15,10 +15,12 @@
 #include "core/id.h"
 
 static const char list_help[] =
-    "usage: paddock approvals [ID] [--all] [--json]\n"
+    "usage: paddock approvals [[show] ID] [--all] [--json]\n"
     "       paddock approvals stats | link | answer | notify\n"
     "\n"
-    "Lists the calls that wait for a person, or shows one of them. `stats` is\n"
+    "Lists the calls that wait for a person, or shows one of them: its\n"
+    "arguments, where each comes from, and what the call would change, if the\n"
+    "policy has it previewed. `stats` is\n"
     "how people decide, `link` makes a token for one person's answer,\n"
     "`answer` answers by a script, `notify` brings what waits to people\n"
     "elsewhere.\n"
@@ -122,6 +124,10 @@ cmd_approvals(int argc, char **argv)
 
 	if (sub != NULL)
 		return sub->run(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "show") == 0) {
+		argc--;
+		argv++;
+	}
 	args_init(&a, argc, argv, list_help, list_options);
 	while ((c = args_next(&a)) != ARGS_END) {
 		switch (c) {

@@ -141,14 +141,15 @@ list(const struct client *c, const char *run, bool json)
 	     x = json_next(all, x)) {
 		struct buf text[COLUMNS] = {};
 		struct term_cell cells[COLUMNS] = {};
-		uint64_t step = 0, files = 0, bytes = 0;
+		uint64_t step = 0, files = 0, bytes = 0, world = 0;
 
 		(void)json_u64(json_get(x, STR("step")), &step);
 		(void)json_u64(json_get(x, STR("entries")), &files);
 		(void)json_u64(json_get(x, STR("bytes")), &bytes);
+		(void)json_u64(json_at(x, "world", "bytes", NULL), &world);
 		buf_add_u64(&text[STEP], step);
 		buf_add_u64(&text[FILES], files);
-		put_bytes(&text[SIZE], bytes);
+		put_bytes(&text[SIZE], bytes + world);
 		json_write(&text[LABELS], json_get(x, STR("labels")));
 		for (int i = STEP; i < COLUMNS; i++)
 			cells[i].text = buf_str(&text[i]);

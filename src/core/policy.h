@@ -76,6 +76,8 @@ struct policy_approval {
 	struct str escalate_name; /* "": none */
 	/* Whose rules hold from then on; NULL: it stays pending, marked. */
 	const struct policy_approval *escalate_to;
+	bool preview; /* the call is tried in a copy, and what it changes shown
+		       */
 	uint32_t n_edit;
 	struct str edit[16]; /* arguments that a reviewer may change */
 };

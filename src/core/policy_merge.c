@@ -336,6 +336,7 @@ policy_approval_both(struct arena *arena, const struct policy_approval *a,
 		if (c->n_from_roles == 0)
 			c->from_roles[c->n_from_roles++] = STR("");
 	}
+	c->preview |= b->preview;
 	c->distinct_from_actor |= b->distinct_from_actor;
 	c->distinct_from_requester |= b->distinct_from_requester;
 	if (b->deadline_ms < c->deadline_ms)

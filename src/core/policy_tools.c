@@ -100,13 +100,13 @@ parse_approval(
 {
 	static const char *const known[] = { "quorum", "from_roles",
 		"distinct_from", "deadline_s", "on_timeout", "edit",
-		"escalate_to", NULL };
-	static const char *const later[] = { "preview", "channels", "reuse",
-		NULL };
+		"escalate_to", "preview", NULL };
+	static const char *const later[] = { "channels", "reuse", NULL };
+	static const char *const previews[] = { "none", "fork", NULL };
 	static const char *const timeouts[] = { "deny", "halt", "escalate",
 		NULL };
 	uint64_t quorum = 1, deadline_s = APPROVAL_DEADLINE_MS / 1000;
-	uint32_t on_timeout = ON_TIMEOUT_DENY;
+	uint32_t on_timeout = ON_TIMEOUT_DENY, preview = 0;
 	struct list list;
 	struct spot distinct;
 
@@ -124,6 +124,8 @@ parse_approval(
 	a->deadline_ms = deadline_s * 1000;
 	(void)read_word(r, s, "on_timeout", timeouts, &on_timeout);
 	a->on_timeout = (enum on_timeout)on_timeout;
+	(void)read_word(r, s, "preview", previews, &preview);
+	a->preview = preview == 1;
 	(void)read_name(r, s, "escalate_to", &a->escalate_name);
 	if (read_list(r, s, "from_roles", ENTRY_NAME,
 		sizeof(a->from_roles) / sizeof(a->from_roles[0]), &list)) {

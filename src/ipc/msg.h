@@ -78,6 +78,10 @@ enum msg_type {
 	MSG_WORLD_CALL, /* broker -> world */
 	MSG_WORLD_RESULT, /* world -> broker */
 	MSG_WORLD_CLOSE, /* broker -> world */
+	MSG_WORLD_SAVE, /* broker -> world, fd: copy all that it is to there */
+	MSG_WORLD_SAVED, /* world -> broker */
+	MSG_WORLD_TRY, /* broker -> world: make a call in a copy */
+	MSG_WORLD_TRIED, /* world -> broker: what it would change */
 
 	MSG_SERVER_OPEN, /* broker -> tools: talk to one that is to start */
 	MSG_SERVER_PIPES, /* tools -> broker, fds: its standard streams */
@@ -357,6 +361,15 @@ enum snapshot_ask {
 	SNAPSHOT_DROP, /* id goes; no answer */
 	SNAPSHOT_KEEP, /* what is not of the numbers in the payload goes; no
 			* answer */
+	/* While one is taken. The supervisor tells that the run stands still;
+	 * it does so until the data of its world comes, if it has one. */
+	SNAPSHOT_HELD,
+	SNAPSHOT_WORLD, /* fd: the data; none: the payload says why not */
+};
+
+enum {
+	SNAPSHOT_HAS_WORLD = 1, /* SNAPSHOT_WORLD follows SNAPSHOT_HELD */
+	SNAPSHOT_NO_FILES = 2, /* the run has no sandbox */
 };
 
 struct msg_snapshot_ask {
@@ -364,11 +377,12 @@ struct msg_snapshot_ask {
 	uint64_t call; /* the gateway's number: who asked; echoed */
 	uint64_t id;
 	uint32_t what; /* enum snapshot_ask */
-	uint32_t unused;
+	uint32_t flags; /* SNAPSHOT_*, of SNAPSHOT_TAKE */
 };
 _Static_assert(sizeof(struct msg_snapshot_ask) == 32, "no padding");
 
-/* Descriptor of a taken one: its list. Payload when not ok: why, as text. */
+/* Descriptor of a taken one: its list; of one that was checked: its world, if
+ * it has one. Payload when not ok: why, as text. */
 struct msg_snapshot_told {
 	uint64_t run;
 	uint64_t call;
@@ -377,11 +391,12 @@ struct msg_snapshot_told {
 	uint64_t entries;
 	uint64_t bytes;
 	uint64_t left_out; /* devices, sockets, pipes */
+	uint64_t world_bytes; /* 0: it has none */
 	uint64_t dev, ino; /* of the work folder below it; 0: there is none */
 	uint32_t what;
 	uint32_t ok;
 };
-_Static_assert(sizeof(struct msg_snapshot_told) == 80, "no padding");
+_Static_assert(sizeof(struct msg_snapshot_told) == 88, "no padding");
 
 /* Of the image store. */
 struct msg_image_find {
@@ -626,11 +641,16 @@ struct msg_event {
 };
 _Static_assert(sizeof(struct msg_event) == 16, "no padding");
 
-/* Descriptor: an empty regular file. Payload: the world document. */
+/*
+ * Descriptor: an empty regular file, and the payload the world document; or,
+ * with saved, what MSG_WORLD_SAVE has filled.
+ */
 struct msg_world_open {
 	uint64_t run;
+	uint32_t saved;
+	uint32_t unused;
 };
-_Static_assert(sizeof(struct msg_world_open) == 8, "no padding");
+_Static_assert(sizeof(struct msg_world_open) == 16, "no padding");
 
 /*
  * Payload when ok: [{"description","inputSchema","name"}, ...] of the tools
@@ -662,6 +682,40 @@ struct msg_world_result {
 	uint32_t wrote; /* 1: the call changed the world */
 };
 _Static_assert(sizeof(struct msg_world_result) == 24, "no padding");
+
+/* Descriptor: an empty regular file, for all that the world of the run is. */
+struct msg_world_save {
+	uint64_t run;
+	uint64_t snapshot; /* echoed */
+	int64_t now_ns; /* as in struct msg_world_call */
+};
+_Static_assert(sizeof(struct msg_world_save) == 24, "no padding");
+
+/* Payload as of MSG_WORLD_CALL. */
+struct msg_world_try {
+	uint64_t run;
+	uint64_t approval; /* echoed */
+	int64_t now_ns; /* as in struct msg_world_call */
+};
+_Static_assert(sizeof(struct msg_world_try) == 24, "no padding");
+
+/* Payload: what world_try writes when ok, else why not, as text. */
+struct msg_world_tried {
+	uint64_t run;
+	uint64_t approval;
+	uint32_t ok;
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_world_tried) == 24, "no padding");
+
+/* Payload when not ok: why, as text. */
+struct msg_world_saved {
+	uint64_t run;
+	uint64_t snapshot;
+	uint32_t ok;
+	uint32_t unused;
+};
+_Static_assert(sizeof(struct msg_world_saved) == 24, "no padding");
 
 /*
  * A tool server of a run, which is a sandbox of its own: server is the number

@@ -196,6 +196,27 @@ store_policy(
 }
 
 int
+store_draft(struct store *s, uint64_t id, struct buf *args, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	char name[ID_BYTES];
+	int got;
+
+	id_text('d', id, name);
+	if (db_prepare(
+		s->reader, "SELECT args FROM draft WHERE id = ?", &st, e) < 0)
+		return -1;
+	if (sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC) != SQLITE_OK)
+		return db_err(s->reader, e, "bind");
+	got = db_step(st, e);
+	if (got == 0)
+		return err_set(e, "draft %s is not kept here", name);
+	if (got > 0)
+		buf_add_str(args, db_str(st, 0));
+	return got > 0 ? 0 : -1;
+}
+
+int
 store_approvals(struct store *s, uint64_t id, struct str state,
     bool (*on)(void *arg, const struct store_approval *a), void *arg,
     struct err *e)

@@ -144,6 +144,9 @@ int store_put_api_token(
  */
 int store_put_spent(
     struct store *s, struct str name, int64_t start_ms, struct str body);
+/* Appends the arguments of a draft. -1 with e: it is not kept here. */
+int store_draft(struct store *s, uint64_t id, struct buf *args, struct err *e);
+
 /* What is known of a snapshot: an object, the broker's own; "": it is gone. */
 int store_put_snapshot(struct store *s, uint64_t id, struct str body);
 

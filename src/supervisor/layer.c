@@ -16,6 +16,8 @@
 
 #include "base/limits.h"
 #include "supervisor/digest.h"
+#include "supervisor/layer_early.h"
+#include "supervisor/layer_int.h"
 #include "sys/fd.h"
 #include "sys/remove.h"
 
@@ -36,29 +38,10 @@ static const char *const marks[MARKS] = { "trusted.overlay.opaque",
 	"user.overlay.redirect" };
 
 /* A file with several names, and the first of them that was copied. */
-struct link {
+struct layer_link {
 	dev_t dev;
 	ino_t ino;
 	char *path;
-};
-
-struct level {
-	DIR *from;
-	int to; /* -1 where nothing is written */
-	size_t path_n; /* of its path, with the '/' */
-};
-
-struct walk {
-	struct layer_sum *sum;
-	uid_t owner;
-	gid_t group;
-	int root; /* of what is written */
-	uint64_t logical; /* bytes in files, with holes */
-	size_t n_links;
-	struct link *links;
-	size_t depth;
-	struct level levels[COMMIT_DEPTH_MAX];
-	char path[PATH_MAX];
 };
 
 /* One line, and the path that it is sorted by. */
@@ -72,13 +55,6 @@ struct list {
 	struct line *line;
 };
 
-static int walk_all(struct walk *w, int from, int to,
-    int (*on)(struct walk *w, void *arg, const char *name,
-	const struct stat *st, struct err *e),
-    int (*leave)(struct walk *w, const struct level *l, struct err *e),
-    void *arg, struct err *e);
-static int push(
-    struct walk *w, int from_taken, int to_taken, size_t path_n, struct err *e);
 static int copy_one(struct walk *w, void *arg, const char *name,
     const struct stat *st, struct err *e);
 static int copy_dir(
@@ -111,8 +87,8 @@ static void put_text(struct buf *out, const char *s);
 static int by_path(const void *a, const void *b, void *paths);
 
 int
-layer_copy(int upper, int to, uid_t owner, gid_t group, struct layer_sum *sum,
-    struct err *e)
+layer_copy(int upper, int to, struct layer_early *early, uid_t owner,
+    gid_t group, struct layer_sum *sum, struct err *e)
 {
 	struct walk *w = calloc(1, sizeof(*w));
 	own_fd int root = openat(to, ".", OPEN_DIR);
@@ -124,10 +100,11 @@ layer_copy(int upper, int to, uid_t owner, gid_t group, struct layer_sum *sum,
 	}
 	*sum = (struct layer_sum){};
 	w->sum = sum;
+	w->early = early;
 	w->owner = owner;
 	w->group = group;
 	w->root = root;
-	r = walk_all(w, upper, to, copy_one, leave_dir, NULL, e);
+	r = layer_walk(w, upper, to, copy_one, leave_dir, NULL, e);
 	for (size_t i = 0; i < w->n_links; i++)
 		free(w->links[i].path);
 	free(w->links);
@@ -149,7 +126,7 @@ layer_list(int layer, struct buf *out, struct err *e)
 	w->sum = &sum;
 	r = list_top(&list, layer, e);
 	if (r == 0)
-		r = walk_all(w, layer, -1, list_one, NULL, &list, e);
+		r = layer_walk(w, layer, -1, list_one, NULL, &list, e);
 	if (r == 0 && list.n > 0)
 		qsort_r(list.line, list.n, sizeof(list.line[0]), by_path,
 		    list.paths.p);
@@ -195,8 +172,8 @@ layer_remove(int dir, const char *name, struct err *e)
 }
 
 /* Each entry of all folders below from; leave for a folder that is done. */
-static int
-walk_all(struct walk *w, int from, int to,
+int
+layer_walk(struct walk *w, int from, int to,
     int (*on)(struct walk *w, void *arg, const char *name,
 	const struct stat *st, struct err *e),
     int (*leave)(struct walk *w, const struct level *l, struct err *e),
@@ -208,7 +185,7 @@ walk_all(struct walk *w, int from, int to,
 
 	if (top < 0 || (to >= 0 && into < 0))
 		return err_sys(e, "open the files");
-	r = push(w, fd_take(&top), fd_take(&into), 0, e);
+	r = layer_push(w, fd_take(&top), fd_take(&into), 0, e);
 	while (r == 0 && w->depth > 0) {
 		struct level *l = &w->levels[w->depth - 1];
 		const struct dirent *x;
@@ -256,8 +233,9 @@ walk_all(struct walk *w, int from, int to,
 	return r;
 }
 
-static int
-push(struct walk *w, int from_taken, int to_taken, size_t path_n, struct err *e)
+int
+layer_push(
+    struct walk *w, int from_taken, int to_taken, size_t path_n, struct err *e)
 {
 	own_fd int from = from_taken, to = to_taken;
 	struct level *l = &w->levels[w->depth];
@@ -313,7 +291,7 @@ copy_dir(struct walk *w, const struct level *l, const char *name, struct err *e)
 	if (to < 0)
 		return err_sys(e, "open");
 	w->path[n] = '/';
-	return push(w, fd_take(&from), fd_take(&to), n + 1, e);
+	return layer_push(w, fd_take(&from), fd_take(&to), n + 1, e);
 }
 
 static int
@@ -360,6 +338,10 @@ copy_file(struct walk *w, const struct level *l, const char *name,
 	r = st->st_nlink > 1 ? again(w, l, name, st, e) : 0;
 	if (r != 0)
 		return r < 0 ? -1 : 0;
+	if (w->early != NULL && layer_early_take(w->early, st, l->to, name)) {
+		w->sum->bytes += (uint64_t)st->st_blocks * 512;
+		return 0;
+	}
 	from = openat(dirfd(l->from), name, OPEN_FILE);
 	if (from < 0)
 		return err_sys(e, "open");
@@ -423,10 +405,10 @@ static int
 again(struct walk *w, const struct level *l, const char *name,
     const struct stat *st, struct err *e)
 {
-	struct link *more;
+	struct layer_link *more;
 
 	for (size_t i = 0; i < w->n_links; i++) {
-		const struct link *k = &w->links[i];
+		const struct layer_link *k = &w->links[i];
 
 		if (k->dev != st->st_dev || k->ino != st->st_ino)
 			continue;
@@ -441,7 +423,7 @@ again(struct walk *w, const struct level *l, const char *name,
 	if (more == NULL)
 		return err_set(e, "out of memory");
 	w->links = more;
-	more[w->n_links] = (struct link){
+	more[w->n_links] = (struct layer_link){
 		.dev = st->st_dev,
 		.ino = st->st_ino,
 		.path = strdup(w->path),
@@ -538,7 +520,7 @@ list_dir(struct walk *w, struct list *list, const struct level *l,
 		put_text(&list->text, value);
 	}
 	w->path[n] = '/';
-	return push(w, fd_take(&fd), -1, n + 1, e);
+	return layer_push(w, fd_take(&fd), -1, n + 1, e);
 }
 
 static int

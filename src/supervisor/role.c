@@ -416,6 +416,10 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_WORLD_CALL:
 	case MSG_WORLD_RESULT:
 	case MSG_WORLD_CLOSE:
+	case MSG_WORLD_TRY:
+	case MSG_WORLD_TRIED:
+	case MSG_WORLD_SAVE:
+	case MSG_WORLD_SAVED:
 	case MSG_SECRET_FOUND:
 	case MSG_SERVER_OPEN:
 	case MSG_SERVER_PIPES:

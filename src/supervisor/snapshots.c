@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,12 +20,15 @@
 #include "base/must.h"
 #include "core/id.h"
 #include "supervisor/layer.h"
+#include "supervisor/layer_early.h"
+#include "supervisor/snap_world.h"
 #include "sys/dir.h"
 #include "sys/fd.h"
 
 #define STORE "snapshots"
 #define LAYER "layer"
 #define LIST "list"
+#define EARLY "early"
 #define NEW ".new-"
 
 enum {
@@ -32,6 +36,7 @@ enum {
 	TELL_FD = 3,
 	STORE_FD,
 	WITH_FD, /* the upper directory, or the list to hold against */
+	WORLD_FD, /* a memfd for the world's data */
 	CHILD_FDS,
 	FIRST_FREE = 16, /* above all of them */
 	NAME_BYTES = sizeof(NEW) + ID_BYTES,
@@ -47,6 +52,7 @@ enum said {
 struct told {
 	uint8_t said; /* enum said */
 	struct layer_sum sum;
+	uint64_t world_bytes;
 	char why[ERR_TEXT_BYTES]; /* of the end; "": it went well */
 };
 
@@ -57,6 +63,10 @@ struct job {
 	pid_t pid;
 	struct loop_watch heard;
 	bool frozen; /* by us */
+	uint32_t flags; /* SNAPSHOT_*, as it was asked */
+	int world; /* the memfd that the child has, too, or -1 */
+	bool copied, has_world; /* the run goes on once it is both */
+	struct loop_timer patience; /* with who brings the world */
 	int64_t since_ns;
 	struct layer_sum sum;
 };
@@ -67,32 +77,38 @@ struct snapshots {
 	const char *state;
 	struct snapshots_hear hear;
 	struct job *first;
-	unsigned n;
 };
 
 /* What a child is to do. */
 struct order {
 	enum snapshot_ask what;
+	uint32_t flags;
 	char name[ID_BYTES];
 	uid_t owner;
 	gid_t group;
 	struct str keep; /* numbers, eight bytes each */
 };
 
+static unsigned taking(const struct snapshots *s);
 static int open_store(const char *state, bool make, struct err *e);
 static int begin(struct snapshots *s, const struct msg_snapshot_ask *m,
     const struct order *o, int with, struct err *e);
+static void take_world(
+    struct snapshots *s, const struct msg_snapshot_ask *m, struct str why);
 _Noreturn static void work(
-    int tell, int store, int with, const struct order *o);
+    int tell, int store, int with, int world, const struct order *o);
 static int work_take(
-    int upper, const struct order *o, struct layer_sum *sum, struct err *e);
-static int finish_take(
-    int dir, int layer, const char *temp, const struct order *o, struct err *e);
+    int upper, const struct order *o, struct told *sum, struct err *e);
+static int finish_take(int dir, int layer, const char *temp,
+    const struct order *o, uint64_t *world_bytes, struct err *e);
 static int work_check(int list, const struct order *o, struct err *e);
 static int work_keep(const struct order *o, struct err *e);
 static bool is_kept(const char *name, struct str keep);
-static void say(enum said said, const struct layer_sum *sum, const char *why);
+static void say(enum said said, struct told *m, const char *why);
 static void on_heard(struct loop_watch *w, uint32_t events);
+static void held(struct job *j);
+static void thaw_if_done(struct job *j);
+static void on_patience(struct loop_timer *t);
 static int freeze(struct job *j, bool frozen, struct err *e);
 static void end(struct job *j, const char *why);
 static void job_free(struct job *j);
@@ -130,14 +146,22 @@ snapshots_ask(struct snapshots *s, const struct frame *f)
 		.what = m->what,
 	};
 	struct order o = { .what = (enum snapshot_ask)m->what,
+		.flags = m->flags,
 		.keep = f->payload };
 	struct cell_files files = { .upper = -1 };
 	int with = -1;
 	struct err e = {};
 	int r = 0;
 
+	if (m->what == SNAPSHOT_WORLD) {
+		take_world(s, m, f->payload);
+		return;
+	}
 	id_text('s', m->id, o.name);
-	if (m->what == SNAPSHOT_TAKE) {
+	if (m->what == SNAPSHOT_TAKE && (m->flags & SNAPSHOT_NO_FILES) != 0) {
+		o.owner = geteuid();
+		o.group = getegid();
+	} else if (m->what == SNAPSHOT_TAKE) {
 		r = cells_files(s->cells, m->run, &files, &e);
 		with = files.upper;
 		o.owner = files.owner;
@@ -146,7 +170,8 @@ snapshots_ask(struct snapshots *s, const struct frame *f)
 		with = f->n_fds == 1 ? f->fds[0] : -1;
 		r = with < 0 ? err_set(&e, "no list to check it by") : 0;
 	}
-	if (r == 0 && m->what == SNAPSHOT_TAKE && s->n >= SNAPSHOTS_BUSY_MAX)
+	if (r == 0 && m->what == SNAPSHOT_TAKE &&
+	    taking(s) >= SNAPSHOTS_BUSY_MAX)
 		r = err_set(&e, "%d snapshots are being taken; try again",
 		    SNAPSHOTS_BUSY_MAX);
 	if (r == 0)
@@ -193,6 +218,17 @@ snapshot_layers_fini(struct snapshot_layers *l)
 		fd_fini(&l->fd[--l->n]);
 }
 
+/* Each holds a run still; what is checked and removed does not. */
+static unsigned
+taking(const struct snapshots *s)
+{
+	unsigned n = 0;
+
+	for (const struct job *j = s->first; j != NULL; j = j->next)
+		n += j->m.what == SNAPSHOT_TAKE;
+	return n;
+}
+
 static int
 open_store(const char *state, bool make, struct err *e)
 {
@@ -215,11 +251,19 @@ begin(struct snapshots *s, const struct msg_snapshot_ask *m,
 {
 	own_fd int ours = -1, theirs = -1;
 	own_fd int store = open_store(s->state, true, e);
+	own_fd int world = -1;
 	struct job *j;
 	int pair[2];
 
 	if (store < 0)
 		return -1;
+	/* Made here, for the child to have it, and the broker after it. */
+	if (m->what == SNAPSHOT_CHECK ||
+	    (m->what == SNAPSHOT_TAKE && (m->flags & SNAPSHOT_HAS_WORLD) != 0))
+		world = memfd_create("world", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (world < 0 &&
+	    (m->what == SNAPSHOT_CHECK || (m->flags & SNAPSHOT_HAS_WORLD) != 0))
+		return err_sys(e, "memfd_create");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, "socketpair");
 	ours = pair[0];
@@ -227,6 +271,9 @@ begin(struct snapshots *s, const struct msg_snapshot_ask *m,
 	j = calloc(1, sizeof(*j));
 	must(j != NULL);
 	j->all = s;
+	j->flags = m->flags;
+	j->world = -1;
+	j->patience.on_time = on_patience;
 	j->m = (struct msg_snapshot_told){
 		.run = m->run,
 		.call = m->call,
@@ -244,7 +291,7 @@ begin(struct snapshots *s, const struct msg_snapshot_ask *m,
 	}
 	j->pid = fork();
 	if (j->pid == 0)
-		work(theirs, store, with, o);
+		work(theirs, store, with, world, o);
 	if (j->pid < 0) {
 		(void)err_sys(e, "fork");
 		(void)loop_remove(s->loop, &j->heard);
@@ -252,29 +299,53 @@ begin(struct snapshots *s, const struct msg_snapshot_ask *m,
 		return -1;
 	}
 	(void)fd_take(&ours);
+	j->world = fd_take(&world);
 	j->next = s->first;
 	s->first = j;
-	s->n++;
 	return 0;
+}
+
+/* The broker has it copied, or says why it has not. */
+static void
+take_world(
+    struct snapshots *s, const struct msg_snapshot_ask *m, struct str why)
+{
+	struct job *j = s->first;
+	char text[ERR_TEXT_BYTES];
+
+	while (j != NULL && (j->m.id != m->id || j->m.what != SNAPSHOT_TAKE))
+		j = j->next;
+	if (j == NULL || (j->flags & SNAPSHOT_HAS_WORLD) == 0 || j->has_world)
+		return; /* it has ended */
+	if (why.n > 0) {
+		(void)snprintf(text, sizeof(text), "%.*s",
+		    (int)(why.n < sizeof(text) ? why.n : sizeof(text) - 1),
+		    why.p);
+		end(j, text);
+		return;
+	}
+	j->has_world = true;
+	(void)send(j->heard.fd, "w", 1, MSG_NOSIGNAL); /* or it ends */
+	thaw_if_done(j);
 }
 
 /* In the child. */
 _Noreturn static void
-work(int tell, int store, int with, const struct order *o)
+work(int tell, int store, int with, int world, const struct order *o)
 {
-	int *fd[] = { &tell, &store, &with };
-	struct layer_sum sum = {};
+	int *fd[] = { &tell, &store, &with, &world };
+	struct told sum = {};
 	struct err e = {};
 	bool ok = prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0;
 	int r = -1;
 
-	for (int i = 0; ok && i < 3; i++) {
+	for (int i = 0; ok && i < CHILD_FDS - TELL_FD; i++) {
 		if (*fd[i] < 0)
 			continue;
 		*fd[i] = fcntl(*fd[i], F_DUPFD_CLOEXEC, FIRST_FREE);
 		ok = *fd[i] >= 0;
 	}
-	for (int i = 0; ok && i < 3; i++) {
+	for (int i = 0; ok && i < CHILD_FDS - TELL_FD; i++) {
 		if (*fd[i] < 0)
 			(void)close(TELL_FD + i); /* if it is there */
 		else
@@ -294,21 +365,28 @@ work(int tell, int store, int with, const struct order *o)
 		break;
 	case SNAPSHOT_DROP:
 		r = layer_remove(STORE_FD, o->name, &e);
+		if (r == 0)
+			r = snap_world_prune(STORE_FD, &e);
 		break;
 	case SNAPSHOT_KEEP:
 		r = work_keep(o, &e);
 		break;
+	case SNAPSHOT_HELD:
+	case SNAPSHOT_WORLD:
+		break; /* never a child's */
 	}
 	say(SAID_END, &sum, r == 0 ? "" : e.text);
 	_exit(0);
 }
 
 static int
-work_take(
-    int upper, const struct order *o, struct layer_sum *sum, struct err *e)
+work_take(int upper, const struct order *o, struct told *sum, struct err *e)
 {
-	own_fd int dir = -1, layer = -1;
+	own_fd int dir = -1, layer = -1, beside = -1;
+	struct layer_early *early = NULL;
 	char temp[NAME_BYTES], go;
+	const bool files = (o->flags & SNAPSHOT_NO_FILES) == 0;
+	const bool world = (o->flags & SNAPSHOT_HAS_WORLD) != 0;
 	struct err ignored;
 	int r;
 
@@ -321,13 +399,24 @@ work_take(
 	layer = dir_open(dir, LAYER, O_RDONLY | O_DIRECTORY, 0);
 	if (layer < 0)
 		return err_sys(e, "open " LAYER);
+	if (files && mkdirat(dir, EARLY, 0700) == 0)
+		beside = dir_open(dir, EARLY, O_RDONLY | O_DIRECTORY, 0);
+	if (beside >= 0)
+		early = layer_early_new(upper, beside, o->owner, o->group);
 	say(SAID_READY, sum, "");
+	if (early != NULL)
+		layer_early_wait(early, TELL_FD);
 	if (recv(TELL_FD, &go, 1, 0) != 1)
 		_exit(1); /* the parent gave up, and has said why */
-	r = layer_copy(upper, layer, o->owner, o->group, sum, e);
+	r = files
+	    ? layer_copy(upper, layer, early, o->owner, o->group, &sum->sum, e)
+	    : 0;
 	say(SAID_COPIED, sum, "");
+	layer_early_free(early); /* who wants to write can */
+	if (world && recv(TELL_FD, &go, 1, 0) != 1)
+		_exit(1); /* as above */
 	if (r == 0)
-		r = finish_take(dir, layer, temp, o, e);
+		r = finish_take(dir, layer, temp, o, &sum->world_bytes, e);
 	if (r < 0)
 		(void)layer_remove(STORE_FD, temp, &ignored); /* or gc does */
 	return r;
@@ -335,12 +424,18 @@ work_take(
 
 /* The run goes on: now what takes its time. */
 static int
-finish_take(
-    int dir, int layer, const char *temp, const struct order *o, struct err *e)
+finish_take(int dir, int layer, const char *temp, const struct order *o,
+    uint64_t *world_bytes, struct err *e)
 {
 	own_buf struct buf text = { .max = SNAPSHOT_LIST_BYTES };
 	own_fd int list = -1;
 
+	if ((o->flags & SNAPSHOT_HAS_WORLD) != 0 &&
+	    snap_world_keep(STORE_FD, dir, WORLD_FD, &text, world_bytes, e) < 0)
+		return -1;
+	if ((o->flags & SNAPSHOT_NO_FILES) == 0 &&
+	    layer_remove(dir, EARLY, e) < 0)
+		return -1;
 	if (layer_list(layer, &text, e) < 0)
 		return -1;
 	list = dir_open(dir, LIST, O_WRONLY | O_CREAT | O_EXCL, 0600);
@@ -361,14 +456,15 @@ work_check(int want, const struct order *o, struct err *e)
 {
 	own_buf struct buf list = { .max = SNAPSHOT_LIST_BYTES },
 			   now = { .max = SNAPSHOT_LIST_BYTES };
-	char path[NAME_BYTES + sizeof(LAYER) + 1];
-	own_fd int layer = -1;
+	own_fd int dir = -1, layer = -1;
 
-	(void)snprintf(path, sizeof(path), "%s/" LAYER, o->name);
-	layer = dir_open(STORE_FD, path, O_RDONLY | O_DIRECTORY, 0);
+	dir = dir_open(STORE_FD, o->name, O_RDONLY | O_DIRECTORY, 0);
+	if (dir >= 0)
+		layer = dir_open(dir, LAYER, O_RDONLY | O_DIRECTORY, 0);
 	if (layer < 0)
 		return err_sys(e, "open snapshot %s", o->name);
 	if (fd_read_sealed(want, &list, SNAPSHOT_LIST_BYTES, e) < 0 ||
+	    snap_world_read(dir, WORLD_FD, &now, e) < 0 ||
 	    layer_list(layer, &now, e) < 0 ||
 	    layer_compare(buf_str(&list), buf_str(&now), e) < 0)
 		return err_add(e, "snapshot %s", o->name);
@@ -396,6 +492,8 @@ work_keep(const struct order *o, struct err *e)
 			r = -1;
 	}
 	(void)closedir(d); /* only read */
+	if (snap_world_prune(STORE_FD, e) < 0)
+		r = -1;
 	return r;
 }
 
@@ -416,13 +514,12 @@ is_kept(const char *name, struct str keep)
 }
 
 static void
-say(enum said said, const struct layer_sum *sum, const char *why)
+say(enum said said, struct told *m, const char *why)
 {
-	struct told m = { .said = (uint8_t)said, .sum = *sum };
-
-	(void)snprintf(m.why, sizeof(m.why), "%s", why);
+	m->said = (uint8_t)said;
+	(void)snprintf(m->why, sizeof(m->why), "%s", why);
 	/* Who does not listen any more does not want to know. */
-	(void)send(TELL_FD, &m, sizeof(m), MSG_NOSIGNAL);
+	(void)send(TELL_FD, m, sizeof(*m), MSG_NOSIGNAL);
 }
 
 static void
@@ -442,23 +539,59 @@ on_heard(struct loop_watch *w, uint32_t events)
 	}
 	m.why[sizeof(m.why) - 1] = '\0';
 	j->sum = m.sum;
+	j->m.world_bytes = m.world_bytes;
 	switch ((enum said)m.said) {
 	case SAID_READY:
 		j->since_ns = clock_mono_ns();
-		if (freeze(j, true, &e) < 0)
+		if (freeze(j, true, &e) < 0) {
 			end(j, e.text);
-		else
-			(void)send(
-			    w->fd, "g", 1, MSG_NOSIGNAL); /* or it ends */
+			return;
+		}
+		(void)send(w->fd, "g", 1, MSG_NOSIGNAL); /* or it ends */
+		held(j);
 		return;
 	case SAID_COPIED:
-		(void)freeze(j, false, &e); /* who is gone stands not still */
-		j->m.pause_ns = (uint64_t)(clock_mono_ns() - j->since_ns);
+		j->copied = true;
+		thaw_if_done(j);
 		return;
 	case SAID_END:
 		end(j, m.why);
 		return;
 	}
+}
+
+/* The broker hears of the moment, and has the world copied into the memfd. */
+static void
+held(struct job *j)
+{
+	struct msg_snapshot_told m = j->m;
+
+	m.what = SNAPSHOT_HELD;
+	m.ok = 1;
+	if ((j->flags & SNAPSHOT_HAS_WORLD) != 0)
+		loop_timer_set(j->all->loop, &j->patience,
+		    clock_mono_ns() + (int64_t)SNAPSHOT_WORLD_MS * 1000000);
+	j->all->hear.told(&m, j->world, "");
+}
+
+static void
+thaw_if_done(struct job *j)
+{
+	struct err ignored = {};
+
+	if (!j->copied ||
+	    ((j->flags & SNAPSHOT_HAS_WORLD) != 0 && !j->has_world))
+		return;
+	loop_timer_clear(j->all->loop, &j->patience);
+	(void)freeze(j, false, &ignored); /* who is gone stands not still */
+	j->m.pause_ns = (uint64_t)(clock_mono_ns() - j->since_ns);
+}
+
+static void
+on_patience(struct loop_timer *t)
+{
+	end(LOOP_OF(t, struct job, patience),
+	    "the world was not copied in time");
 }
 
 /* One that a person has paused stays so. */
@@ -468,7 +601,8 @@ freeze(struct job *j, bool frozen, struct err *e)
 	struct msg_sandbox_ask ask = { .run = j->m.run, .what = ASK_STAT };
 	struct msg_sandbox_told told = {};
 
-	if (j->m.what != SNAPSHOT_TAKE || (!frozen && !j->frozen))
+	if (j->m.what != SNAPSHOT_TAKE || (!frozen && !j->frozen) ||
+	    (j->flags & SNAPSHOT_NO_FILES) != 0)
 		return 0;
 	if (cells_ask(j->all->cells, &ask, &told, e) < 0)
 		return -1;
@@ -506,13 +640,17 @@ end(struct job *j, const char *why)
 			(void)err_sys(&e, "open %s", path);
 		j->m.ok = list >= 0;
 		why = j->m.ok ? "" : e.text;
-		if (cells_files(s->cells, j->m.run, &files, &e) == 0) {
+		if ((j->flags & SNAPSHOT_NO_FILES) == 0 &&
+		    cells_files(s->cells, j->m.run, &files, &e) == 0) {
 			j->m.dev = files.dev;
 			j->m.ino = files.ino;
-		} else if (j->m.ok) {
+		} else if (j->m.ok && (j->flags & SNAPSHOT_NO_FILES) == 0) {
 			j->m.ok = 0;
 			why = "the run has ended";
 		}
+	} else if (j->m.what == SNAPSHOT_CHECK && j->m.ok &&
+	    lseek(j->world, 0, SEEK_END) > 0) {
+		list = fd_take(&j->world);
 	}
 	if (j->m.what <= SNAPSHOT_CHECK)
 		s->hear.told(&j->m, j->m.ok ? list : -1, why);
@@ -528,7 +666,8 @@ job_free(struct job *j)
 	while (*at != j)
 		at = &(*at)->next;
 	*at = j->next;
-	s->n--;
+	loop_timer_clear(s->loop, &j->patience);
+	fd_fini(&j->world);
 	(void)loop_remove(s->loop, &j->heard);
 	(void)close(j->heard.fd); /* the child ends, if it waits */
 	(void)kill(j->pid, SIGKILL); /* ours until it is waited for */

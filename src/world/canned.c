@@ -34,6 +34,7 @@ static const char *const tool_members[] = { "description", "inputSchema",
 static const char *const answer_members[] = { "arguments", "error", "result",
 	NULL };
 
+static void save_answer(const struct canned_answer *a, struct buf *out);
 static int load(struct canned *c, const struct json *rows, struct err *e);
 static int load_tool(
     struct canned *c, const struct json *v, uint32_t i, struct err *e);
@@ -107,6 +108,46 @@ canned_call(struct canned_tool *t, const struct json *args, struct buf *out,
 		return a->error ? 1 : 0;
 	}
 	return -1;
+}
+
+void
+canned_save(const struct canned *c, struct buf *out)
+{
+	buf_add_byte(out, '[');
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct canned_tool *t = &c->tools[i];
+
+		result_open(out, NULL, '{');
+		result_text(out, "description", t->about);
+		if (t->schema != NULL) {
+			buf_add_c(out, ",\"inputSchema\":");
+			json_write(out, t->schema);
+		}
+		result_text(out, "name", t->name);
+		result_open(out, "results", '[');
+		for (uint32_t k = 0; k < t->n; k++)
+			save_answer(&t->answers[k], out);
+		result_close(out, ']');
+		buf_add_c(out, t->writes ? ",\"writes\":true" : "");
+		result_close(out, '}');
+	}
+	result_close(out, ']');
+}
+
+static void
+save_answer(const struct canned_answer *a, struct buf *out)
+{
+	if (a->given)
+		return;
+	result_open(out, NULL, '{');
+	if (a->args != NULL) {
+		buf_add_c(out, "\"arguments\":");
+		json_write(out, a->args);
+		buf_add_byte(out, ',');
+	}
+	buf_add_c(out, a->error ? "\"error\":true,\"result\":" : "\"result\":");
+	json_write(out, a->result);
+	result_close(out, '}');
 }
 
 /* What is kept lies in memory of our own: the document's is given back. */

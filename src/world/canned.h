@@ -35,6 +35,12 @@ struct canned_tool *canned_find(struct canned *c, struct str name);
 void canned_list(const struct canned *c, struct buf *out);
 
 /*
+ * Appends the rows that canned_new makes it of again: what was given is not
+ * among them.
+ */
+void canned_save(const struct canned *c, struct buf *out);
+
+/*
  * The next answer for these arguments, in out. Returns 0, or 1 when it is an
  * error; -1 when none is left. *wrote is true when the tool is one that
  * writes, and has.

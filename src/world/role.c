@@ -39,6 +39,8 @@ static void on_gone(struct peer *p, const char *why);
 static void on_world_open(struct role_state *s, const struct frame *f);
 static void on_world_call(struct role_state *s, const struct frame *f);
 static void on_world_close(struct role_state *s, const struct frame *f);
+static void on_world_save(struct role_state *s, const struct frame *f);
+static void on_world_try(struct role_state *s, const struct frame *f);
 static int call(struct role_state *s, const struct msg_world_call *m,
     struct str payload, bool *wrote);
 static int call_error(struct role_state *s, const char *code, const char *error,
@@ -141,6 +143,10 @@ on_broker_frame(struct peer *p, const struct frame *f)
 		on_world_call(s, f);
 	else if (f->type == MSG_WORLD_CLOSE)
 		on_world_close(s, f);
+	else if (f->type == MSG_WORLD_SAVE)
+		on_world_save(s, f);
+	else if (f->type == MSG_WORLD_TRY)
+		on_world_try(s, f);
 	else
 		must_fail("a message of the routes", __FILE__, __LINE__);
 }
@@ -167,6 +173,8 @@ on_world_open(struct role_state *s, const struct frame *f)
 	else if (s->n_runs == RUNS_MAX)
 		err_set(
 		    &e, "%d worlds are open, the most that can be", RUNS_MAX);
+	else if (m->saved != 0)
+		w = world_saved_take(fd_take(&f->fds[0]), &e);
 	else
 		w = world_new_take(fd_take(&f->fds[0]), f->payload, &e);
 	if (w == NULL) {
@@ -206,6 +214,46 @@ on_world_close(struct role_state *s, const struct frame *f)
 		return; /* its world did not open */
 	world_free(r->world);
 	*r = s->runs[--s->n_runs];
+}
+
+static void
+on_world_save(struct role_state *s, const struct frame *f)
+{
+	const struct msg_world_save *m = f->body;
+	const struct open_run *r = run_find(s, m->run);
+	struct msg_world_saved answer = { .run = m->run,
+		.snapshot = m->snapshot };
+	struct err e = {};
+
+	if (r == NULL)
+		(void)err_set(&e, "this run has no world");
+	else
+		answer.ok = world_save(r->world, m->now_ns, f->fds[0], &e) == 0;
+	peer_send(
+	    &s->broker, MSG_WORLD_SAVED, &answer, str_of(e.text), NULL, 0);
+}
+
+static void
+on_world_try(struct role_state *s, const struct frame *f)
+{
+	const struct msg_world_try *m = f->body;
+	const struct open_run *r = run_find(s, m->run);
+	struct msg_world_tried answer = { .run = m->run,
+		.approval = m->approval };
+	const struct json *v;
+	struct err e = {};
+
+	arena_reset(&s->arena);
+	v = json_parse(f->payload, NULL, &s->arena, &e, NULL);
+	if (r == NULL)
+		(void)err_set(&e, "this run has no world");
+	else if (v != NULL)
+		answer.ok =
+		    world_try(r->world, json_str(json_get(v, STR("name"))),
+			json_get(v, STR("arguments")), m->now_ns, &s->out,
+			&e) == 0;
+	peer_send(&s->broker, MSG_WORLD_TRIED, &answer,
+	    answer.ok ? buf_str(&s->out) : str_of(e.text), NULL, 0);
 }
 
 /* As world_call; s->out is the answer. */

@@ -2,27 +2,41 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/must.h"
 #include "world/fdvfs.h"
 
-enum { STEPS_UNIT = 1000, NAME_BYTES = 16, TEXT_MAX = 8 * 1024 * 1024 };
+#define VERSION_TEXT "1" /* of the tables below */
+
+enum {
+	STEPS_UNIT = 1000,
+	NAME_BYTES = 16,
+	TEXT_MAX = 8 * 1024 * 1024,
+	VERSION = 1,
+	PART_BYTES = 1024 * 1024, /* of the moment: a row must fit TEXT_MAX */
+	COPY_BYTES = 64 * 1024, /* at once */
+};
 
 /*
  * n is the order of the document, and for what a run writes the number in its
  * id. Money is in cents. listed 0: the payment was taken, but the invoice
  * does not show it.
  */
+static const char pragmas[] = "PRAGMA page_size=4096;"
+			      "PRAGMA locking_mode=EXCLUSIVE;"
+			      "PRAGMA journal_mode=MEMORY;"
+			      "PRAGMA synchronous=OFF;"
+			      "PRAGMA temp_store=MEMORY;"
+			      "PRAGMA trusted_schema=OFF;"
+			      "PRAGMA auto_vacuum=NONE;";
+
+/* moment: what a world knows besides its rows, as text in parts. */
 static const char schema[] =
-    "PRAGMA page_size=4096;"
-    "PRAGMA locking_mode=EXCLUSIVE;"
-    "PRAGMA journal_mode=MEMORY;"
-    "PRAGMA synchronous=OFF;"
-    "PRAGMA temp_store=MEMORY;"
-    "PRAGMA trusted_schema=OFF;"
-    "PRAGMA auto_vacuum=NONE;"
+    "PRAGMA user_version=" VERSION_TEXT ";"
     "BEGIN;"
+    "CREATE TABLE moment(n INTEGER PRIMARY KEY, part BLOB);"
     "CREATE TABLE customers(n INTEGER PRIMARY KEY, id TEXT UNIQUE,"
     " name TEXT, company TEXT, email TEXT COLLATE NOCASE, phone TEXT,"
     " plan TEXT, status TEXT, since TEXT, note TEXT);"
@@ -129,16 +143,53 @@ static const char *const sql[WDB_QUERIES] = {
 };
 _Static_assert(WDB_QUERIES <= 64, "a bit of db.used for each");
 
+static int open_file(struct wdb *d, int fd, struct err *e);
+static int read_moment(struct wdb *d, struct buf *out, struct err *e);
+static int write_moment(struct wdb *d, struct str moment, struct err *e);
+static int copy_file(int from, int to, struct err *e);
 static int on_progress(void *arg);
 static void set_limits(sqlite3 *handle);
 
 int
 wdb_init(struct wdb *d, int fd, struct err *e)
 {
+	if (open_file(d, fd, e) < 0)
+		return -1;
+	if (sqlite3_exec(d->handle, schema, NULL, NULL, NULL) != SQLITE_OK)
+		return err_set(
+		    e, "create tables: %s", sqlite3_errmsg(d->handle));
+	return 0;
+}
+
+int
+wdb_init_saved(struct wdb *d, int fd, struct buf *moment, struct err *e)
+{
+	sqlite3_stmt *q = NULL;
+	int version = -1;
+
+	if (open_file(d, fd, e) < 0)
+		return -1;
+	if (sqlite3_prepare_v2(
+		d->handle, "PRAGMA user_version", -1, &q, NULL) == SQLITE_OK &&
+	    sqlite3_step(q) == SQLITE_ROW)
+		version = sqlite3_column_int(q, 0);
+	(void)sqlite3_finalize(q); /* it repeats an error already seen */
+	if (version != VERSION)
+		return err_set(e,
+		    "the tables are of version %d, and this program's are of "
+		    "version %d",
+		    version, VERSION);
+	d->saved = true;
+	return read_moment(d, moment, e);
+}
+
+static int
+open_file(struct wdb *d, int fd, struct err *e)
+{
 	char name[NAME_BYTES];
 	int rc;
 
-	*d = (struct wdb){};
+	*d = (struct wdb){ .fd = fd };
 	if (fdvfs_init(e) < 0)
 		return -1;
 	(void)snprintf(name, sizeof(name), "%d", fd);
@@ -148,10 +199,8 @@ wdb_init(struct wdb *d, int fd, struct err *e)
 	if (rc != SQLITE_OK)
 		return err_set(e, "open: %s", sqlite3_errstr(rc));
 	set_limits(d->handle);
-	rc = sqlite3_exec(d->handle, schema, NULL, NULL, NULL);
-	if (rc != SQLITE_OK)
-		return err_set(
-		    e, "create tables: %s", sqlite3_errmsg(d->handle));
+	if (sqlite3_exec(d->handle, pragmas, NULL, NULL, NULL) != SQLITE_OK)
+		return err_set(e, "open: %s", sqlite3_errmsg(d->handle));
 	return 0;
 }
 
@@ -170,7 +219,8 @@ wdb_prepare(struct wdb *d, struct err *e)
 	static const char fill[] =
 	    "INSERT INTO kb_text(kb_text) VALUES('rebuild'); COMMIT;";
 
-	if (sqlite3_exec(d->handle, fill, NULL, NULL, NULL) != SQLITE_OK)
+	if (!d->saved &&
+	    sqlite3_exec(d->handle, fill, NULL, NULL, NULL) != SQLITE_OK)
 		return err_set(
 		    e, "index the kb: %s", sqlite3_errmsg(d->handle));
 	for (size_t i = 0; i < WDB_QUERIES; i++)
@@ -181,6 +231,89 @@ wdb_prepare(struct wdb *d, struct err *e)
 			    e, "prepare: %s", sqlite3_errmsg(d->handle));
 	sqlite3_progress_handler(d->handle, STEPS_UNIT, on_progress, d);
 	return 0;
+}
+
+int
+wdb_save(struct wdb *d, struct str moment, int to, struct err *e)
+{
+	if (write_moment(d, moment, e) < 0) {
+		(void)sqlite3_exec(d->handle, "ROLLBACK", NULL, NULL,
+		    NULL); /* the first error is the one to tell */
+		return -1;
+	}
+	/* A commit writes all pages: the file is the database. */
+	return copy_file(d->fd, to, e);
+}
+
+static int
+read_moment(struct wdb *d, struct buf *out, struct err *e)
+{
+	sqlite3_stmt *q = NULL;
+	int rc = sqlite3_prepare_v2(
+	    d->handle, "SELECT part FROM moment ORDER BY n", -1, &q, NULL);
+
+	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+		rc = sqlite3_step(q);
+		if (rc == SQLITE_ROW)
+			buf_add(out, sqlite3_column_blob(q, 0),
+			    (size_t)sqlite3_column_bytes(q, 0));
+	}
+	(void)sqlite3_finalize(q); /* it repeats rc */
+	if (rc != SQLITE_DONE || out->failed || out->n == 0)
+		return err_set(e, "read its moment: %s",
+		    rc != SQLITE_DONE ? sqlite3_errmsg(d->handle)
+				      : "it has none");
+	return 0;
+}
+
+static int
+write_moment(struct wdb *d, struct str moment, struct err *e)
+{
+	sqlite3_stmt *q = NULL;
+	int rc = sqlite3_exec(
+	    d->handle, "BEGIN IMMEDIATE; DELETE FROM moment", NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(d->handle,
+		    "INSERT INTO moment(part) VALUES(?1)", -1, &q, NULL);
+	while (rc == SQLITE_OK && moment.n > 0) {
+		const size_t n =
+		    moment.n < PART_BYTES ? moment.n : (size_t)PART_BYTES;
+
+		/* A part may end inside a character: bytes, for SQLite. */
+		rc = sqlite3_bind_blob64(q, 1, moment.p, n, SQLITE_STATIC);
+		if (rc == SQLITE_OK && sqlite3_step(q) != SQLITE_DONE)
+			rc = SQLITE_ERROR;
+		if (rc == SQLITE_OK)
+			rc = sqlite3_reset(q);
+		moment.p += n;
+		moment.n -= n;
+	}
+	(void)sqlite3_finalize(q); /* it repeats rc */
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(d->handle, "COMMIT", NULL, NULL, NULL);
+	return rc == SQLITE_OK
+	    ? 0
+	    : err_set(e, "keep its moment: %s", sqlite3_errmsg(d->handle));
+}
+
+static int
+copy_file(int from, int to, struct err *e)
+{
+	static char part[COPY_BYTES];
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(from, part, sizeof(part), at)) > 0) {
+		for (ssize_t done = 0, k; done < n; done += k) {
+			k = pwrite(
+			    to, part + done, (size_t)(n - done), at + done);
+			if (k <= 0)
+				return err_sys(e, "copy the database");
+		}
+		at += n;
+	}
+	return n < 0 ? err_sys(e, "read the database") : 0;
 }
 
 void

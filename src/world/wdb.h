@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -49,6 +50,8 @@ struct wdb {
 	sqlite3_stmt *query[WDB_QUERIES];
 	uint64_t used; /* bit per query that a call has begun */
 	uint32_t steps; /* left for this call, in thousands of instructions */
+	int fd; /* borrowed */
+	bool saved; /* its rows were there when it was opened */
 	int failed; /* SQLite's result code of the first failure, or 0 */
 };
 
@@ -56,9 +59,19 @@ enum wdb_step { WDB_DONE, WDB_ROW, WDB_FAILED };
 
 /* An empty database with its tables. fd is borrowed until wdb_fini. */
 int wdb_init(struct wdb *d, int fd, struct err *e);
+/*
+ * One that wdb_save has filled, with what was kept beside its rows in moment.
+ * -1 with e also for one of another version of this program.
+ */
+int wdb_init_saved(struct wdb *d, int fd, struct buf *moment, struct err *e);
 void wdb_fini(struct wdb *d);
 /* After the rows are in: prepares every statement. */
 int wdb_prepare(struct wdb *d, struct err *e);
+/*
+ * Keeps moment beside the rows, and copies all of the database into the empty
+ * file to. No call may be under way.
+ */
+int wdb_save(struct wdb *d, struct str moment, int to, struct err *e);
 
 /* A new call: the cap begins anew. */
 void wdb_call_begin(struct wdb *d);

@@ -1,6 +1,7 @@
 #include "world/world.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/arena.h"
@@ -8,6 +9,7 @@
 #include "base/must.h"
 #include "sys/fd.h"
 #include "world/canned.h"
+#include "world/changes.h"
 #include "world/result.h"
 #include "world/wdb.h"
 #include "world/seed.h"
@@ -55,6 +57,44 @@ world_new_take(int fd, struct str document, struct err *e)
 	}
 	world_free(w);
 	return NULL;
+}
+
+struct world *
+world_saved_take(int fd, struct err *e)
+{
+	own_buf struct buf moment = { .max = WORLD_MAX_PARSE_BYTES };
+	struct world *w = calloc(1, sizeof(*w));
+
+	must(w != NULL);
+	w->fd = fd;
+	if (wdb_init_saved(&w->db, fd, &moment, e) < 0)
+		(void)err_add(e, "world database");
+	else if (open_document(w, buf_str(&moment), e) == 0)
+		return w;
+	world_free(w);
+	return NULL;
+}
+
+int
+world_save(struct world *w, int64_t now_ns, int to, struct err *e)
+{
+	own_buf struct buf moment = { .max = WORLD_MAX_PARSE_BYTES };
+	char now[STAMP_BYTES];
+
+	if (w->broken)
+		return err_set(e, "the world is lost: a write failed half way");
+	if (w->called)
+		advance(w, now_ns);
+	stamp_text(w->now_s, now);
+	/* A document without rows, which are there already. */
+	result_open(&moment, NULL, '{');
+	result_text(&moment, "now", str_of(now));
+	buf_add_c(&moment, ",\"tools\":");
+	canned_save(w->canned, &moment);
+	buf_add_c(&moment, ",\"world\":1}");
+	if (moment.failed)
+		return err_set(e, "the answers that it has left are too many");
+	return wdb_save(&w->db, buf_str(&moment), to, e);
 }
 
 void
@@ -116,6 +156,59 @@ world_call(struct world *w, struct str name, const struct json *args,
 	end = run(w, t, &c, wrote);
 	wdb_call_end(&w->db);
 	return end == TOOL_OK ? 0 : 1;
+}
+
+int
+world_try(struct world *w, struct str name, const struct json *args,
+    int64_t now_ns, struct buf *out, struct err *e)
+{
+	own_buf struct buf answer = { .max = IPC_MAX_PAYLOAD_BYTES };
+	struct changes *c = calloc(1, sizeof(*c));
+	struct world *copy = NULL;
+	struct stat st;
+	bool wrote;
+	int fd = -1, end, r = -1;
+
+	must(c != NULL);
+	if (fstat(w->fd, &st) < 0) {
+		(void)err_sys(e, "fstat the world");
+		goto out;
+	}
+	if (st.st_size > WORLD_TRY_MAX_BYTES) {
+		(void)err_set(e,
+		    "the world is over %d bytes, too large to try a call in "
+		    "a copy",
+		    WORLD_TRY_MAX_BYTES);
+		goto out;
+	}
+	fd = memfd_create("try", MFD_CLOEXEC);
+	if (fd < 0) {
+		(void)err_sys(e, "memfd_create");
+		goto out;
+	}
+	if (world_save(w, now_ns, fd, e) < 0) {
+		fd_fini(&fd);
+		goto out;
+	}
+	copy = world_saved_take(fd, e);
+	if (copy == NULL)
+		goto out;
+	changes_watch(c, &copy->db);
+	end = world_call(copy, name, args, now_ns, &answer, &wrote);
+	buf_reset(out);
+	buf_add_c(out, "{\"answer\":");
+	buf_add_str(out, buf_str(&answer));
+	buf_add_c(out, ",\"files\":[]");
+	r = changes_write(out, c, &w->db, &copy->db, e);
+	result_text(out, "status", str_of(end == 0 ? "done" : "refused"));
+	result_close(out, '}');
+	if (r == 0 && out->failed)
+		r = err_set(e, "what it changes is over %d bytes",
+		    IPC_MAX_PAYLOAD_BYTES);
+out:
+	world_free(copy);
+	free(c);
+	return r;
 }
 
 int64_t

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -17,6 +19,7 @@
 
 #include "base/limits.h"
 #include "supervisor/layer.h"
+#include "supervisor/layer_early.h"
 #include "sys/fd.h"
 
 struct place {
@@ -75,7 +78,8 @@ copy(const struct place *p)
 	struct layer_sum sum;
 	struct err e = {};
 
-	if (layer_copy(p->upper, p->layer, geteuid(), getegid(), &sum, &e) < 0)
+	if (layer_copy(
+		p->upper, p->layer, NULL, geteuid(), getegid(), &sum, &e) < 0)
 		fail_msg("%s", e.text);
 	return sum;
 }
@@ -202,8 +206,9 @@ holes_stay_holes_and_have_an_end(void **state)
 	put(p, "more", "");
 	assert_int_equal(ftruncate(fd, ((off_t)SNAPSHOT_MAX_MB << 20) + 1), 0);
 	assert_int_equal(unlinkat(p->layer, "hole", 0), 0);
-	assert_int_equal(
-	    layer_copy(p->upper, p->layer, geteuid(), getegid(), &sum, &e), -1);
+	assert_int_equal(layer_copy(p->upper, p->layer, NULL, geteuid(),
+			     getegid(), &sum, &e),
+	    -1);
 	assert_non_null(strstr(e.text, "hole: files of over"));
 }
 
@@ -245,8 +250,9 @@ folders_below_each_other_have_an_end(void **state)
 		(void)close(at);
 		at = next;
 	}
-	assert_int_equal(
-	    layer_copy(p->upper, p->layer, geteuid(), getegid(), &sum, &e), -1);
+	assert_int_equal(layer_copy(p->upper, p->layer, NULL, geteuid(),
+			     getegid(), &sum, &e),
+	    -1);
 	assert_non_null(strstr(e.text, "folders below each other"));
 }
 
@@ -270,6 +276,197 @@ what_no_layer_of_ours_holds_is_refused(void **state)
 	assert_non_null(strstr(e.text, "user.overlay.metacopy"));
 }
 
+/* What a stranger does to a file between the early copy and the moment. */
+static void
+by_write(int upper)
+{
+	int fd = openat(upper, "f", O_WRONLY);
+
+	if (fd < 0 || write(fd, "later", 5) != 5)
+		_exit(1);
+}
+
+static void
+by_mapping(int upper)
+{
+	int fd = openat(upper, "f", O_RDWR);
+	char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED)
+		_exit(1);
+	memcpy(p, "later", 5);
+}
+
+static void
+by_another(int upper)
+{
+	int fd = openat(upper, "g", O_WRONLY | O_CREAT, 0644);
+
+	if (write(fd, "later", 5) != 5 || renameat(upper, "g", upper, "f") < 0)
+		_exit(1);
+}
+
+static void
+by_cutting(int upper)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/f", upper);
+	if (truncate(path, 1) < 0 || truncate(path, 8192) < 0)
+		_exit(1);
+}
+
+static void
+by_removal(int upper)
+{
+	if (unlinkat(upper, "f", 0) < 0)
+		_exit(1);
+}
+
+static void
+by_mode(int upper)
+{
+	if (fchmodat(upper, "f", 0600, 0) < 0)
+		_exit(1);
+}
+
+static void
+by_second_name(int upper)
+{
+	if (linkat(upper, "f", upper, "g", 0) < 0)
+		_exit(1);
+}
+
+static void
+by_nobody(int upper)
+{
+	(void)upper;
+}
+
+/* The member of the list that says what the file was. */
+static const char *
+sha_of_x(struct buf *list)
+{
+	static char member[80];
+	const char *at = strstr(buf_c(list), "\"sha256\":\"");
+
+	assert_non_null(at);
+	(void)snprintf(member, sizeof(member), "%.75s", at);
+	return member;
+}
+
+/* The list of a layer that was copied early, changed, and copied. */
+static void
+early_list(void (*change)(int upper), bool early, struct buf *out)
+{
+	void *state = NULL;
+	struct layer_early *a = NULL;
+	struct layer_sum sum;
+	struct place *p;
+	struct err e = {};
+	char block[8192];
+	int fd, pipes[2], dir, status;
+	pid_t pid;
+
+	assert_int_equal(make(&state), 0);
+	p = state;
+	memset(block, 'x', sizeof(block));
+	fd = openat(p->upper, "f", O_WRONLY | O_CREAT, 0644);
+	assert_int_equal(write(fd, block, sizeof(block)), sizeof(block));
+	(void)close(fd);
+	assert_int_equal(mkdirat(p->dir, "early", 0755), 0);
+	dir = openat(p->dir, "early", O_RDONLY | O_DIRECTORY);
+	/* What has just been changed is not copied early. */
+	do
+		a = layer_early_new(p->upper, dir, geteuid(), getegid());
+	while (faccessat(dir, "0", F_OK, 0) < 0 &&
+	    (layer_early_free(a), usleep(1000) == 0));
+	assert_int_equal(pipe(pipes), 0);
+	pid = fork();
+	if (pid == 0) {
+		change(p->upper);
+		_exit(write(pipes[1], "d", 1) == 1 ? 0 : 1);
+	}
+	(void)close(pipes[1]);
+	layer_early_wait(a, pipes[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	if (layer_copy(p->upper, p->layer, early ? a : NULL, geteuid(),
+		getegid(), &sum, &e) < 0)
+		fail_msg("%s", e.text);
+	/* Nobody's change: it is the early copy, which has moved. */
+	if (change == by_nobody && early)
+		assert_int_equal(faccessat(dir, "0", F_OK, 0), -1);
+	layer_early_free(a);
+	if (layer_list(p->layer, out, &e) < 0)
+		fail_msg("%s", e.text);
+	(void)close(pipes[0]);
+	(void)close(dir);
+	assert_int_equal(drop(&state), 0);
+}
+
+static void
+what_was_copied_early_is_what_is_there_at_the_moment(void **state)
+{
+	static const struct {
+		const char *what;
+		void (*change)(int upper);
+		const char *has; /* in the list */
+	} rows[] = {
+		{ "nobody", by_nobody, "\"size\":8192" },
+		{ "a write", by_write, "\"size\":8192" },
+		{ "a write through a mapping", by_mapping, "\"size\":8192" },
+		{ "another file of that name", by_another, "\"size\":5" },
+		{ "cut and made longer", by_cutting, "\"size\":8192" },
+		{ "removed", by_removal, "" },
+		{ "its mode", by_mode, "600" },
+		{ "a second name", by_second_name, "\"path\":\"g\"" },
+	};
+	own_buf struct buf never = {};
+
+	(void)state;
+	early_list(by_nobody, true, &never);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_buf struct buf got = {};
+
+		early_list(rows[i].change, true, &got);
+		if (strstr(buf_c(&got), rows[i].has) == NULL)
+			fail_msg("%s: %s", rows[i].what, buf_c(&got));
+		/* But for times, which differ from one to the next. */
+		if (rows[i].change == by_write ||
+		    rows[i].change == by_mapping ||
+		    rows[i].change == by_cutting)
+			assert_null(strstr(buf_c(&got), sha_of_x(&never)));
+	}
+}
+
+static void
+what_is_open_for_writing_is_not_copied_early(void **state)
+{
+	struct place *p = *state;
+	int fd = openat(p->upper, "f", O_RDWR | O_CREAT, 0644);
+	int dir;
+	struct layer_early *a;
+	char *map;
+
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	assert_int_equal(write(fd, "x", 1), 1);
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(map != MAP_FAILED);
+	(void)close(fd);
+	assert_int_equal(mkdirat(p->dir, "early", 0755), 0);
+	dir = openat(p->dir, "early", O_RDONLY | O_DIRECTORY);
+	for (int i = 0; i < 100; i++) {
+		a = layer_early_new(p->upper, dir, geteuid(), getegid());
+		assert_non_null(a);
+		layer_early_free(a);
+		assert_int_equal(faccessat(dir, "0", F_OK, 0), -1);
+		(void)usleep(1000);
+	}
+	(void)munmap(map, 4096);
+	(void)close(dir);
+}
+
 int
 main(void)
 {
@@ -286,6 +483,10 @@ main(void)
 		    names_of_any_bytes_are_one_line_each, make, drop),
 		cmocka_unit_test_setup_teardown(
 		    folders_below_each_other_have_an_end, make, drop),
+		cmocka_unit_test(
+		    what_was_copied_early_is_what_is_there_at_the_moment),
+		cmocka_unit_test_setup_teardown(
+		    what_is_open_for_writing_is_not_copied_early, make, drop),
 		cmocka_unit_test_setup_teardown(
 		    what_no_layer_of_ours_holds_is_refused, make, drop),
 	};
