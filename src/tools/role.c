@@ -2,30 +2,25 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "codec/json.h"
-#include "ipc/peer.h"
+#include "ipc/links.h"
 #include "sys/confine.h"
 #include "sys/fd.h"
 #include "sys/loop.h"
 #include "tools/server.h"
 
 struct role_state {
-	struct loop *loop;
-	struct peer supervisor, broker;
+	struct links links;
 	struct server *servers[RUNS_MAX]; /* the first n_servers */
 	size_t n_servers;
 };
 
 static int start(struct role_state *s, int supervisor_fd, struct err *e);
-static void on_supervisor_frame(struct peer *p, const struct frame *f);
 static void on_broker_frame(struct peer *p, const struct frame *f);
-static void on_gone(struct peer *p, const char *why);
 static void on_server_open(struct role_state *s, const struct frame *f);
 static void on_server_call(struct role_state *s, const struct frame *f);
 static void on_server_close(struct role_state *s, const struct msg_server *m);
@@ -49,15 +44,13 @@ tools_role_main(int supervisor_fd)
 	log_init("tools", LOG_WARN);
 	must(s != NULL);
 	if (start(s, supervisor_fd, &e) < 0 ||
-	    loop_run(s->loop, NULL, NULL, &e) < 0) {
+	    loop_run(s->links.loop, NULL, NULL, &e) < 0) {
 		log_error("stops why=\"%s\"", e.text);
 		status = 1;
 	}
 	while (s->n_servers > 0)
 		server_free(s->servers[--s->n_servers]);
-	peer_close(&s->broker);
-	peer_close(&s->supervisor);
-	loop_free(s->loop);
+	links_close(&s->links);
 	free(s);
 	return status;
 }
@@ -65,59 +58,21 @@ tools_role_main(int supervisor_fd)
 static int
 start(struct role_state *s, int supervisor_fd, struct err *e)
 {
-	struct msg_ready ready = { .role = ROLE_TOOLS };
-
-	s->supervisor = (struct peer){ .self = ROLE_TOOLS,
-		.other = ROLE_SUPERVISOR,
-		.on_frame = on_supervisor_frame,
-		.on_gone = on_gone };
-	s->broker = (struct peer){ .self = ROLE_TOOLS,
-		.other = ROLE_BROKER,
-		.on_frame = on_broker_frame,
-		.on_gone = on_gone };
-	s->supervisor.watch.fd = s->broker.watch.fd = -1;
+	if (links_open(
+		&s->links, ROLE_TOOLS, supervisor_fd, on_broker_frame, e) < 0)
+		return -1;
 	/* A server that does not read is an error of write(2). */
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return err_sys(e, "signal");
-	s->loop = loop_new(e);
-	if (s->loop == NULL)
-		return -1;
-	s->supervisor.loop = s->broker.loop = s->loop;
-	peer_init(&s->supervisor);
-	peer_init(&s->broker);
-	if (peer_open_take(&s->supervisor, supervisor_fd, e) < 0)
-		return -1;
 	if (confine_role(CONFINE_TOOLS, NULL, e) < 0)
 		return -1;
-	ready.pid = (uint32_t)getpid();
-	if (peer_send(&s->supervisor, MSG_READY, &ready, STR(""), NULL, 0) < 0)
-		return err_set(e, "send READY");
-	return 0;
-}
-
-/* The routes allow MSG_WIRE alone. */
-static void
-on_supervisor_frame(struct peer *p, const struct frame *f)
-{
-	struct role_state *s = LOOP_OF(p, struct role_state, supervisor);
-	const struct msg_wire *m = f->body;
-	struct err e = {};
-
-	must(f->type == MSG_WIRE);
-	if (m->role != ROLE_BROKER) {
-		log_warn("wire to %u refused", m->role);
-		return;
-	}
-	if (peer_open_wire(&s->broker, f, &e) < 0) {
-		log_error("broker link why=\"%s\"", e.text);
-		loop_stop(s->loop);
-	}
+	return links_ready(&s->links, e);
 }
 
 static void
 on_broker_frame(struct peer *p, const struct frame *f)
 {
-	struct role_state *s = LOOP_OF(p, struct role_state, broker);
+	struct role_state *s = LOOP_OF(p, struct role_state, links.broker);
 
 	if (f->type == MSG_SERVER_OPEN)
 		on_server_open(s, f);
@@ -129,15 +84,6 @@ on_broker_frame(struct peer *p, const struct frame *f)
 		on_server_close(s, f->body);
 	else
 		must_fail("a message of the routes", __FILE__, __LINE__);
-}
-
-/* Without the broker there are no runs; without the supervisor, no broker. */
-static void
-on_gone(struct peer *p, const char *why)
-{
-	if (strcmp(why, "end of file") != 0)
-		log_warn("%s dropped why=\"%s\"", role_name(p->other), why);
-	loop_stop(p->loop);
 }
 
 static void
@@ -159,10 +105,10 @@ on_server_open(struct role_state *s, const struct frame *f)
 		    "can be",
 		    RUNS_MAX);
 	else if (f->payload.n > 0)
-		made = server_new_http(s->loop, m->server, &hear,
+		made = server_new_http(s->links.loop, m->server, &hear,
 		    json_parse(f->payload, NULL, &a, &e, NULL), &e);
 	else
-		made = server_new(s->loop, m->server, &hear, theirs, &e);
+		made = server_new(s->links.loop, m->server, &hear, theirs, &e);
 	if (made == NULL) {
 		on_listed(s, m->server, false, str_of(e.text));
 		return;
@@ -170,7 +116,7 @@ on_server_open(struct role_state *s, const struct frame *f)
 	s->servers[s->n_servers++] = made;
 	if (theirs[0] < 0)
 		return; /* it is elsewhere */
-	(void)peer_send(&s->broker, MSG_SERVER_PIPES, m, STR(""), theirs,
+	(void)peer_send(&s->links.broker, MSG_SERVER_PIPES, m, STR(""), theirs,
 	    3); /* a broker that is gone ends us */
 	for (int i = 0; i < 3; i++)
 		fd_fini(&theirs[i]);
@@ -219,7 +165,7 @@ on_listed(void *arg, uint64_t id, bool ok, struct str payload)
 	struct role_state *s = arg;
 	struct msg_server_listed m = { .server = id, .ok = ok };
 
-	(void)peer_send(&s->broker, MSG_SERVER_LISTED, &m, payload, NULL,
+	(void)peer_send(&s->links.broker, MSG_SERVER_LISTED, &m, payload, NULL,
 	    0); /* a broker that is gone ends us */
 }
 
@@ -232,8 +178,8 @@ on_result(void *arg, uint64_t id, uint64_t call, enum server_result kind,
 		.server = id, .call = call, .kind = kind
 	};
 
-	(void)peer_send(
-	    &s->broker, MSG_SERVER_RESULT, &m, payload, NULL, 0); /* as above */
+	(void)peer_send(&s->links.broker, MSG_SERVER_RESULT, &m, payload, NULL,
+	    0); /* as above */
 }
 
 static void
@@ -242,8 +188,8 @@ on_progress(void *arg, uint64_t id, uint64_t call, struct str payload)
 	struct role_state *s = arg;
 	struct msg_server_part m = { .server = id, .call = call };
 
-	(void)peer_send(&s->broker, MSG_SERVER_PROGRESS, &m, payload, NULL,
-	    0); /* as above */
+	(void)peer_send(&s->links.broker, MSG_SERVER_PROGRESS, &m, payload,
+	    NULL, 0); /* as above */
 }
 
 static void
@@ -253,8 +199,8 @@ on_line(void *arg, uint64_t id, int fd)
 	const struct msg_server m = { .server = id };
 	own_fd int mine = fd;
 
-	(void)peer_send(
-	    &s->broker, MSG_SERVER_LINE, &m, STR(""), &mine, 1); /* as above */
+	(void)peer_send(&s->links.broker, MSG_SERVER_LINE, &m, STR(""), &mine,
+	    1); /* as above */
 }
 
 static struct server **

@@ -2,15 +2,13 @@
 
 #include <sqlite3.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "codec/json.h"
-#include "ipc/peer.h"
+#include "ipc/links.h"
 #include "sys/confine.h"
 #include "sys/fd.h"
 #include "sys/loop.h"
@@ -24,8 +22,7 @@ struct open_run {
 };
 
 struct role_state {
-	struct loop *loop;
-	struct peer supervisor, broker;
+	struct links links;
 	struct open_run runs[RUNS_MAX]; /* the first n_runs */
 	size_t n_runs;
 	struct arena arena; /* of one call */
@@ -33,9 +30,7 @@ struct role_state {
 };
 
 static int start(struct role_state *s, int supervisor_fd, struct err *e);
-static void on_supervisor_frame(struct peer *p, const struct frame *f);
 static void on_broker_frame(struct peer *p, const struct frame *f);
-static void on_gone(struct peer *p, const char *why);
 static void on_world_open(struct role_state *s, const struct frame *f);
 static void on_world_call(struct role_state *s, const struct frame *f);
 static void on_world_close(struct role_state *s, const struct frame *f);
@@ -57,15 +52,13 @@ world_role_main(int supervisor_fd)
 	log_init("world", LOG_WARN);
 	must(s != NULL);
 	if (start(s, supervisor_fd, &e) < 0 ||
-	    loop_run(s->loop, NULL, NULL, &e) < 0) {
+	    loop_run(s->links.loop, NULL, NULL, &e) < 0) {
 		log_error("stops why=\"%s\"", e.text);
 		status = 1;
 	}
 	for (size_t i = 0; i < s->n_runs; i++)
 		world_free(s->runs[i].world);
-	peer_close(&s->broker);
-	peer_close(&s->supervisor);
-	loop_free(s->loop);
+	links_close(&s->links);
 	arena_fini(&s->arena);
 	buf_fini(&s->out);
 	free(s);
@@ -75,26 +68,10 @@ world_role_main(int supervisor_fd)
 static int
 start(struct role_state *s, int supervisor_fd, struct err *e)
 {
-	struct msg_ready ready = { .role = ROLE_WORLD };
-
 	s->arena.max_bytes = WORLD_MAX_PARSE_BYTES;
 	s->out.max = IPC_MAX_PAYLOAD_BYTES;
-	s->supervisor = (struct peer){ .self = ROLE_WORLD,
-		.other = ROLE_SUPERVISOR,
-		.on_frame = on_supervisor_frame,
-		.on_gone = on_gone };
-	s->broker = (struct peer){ .self = ROLE_WORLD,
-		.other = ROLE_BROKER,
-		.on_frame = on_broker_frame,
-		.on_gone = on_gone };
-	s->supervisor.watch.fd = s->broker.watch.fd = -1;
-	s->loop = loop_new(e);
-	if (s->loop == NULL)
-		return -1;
-	s->supervisor.loop = s->broker.loop = s->loop;
-	peer_init(&s->supervisor);
-	peer_init(&s->broker);
-	if (peer_open_take(&s->supervisor, supervisor_fd, e) < 0)
+	if (links_open(
+		&s->links, ROLE_WORLD, supervisor_fd, on_broker_frame, e) < 0)
 		return -1;
 
 	/* One thread: SQLite needs no locks and no count of its memory. */
@@ -106,36 +83,13 @@ start(struct role_state *s, int supervisor_fd, struct err *e)
 
 	if (confine_role(CONFINE_WORLD, NULL, e) < 0)
 		return -1;
-	ready.pid = (uint32_t)getpid();
-	if (peer_send(
-		&s->supervisor, MSG_READY, &ready, (struct str){}, NULL, 0) < 0)
-		return err_set(e, "send READY");
-	return 0;
-}
-
-/* The routes allow MSG_WIRE alone. */
-static void
-on_supervisor_frame(struct peer *p, const struct frame *f)
-{
-	struct role_state *s = LOOP_OF(p, struct role_state, supervisor);
-	const struct msg_wire *m = f->body;
-	struct err e = {};
-
-	must(f->type == MSG_WIRE);
-	if (m->role != ROLE_BROKER) {
-		log_warn("wire to %u refused", m->role);
-		return;
-	}
-	if (peer_open_wire(&s->broker, f, &e) < 0) {
-		log_error("broker link why=\"%s\"", e.text);
-		loop_stop(s->loop);
-	}
+	return links_ready(&s->links, e);
 }
 
 static void
 on_broker_frame(struct peer *p, const struct frame *f)
 {
-	struct role_state *s = LOOP_OF(p, struct role_state, broker);
+	struct role_state *s = LOOP_OF(p, struct role_state, links.broker);
 
 	if (f->type == MSG_WORLD_OPEN)
 		on_world_open(s, f);
@@ -149,15 +103,6 @@ on_broker_frame(struct peer *p, const struct frame *f)
 		on_world_try(s, f);
 	else
 		must_fail("a message of the routes", __FILE__, __LINE__);
-}
-
-/* Without the broker there are no runs; without the supervisor, no broker. */
-static void
-on_gone(struct peer *p, const char *why)
-{
-	if (strcmp(why, "end of file") != 0)
-		log_warn("%s dropped why=\"%s\"", role_name(p->other), why);
-	loop_stop(p->loop);
 }
 
 static void
@@ -178,16 +123,16 @@ on_world_open(struct role_state *s, const struct frame *f)
 	else
 		w = world_new_take(fd_take(&f->fds[0]), f->payload, &e);
 	if (w == NULL) {
-		peer_send(&s->broker, MSG_WORLD_OPENED, &answer, str_of(e.text),
-		    NULL, 0);
+		peer_send(&s->links.broker, MSG_WORLD_OPENED, &answer,
+		    str_of(e.text), NULL, 0);
 		return;
 	}
 	s->runs[s->n_runs++] = (struct open_run){ m->run, w };
 	buf_reset(&s->out);
 	world_tools(w, &s->out);
 	answer.ok = 1;
-	peer_send(
-	    &s->broker, MSG_WORLD_OPENED, &answer, buf_str(&s->out), NULL, 0);
+	peer_send(&s->links.broker, MSG_WORLD_OPENED, &answer, buf_str(&s->out),
+	    NULL, 0);
 }
 
 static void
@@ -200,8 +145,8 @@ on_world_call(struct role_state *s, const struct frame *f)
 	arena_reset(&s->arena);
 	answer.ok = call(s, m, f->payload, &wrote) == 0;
 	answer.wrote = wrote;
-	peer_send(
-	    &s->broker, MSG_WORLD_RESULT, &answer, buf_str(&s->out), NULL, 0);
+	peer_send(&s->links.broker, MSG_WORLD_RESULT, &answer, buf_str(&s->out),
+	    NULL, 0);
 }
 
 static void
@@ -229,8 +174,8 @@ on_world_save(struct role_state *s, const struct frame *f)
 		(void)err_set(&e, "this run has no world");
 	else
 		answer.ok = world_save(r->world, m->now_ns, f->fds[0], &e) == 0;
-	peer_send(
-	    &s->broker, MSG_WORLD_SAVED, &answer, str_of(e.text), NULL, 0);
+	peer_send(&s->links.broker, MSG_WORLD_SAVED, &answer, str_of(e.text),
+	    NULL, 0);
 }
 
 static void
@@ -252,7 +197,7 @@ on_world_try(struct role_state *s, const struct frame *f)
 		    world_try(r->world, json_str(json_get(v, STR("name"))),
 			json_get(v, STR("arguments")), m->now_ns, &s->out,
 			&e) == 0;
-	peer_send(&s->broker, MSG_WORLD_TRIED, &answer,
+	peer_send(&s->links.broker, MSG_WORLD_TRIED, &answer,
 	    answer.ok ? buf_str(&s->out) : str_of(e.text), NULL, 0);
 }
 
