@@ -459,10 +459,11 @@ read_event(sqlite3_stmt *st, struct store_row *row)
 	*row = (struct store_row){ .seq = db_u64(st, 0),
 		.run = db_id(st, 1, 'r'),
 		.step = (uint32_t)db_u64(st, 2),
-		.t_ns = sqlite3_column_int64(st, 3) * NS_PER_US,
 		.tool = db_str(st, 5),
 		.body = db_str(st, 6) };
-	if (kind < EVENT_RUN_OPENED || kind >= EVENT_KINDS)
+	if (kind < EVENT_RUN_OPENED || kind >= EVENT_KINDS ||
+	    __builtin_mul_overflow(
+		sqlite3_column_int64(st, 3), NS_PER_US, &row->t_ns))
 		return false;
 	row->kind = (enum event_kind)kind;
 	return db_hash(st, 7, &row->hash) == 0;
