@@ -19,7 +19,7 @@ struct hash
 hash_of_pieces(const struct str *pieces, size_t n)
 {
 	struct sha256 s;
-	struct hash h;
+	struct hash h = {};
 
 	sha256_init(&s);
 	for (size_t i = 0; i < n; i++)

@@ -205,7 +205,7 @@ load(struct known *k, struct err *e)
 	if (issuers_parse(buf_str(&config->text), &k->arena, &k->issuers, e) <
 	    0)
 		return err_add(e, "identity/" CONFIG);
-	k->keys = calloc(k->issuers.n + 1, sizeof(*k->keys));
+	k->keys = calloc(k->issuers.n + 1, sizeof(void *));
 	must(k->keys != NULL);
 	for (uint32_t i = 0; i < k->issuers.n; i++) {
 		const struct issuer *one = &k->issuers.list[i];

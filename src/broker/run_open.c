@@ -465,13 +465,15 @@ static int
 send_world(struct run *r, struct err *e)
 {
 	struct msg_world_open m = { .run = r->id };
+	struct fork *saved =
+	    r->fork != NULL && r->fork->world >= 0 ? r->fork : NULL;
 	own_fd int fd = -1;
 
 	if (!peer_is_open(&broker.world))
 		return 0;
-	if (r->fork != NULL && r->fork->world >= 0) {
+	if (saved != NULL) {
 		m.saved = 1;
-		fd = fd_take(&r->fork->world);
+		fd = fd_take(&saved->world);
 	} else {
 		fd = memfd_create("world", MFD_CLOEXEC);
 	}
@@ -479,8 +481,8 @@ send_world(struct run *r, struct err *e)
 		return err_sys(e, "memfd_create");
 	if (peer_send(&broker.world, MSG_WORLD_OPEN, &m, buf_str(&r->world),
 		&fd, 1) < 0) {
-		if (m.saved != 0)
-			r->fork->world = fd_take(&fd);
+		if (saved != NULL)
+			saved->world = fd_take(&fd);
 		return 0;
 	}
 	r->has_world = true;

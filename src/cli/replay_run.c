@@ -75,7 +75,7 @@ replay_run(int argc, char **argv, const char *help)
 	own_buf struct buf body = {};
 	struct run_folders folders;
 	struct report p = {};
-	char name[ID_BYTES];
+	static char name[ID_BYTES]; /* r keeps it */
 	struct err e = {};
 	size_t n_problems;
 	int status = read_options(&a, &r, argc, argv);

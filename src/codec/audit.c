@@ -204,7 +204,7 @@ put_text(const struct member *m, char *out, size_t cap)
 		n = cap - 1;
 	for (size_t i = 0; i < n; i++) {
 		int c = m->quoted ? s.p[i]
-				  : str_hex_digit(s.p[2 * i]) << 4 |
+				  : str_hex_digit(s.p[2 * i]) * 16 +
 			str_hex_digit(s.p[2 * i + 1]);
 
 		out[i] = c == 0 ? '@' : (char)c;

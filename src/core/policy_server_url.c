@@ -70,7 +70,8 @@ url_fault(struct reader *r, struct str text, struct server_url *out)
 	size_t slash, colon;
 
 	out->https = str_starts(text, STR("https://"));
-	if ((!out->https && !str_starts(text, STR("http://"))) ||
+	if (text.p == NULL ||
+	    (!out->https && !str_starts(text, STR("http://"))) ||
 	    text.n > POLICY_TEXT_MAX_BYTES)
 		return none;
 	colon = out->https ? 8 : 7;

@@ -73,9 +73,9 @@ int
 snap_world_read(int dir, int memfd, struct buf *line, struct err *e)
 {
 	own_fd int from = dir_open(dir, WORLD, O_RDONLY, 0);
-	struct hash h;
+	struct hash h = {};
 	struct stat st;
-	uint64_t bytes;
+	uint64_t bytes = 0;
 
 	if (from < 0 && errno == ENOENT)
 		return 0;

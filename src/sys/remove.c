@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,19 +14,22 @@
 #include "base/must.h"
 #include "sys/fd.h"
 
+/* One that is gone through, below that of up. */
 struct folder {
-	DIR *dir;
+	struct folder *up;
+	DIR *dir; /* NULL: closed */
 	char name[NAME_MAX + 1];
 };
 
-static int enter(
-    struct folder *f, int at, const char *name, bool ours, struct err *e);
+static struct folder *enter(
+    struct folder *up, int at, const char *name, bool ours, struct err *e);
+static struct folder *leave(struct folder *f);
 static const char *next_in(DIR *dir);
 
 int
 remove_all(int dir, const char *name, size_t depth, bool ours, struct err *e)
 {
-	struct folder stack[REMOVE_DEPTH_MAX];
+	struct folder *f = NULL;
 	size_t n = 0;
 	int r = 0, at = dir;
 	const char *next = name;
@@ -34,49 +38,80 @@ remove_all(int dir, const char *name, size_t depth, bool ours, struct err *e)
 	for (;;) {
 		if (next != NULL && unlinkat(at, next, 0) < 0 &&
 		    errno != ENOENT) {
+			struct folder *below = NULL;
+
 			if (errno != EISDIR && errno != EPERM)
-				r = err_sys(e, "remove %s", next);
+				(void)err_sys(e, "remove %s", next);
 			else if (n == depth)
-				r = err_set(e, "%s lies too deep", next);
+				(void)err_set(e, "%s lies too deep", next);
 			else
-				r = enter(&stack[n], at, next, ours, e);
-			if (r < 0)
+				below = enter(f, at, next, ours, e);
+			if (below == NULL) {
+				r = -1;
 				break;
+			}
+			f = below;
 			n++;
 		}
-		if (n == 0)
+		if (f == NULL)
 			break;
-		next = next_in(stack[n - 1].dir);
+		next = next_in(f->dir);
 		if (next != NULL) {
-			at = dirfd(stack[n - 1].dir);
+			at = dirfd(f->dir);
 			continue;
 		}
-		(void)closedir(stack[--n].dir); /* only read */
-		at = n > 0 ? dirfd(stack[n - 1].dir) : dir;
-		if (unlinkat(at, stack[n].name, AT_REMOVEDIR) < 0) {
-			r = err_sys(e, "rmdir %s", stack[n].name);
+		(void)closedir(f->dir); /* only read */
+		f->dir = NULL;
+		at = f->up != NULL ? dirfd(f->up->dir) : dir;
+		if (unlinkat(at, f->name, AT_REMOVEDIR) < 0) {
+			r = err_sys(e, "rmdir %s", f->name);
 			break;
 		}
+		f = leave(f);
+		n--;
 	}
-	while (n > 0)
-		(void)closedir(stack[--n].dir); /* only read */
+	while (f != NULL)
+		f = leave(f);
 	return r;
 }
 
-static int
-enter(struct folder *f, int at, const char *name, bool ours, struct err *e)
+/* NULL with e. */
+static struct folder *
+enter(struct folder *up, int at, const char *name, bool ours, struct err *e)
 {
 	own_fd int fd = -1;
+	struct folder *f;
+	DIR *dir;
 
-	if (ours && fchmodat(at, name, 0700, 0) < 0)
-		return err_sys(e, "remove %s", name);
+	if (ours && fchmodat(at, name, 0700, 0) < 0) {
+		(void)err_sys(e, "remove %s", name);
+		return NULL;
+	}
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	f->dir = fd >= 0 ? fdopendir(fd) : NULL;
-	if (f->dir == NULL)
-		return err_sys(e, "remove %s", name);
+	dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (dir == NULL) {
+		(void)err_sys(e, "remove %s", name);
+		return NULL;
+	}
 	(void)fd_take(&fd);
+	f = malloc(sizeof(*f));
+	must(f != NULL);
+	f->up = up;
+	f->dir = dir;
 	(void)snprintf(f->name, sizeof(f->name), "%s", name);
-	return 0;
+	return f;
+}
+
+/* The one above it. */
+static struct folder *
+leave(struct folder *f)
+{
+	struct folder *up = f->up;
+
+	if (f->dir != NULL)
+		(void)closedir(f->dir); /* only read */
+	free(f);
+	return up;
 }
 
 static const char *

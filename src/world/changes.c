@@ -156,12 +156,14 @@ put_columns(struct buf *out, sqlite3_stmt *q)
 		for (int i = 0; i < n; i++) {
 			const char *name = sqlite3_column_name(q, i);
 
-			if (strcmp(name, last) > 0 &&
+			if (name != NULL && strcmp(name, last) > 0 &&
 			    (next == NULL || strcmp(name, next) < 0)) {
 				next = name;
 				at = i;
 			}
 		}
+		if (next == NULL)
+			return; /* no memory for a name, or two are the same */
 		last = next;
 		if (sqlite3_column_type(q, at) == SQLITE_INTEGER)
 			result_number(
