@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import shutil
+import time
 import socket
 import threading
 
@@ -82,6 +83,21 @@ def measured(bench, address, port, target, host, behind=(), **options):
     return get, load
 
 
+def ports_free():
+    """Proxies that make a connection for each request leave its port taken
+    for a minute, and the next one would run out of them."""
+    def few():
+        with open('/proc/net/sockstat', encoding='ascii') as f:
+            words = f.read().split()
+        return int(words[words.index('tw') + 1]) < 2000
+
+    end = time.monotonic() + 120
+    while not few():
+        if time.monotonic() > end:
+            raise Failed('connections are still ending after two minutes')
+        time.sleep(0.5)
+
+
 @contextlib.contextmanager
 def other(name, build, port):
     """Another proxy, set up to do as little as it can."""
@@ -140,6 +156,7 @@ def web(build, peers):
             ours = ours or got[1]
             rows.append(row(what, got, direct[0]))
         for name in ('squid', TINY, SRT) if peers else ():
+            ports_free()
             proxy = free_port()
             # It keeps no connection: each request has one of its own.
             dials = {'BENCH_DIAL': '1'} if name == TINY else {}
