@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/out.h"
+#include "core/id.h"
 #include "core/suggest.h"
 
 static int complain(struct args *a, int c);
@@ -90,6 +91,39 @@ args_need(const struct args *a, int min, int max, const char *what)
 	if (n > max)
 		return args_bad(a, "unexpected argument %s", args_rest(a)[max]);
 	return 0;
+}
+
+int
+args_env_add(const struct args *a, struct args_env *env)
+{
+	const char *equals = strchr(optarg, '=');
+
+	if (equals == NULL || equals == optarg)
+		return args_bad(a, "--env %s: not NAME=VALUE", optarg);
+	if (env->n == ARGS_ENV_MAX)
+		return args_bad(a, "more than %d --env", ARGS_ENV_MAX);
+	env->of[env->n++] = optarg;
+	return 0;
+}
+
+int
+args_run(const struct args *a, const char *name)
+{
+	uint64_t id;
+
+	if (id_parse('r', str_of(name), &id) == 0)
+		return 0;
+	return args_bad(a, "%s is not the name of a run", name);
+}
+
+int
+args_runs(const struct args *a, bool some)
+{
+	int status = args_need(a, some ? 1 : 0, some ? ARGS_MANY : 0, "RUN");
+
+	for (int i = 0; i < args_count(a) && status == 0; i++)
+		status = args_run(a, args_rest(a)[i]);
+	return status;
 }
 
 static int

@@ -26,6 +26,7 @@
 enum {
 	ARGS_END = -1,
 	ARGS_STOP = 1, /* help was given, or a complaint: return a.exit */
+	ARGS_ENV_MAX = 1024, /* of --env: ARGV_MAX_BYTES bounds their text */
 	ARGS_MANY = 4096, /* as many as one likes: args_need */
 };
 
@@ -53,6 +54,15 @@ void args_init(struct args *a, int argc, char **argv, const char *help,
 /* The next option's value (its argument is optarg), or ARGS_*. */
 int args_next(struct args *a);
 
+/* The --env of a command. */
+struct args_env {
+	const char *of[ARGS_ENV_MAX]; /* "K=V" */
+	size_t n;
+};
+
+/* Takes optarg as one more. 0, or the exit after a complaint. */
+int args_env_add(const struct args *a, struct args_env *env);
+
 /* What is left after ARGS_END: the arguments that are no options. */
 int args_count(const struct args *a);
 char *const *args_rest(const struct args *a);
@@ -65,5 +75,10 @@ int args_bad(const struct args *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Complains unless there are from min to max arguments left. 0, or the exit. */
 int args_need(const struct args *a, int min, int max, const char *what);
+/* Complains when name is not one that a run can have. 0, or the exit. */
+int args_run(const struct args *a, const char *name);
+/* Complains unless names of runs are left, one or more, or nothing. Likewise.
+ */
+int args_runs(const struct args *a, bool some);
 
 #endif

@@ -142,10 +142,11 @@ cmd_diff(int argc, char **argv)
 	if (args_count(&a) == 2)
 		return trace_diff(
 		    where.state, args_rest(&a), d.json, (uint32_t)limit);
-	if (id_parse('r', str_of(args_rest(&a)[0]), &id) < 0 ||
-	    str_copy(str_of(args_rest(&a)[0]), r.run, sizeof(r.run)) < 0)
-		return args_bad(
-		    &a, "%s is not the name of a run", args_rest(&a)[0]);
+	status = args_run(&a, args_rest(&a)[0]);
+	if (status != 0)
+		return status;
+	(void)id_parse('r', str_of(args_rest(&a)[0]), &id);
+	(void)str_copy(str_of(args_rest(&a)[0]), r.run, sizeof(r.run));
 	status = client_init(&client, &where, &e);
 	if (status == 0)
 		status = ask_run(&d, &client, r.run, &folder, &e);

@@ -22,8 +22,8 @@
 #include "cli/run_open.h"
 #include "codec/exec_frame.h"
 #include "codec/json_text.h"
-#include "core/id.h"
 #include "sys/fd.h"
+#include "sys/signals.h"
 
 static const char help[] =
     "usage: paddock exec --in RUN [OPTIONS] -- COMMAND [ARGUMENTS]\n"
@@ -43,7 +43,7 @@ static const char help[] =
     "example: paddock exec --in r-7k3m9q2v5w1x -t -- bash\n";
 
 enum {
-	ENV_MAX = 1024,
+	TERM_BYTES = 128,
 	START_MS = 60 * 1000,
 	READ_BYTES = 16 * 1024,
 	EXIT_CANNOT = 126, /* as shells have it */
@@ -66,8 +66,8 @@ struct exec_command {
 	const char *run, *cwd;
 	char *const *command;
 	bool tty, detach;
-	const char *env[ENV_MAX];
-	size_t n_env;
+	struct args_env env;
+	char term[TERM_BYTES]; /* "TERM=..." */
 };
 
 /* While it runs. */
@@ -84,9 +84,8 @@ struct session {
 
 static int read_options(
     struct args *a, struct exec_command *x, int argc, char **argv);
+static void draw_for_here(struct exec_command *x);
 static int put_body(struct buf *b, const struct exec_command *x, struct err *e);
-static int put_text(
-    struct buf *b, struct str s, const char *what, struct err *e);
 static int detached(const struct client *c, const struct client_request *q);
 static int cannot_start(const struct client_reply *r, const struct err *e);
 static int converse(struct session *s, struct err *e);
@@ -101,7 +100,6 @@ static int window_send(struct session *s, struct err *e);
 static bool window(uint16_t *rows, uint16_t *cols);
 static int raw_begin(struct session *s, struct err *e);
 static void raw_end(struct session *s);
-static int signals_open(struct err *e);
 
 int
 cmd_exec(int argc, char **argv)
@@ -130,7 +128,9 @@ cmd_exec(int argc, char **argv)
 
 	if (x.detach)
 		return detached(&c, &q);
-	s.signals = signals_open(&e);
+	s.signals = signals_fd((const int[]){ SIGINT, SIGTERM, SIGHUP, SIGQUIT,
+				   SIGUSR1, SIGUSR2, SIGWINCH, 0 },
+	    &e);
 	if (s.signals < 0)
 		return out_fail(&e);
 	if (client_send(&c, &q, &s.conn, &e) < 0 ||
@@ -149,8 +149,6 @@ cmd_exec(int argc, char **argv)
 static int
 read_options(struct args *a, struct exec_command *x, int argc, char **argv)
 {
-	struct err e;
-	uint64_t id;
 	int c, status;
 
 	args_init(a, argc, argv, help, options);
@@ -172,12 +170,9 @@ read_options(struct args *a, struct exec_command *x, int argc, char **argv)
 			x->cwd = optarg;
 			break;
 		case 'e':
-			if (run_open_env(optarg, &e) < 0)
-				return args_bad(a, "--env %s", e.text);
-			if (x->n_env == ENV_MAX)
-				return args_bad(
-				    a, "more than %d --env", ENV_MAX);
-			x->env[x->n_env++] = optarg;
+			status = args_env_add(a, &x->env);
+			if (status != 0)
+				return status;
 			break;
 		default:
 			(void)client_option(&x->where, c, optarg);
@@ -187,8 +182,9 @@ read_options(struct args *a, struct exec_command *x, int argc, char **argv)
 		return args_bad(a,
 		    "--in RUN is missing; without it, exec is part of the "
 		    "program paddock, not of paddockd");
-	if (id_parse('r', str_of(x->run), &id) < 0)
-		return args_bad(a, "%s is not the name of a run", x->run);
+	status = args_run(a, x->run);
+	if (status != 0)
+		return status;
 	if (a->command == NULL || a->command[0] == NULL)
 		return args_bad(a, "no command; it stands behind --");
 	if (x->tty && x->detach)
@@ -196,7 +192,28 @@ read_options(struct args *a, struct exec_command *x, int argc, char **argv)
 	x->command = a->command;
 	a->command = NULL; /* taken */
 	status = args_need(a, 0, 0, "");
-	return status != 0 ? status : -1;
+	if (status != 0)
+		return status;
+	if (x->tty)
+		draw_for_here(x);
+	return -1;
+}
+
+/* A program draws for this terminal, wherever it runs. */
+static void
+draw_for_here(struct exec_command *x)
+{
+	const char *kind = getenv("TERM");
+	int n;
+
+	for (size_t i = 0; i < x->env.n; i++)
+		if (strncmp(x->env.of[i], "TERM=", 5) == 0)
+			return;
+	if (kind == NULL || x->env.n == ARGS_ENV_MAX)
+		return;
+	n = snprintf(x->term, sizeof(x->term), "TERM=%s", kind);
+	if (n > 0 && (size_t)n < sizeof(x->term))
+		x->env.of[x->env.n++] = x->term;
 }
 
 static int
@@ -204,40 +221,15 @@ put_body(struct buf *b, const struct exec_command *x, struct err *e)
 {
 	uint16_t rows, cols;
 
-	buf_add_c(b, "{\"argv\":[");
-	for (size_t i = 0; x->command[i] != NULL; i++) {
-		if (i > 0)
-			buf_add_byte(b, ',');
-		if (put_text(b, str_of(x->command[i]),
-			"an argument of the command", e) < 0)
-			return -1;
-	}
-	buf_add_c(b, "],\"env\":{");
-	for (size_t i = 0; i < x->n_env; i++) {
-		struct str pair = str_of(x->env[i]);
-		size_t equals = str_find(pair, '=');
-
-		if (i > 0)
-			buf_add_byte(b, ',');
-		if (put_text(b, (struct str){ pair.p, equals }, "--env", e) < 0)
-			return -1;
-		buf_add_byte(b, ':');
-		if (put_text(b,
-			(struct str){
-			    pair.p + equals + 1, pair.n - equals - 1 },
-			"--env", e) < 0)
-			return -1;
-	}
-	/* A program draws for this terminal, wherever it runs. */
-	if (x->tty && getenv("TERM") != NULL) {
-		buf_add_c(b, x->n_env > 0 ? ",\"TERM\":" : "\"TERM\":");
-		if (put_text(b, str_of(getenv("TERM")), "TERM", e) < 0)
-			return -1;
-	}
-	buf_add_byte(b, '}');
+	buf_add_c(b, "{\"argv\":");
+	if (run_open_words(b, x->command, e) < 0)
+		return -1;
+	buf_add_c(b, ",\"env\":");
+	if (run_open_pairs(b, x->env.of, x->env.n, "--env", e) < 0)
+		return -1;
 	if (x->cwd != NULL) {
 		buf_add_c(b, ",\"cwd\":");
-		if (put_text(b, str_of(x->cwd), "--cwd", e) < 0)
+		if (run_open_text(b, str_of(x->cwd), "--cwd", e) < 0)
 			return -1;
 	}
 	if (x->detach)
@@ -249,22 +241,6 @@ put_body(struct buf *b, const struct exec_command *x, struct err *e)
 	}
 	buf_add_byte(b, '}');
 	return b->failed ? err_set(e, "out of memory") : 0;
-}
-
-/* Bytes that are not UTF-8 cannot travel in JSON, and must not change. */
-static int
-put_text(struct buf *b, struct str s, const char *what, struct err *e)
-{
-	for (size_t i = 0; i < s.n;) {
-		size_t n = json_text_utf8(s.p + i, s.n - i);
-
-		if (n == 0)
-			return err_set(
-			    e, "%s is not UTF-8 (byte %zu)", what, i + 1);
-		i += n;
-	}
-	json_put_str(b, s);
-	return 0;
 }
 
 static int
@@ -526,24 +502,4 @@ raw_end(struct session *s)
 	if (s->raw)
 		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &s->before);
 	s->raw = false;
-}
-
-static int
-signals_open(struct err *e)
-{
-	sigset_t set;
-	int fd;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigaddset(&set, SIGQUIT);
-	(void)sigaddset(&set, SIGUSR1);
-	(void)sigaddset(&set, SIGUSR2);
-	(void)sigaddset(&set, SIGWINCH);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(e, "sigprocmask");
-	fd = signalfd(-1, &set, SFD_CLOEXEC);
-	return fd < 0 ? err_sys(e, "signalfd") : fd;
 }

@@ -15,6 +15,7 @@
 #include "cli/run_watch.h"
 #include "core/id.h"
 #include "sys/fd.h"
+#include "sys/signals.h"
 
 static const char help[] =
     "usage: paddock fork RUN [OPTIONS] [-- COMMAND [ARGUMENTS]]\n"
@@ -136,7 +137,6 @@ static int
 read_options(struct args *a, struct fork_command *f, int argc, char **argv)
 {
 	int c, bad = 0;
-	uint64_t id;
 	struct err e;
 
 	args_init(a, argc, argv, help, options);
@@ -201,8 +201,9 @@ read_options(struct args *a, struct fork_command *f, int argc, char **argv)
 	if (bad != 0)
 		return bad;
 	f->run = args_rest(a)[0];
-	if (id_parse('r', str_of(f->run), &id) < 0)
-		return args_bad(a, "%s is not the name of a run", f->run);
+	bad = args_run(a, f->run);
+	if (bad != 0)
+		return bad;
 	if (f->snapshot != NULL && f->has_at)
 		return args_bad(a, "give --at or --snapshot, not both");
 	if (f->command == NULL && f->env.n > 0)
@@ -438,7 +439,7 @@ run_all(const struct client *c, const struct fork_command *f, struct str body,
 	int status = EXIT_DONE;
 	uint64_t n = 0;
 
-	signals = run_watch_signals(&e);
+	signals = signals_fd(SIGNALS_TO_END, &e);
 	if (all == NULL || signals < 0) {
 		free(all);
 		return out_fail(&e);

@@ -10,7 +10,6 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/out.h"
-#include "core/id.h"
 #include "sys/fd.h"
 
 enum {
@@ -75,16 +74,9 @@ cmd_kill(int argc, char **argv)
 		return args_bad(
 		    &a, "--all, --tenant and --workflow exclude each other");
 	group = all || tenant != NULL || workflow != NULL;
-	status = args_need(&a, group ? 0 : 1, group ? 0 : ARGS_MANY, "RUN");
+	status = args_runs(&a, !group);
 	if (status != 0)
 		return status;
-	for (int i = 0; i < args_count(&a); i++) {
-		uint64_t id;
-
-		if (id_parse('r', str_of(args_rest(&a)[i]), &id) < 0)
-			return args_bad(&a, "%s is not the name of a run",
-			    args_rest(&a)[i]);
-	}
 	if (client_init(&client, &o, &e) < 0)
 		return out_fail(&e);
 	if (tenant != NULL)

@@ -4,7 +4,6 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/out.h"
-#include "core/id.h"
 
 static const char pause_help[] =
     "usage: paddock pause RUN...\n"
@@ -57,16 +56,9 @@ for_each(int argc, char **argv, const char *help, const char *verb)
 			return a.exit;
 		(void)client_option(&o, c, optarg);
 	}
-	status = args_need(&a, 1, ARGS_MANY, "RUN");
+	status = args_runs(&a, true);
 	if (status != 0)
 		return status;
-	for (int i = 0; i < args_count(&a); i++) {
-		uint64_t id;
-
-		if (id_parse('r', str_of(args_rest(&a)[i]), &id) < 0)
-			return args_bad(&a, "%s is not the name of a run",
-			    args_rest(&a)[i]);
-	}
 	if (client_init(&client, &o, &e) < 0)
 		return out_fail(&e);
 	for (int i = 0; i < args_count(&a); i++) {

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,8 +17,8 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/out.h"
-#include "core/id.h"
 #include "sys/fd.h"
+#include "sys/signals.h"
 
 static const char help[] =
     "usage: paddock port RUN PORT [--listen 127.0.0.1:PORT]\n"
@@ -82,8 +81,7 @@ cmd_port(int argc, char **argv)
 	own_fd int signals = -1;
 	struct args a;
 	struct err e;
-	uint64_t number, id;
-	sigset_t set;
+	uint64_t number;
 	int c, status;
 
 	args_init(&a, argc, argv, help, options);
@@ -101,9 +99,9 @@ cmd_port(int argc, char **argv)
 	status = args_need(&a, 2, 2, "RUN and PORT");
 	if (status != 0)
 		return status;
-	if (id_parse('r', str_of(args_rest(&a)[0]), &id) < 0)
-		return args_bad(
-		    &a, "%s is not the name of a run", args_rest(&a)[0]);
+	status = args_run(&a, args_rest(&a)[0]);
+	if (status != 0)
+		return status;
 	if (str_to_u64(str_of(args_rest(&a)[1]), &number) < 0 || number < 1 ||
 	    number > UINT16_MAX)
 		return args_bad(&a, "%s is not a port", args_rest(&a)[1]);
@@ -112,16 +110,13 @@ cmd_port(int argc, char **argv)
 	for (int i = 0; i < TUNNELS_MAX; i++)
 		port.tunnels[i].fds[0] = port.tunnels[i].fds[1] = -1;
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
 	if (client_init(&port.client, &where, &e) < 0)
 		return out_fail(&e);
 	listener = listen_at(at, (uint16_t)number, &e);
-	if (listener < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+	if (listener >= 0)
+		signals = signals_fd(SIGNALS_TO_END, &e);
+	if (signals < 0)
 		return out_fail(&e);
-	signals = signalfd(-1, &set, SFD_CLOEXEC);
 	status = tell(listener, &e);
 	if (status == 0)
 		status = serve(listener, signals, &e);

@@ -53,8 +53,6 @@ static const char help[] =
     "\n"
     "example: paddock run policy.json --world world.json -- python3 agent.py\n";
 
-enum { ENV_MAX = 1024 }; /* --env options: ARGV_MAX_BYTES bounds their text */
-
 static const struct option options[] = {
 	{ "world", required_argument, NULL, 'w' },
 	{ "prompt", required_argument, NULL, 'p' },
@@ -79,7 +77,7 @@ struct run_command {
 	struct run_open open;
 	struct run_go go;
 	struct mount_options mounts;
-	const char *env[ENV_MAX];
+	struct args_env env;
 	const char *tags[RUN_TAGS_MAX];
 	struct buf faults;
 };
@@ -124,7 +122,7 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 	int c, status;
 
 	args_init(a, argc, argv, help, options);
-	r->open.env = r->env;
+	r->open.env = &r->env;
 	r->open.tags = r->tags;
 	r->open.mounts = &r->mounts;
 	while ((c = args_next(a)) != ARGS_END) {
@@ -149,12 +147,9 @@ read_options(struct args *a, struct run_command *r, int argc, char **argv)
 				return status;
 			break;
 		case 'e':
-			if (run_open_env(optarg, &e) < 0)
-				return args_bad(a, "--env %s", e.text);
-			if (r->open.n_env == ENV_MAX)
-				return args_bad(
-				    a, "more than %d --env", ENV_MAX);
-			r->env[r->open.n_env++] = optarg;
+			status = args_env_add(a, &r->env);
+			if (status != 0)
+				return status;
 			break;
 		case 'f':
 			if (run_open_fault(&r->faults, optarg, &e) < 0)

@@ -5,7 +5,6 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/out.h"
-#include "core/id.h"
 
 static const char help[] =
     "usage: paddock secret ls | check STORE | revoke NAME|STORE [--run RUN]\n"
@@ -54,7 +53,6 @@ cmd_secret(int argc, char **argv)
 	char *const *rest;
 	struct args a;
 	struct err e;
-	uint64_t id;
 	int c, status;
 	bool ls;
 
@@ -81,8 +79,9 @@ cmd_secret(int argc, char **argv)
 	if (ls != (args_count(&a) == 1))
 		return args_bad(
 		    &a, ls ? "ls takes no name" : "%s: of what?", rest[0]);
-	if (w.run != NULL && id_parse('r', str_of(w.run), &id) < 0)
-		return args_bad(&a, "%s is not the name of a run", w.run);
+	status = w.run != NULL ? args_run(&a, w.run) : 0;
+	if (status != 0)
+		return status;
 	if (client_init(&client, &o, &e) < 0)
 		return out_fail(&e);
 	if (ls)

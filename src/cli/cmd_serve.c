@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "cli/stay.h"
 #include "sys/beside.h"
 #include "sys/fd.h"
+#include "sys/signals.h"
 
 static const char help[] =
     "usage: paddock serve [--state DIR] [--listen ADDRESS:PORT] [--selftest]\n"
@@ -57,7 +57,6 @@ cmd_serve(int argc, char **argv)
 	char host[CLIENT_HOST_BYTES];
 	uint16_t port = 0;
 	bool tested = false;
-	sigset_t set;
 	int c, status;
 
 	args_init(&a, argc, argv, help, options);
@@ -83,16 +82,9 @@ cmd_serve(int argc, char **argv)
 	if (tested && selftest(&e) < 0)
 		return out_fail(&e);
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	signals = signalfd(-1, &set, SFD_CLOEXEC);
-	if (signals < 0) {
-		(void)err_sys(&e, "signalfd");
+	signals = signals_fd(SIGNALS_TO_END, &e);
+	if (signals < 0)
 		return out_fail(&e);
-	}
 	if (daemon_start(&d, &spec, &e) < 0)
 		return out_fail(&e);
 	out_note("serving on %s/paddock.sock", spec.state);

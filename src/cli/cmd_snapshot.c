@@ -71,8 +71,9 @@ cmd_snapshot(int argc, char **argv)
 	rest = args_rest(&a);
 	n = args_count(&a);
 	named = n > 1 || strcmp(rest[0], "gc") == 0;
-	if ((!named || n > 1) && id_parse('r', str_of(rest[named]), &id) < 0)
-		return args_bad(&a, "%s is not the name of a run", rest[named]);
+	status = !named || n > 1 ? args_run(&a, rest[named]) : 0;
+	if (status != 0)
+		return status;
 	for (int i = 2; i < n; i++) {
 		if (id_parse('s', str_of(rest[i]), &id) < 0)
 			return args_bad(

@@ -7,7 +7,6 @@
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/out.h"
-#include "core/id.h"
 
 static const char help[] =
     "usage: paddock stop RUN... | --all [--reason TEXT]\n"
@@ -80,16 +79,9 @@ cmd_stop(int argc, char **argv)
 			(void)client_option(&o, c, optarg);
 		}
 	}
-	status = args_need(&a, all ? 0 : 1, all ? 0 : ARGS_MANY, "RUN");
+	status = args_runs(&a, !all);
 	if (status != 0)
 		return status;
-	for (int i = 0; i < args_count(&a); i++) {
-		uint64_t id;
-
-		if (id_parse('r', str_of(args_rest(&a)[i]), &id) < 0)
-			return args_bad(&a, "%s is not the name of a run",
-			    args_rest(&a)[i]);
-	}
 	if (client_init(&client, &o, &e) < 0)
 		return out_fail(&e);
 	buf_add_byte(&body, '{');

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "cli/term.h"
 #include "core/id.h"
 #include "sys/fd.h"
+#include "sys/signals.h"
 
 static const char help[] =
     "usage: paddock top [--once] [--json]\n"
@@ -385,17 +385,13 @@ live(struct top *t, const struct client *c)
 	struct termios before, keys;
 	own_fd int signals = -1;
 	struct err e = {};
-	sigset_t set;
 	bool on = true;
 	int status = 0;
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
-	    (signals = signalfd(-1, &set, SFD_CLOEXEC)) < 0 ||
-	    tcgetattr(STDIN_FILENO, &before) < 0) {
+	signals = signals_fd(SIGNALS_TO_END, &e);
+	if (signals < 0)
+		return out_fail(&e);
+	if (tcgetattr(STDIN_FILENO, &before) < 0) {
 		(void)err_sys(&e, "the terminal");
 		return out_fail(&e);
 	}

@@ -16,8 +16,6 @@
 #include "codec/json.h"
 #include "sys/fd.h"
 
-enum { ENV_MAX = 1024 }; /* --env options: ARGV_MAX_BYTES bounds their text */
-
 static const struct option options[] = {
 	{ "dir", required_argument, NULL, 'd' },
 	{ "env", required_argument, NULL, 'e' },
@@ -37,7 +35,7 @@ struct replay_command {
 	struct run_go go;
 	bool strict, lenient;
 	const char *report;
-	const char *env[ENV_MAX];
+	struct args_env env;
 	const char *ignore[POLICY_LIST_MAX];
 };
 
@@ -106,12 +104,11 @@ replay_run(int argc, char **argv, const char *help)
 static int
 read_options(struct args *a, struct replay_command *r, int argc, char **argv)
 {
-	struct err e;
 	int c, status;
 
 	args_init(a, argc, argv, a->help, options);
 	a->name = "replay";
-	r->open.env = r->env;
+	r->open.env = &r->env;
 	r->open.ignore = r->ignore;
 	while ((c = args_next(a)) != ARGS_END) {
 		switch (c) {
@@ -121,12 +118,9 @@ read_options(struct args *a, struct replay_command *r, int argc, char **argv)
 			r->open.dir = optarg;
 			break;
 		case 'e':
-			if (run_open_env(optarg, &e) < 0)
-				return args_bad(a, "--env %s", e.text);
-			if (r->open.n_env == ENV_MAX)
-				return args_bad(
-				    a, "more than %d --env", ENV_MAX);
-			r->env[r->open.n_env++] = optarg;
+			status = args_env_add(a, &r->env);
+			if (status != 0)
+				return status;
 			break;
 		case 'i':
 			if (r->open.n_ignore == POLICY_LIST_MAX)

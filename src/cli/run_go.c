@@ -13,6 +13,7 @@
 #include "cli/out.h"
 #include "cli/run_watch.h"
 #include "sys/fd.h"
+#include "sys/signals.h"
 
 /* A daemon that ends takes this long at most: it closes its store. */
 static const int64_t ENDING_WAIT_NS = 6LL * 1000 * 1000 * 1000;
@@ -39,7 +40,7 @@ run_go(struct run_go *g, struct str body, const struct run_folders *folders)
 
 	if (client_init(&c, &g->where, &e) < 0)
 		return out_fail(&e);
-	signals = run_watch_signals(&e);
+	signals = signals_fd(SIGNALS_TO_END, &e);
 	status =
 	    signals < 0 ? out_fail(&e) : go(g, &c, &d, body, folders, signals);
 	daemon_end(&d);

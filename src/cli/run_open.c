@@ -28,13 +28,8 @@ static int put_replay(
 static int put_world(struct buf *body, const char *path, struct err *e);
 static int put_command(struct buf *body, const struct run_open *r,
     bool has_command, struct err *e);
-static int put_words(struct buf *body, const char *const *words, struct err *e);
-static int put_pairs(struct buf *body, const char *const *pairs, size_t n,
-    const char *what, struct err *e);
 static int put_folder(struct buf *body, const char *dir,
     struct run_folders *folders, struct err *e);
-static int put_text(
-    struct buf *b, struct str s, const char *what, struct err *e);
 static const char *base_name(const char *path);
 
 int
@@ -165,7 +160,7 @@ put_policy(struct buf *body, const struct run_open *r, bool *has_command,
 	if (got < 0)
 		return -1;
 	buf_add_c(body, ",\"policy_name\":");
-	return put_text(body, str_of(base_name(path)), path, e);
+	return run_open_text(body, str_of(base_name(path)), path, e);
 }
 
 /* From where the policy lies, with the rights of whoever runs this. */
@@ -201,7 +196,7 @@ put_mounts(struct buf *body, const char *file, const struct policy_sandbox *s,
 		folders->fd[folders->n++] = fd;
 		if (i > 0)
 			buf_add_byte(body, ',');
-		if (put_text(body, str_of(real), "a folder's name", e) < 0)
+		if (run_open_text(body, str_of(real), "a folder's name", e) < 0)
 			return -1;
 	}
 	buf_add_byte(body, ']');
@@ -263,7 +258,8 @@ put_replay(struct buf *body, const struct run_open *r, struct err *e)
 	buf_printf(body, ",\"mode\":\"%s\"", r->strict ? "strict" : "lenient");
 	for (size_t i = 0; i < r->n_ignore; i++) {
 		buf_add_c(body, i > 0 ? "," : ",\"ignore\":[");
-		if (put_text(body, str_of(r->ignore[i]), "--ignore", e) < 0)
+		if (run_open_text(body, str_of(r->ignore[i]), "--ignore", e) <
+		    0)
 			return -1;
 	}
 	buf_add_c(body, r->n_ignore > 0 ? "]}" : "}");
@@ -299,39 +295,41 @@ static int
 put_command(
     struct buf *body, const struct run_open *r, bool has_command, struct err *e)
 {
+	static char *const none[] = { NULL };
+	static const struct args_env no_env;
+	const struct args_env *env = r->env != NULL ? r->env : &no_env;
+
 	if (r->command == NULL && !has_command)
 		return err_set(e, "no command; it stands behind --");
-	buf_add_c(body, ",\"argv\":[");
-	if (r->command != NULL) {
-		if (put_words(body, (const char *const *)r->command, e) < 0)
-			return -1;
-		body->n--; /* the last comma */
-	}
-	buf_add_c(body, "],\"env\":");
-	if (put_pairs(body, r->env, r->n_env, "a variable", e) < 0)
+	buf_add_c(body, ",\"argv\":");
+	if (run_open_words(body, r->command != NULL ? r->command : none, e) < 0)
+		return -1;
+	buf_add_c(body, ",\"env\":");
+	if (run_open_pairs(body, env->of, env->n, "a variable", e) < 0)
 		return -1;
 	if (r->n_tags == 0)
 		return 0;
 	buf_add_c(body, ",\"tags\":");
-	return put_pairs(body, r->tags, r->n_tags, "--tag", e);
+	return run_open_pairs(body, r->tags, r->n_tags, "--tag", e);
 }
 
-/* A comma behind each. */
-static int
-put_words(struct buf *body, const char *const *words, struct err *e)
+int
+run_open_words(struct buf *b, char *const *words, struct err *e)
 {
+	buf_add_byte(b, '[');
 	for (size_t i = 0; words[i] != NULL; i++) {
-		if (put_text(body, str_of(words[i]),
+		if (i > 0)
+			buf_add_byte(b, ',');
+		if (run_open_text(b, str_of(words[i]),
 			"an argument of the command", e) < 0)
 			return -1;
-		buf_add_byte(body, ',');
 	}
+	buf_add_byte(b, ']');
 	return 0;
 }
 
-/* "K=V" each, as an object. */
-static int
-put_pairs(struct buf *body, const char *const *pairs, size_t n,
+int
+run_open_pairs(struct buf *body, const char *const *pairs, size_t n,
     const char *what, struct err *e)
 {
 	buf_add_byte(body, '{');
@@ -341,10 +339,11 @@ put_pairs(struct buf *body, const char *const *pairs, size_t n,
 
 		if (i > 0)
 			buf_add_byte(body, ',');
-		if (put_text(body, (struct str){ pair.p, equals }, what, e) < 0)
+		if (run_open_text(
+			body, (struct str){ pair.p, equals }, what, e) < 0)
 			return -1;
 		buf_add_byte(body, ':');
-		if (put_text(body,
+		if (run_open_text(body,
 			(struct str){
 			    pair.p + equals + 1, pair.n - equals - 1 },
 			what, e) < 0)
@@ -371,12 +370,11 @@ put_folder(struct buf *body, const char *dir, struct run_folders *folders,
 	if (realpath(dir, path) == NULL)
 		return err_sys(e, "work folder %s", dir);
 	buf_add_c(body, ",\"workspace\":");
-	return put_text(body, str_of(path), "the work folder's name", e);
+	return run_open_text(body, str_of(path), "the work folder's name", e);
 }
 
-/* Bytes that are not UTF-8 cannot travel in JSON, and must not change. */
-static int
-put_text(struct buf *b, struct str s, const char *what, struct err *e)
+int
+run_open_text(struct buf *b, struct str s, const char *what, struct err *e)
 {
 	for (size_t i = 0; i < s.n;) {
 		size_t n = json_text_utf8(s.p + i, s.n - i);

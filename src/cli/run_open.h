@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 
+struct args_env; /* cli/args.h */
 struct mount_options; /* cli/mount_option.h */
 
 struct run_open {
@@ -23,8 +24,7 @@ struct run_open {
 	const char *world; /* file, or NULL */
 	const char *prompt; /* the user's text, or NULL */
 	const char *dir; /* the work folder; NULL: the current one */
-	const char *const *env; /* "K=V" */
-	size_t n_env;
+	const struct args_env *env; /* or NULL */
 	char *const *command; /* ends with NULL; NULL: the image's own */
 	bool write_back;
 	const char *const *tags; /* "K=V" */
@@ -60,6 +60,17 @@ void run_folders_fini(struct run_folders *folders);
 /* --fault: appends a rule of faults, text or @FILE; in front of it a comma,
  * unless it is the first. -1 with e. */
 int run_open_fault(struct buf *out, const char *text, struct err *e);
+
+/* Appends s as a JSON string. Bytes that are not UTF-8 cannot travel in JSON,
+ * and must not change: -1 with e, which begins with `what`. */
+int run_open_text(struct buf *b, struct str s, const char *what, struct err *e);
+
+/* Appends the words, of which the last is NULL, as an array. Likewise. */
+int run_open_words(struct buf *b, char *const *words, struct err *e);
+
+/* Appends "K=V" each as a member of an object. Likewise. */
+int run_open_pairs(struct buf *b, const char *const *pairs, size_t n,
+    const char *what, struct err *e);
 
 /* 0 when "K=V" names a variable, else -1 with e. */
 int run_open_env(const char *assignment, struct err *e);

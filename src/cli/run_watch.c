@@ -325,24 +325,6 @@ tell_approval(struct run_watch *w, const struct json *a)
 }
 
 int
-run_watch_signals(struct err *e)
-{
-	sigset_t set;
-	int fd;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(e, "sigprocmask");
-	fd = signalfd(-1, &set, SFD_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, "signalfd");
-	return fd;
-}
-
-int
 run_watch_end(const struct json *v, const char *id, bool json)
 {
 	struct str reason = json_str(json_get(v, STR("stop_reason")));

@@ -21,7 +21,7 @@ struct run_watch {
 	const char *hint; /* " --state DIR" where it is not the usual one */
 	bool quiet;
 	bool json; /* notices as lines of JSON */
-	int signals; /* signalfd of SIGINT, SIGTERM, SIGHUP */
+	int signals; /* of SIGNALS_TO_END */
 
 	/* its own */
 	struct client_conn wait, events;
@@ -35,8 +35,6 @@ struct run_watch {
 /* 0 with the run's object in *r, or -1 with e: the run's end is not known. */
 int run_watch(struct run_watch *w, struct client_reply *r, struct err *e);
 
-/* A signalfd of SIGINT, SIGTERM and SIGHUP, which are blocked. -1 with e. */
-int run_watch_signals(struct err *e);
 /*
  * Tells how a run has ended, from its object; the exit status: the command's
  * own, unless the run was stopped.

@@ -24,6 +24,7 @@
 #include "sandbox/sandbox.h"
 #include "sys/audit.h"
 #include "sys/fd.h"
+#include "sys/signals.h"
 
 /* What the copy of this process that becomes PID 1 needs. */
 static struct {
@@ -152,7 +153,6 @@ run(const struct exec_options *o, struct err *e)
 	static char *from[MOUNTS_MAX];
 	struct exec_planted tell = { .json = o->json };
 	uint32_t n_planted = 0;
-	sigset_t mask;
 	int r;
 
 	self = open("/proc/self/exe", O_PATH | O_CLOEXEC);
@@ -168,19 +168,11 @@ run(const struct exec_options *o, struct err *e)
 	spec.workspace_fd = folder;
 	spec.workspace_path = sandbox_path_for(path);
 
-	(void)sigemptyset(&mask);
-	(void)sigaddset(&mask, SIGINT);
-	(void)sigaddset(&mask, SIGTERM);
-	(void)sigaddset(&mask, SIGHUP);
-	(void)sigaddset(&mask, SIGQUIT);
-	(void)sigaddset(&mask, SIGUSR1);
-	(void)sigaddset(&mask, SIGUSR2);
-	(void)sigaddset(&mask, SIGPIPE);
-	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
-		return err_sys(e, "sigprocmask");
-	signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	signals = signals_fd((const int[]){ SIGINT, SIGTERM, SIGHUP, SIGQUIT,
+				 SIGUSR1, SIGUSR2, SIGPIPE, 0 },
+	    e);
 	if (signals < 0)
-		return err_sys(e, "signalfd");
+		return -1;
 
 	if (open_mounts(mounts, from, o, e) < 0)
 		return -1;

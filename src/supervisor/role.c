@@ -33,6 +33,7 @@
 #include "sys/confine.h"
 #include "sys/fd.h"
 #include "sys/secret_env.h"
+#include "sys/signals.h"
 
 enum {
 	READY_FD = 3, /* where the starter reads how it went */
@@ -161,7 +162,6 @@ set_up(const char *dir, const char *listen, struct err *e)
 {
 	own_fd int binary = -1, records = -1;
 	struct err none;
-	sigset_t set;
 	int fd;
 
 	if (fd_cloexec(READY_FD, true, e) < 0 ||
@@ -201,16 +201,10 @@ set_up(const char *dir, const char *listen, struct err *e)
 	sup.helpers = helpers_new(
 	    sup.loop, sup.state.dir, (struct helpers_hear){ on_secret_read });
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigaddset(&set, SIGPIPE);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(e, "sigprocmask");
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	fd =
+	    signals_fd((const int[]){ SIGTERM, SIGINT, SIGHUP, SIGPIPE, 0 }, e);
 	if (fd < 0)
-		return err_sys(e, "signalfd");
+		return -1;
 	sup.signals = (struct loop_watch){
 		.fd = fd,
 		.events = EPOLLIN,

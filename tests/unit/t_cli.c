@@ -660,12 +660,11 @@ a_run_is_asked_for_with_all_it_needs(void **state)
 {
 	char policy_path[64], world_path[64];
 	char *command[] = { (char[]){ "echo" }, (char[]){ "\xc3\xa4" }, NULL };
-	const char *env[] = { "A=1=2", "B=" };
+	const struct args_env env = { .of = { "A=1=2", "B=" }, .n = 2 };
 	const struct run_open r = { .policy = policy_path,
 		.world = world_path,
 		.dir = dir,
-		.env = env,
-		.n_env = 2,
+		.env = &env,
 		.command = command };
 	own_arena struct arena a = {};
 	own_buf struct buf body = {};
