@@ -25,7 +25,16 @@ struct started {
 	bool known; /* as struct verdict has it, or a person said yes */
 };
 
+/* Whose end brings labels: of a call that goes by without being read again. */
+struct called {
+	uint64_t reading; /* which; another's is none */
+	uint32_t step;
+	const struct policy_tool *row; /* NULL: the policy has none */
+	char tool[NAME_MAX_BYTES];
+};
+
 struct reading {
+	uint64_t number; /* of all of this process */
 	struct store *store;
 	uint64_t run;
 	const struct policy *policy;
@@ -37,12 +46,18 @@ struct reading {
 	struct prov *prov; /* NULL: the policy does not ask */
 	struct started started[PROPOSALS];
 	struct proposal open[PROPOSALS];
+	struct called called[PROPOSALS]; /* at its step's remainder */
+	/* Memory that the next run has again. */
+	struct buf places; /* struct store_place each */
 	struct arena record, args; /* of the record at hand, and of its call */
 	struct buf blob;
 };
 
 static uint64_t kinds_for(const struct reading *r);
-static bool on_record(void *arg, const struct store_row *row);
+static int read_places(struct reading *r, struct err *e);
+static bool ended_unread(struct reading *r, const struct store_place *at);
+static void note_called(struct reading *r, const struct store_row *row);
+static void on_record(void *arg, const struct store_row *row);
 static void proposed(
     struct reading *r, const struct store_row *row, const struct json *j);
 static int decided(
@@ -63,23 +78,27 @@ recorded_calls(struct store *s, uint64_t run, const struct policy *p,
 	static struct reading r; /* large, and one at a time */
 	int status;
 
-	r = (struct reading){
-		.store = s,
-		.run = run,
-		.policy = p,
-		.on = on,
-		.arg = arg,
-		.e = e,
-		.blob.max = JSON_MAX_BYTES + 1,
-	};
-	if (p != NULL && p->locates)
-		r.prov = prov_new();
-	status = store_events_of(s, run, kinds_for(&r), on_record, &r, e);
-	arena_fini(&r.record);
-	arena_fini(&r.args);
-	buf_fini(&r.blob);
+	r.number++;
+	r.store = s;
+	r.run = run;
+	r.policy = p;
+	r.on = on;
+	r.arg = arg;
+	r.e = e;
+	r.failed = false;
+	r.labels.n = 0;
+	r.labels.overflowed = false;
+	r.prov = p != NULL && p->locates ? prov_new() : NULL;
+	memset(r.started, 0, sizeof(r.started));
+	memset(r.open, 0, sizeof(r.open));
+	r.places.max = SIZE_MAX / 4; /* of one run, which is on a disk */
+	r.blob.max = JSON_MAX_BYTES + 1;
+	buf_reset(&r.places);
+	status = store_places(s, run, kinds_for(&r), &r.places, e);
+	if (status == 0)
+		status = read_places(&r, e);
 	prov_free(r.prov);
-	return status < 0 || r.failed ? -1 : 0;
+	return status;
 }
 
 /* Most records say nothing here; they are not worth reading. */
@@ -87,16 +106,69 @@ static uint64_t
 kinds_for(const struct reading *r)
 {
 	uint64_t kinds = 1ULL << EVENT_TOOL_PROPOSED |
-	    1ULL << EVENT_POLICY_DECISION | 1ULL << EVENT_TOOL_FINISHED |
-	    1ULL << EVENT_EGRESS_DECISION;
+	    1ULL << EVENT_POLICY_DECISION | 1ULL << EVENT_EGRESS_DECISION;
 
+	if (r->policy != NULL)
+		kinds |=
+		    1ULL << EVENT_TOOL_FINISHED | 1ULL << EVENT_DRAFT_COMMITTED;
 	if (r->prov != NULL)
 		kinds |= 1ULL << EVENT_CONTEXT_INPUT |
 		    1ULL << EVENT_APPROVAL_DECIDED;
 	return kinds;
 }
 
+static int
+read_places(struct reading *r, struct err *e)
+{
+	for (size_t i = 0; i < r->places.n; i += sizeof(struct store_place)) {
+		struct store_place at;
+
+		memcpy(&at, r->places.p + i, sizeof(at));
+		if (ended_unread(r, &at))
+			continue;
+		if (store_event(r->store, at.seq, on_record, r, e) < 0 ||
+		    r->failed)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * The end of a call says nothing here but which tool has ended, and that is the
+ * one that was proposed; but for a draft that is committed, where it is the one
+ * that the draft is for.
+ */
 static bool
+ended_unread(struct reading *r, const struct store_place *at)
+{
+	struct called *c = &r->called[at->step % PROPOSALS];
+
+	if (at->kind == EVENT_DRAFT_COMMITTED) {
+		c->reading = 0;
+		return true;
+	}
+	if (at->kind != EVENT_TOOL_FINISHED || r->prov != NULL ||
+	    c->reading != r->number || c->step != at->step)
+		return false;
+	if (c->row != NULL)
+		policy_result_labels(c->row, str_of(c->tool), &r->labels);
+	return true;
+}
+
+static void
+note_called(struct reading *r, const struct store_row *row)
+{
+	struct called *c = &r->called[row->step % PROPOSALS];
+
+	c->reading = r->number;
+	c->step = row->step;
+	c->row =
+	    r->policy != NULL ? policy_tool_find(r->policy, row->tool) : NULL;
+	if (str_copy(row->tool, c->tool, sizeof(c->tool)) < 0)
+		c->reading = 0;
+}
+
+static void
 on_record(void *arg, const struct store_row *row)
 {
 	struct reading *r = arg;
@@ -111,7 +183,7 @@ on_record(void *arg, const struct store_row *row)
 		if (t != NULL)
 			policy_result_labels(t, row->tool, &r->labels);
 		if (r->prov == NULL)
-			return true;
+			return;
 	}
 	arena_reset(&r->record);
 	j = json_parse(row->body, NULL, &r->record, r->e, NULL);
@@ -134,7 +206,6 @@ on_record(void *arg, const struct store_row *row)
 		    &r->labels, json_at(j, "body", "labels_added", NULL));
 	}
 	r->failed = status < 0;
-	return !r->failed;
 }
 
 /* What the run was told, for the calls that follow. */
@@ -209,6 +280,7 @@ proposed(struct reading *r, const struct store_row *row, const struct json *j)
 	const struct json *args = json_at(j, "tool", "args", NULL);
 	struct proposal *p = proposal_of(r, 0);
 
+	note_called(r, row);
 	if (p == NULL)
 		p = oldest(r);
 	p->step = row->step;

@@ -171,7 +171,9 @@ on_call(void *arg, const struct recorded_call *c, struct err *e)
 	struct row *row;
 
 	(void)e;
-	v = (struct verdict){ .would = c->verdict };
+	/* Not zeroed whole: that would take longer than the decision. */
+	v.would = c->verdict;
+	v.rule[0] = v.reasons[0][0] = '\0';
 	if (c->args != NULL) {
 		policy_decide(g->policy,
 		    &(struct policy_call){ c->tool, c->args, c->labels,
@@ -183,7 +185,6 @@ on_call(void *arg, const struct recorded_call *c, struct err *e)
 	} else {
 		(void)str_copy(STR("its arguments are no longer kept"),
 		    v.reasons[0], sizeof(v.reasons[0]));
-		v.n_reasons = 1;
 	}
 	g->calls++;
 	g->of[change]++;

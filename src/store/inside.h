@@ -40,7 +40,7 @@ enum statement {
 };
 
 /* Statements that are asked for again with each run, or each call of one. */
-enum kept_read { READ_STEPS, READ_EVENT, READ_BLOB, READS };
+enum kept_read { READ_STEPS, READ_PLACES, READ_EVENT, READ_BLOB, READS };
 
 enum { PARAMS_MAX = 16 };
 

@@ -16,15 +16,16 @@
 
 enum { NS_PER_US = 1000 };
 
-/* A bit for each kind; the sign's is left, so that shifting stays one. */
-#define ALL_KINDS (UINT64_MAX >> 1)
 _Static_assert(EVENT_KINDS < 63, "a kind has a bit of an SQLite integer");
 
 static const char *const reads[READS] = {
 	/* Sorts numbers rather than records: the index has them by step. */
 	[READ_STEPS] =
 	    "SELECT seq FROM event WHERE run = ? AND step BETWEEN ? AND ?"
-	    " AND (? >> kind & 1) ORDER BY seq LIMIT ?",
+	    " ORDER BY seq LIMIT ?",
+	/* In the order of the index, which is nearly always that of seq. */
+	[READ_PLACES] = "SELECT seq, step, kind FROM event WHERE run = ?"
+			" AND (? >> kind & 1) ORDER BY step, seq",
 	[READ_EVENT] =
 	    "SELECT seq, run, step, t, kind, tool, body, hash FROM event"
 	    " WHERE seq = ?",
@@ -32,12 +33,14 @@ static const char *const reads[READS] = {
 };
 
 static int read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
-    uint64_t kinds, uint32_t limit,
-    bool (*on)(void *arg, const struct store_row *row), void *arg,
-    struct err *e);
+    uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
+    void *arg, struct err *e);
 static int read_listed(sqlite3_stmt *list, sqlite3_stmt *get,
     bool (*on)(void *arg, const struct store_row *row), void *arg,
     struct err *e);
+static int read_one(
+    sqlite3_stmt *get, uint64_t seq, struct store_row *row, struct err *e);
+static int by_seq(const void *a, const void *b);
 static sqlite3_stmt *take(struct store *s, enum kept_read which, struct err *e);
 static void give(struct store *s, enum kept_read which, sqlite3_stmt *st);
 static int bind_text(sqlite3_stmt *st, int at, struct str s, struct err *e);
@@ -50,16 +53,69 @@ store_events(struct store *s, uint64_t run, uint32_t from_step, uint32_t limit,
     bool (*on)(void *arg, const struct store_row *row), void *arg,
     struct err *e)
 {
-	return read_steps(
-	    s, run, from_step, INT64_MAX, ALL_KINDS, limit, on, arg, e);
+	return read_steps(s, run, from_step, INT64_MAX, limit, on, arg, e);
 }
 
 int
-store_events_of(struct store *s, uint64_t run, uint64_t kinds,
-    bool (*on)(void *arg, const struct store_row *row), void *arg,
+store_places(struct store *s, uint64_t run, uint64_t kinds, struct buf *out,
     struct err *e)
 {
-	return read_steps(s, run, 0, INT64_MAX, kinds, 0, on, arg, e);
+	sqlite3_stmt *list = take(s, READ_PLACES, e);
+	const size_t from = out->n;
+	uint64_t last = 0;
+	bool ordered = true;
+	char id[ID_BYTES];
+	int got = -1;
+
+	id_text('r', run, id);
+	if (list != NULL && bind_text(list, 1, str_of(id), e) == 0 &&
+	    bind_number(list, 2, (int64_t)kinds, e) == 0) {
+		while ((got = db_step(list, e)) > 0) {
+			struct store_place at = { .seq = db_u64(list, 0),
+				.step = (uint32_t)db_u64(list, 1),
+				.kind = (enum event_kind)sqlite3_column_int(
+				    list, 2) };
+
+			ordered = ordered && at.seq > last;
+			last = at.seq;
+			buf_add(out, &at, sizeof(at));
+		}
+	}
+	give(s, READ_PLACES, list);
+	if (got < 0)
+		return -1;
+	if (out->failed)
+		return err_set(e, "out of memory");
+	if (!ordered) /* calls that overlap */
+		qsort(out->p + from,
+		    (out->n - from) / sizeof(struct store_place),
+		    sizeof(struct store_place), by_seq);
+	return 0;
+}
+
+static int
+by_seq(const void *a, const void *b)
+{
+	const struct store_place *x = a, *y = b;
+
+	return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+int
+store_event(struct store *s, uint64_t seq,
+    void (*on)(void *arg, const struct store_row *row), void *arg,
+    struct err *e)
+{
+	sqlite3_stmt *get = take(s, READ_EVENT, e);
+	struct store_row row;
+	int rc = -1;
+
+	if (get != NULL)
+		rc = read_one(get, seq, &row, e);
+	if (rc == 0)
+		on(arg, &row);
+	give(s, READ_EVENT, get);
+	return rc;
 }
 
 int
@@ -67,14 +123,13 @@ store_step(struct store *s, uint64_t run, uint32_t step,
     bool (*on)(void *arg, const struct store_row *row), void *arg,
     struct err *e)
 {
-	return read_steps(s, run, step, step, ALL_KINDS, 0, on, arg, e);
+	return read_steps(s, run, step, step, 0, on, arg, e);
 }
 
 static int
 read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
-    uint64_t kinds, uint32_t limit,
-    bool (*on)(void *arg, const struct store_row *row), void *arg,
-    struct err *e)
+    uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
+    void *arg, struct err *e)
 {
 	sqlite3_stmt *list = take(s, READ_STEPS, e);
 	sqlite3_stmt *get = list != NULL ? take(s, READ_EVENT, e) : NULL;
@@ -85,8 +140,7 @@ read_steps(struct store *s, uint64_t run, int64_t from, int64_t to,
 	if (get != NULL && bind_text(list, 1, str_of(id), e) == 0 &&
 	    bind_number(list, 2, from, e) == 0 &&
 	    bind_number(list, 3, to, e) == 0 &&
-	    bind_number(list, 4, (int64_t)kinds, e) == 0 &&
-	    bind_number(list, 5, limit > 0 ? (int64_t)limit : -1, e) == 0)
+	    bind_number(list, 4, limit > 0 ? (int64_t)limit : -1, e) == 0)
 		rc = read_listed(list, get, on, arg, e);
 	give(s, READ_STEPS, list);
 	give(s, READ_EVENT, get);
@@ -104,19 +158,27 @@ read_listed(sqlite3_stmt *list, sqlite3_stmt *get,
 		struct store_row row;
 		bool more;
 
-		if (bind_number(get, 1, sqlite3_column_int64(list, 0), e) < 0 ||
-		    db_step(get, e) < 0)
+		if (read_one(get, db_u64(list, 0), &row, e) < 0)
 			return -1;
-		if (!read_event(get, &row))
-			return err_set(e,
-			    "record %llu is damaged: see paddock trace verify",
-			    (unsigned long long)db_u64(list, 0));
 		more = on(arg, &row);
 		(void)sqlite3_reset(get); /* its last step succeeded */
 		if (!more)
 			return 0;
 	}
 	return got;
+}
+
+/* A record that the index has and the table has not is damaged, too. */
+static int
+read_one(sqlite3_stmt *get, uint64_t seq, struct store_row *row, struct err *e)
+{
+	if (bind_number(get, 1, (int64_t)seq, e) < 0 || db_step(get, e) < 0)
+		return -1;
+	if (!read_event(get, row))
+		return err_set(e,
+		    "record %llu is damaged: see paddock trace verify",
+		    (unsigned long long)seq);
+	return 0;
 }
 
 /* A statement that is the caller's until give(): on() may read, too. */

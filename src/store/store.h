@@ -186,9 +186,21 @@ struct store_row {
 int store_events(struct store *s, uint64_t run, uint32_t from_step,
     uint32_t limit, bool (*on)(void *arg, const struct store_row *row),
     void *arg, struct err *e);
-/* Those whose kind has its bit in `kinds`; others are not even read. */
-int store_events_of(struct store *s, uint64_t run, uint64_t kinds,
-    bool (*on)(void *arg, const struct store_row *row), void *arg,
+/*
+ * Where the records of a run are whose kind has its bit in `kinds`: appends a
+ * struct store_place each, in order. The index knows all of it; no record is
+ * read.
+ */
+struct store_place {
+	uint64_t seq;
+	uint32_t step;
+	enum event_kind kind;
+};
+int store_places(struct store *s, uint64_t run, uint64_t kinds, struct buf *out,
+    struct err *e);
+/* The one record; -1 with e when it is gone. */
+int store_event(struct store *s, uint64_t seq,
+    void (*on)(void *arg, const struct store_row *row), void *arg,
     struct err *e);
 /* All of one step, in order. */
 int store_step(struct store *s, uint64_t run, uint32_t step,

@@ -60,6 +60,7 @@ struct conn {
 	int fd;
 	SSL *ssl;
 	bool closes; /* the client wants no other answer */
+	uint32_t tail; /* of a server: the last four bytes of its request */
 };
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
@@ -189,11 +190,12 @@ serve(char **argv, SSL_CTX *ctx)
 }
 
 /* A request is small: its last four bytes end its head. Some proxies send it
- * in pieces. */
+ * in pieces, of which the last may be an empty line alone. */
 static void
 serve_one(struct conn *c)
 {
 	static const char close_it[] = "Connection: close\r\n";
+	const uint32_t head_end = 0x0d0a0d0a;
 	char bytes[READ_BYTES];
 	ssize_t n = conn_read(c, bytes, sizeof(bytes));
 
@@ -201,9 +203,12 @@ serve_one(struct conn *c)
 		return;
 	c->closes |=
 	    memmem(bytes, (size_t)n, close_it, sizeof(close_it) - 1) != NULL;
-	if (n >= 4 && memcmp(bytes + n - 4, "\r\n\r\n", 4) != 0)
+	for (ssize_t i = n > 4 ? n - 4 : 0; i < n; i++)
+		c->tail = c->tail << 8 | (unsigned char)bytes[i];
+	if (n > 0 && c->tail != head_end)
 		return;
-	if (n >= 4 &&
+	c->tail = 0;
+	if (n > 0 &&
 	    conn_write(c, (struct str){ answer, sizeof(answer) - 1 }) &&
 	    !c->closes)
 		return;

@@ -138,6 +138,40 @@ test('recorded calls are judged by another policy, and nothing runs',
 		assert.strictEqual(r.out.trim().split('\n').length, 2);
 	});
 
+// The call that is proposed is not the one that ends.
+test('what a committed draft answers has the labels of what it was for',
+	async () => {
+		const changes = { tools: {
+			'ticket.reply_draft': { risk: 'draft', commit: 'email.send' },
+			'email.send': { risk: 'external_write', mode: 'approve' },
+		} };
+		const run = await d.open(changes);
+		const agent = d.tcp(run.token);
+		const draft = (what, args) =>
+			agent.call(run, `ticket.reply_draft.${what}`, args);
+		const { draft_id } = (await draft('create_draft', email)).body;
+		const held = draft('request_approval', { draft_id });
+
+		await d.decide(await d.approval(run.run), 'approve');
+		await held;
+		await draft('commit_approved_draft', { draft_id });
+		await agent.call(run, 'billing.invoices', { email: email.to });
+		await d.post(`/v1/runs/${run.run}/stop`, {});
+		await d.closed(run.run);
+
+		const r = await cli(['replay', run.run, '--policy',
+			file('drafts.json', {
+				flow: [{ id: 'told', if_labels: ['sent'],
+					risk_at_least: 'read', then: 'block' }],
+				tools: { ...changes.tools, 'email.send': {
+					...changes.tools['email.send'],
+					labels_out: ['sent'] } } }), '--json']);
+
+		assert.deepStrictEqual(JSON.parse(r.out).changes.filter((c) =>
+			c.rule === 'flow.told').map((c) => c.tool),
+		['billing.invoices'], r.out + r.err);
+	});
+
 test('a policy that is none, and runs that are not there, are told',
 	async () => {
 		fs.writeFileSync(path.join(d.state, 'bad.json'), '{"policy": 1}');

@@ -520,10 +520,34 @@ who_reads_as_of_a_moment_sees_nothing_later(void **state)
 	dir_remove(&d);
 }
 
-static void
-only_the_kinds_that_are_asked_for_are_read(void **state)
+/* The places of one kind, and the records in them. */
+static struct store_place *
+places_of(struct store *s, enum event_kind kind, size_t n, struct buf *out)
 {
-	struct seen notes = {}, ends = {};
+	struct err e = {};
+
+	buf_reset(out);
+	assert_int_equal(store_places(s, 5, 1ULL << kind, out, &e), 0);
+	assert_int_equal(out->n, n * sizeof(struct store_place));
+	return (struct store_place *)(void *)out->p;
+}
+
+static void
+on_place(void *arg, const struct store_row *row)
+{
+	struct store_row *out = arg;
+
+	*out = *row;
+	out->tool = out->body = STR("");
+}
+
+static void
+places_are_in_the_order_of_the_records_although_calls_overlap(void **state)
+{
+	static const uint32_t steps[] = { 1, 2, 3, 2, 4, 3, 1, 4, 5 };
+	own_buf struct buf out = {};
+	struct store_place *at;
+	struct store_row row = {};
 	struct store_dir d;
 	struct store *s;
 	struct err e = {};
@@ -532,24 +556,32 @@ only_the_kinds_that_are_asked_for_are_read(void **state)
 	dir_make(&d);
 	s = dir_open(&d);
 	for (uint64_t n = 1; n <= 9; n++) {
-		struct event ev = some(n);
+		struct event ev = some(steps[n - 1]);
 
 		if (n % 3 == 0)
 			ev.kind = EVENT_PAGE_CAPTURED;
 		assert_int_equal(store_append(s, &ev), n);
 	}
 	assert_int_equal(wait_durable(s, 9, &e), 0);
-	assert_int_equal(
-	    store_events_of(s, 5, 1ULL << EVENT_NOTE, on_row, &notes, &e), 0);
-	assert_int_equal(store_events_of(s, 5, 1ULL << EVENT_PAGE_CAPTURED,
-			     on_row, &ends, &e),
-	    0);
-	assert_int_equal(notes.n, 6);
-	assert_int_equal(ends.n, 3);
-	assert_int_equal(ends.first, 3);
-	assert_int_equal(ends.last, 9);
-	buf_fini(&notes.bodies);
-	buf_fini(&ends.bodies);
+	at = places_of(s, EVENT_NOTE, 6, &out);
+	for (uint64_t n = 1, i = 0; n <= 9; n++) {
+		if (n % 3 == 0)
+			continue;
+		assert_int_equal(at[i].seq, n);
+		assert_int_equal(at[i].step, steps[n - 1]);
+		assert_int_equal(at[i++].kind, EVENT_NOTE);
+	}
+	at = places_of(s, EVENT_PAGE_CAPTURED, 3, &out);
+	assert_int_equal(at[0].seq, 3);
+	assert_int_equal(at[2].seq, 9);
+	(void)places_of(s, EVENT_KILL, 0, &out);
+
+	assert_int_equal(store_event(s, 6, on_place, &row, &e), 0);
+	assert_int_equal(row.seq, 6);
+	assert_int_equal(row.step, 3);
+	assert_int_equal(row.kind, EVENT_PAGE_CAPTURED);
+	assert_int_equal(store_event(s, 10, on_place, &row, &e), -1);
+	assert_non_null(strstr(e.text, "record 10 is damaged"));
 	dir_close(s);
 	dir_remove(&d);
 }
@@ -788,7 +820,8 @@ main(void)
 		cmocka_unit_test(
 		    what_is_not_a_store_of_ours_is_refused_and_left_alone),
 		cmocka_unit_test(who_reads_as_of_a_moment_sees_nothing_later),
-		cmocka_unit_test(only_the_kinds_that_are_asked_for_are_read),
+		cmocka_unit_test(
+		    places_are_in_the_order_of_the_records_although_calls_overlap),
 		cmocka_unit_test(a_damaged_end_is_not_written_over),
 		cmocka_unit_test(records_cannot_be_changed_through_sql),
 		cmocka_unit_test(
