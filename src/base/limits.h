@@ -655,6 +655,8 @@ enum {
 	/* Files of one that are copied before its run stands still, a
 	 * descriptor each. */
 	SNAPSHOT_EARLY_MAX = 4096,
+	/* Of small files that are read while it does: 10 ms. */
+	SNAPSHOT_PILE_BYTES = 32 * 1024 * 1024,
 	SNAPSHOT_LINKS_MAX = 4096, /* files of one with several names */
 	SNAPSHOTS_MAX = 4096, /* kept: a document in memory each, of some KiB */
 	FORKS_MAX = 512, /* of one command: half of RUNS_MAX */

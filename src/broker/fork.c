@@ -31,6 +31,11 @@ static void put_with(struct buf *out, const struct json *at, struct str path,
 static void take_used(struct run *r, const struct json *used, struct err *e);
 static void take_retries(struct run *r, const struct json *retries);
 static void check_next(struct run *r);
+static void check_waiting(void);
+static uint64_t next_layer(const struct run *r);
+static bool is_single(const struct run *r);
+static bool is_checking(const struct run *r);
+static int check_begin(struct run *r, struct err *e);
 
 bool
 fork_take(const struct caller *who, uint64_t call, const struct json *args,
@@ -444,17 +449,13 @@ fork_durable(uint64_t seq)
 		r->fork->seq = 0;
 		check_next(r);
 	}
+	check_waiting();
 }
 
-/* The next of its layers; or all is well, and it begins. */
+/* The next of its layers, by check_waiting; or all is well, and it begins. */
 static void
 check_next(struct run *r)
 {
-	struct msg_snapshot_ask m = { .run = r->id, .what = SNAPSHOT_CHECK };
-	const struct snap *s;
-	own_fd int list = -1;
-	struct err e = {};
-
 	if (r->state != RUN_OPENING)
 		return;
 	if (r->fork->checked == r->fork->n_layers) {
@@ -462,40 +463,120 @@ check_next(struct run *r)
 		run_fork_go(r);
 		return;
 	}
-	m.id = r->fork->layer[r->fork->checked];
-	s = snap_find(m.id);
-	list = s == NULL ? err_set(&e, "the snapshot below it is gone")
-			 : snap_list_fd(s, &e);
-	if (list < 0) {
-		run_fork_fail(r, e.text);
-		return;
+	r->fork->waits = true;
+}
+
+/*
+ * One check is for all that wait when it begins, and for none that came later:
+ * so each fork's files are looked at when its record is on disk. A world is
+ * checked for each, who gets it as its own.
+ */
+static void
+check_waiting(void)
+{
+	struct run *next;
+
+	for (struct run *r = broker.runs; r != NULL; r = next) {
+		struct err e = {};
+
+		next = r->next;
+		if (r->fork == NULL || !r->fork->waits ||
+		    (!is_single(r) && is_checking(r)))
+			continue;
+		if (r->state != RUN_OPENING)
+			r->fork->waits = false;
+		else if (check_begin(r, &e) < 0)
+			run_fork_fail(r, e.text);
+	}
+}
+
+static uint64_t
+next_layer(const struct run *r)
+{
+	return r->fork->layer[r->fork->checked];
+}
+
+/* Its world comes with the answer. */
+static bool
+is_single(const struct run *r)
+{
+	return r->fork->has_world && r->fork->checked == 0;
+}
+
+static bool
+is_checking(const struct run *r)
+{
+	for (const struct run *x = broker.runs; x != NULL; x = x->next) {
+		if (x->fork != NULL && x->fork->check != 0 &&
+		    x->state == RUN_OPENING && next_layer(x) == next_layer(r))
+			return true;
+	}
+	return false;
+}
+
+static int
+check_begin(struct run *r, struct err *e)
+{
+	static uint64_t last;
+	const struct msg_snapshot_ask m = { .run = r->id,
+		.call = ++last,
+		.id = next_layer(r),
+		.what = SNAPSHOT_CHECK };
+	const struct snap *s = snap_find(m.id);
+	own_fd int list = -1;
+
+	r->fork->waits = false;
+	list = s == NULL ? err_set(e, "the snapshot below it is gone")
+			 : snap_list_fd(s, e);
+	if (list < 0)
+		return -1;
+	r->fork->check = last;
+	for (struct run *x = broker.runs; x != NULL && !is_single(r);
+	     x = x->next) {
+		if (x->fork != NULL && x->fork->waits && !is_single(x) &&
+		    x->state == RUN_OPENING && next_layer(x) == m.id) {
+			x->fork->waits = false;
+			x->fork->check = last;
+		}
 	}
 	(void)peer_send(&broker.supervisor, MSG_SNAPSHOT_ASK, &m, STR(""),
 	    &list, 1); /* its loss ends us */
+	return 0;
 }
 
 void
 fork_checked(const struct msg_snapshot_told *m, const struct frame *f)
 {
-	struct run *r = run_find(m->run);
-	own_buf struct buf text = {};
+	own_buf struct buf why = {};
+	struct run *next;
 
-	if (r == NULL || r->fork == NULL || r->state != RUN_OPENING ||
-	    r->fork->checked >= r->fork->n_layers ||
-	    r->fork->layer[r->fork->checked] != m->id)
-		return;
-	if (!m->ok) {
-		buf_add_str(&text, f->payload);
-		run_fork_fail(r, buf_c(&text));
-		return;
+	buf_add_str(&why, f->payload);
+	for (struct run *r = broker.runs; r != NULL; r = next) {
+		next = r->next;
+		if (m->call == 0 || r->fork == NULL ||
+		    r->fork->check != m->call)
+			continue;
+		r->fork->check = 0;
+		if (r->state != RUN_OPENING)
+			continue;
+		must(next_layer(r) == m->id);
+		if (!m->ok) {
+			run_fork_fail(r, buf_c(&why));
+			continue;
+		}
+		/* The newest comes first: of those below it nobody needs the
+		 * data. */
+		if (is_single(r) && f->n_fds == 1)
+			r->fork->world = fd_take(&f->fds[0]);
+		if (r->fork->has_world != (r->fork->world >= 0) ||
+		    (r->fork->checked == 0 && !r->fork->has_world &&
+			f->n_fds > 0)) {
+			run_fork_fail(
+			    r, "its world is not what its record says");
+			continue;
+		}
+		r->fork->checked++;
+		check_next(r);
 	}
-	/* The newest comes first: of those below it nobody needs the data. */
-	if (r->fork->checked == 0 && f->n_fds == 1)
-		r->fork->world = fd_take(&f->fds[0]);
-	if (r->fork->has_world != (r->fork->world >= 0)) {
-		run_fork_fail(r, "its world is not what its record says");
-		return;
-	}
-	r->fork->checked++;
-	check_next(r);
+	check_waiting();
 }

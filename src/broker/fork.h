@@ -22,6 +22,8 @@ struct fork {
 	uint64_t layer[SNAPSHOT_LAYERS_MAX]; /* the newest first */
 	uint32_t n_layers;
 	uint32_t checked; /* of these: they are what their lists say */
+	bool waits; /* for a check of the next of them to begin, */
+	uint64_t check; /* or for this one to end */
 	bool ready; /* all of them, and the record is on disk */
 	uint64_t seq; /* of its fork.opened */
 	/* As the snapshot's document has it. */

@@ -228,8 +228,13 @@ int
 client_ask_on(const struct client *c, const struct client_request *q,
     struct client_conn *conn, struct client_reply *r, struct err *e)
 {
-	if (client_send(c, q, conn, e) < 0 ||
-	    client_receive(conn, ANSWER_TIMEOUT_MS, r, e) < 0)
+	return client_send(c, q, conn, e) < 0 ? -1 : client_answer(conn, r, e);
+}
+
+int
+client_answer(struct client_conn *conn, struct client_reply *r, struct err *e)
+{
+	if (client_receive(conn, ANSWER_TIMEOUT_MS, r, e) < 0)
 		return -1;
 	if (r->status < 200 || r->status > 299)
 		return client_refused(r, e);

@@ -127,6 +127,9 @@ int client_ask(const struct client *c, const struct client_request *q,
 /* The same on a connection of the caller's, for q->keep. */
 int client_ask_on(const struct client *c, const struct client_request *q,
     struct client_conn *conn, struct client_reply *r, struct err *e);
+/* The second half of it, for what client_send has sent. */
+int client_answer(
+    struct client_conn *conn, struct client_reply *r, struct err *e);
 /* Turns an answer other than 2xx into e. Returns -1. */
 int client_refused(const struct client_reply *r, struct err *e);
 

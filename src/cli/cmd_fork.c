@@ -17,6 +17,9 @@
 #include "sys/fd.h"
 #include "sys/signals.h"
 
+/* Requests on their way. */
+enum { AT_ONCE = 32 };
+
 static const char help[] =
     "usage: paddock fork RUN [OPTIONS] [-- COMMAND [ARGUMENTS]]\n"
     "\n"
@@ -96,6 +99,15 @@ static int leave_open(const struct client *c, const struct fork_command *f,
     struct str body, int folder);
 static int run_all(const struct client *c, const struct fork_command *f,
     struct str body, int folder);
+static int open_all(const struct client *c, const struct fork_command *f,
+    const struct client_request *q, struct forked *all,
+    int (*tell)(const struct fork_command *f, struct forked *x,
+	const struct client_reply *r),
+    uint64_t *n);
+static int tell_name(const struct fork_command *f, struct forked *x,
+    const struct client_reply *r);
+static int tell_begun(const struct fork_command *f, struct forked *x,
+    const struct client_reply *r);
 static int run_end(const struct fork_command *f, const struct client *c,
     const struct forked *x, int signals);
 
@@ -396,24 +408,89 @@ leave_open(const struct client *c, const struct fork_command *f,
 		.fds = &folder,
 		.n_fds = folder >= 0,
 	};
+	struct forked *all = calloc(f->n, sizeof(*all));
+	struct err e = {};
+	uint64_t n = 0;
+	int status;
+
+	if (all == NULL)
+		return out_fail(&e);
+	status = open_all(c, f, &q, all, tell_name, &n);
+	free(all);
+	return status;
+}
+
+static int
+tell_name(const struct fork_command *f, struct forked *x,
+    const struct client_reply *r)
+{
+	own_buf struct buf line = {};
+
+	(void)x;
+	if (f->json)
+		out_json_text(&line, buf_str(&r->body), STDOUT_FILENO);
+	else
+		buf_add_str(&line, json_str(json_get(r->json, STR("run"))));
+	buf_add_byte(&line, '\n');
+	return out_write(&line);
+}
+
+static int
+tell_begun(const struct fork_command *f, struct forked *x,
+    const struct client_reply *r)
+{
+	(void)str_copy(
+	    json_str(json_get(r->json, STR("run"))), x->id, sizeof(x->id));
+	if (f->json)
+		run_watch_json(buf_str(&r->body));
+	else if (!f->quiet)
+		out_note("run %s, a fork of %s", x->id, f->run);
+	return EXIT_DONE;
+}
+
+/*
+ * Asks for all, and tells of each in the order in which they were asked for.
+ * Some are on their way at the same time: the daemon then writes their records
+ * together and checks what they begin with once. When one fails, those that
+ * were asked for already are told of, too, since they are there. *n becomes how
+ * many are, the first of them.
+ */
+static int
+open_all(const struct client *c, const struct fork_command *f,
+    const struct client_request *q, struct forked *all,
+    int (*tell)(const struct fork_command *f, struct forked *x,
+	const struct client_reply *r),
+    uint64_t *n)
+{
 	int status = EXIT_DONE;
+	uint64_t asked = 0;
 
-	for (uint64_t i = 0; i < f->n && status == EXIT_DONE; i++) {
+	for (uint64_t i = 0; i < asked || (i < f->n && status == EXIT_DONE);
+	     i++) {
 		own_reply struct client_reply r = {};
-		own_buf struct buf line = {};
+		struct forked *x = &all[i];
 		struct err e = {};
+		int told = EXIT_DONE;
 
-		if (client_ask(c, &q, &r, &e) < 0) {
-			(void)err_add(&e, "fork of %s", f->run);
-			return out_fail(&e);
+		while (status == EXIT_DONE && asked < f->n &&
+		    asked - i < AT_ONCE) {
+			if (client_send(c, q, &all[asked].conn, &e) < 0)
+				break;
+			asked++;
 		}
-		if (f->json)
-			out_json_text(&line, buf_str(&r.body), STDOUT_FILENO);
-		else
-			buf_add_str(
-			    &line, json_str(json_get(r.json, STR("run"))));
-		buf_add_byte(&line, '\n');
-		status = out_write(&line);
+		if (i == asked || client_answer(&x->conn, &r, &e) < 0) {
+			client_conn_fini(&x->conn);
+			(void)err_add(&e, "fork of %s", f->run);
+			if (status == EXIT_DONE)
+				status = out_fail(&e);
+			continue;
+		}
+		if (!q->keep)
+			client_conn_fini(&x->conn);
+		if (*n < i)
+			all[*n] = *x; /* behind one that failed */
+		told = tell(f, &all[(*n)++], &r);
+		status = status == EXIT_DONE ? told : status;
 	}
 	return status;
 }
@@ -436,7 +513,7 @@ run_all(const struct client *c, const struct fork_command *f, struct str body,
 	struct forked *all = calloc(f->n, sizeof(*all));
 	own_fd int signals = -1;
 	struct err e = {};
-	int status = EXIT_DONE;
+	int status;
 	uint64_t n = 0;
 
 	signals = signals_fd(SIGNALS_TO_END, &e);
@@ -444,25 +521,7 @@ run_all(const struct client *c, const struct fork_command *f, struct str body,
 		free(all);
 		return out_fail(&e);
 	}
-	while (n < f->n && status == EXIT_DONE) {
-		own_reply struct client_reply r = {};
-		struct forked *x = &all[n];
-
-		x->conn.fd = -1;
-		if (client_ask_on(c, &q, &x->conn, &r, &e) < 0) {
-			(void)err_add(&e, "fork of %s", f->run);
-			status = out_fail(&e);
-			client_conn_fini(&x->conn);
-			break;
-		}
-		n++;
-		(void)str_copy(json_str(json_get(r.json, STR("run"))), x->id,
-		    sizeof(x->id));
-		if (f->json)
-			run_watch_json(buf_str(&r.body));
-		else if (!f->quiet)
-			out_note("run %s, a fork of %s", x->id, f->run);
-	}
+	status = open_all(c, f, &q, all, tell_begun, &n);
 	/* The end of a connection is the end of its run. */
 	for (uint64_t i = 0; i < n; i++) {
 		if (status == EXIT_DONE)

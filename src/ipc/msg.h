@@ -373,8 +373,10 @@ enum {
 };
 
 struct msg_snapshot_ask {
-	uint64_t run; /* of SNAPSHOT_CHECK the fork; echoed */
-	uint64_t call; /* the gateway's number: who asked; echoed */
+	uint64_t run; /* of SNAPSHOT_CHECK a fork that asks; echoed */
+	/* The gateway's number: who asked; of SNAPSHOT_CHECK the check's;
+	 * echoed. */
+	uint64_t call;
 	uint64_t id;
 	uint32_t what; /* enum snapshot_ask */
 	uint32_t flags; /* SNAPSHOT_*, of SNAPSHOT_TAKE */

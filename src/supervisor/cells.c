@@ -192,6 +192,18 @@ cells_ask(struct cells *c, const struct msg_sandbox_ask *m,
 }
 
 int
+cells_hold(struct cells *c, uint64_t run, bool still, struct err *e)
+{
+	struct cell *cell = run != 0 ? cell_find(c, run) : NULL;
+
+	if (cell == NULL)
+		return err_set(e, "the sandbox has ended");
+	if (cell->sb.frozen == still)
+		return 1;
+	return cell_freeze(cell, still, e);
+}
+
+int
 cells_files(
     struct cells *c, uint64_t run, struct cell_files *out, struct err *e)
 {

@@ -49,6 +49,11 @@ int cells_start(struct cells *c, const struct frame *f,
  */
 int cells_ask(struct cells *c, const struct msg_sandbox_ask *m,
     struct msg_sandbox_told *out, struct err *e);
+/*
+ * Freezes or thaws one, and measures nothing: what is frozen waits for whoever
+ * reads counters. 1 when it was so before, 0 when it is now, or -1 with e.
+ */
+int cells_hold(struct cells *c, uint64_t run, bool still, struct err *e);
 struct cell_files {
 	int upper; /* what it has changed of the work folder; borrowed */
 	uid_t owner; /* of that folder; ours, when there is none */

@@ -26,16 +26,6 @@ struct layer_sum {
 	uint64_t left_out;
 };
 
-struct layer_early; /* supervisor/layer_early.h */
-
-/*
- * Copies what lies below upper into the empty directory to, as the owner's;
- * files that early has are moved. early may be NULL. -1 with e: what cannot be
- * copied, by its path; then part of it is there.
- */
-int layer_copy(int upper, int to, struct layer_early *early, uid_t owner,
-    gid_t group, struct layer_sum *sum, struct err *e);
-
 /* Appends the list of a layer. -1 with e: it holds what no layer of ours does,
  * or cannot be read. */
 int layer_list(int layer, struct buf *out, struct err *e);

@@ -17,8 +17,6 @@
 #include "sys/fd.h"
 
 enum {
-	OPEN_DIR = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-	OPEN_FILE = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
 	CHUNK_BYTES = 1 << 20, /* copied before leases are looked at again */
 	FILE_BITS = 0777, /* no set-id bit */
 	SETTLED_MS = 50, /* since its last change: more than a clock's tick */
@@ -82,7 +80,7 @@ layer_early_new(int upper, int dir, uid_t owner, gid_t group)
 	w->sum = &sum;
 	/* What is not copied now is copied later, and said to fail there. */
 	if (a->signals >= 0 && a->all != NULL)
-		(void)layer_walk(w, upper, -1, early_one, NULL, a, &ignored);
+		(void)layer_walk(w, upper, early_one, NULL, a, &ignored);
 	free(w);
 	return a;
 }
@@ -106,10 +104,9 @@ layer_early_wait(struct layer_early *a, int fd)
 }
 
 bool
-layer_early_take(
-    struct layer_early *a, const struct stat *st, int to, const char *name)
+layer_early_find(
+    const struct layer_early *a, const struct stat *st, size_t *number)
 {
-	char own[NAME_BYTES];
 	const uint32_t i = a->slot[slot_of(a, st)];
 	const struct early *f = i > 0 ? &a->all[i - 1] : NULL;
 
@@ -119,8 +116,8 @@ layer_early_take(
 	    memcmp(&f->st.st_mtim, &st->st_mtim, sizeof(st->st_mtim)) != 0 ||
 	    memcmp(&f->st.st_ctim, &st->st_ctim, sizeof(st->st_ctim)) != 0)
 		return false;
-	(void)snprintf(own, sizeof(own), "%u", i - 1);
-	return renameat(a->dir, own, to, name) == 0;
+	*number = i - 1;
+	return true;
 }
 
 void
@@ -146,12 +143,12 @@ early_one(struct walk *w, void *arg, const char *name, const struct stat *st,
 	const size_t n = strlen(w->path);
 
 	if (S_ISDIR(st->st_mode)) {
-		own_fd int from = openat(dirfd(l->from), name, OPEN_DIR);
+		own_fd int from = openat(dirfd(l->from), name, LAYER_OPEN_DIR);
 
 		if (from < 0)
 			return 0; /* it has gone meanwhile */
 		w->path[n] = '/';
-		return layer_push(w, fd_take(&from), -1, n + 1, e);
+		return layer_push(w, fd_take(&from), n + 1, e);
 	}
 	if (S_ISREG(st->st_mode) && st->st_nlink == 1 && is_settled(st) &&
 	    !early_file(a, dirfd(l->from), name, st))
@@ -170,7 +167,7 @@ early_file(
 
 	if (a->n == SNAPSHOT_EARLY_MAX)
 		return false;
-	fd = openat(dir, name, OPEN_FILE);
+	fd = openat(dir, name, LAYER_OPEN_FILE);
 	if (fd < 0)
 		return errno != EMFILE && errno != ENFILE;
 	if (fcntl(fd, F_SETSIG, SIGRTMIN) < 0 ||

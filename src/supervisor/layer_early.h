@@ -18,6 +18,7 @@
 #define SUPERVISOR_LAYER_EARLY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
@@ -35,11 +36,11 @@ struct layer_early *layer_early_new(
  * want to write. */
 void layer_early_wait(struct layer_early *a, int fd);
 /*
- * Moves the copy of a file that nobody has changed to this name in the
- * directory to. False: there is none, and the file is to be copied.
+ * The number of a file's copy, which is its name in dir, when nobody has
+ * changed the file since. False: there is none, and the file is to be copied.
  */
-bool layer_early_take(
-    struct layer_early *a, const struct stat *st, int to, const char *name);
+bool layer_early_find(
+    const struct layer_early *a, const struct stat *st, size_t *number);
 void layer_early_free(struct layer_early *a); /* NULL is nothing */
 
 #endif

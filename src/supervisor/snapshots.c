@@ -21,6 +21,7 @@
 #include "core/id.h"
 #include "supervisor/layer.h"
 #include "supervisor/layer_early.h"
+#include "supervisor/layer_plan.h"
 #include "supervisor/snap_world.h"
 #include "sys/dir.h"
 #include "sys/fd.h"
@@ -28,7 +29,7 @@
 #define STORE "snapshots"
 #define LAYER "layer"
 #define LIST "list"
-#define EARLY "early"
+#define BESIDE "beside"
 #define NEW ".new-"
 
 enum {
@@ -384,6 +385,7 @@ work_take(int upper, const struct order *o, struct told *sum, struct err *e)
 {
 	own_fd int dir = -1, layer = -1, beside = -1;
 	struct layer_early *early = NULL;
+	struct layer_plan *plan = NULL;
 	char temp[NAME_BYTES], go;
 	const bool files = (o->flags & SNAPSHOT_NO_FILES) == 0;
 	const bool world = (o->flags & SNAPSHOT_HAS_WORLD) != 0;
@@ -399,22 +401,29 @@ work_take(int upper, const struct order *o, struct told *sum, struct err *e)
 	layer = dir_open(dir, LAYER, O_RDONLY | O_DIRECTORY, 0);
 	if (layer < 0)
 		return err_sys(e, "open " LAYER);
-	if (files && mkdirat(dir, EARLY, 0700) == 0)
-		beside = dir_open(dir, EARLY, O_RDONLY | O_DIRECTORY, 0);
-	if (beside >= 0)
+	if (files && mkdirat(dir, BESIDE, 0700) < 0)
+		return err_sys(e, "mkdir " BESIDE);
+	if (files) {
+		beside = dir_open(dir, BESIDE, O_RDONLY | O_DIRECTORY, 0);
+		if (beside < 0)
+			return err_sys(e, "open " BESIDE);
 		early = layer_early_new(upper, beside, o->owner, o->group);
+	}
 	say(SAID_READY, sum, "");
 	if (early != NULL)
 		layer_early_wait(early, TELL_FD);
 	if (recv(TELL_FD, &go, 1, 0) != 1)
 		_exit(1); /* the parent gave up, and has said why */
-	r = files
-	    ? layer_copy(upper, layer, early, o->owner, o->group, &sum->sum, e)
-	    : 0;
+	if (files)
+		plan = layer_note(upper, beside, early, &sum->sum, e);
+	r = files && plan == NULL ? -1 : 0;
 	say(SAID_COPIED, sum, "");
 	layer_early_free(early); /* who wants to write can */
 	if (world && recv(TELL_FD, &go, 1, 0) != 1)
 		_exit(1); /* as above */
+	if (plan != NULL)
+		r = layer_make(plan, layer, o->owner, o->group, e);
+	layer_plan_free(plan);
 	if (r == 0)
 		r = finish_take(dir, layer, temp, o, &sum->world_bytes, e);
 	if (r < 0)
@@ -434,7 +443,7 @@ finish_take(int dir, int layer, const char *temp, const struct order *o,
 	    snap_world_keep(STORE_FD, dir, WORLD_FD, &text, world_bytes, e) < 0)
 		return -1;
 	if ((o->flags & SNAPSHOT_NO_FILES) == 0 &&
-	    layer_remove(dir, EARLY, e) < 0)
+	    layer_remove(dir, BESIDE, e) < 0)
 		return -1;
 	if (layer_list(layer, &text, e) < 0)
 		return -1;
@@ -598,21 +607,15 @@ on_patience(struct loop_timer *t)
 static int
 freeze(struct job *j, bool frozen, struct err *e)
 {
-	struct msg_sandbox_ask ask = { .run = j->m.run, .what = ASK_STAT };
-	struct msg_sandbox_told told = {};
+	int r;
 
 	if (j->m.what != SNAPSHOT_TAKE || (!frozen && !j->frozen) ||
 	    (j->flags & SNAPSHOT_NO_FILES) != 0)
 		return 0;
-	if (cells_ask(j->all->cells, &ask, &told, e) < 0)
-		return -1;
-	if (frozen && told.frozen != 0)
-		return 0;
-	ask.what = frozen ? ASK_FREEZE : ASK_THAW;
-	if (cells_ask(j->all->cells, &ask, &told, e) < 0)
-		return -1;
-	j->frozen = frozen;
-	return 0;
+	r = cells_hold(j->all->cells, j->m.run, frozen, e);
+	if (r == 0)
+		j->frozen = frozen;
+	return r < 0 ? -1 : 0;
 }
 
 /* Tells, and forgets it. */
@@ -668,8 +671,8 @@ job_free(struct job *j)
 	*at = j->next;
 	loop_timer_clear(s->loop, &j->patience);
 	fd_fini(&j->world);
-	(void)loop_remove(s->loop, &j->heard);
-	(void)close(j->heard.fd); /* the child ends, if it waits */
+	/* Closed, it ends the child, if that waits. */
+	(void)close(loop_remove(s->loop, &j->heard));
 	(void)kill(j->pid, SIGKILL); /* ours until it is waited for */
 	while (waitpid(j->pid, NULL, 0) < 0 && errno == EINTR)
 		continue;

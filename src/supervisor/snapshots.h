@@ -5,8 +5,8 @@
  * snapshots/s-.../layer is what a run had changed of its work folder
  * (supervisor/layer.h), and list beside it says what that is. Both are made
  * under a name of their own first, so a snapshot is there whole or not at all.
- * The run is frozen while its files are copied, and for nothing else: names are
- * sorted, hashed and brought to the disk when it goes on.
+ * The run is frozen while it is noted what its files are, and for nothing else:
+ * the layer is made, sorted, hashed and brought to the disk when it goes on.
  *
  * Each is copied, checked and removed in a process of its own, which has these
  * files and nothing else, and ends with its parent.

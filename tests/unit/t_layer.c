@@ -20,11 +20,12 @@
 #include "base/limits.h"
 #include "supervisor/layer.h"
 #include "supervisor/layer_early.h"
+#include "supervisor/layer_plan.h"
 #include "sys/fd.h"
 
 struct place {
 	char path[64];
-	int dir, upper, layer;
+	int dir, upper, layer, beside;
 };
 
 static int
@@ -38,6 +39,8 @@ make(void **state)
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY);
 	assert_int_equal(mkdirat(p->dir, "upper", 0755), 0);
 	assert_int_equal(mkdirat(p->dir, "layer", 0755), 0);
+	assert_int_equal(mkdirat(p->dir, "beside", 0755), 0);
+	p->beside = openat(p->dir, "beside", O_RDONLY | O_DIRECTORY);
 	p->upper = openat(p->dir, "upper", O_PATH | O_DIRECTORY);
 	p->layer = openat(p->dir, "layer", O_RDONLY | O_DIRECTORY);
 	assert_true(p->upper >= 0 && p->layer >= 0);
@@ -59,6 +62,7 @@ drop(void **state)
 	(void)close(p->dir);
 	(void)close(p->upper);
 	(void)close(p->layer);
+	(void)close(p->beside);
 	free(p);
 	return 0;
 }
@@ -72,14 +76,28 @@ put(const struct place *p, const char *name, const char *text)
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
 
+/* Notes what there is, and makes a layer of it. */
+static int
+take(const struct place *p, struct layer_early *early, struct layer_sum *sum,
+    struct err *e)
+{
+	struct layer_plan *plan =
+	    layer_note(p->upper, p->beside, early, sum, e);
+	const int r = plan == NULL
+	    ? -1
+	    : layer_make(plan, p->layer, geteuid(), getegid(), e);
+
+	layer_plan_free(plan);
+	return r;
+}
+
 static struct layer_sum
 copy(const struct place *p)
 {
 	struct layer_sum sum;
 	struct err e = {};
 
-	if (layer_copy(
-		p->upper, p->layer, NULL, geteuid(), getegid(), &sum, &e) < 0)
+	if (take(p, NULL, &sum, &e) < 0)
 		fail_msg("%s", e.text);
 	return sum;
 }
@@ -206,10 +224,74 @@ holes_stay_holes_and_have_an_end(void **state)
 	put(p, "more", "");
 	assert_int_equal(ftruncate(fd, ((off_t)SNAPSHOT_MAX_MB << 20) + 1), 0);
 	assert_int_equal(unlinkat(p->layer, "hole", 0), 0);
-	assert_int_equal(layer_copy(p->upper, p->layer, NULL, geteuid(),
-			     getegid(), &sum, &e),
-	    -1);
+	assert_int_equal(take(p, NULL, &sum, &e), -1);
 	assert_non_null(strstr(e.text, "hole: files of over"));
+}
+
+/* What is in memory, what is copied at once, and what no more fits there. */
+static void
+files_of_all_sizes_are_what_they_were(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 4095, 64 * 1024, 64 * 1024 + 1,
+		3 << 20 };
+	const struct place *p = *state;
+	static char want[3 << 20], got[3 << 20];
+
+	for (size_t i = 0; i < sizeof(want); i++)
+		want[i] = (char)(i * 2654435761U >> 13);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		own_fd int fd = -1;
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "f%zu", i);
+		fd = openat(p->upper, name, O_WRONLY | O_CREAT, 0640);
+		assert_int_equal(write(fd, want, sizes[i]), sizes[i]);
+	}
+	(void)copy(p);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		own_fd int fd = -1;
+		struct stat was, is;
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "f%zu", i);
+		fd = openat(p->layer, name, O_RDONLY);
+		assert_int_equal(read(fd, got, sizeof(got)), sizes[i]);
+		assert_memory_equal(got, want, sizes[i]);
+		assert_int_equal(fstat(fd, &is), 0);
+		assert_int_equal(fstatat(p->upper, name, &was, 0), 0);
+		assert_int_equal(is.st_mode, was.st_mode);
+		assert_memory_equal(
+		    &is.st_mtim, &was.st_mtim, sizeof(is.st_mtim));
+	}
+}
+
+/* The run goes on between the note and the layer. */
+static void
+what_is_changed_after_the_moment_is_not_in_the_layer(void **state)
+{
+	const struct place *p = *state;
+	own_buf struct buf before = {}, after = {};
+	struct layer_plan *plan;
+	struct layer_sum sum;
+	struct err e = {};
+
+	assert_int_equal(mkdirat(p->upper, "d", 0755), 0);
+	put(p, "d/small", "then");
+	put(p, "d/more", "then");
+	if (layer_list(p->upper, &before, &e) < 0)
+		fail_msg("%s", e.text);
+	plan = layer_note(p->upper, p->beside, NULL, &sum, &e);
+	assert_non_null(plan);
+	put(p, "d/small", "later");
+	put(p, "d/new", "later");
+	assert_int_equal(unlinkat(p->upper, "d/more", 0), 0);
+	assert_int_equal(renameat(p->upper, "d", p->upper, "elsewhere"), 0);
+	if (layer_make(plan, p->layer, geteuid(), getegid(), &e) < 0)
+		fail_msg("%s", e.text);
+	layer_plan_free(plan);
+	list(p, &after);
+	if (layer_compare(buf_str(&before), buf_str(&after), &e) < 0)
+		fail_msg("%s", e.text);
 }
 
 static void
@@ -250,9 +332,7 @@ folders_below_each_other_have_an_end(void **state)
 		(void)close(at);
 		at = next;
 	}
-	assert_int_equal(layer_copy(p->upper, p->layer, NULL, geteuid(),
-			     getegid(), &sum, &e),
-	    -1);
+	assert_int_equal(take(p, NULL, &sum, &e), -1);
 	assert_non_null(strstr(e.text, "folders below each other"));
 }
 
@@ -365,7 +445,7 @@ early_list(void (*change)(int upper), bool early, struct buf *out)
 	struct place *p;
 	struct err e = {};
 	char block[8192];
-	int fd, pipes[2], dir, status;
+	int fd, pipes[2], status;
 	pid_t pid;
 
 	assert_int_equal(make(&state), 0);
@@ -374,12 +454,10 @@ early_list(void (*change)(int upper), bool early, struct buf *out)
 	fd = openat(p->upper, "f", O_WRONLY | O_CREAT, 0644);
 	assert_int_equal(write(fd, block, sizeof(block)), sizeof(block));
 	(void)close(fd);
-	assert_int_equal(mkdirat(p->dir, "early", 0755), 0);
-	dir = openat(p->dir, "early", O_RDONLY | O_DIRECTORY);
 	/* What has just been changed is not copied early. */
 	do
-		a = layer_early_new(p->upper, dir, geteuid(), getegid());
-	while (faccessat(dir, "0", F_OK, 0) < 0 &&
+		a = layer_early_new(p->upper, p->beside, geteuid(), getegid());
+	while (faccessat(p->beside, "0", F_OK, 0) < 0 &&
 	    (layer_early_free(a), usleep(1000) == 0));
 	assert_int_equal(pipe(pipes), 0);
 	pid = fork();
@@ -391,17 +469,15 @@ early_list(void (*change)(int upper), bool early, struct buf *out)
 	layer_early_wait(a, pipes[0]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	if (layer_copy(p->upper, p->layer, early ? a : NULL, geteuid(),
-		getegid(), &sum, &e) < 0)
+	if (take(p, early ? a : NULL, &sum, &e) < 0)
 		fail_msg("%s", e.text);
 	/* Nobody's change: it is the early copy, which has moved. */
 	if (change == by_nobody && early)
-		assert_int_equal(faccessat(dir, "0", F_OK, 0), -1);
+		assert_int_equal(faccessat(p->beside, "0", F_OK, 0), -1);
 	layer_early_free(a);
 	if (layer_list(p->layer, out, &e) < 0)
 		fail_msg("%s", e.text);
 	(void)close(pipes[0]);
-	(void)close(dir);
 	assert_int_equal(drop(&state), 0);
 }
 
@@ -445,7 +521,6 @@ what_is_open_for_writing_is_not_copied_early(void **state)
 {
 	struct place *p = *state;
 	int fd = openat(p->upper, "f", O_RDWR | O_CREAT, 0644);
-	int dir;
 	struct layer_early *a;
 	char *map;
 
@@ -454,17 +529,14 @@ what_is_open_for_writing_is_not_copied_early(void **state)
 	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	assert_true(map != MAP_FAILED);
 	(void)close(fd);
-	assert_int_equal(mkdirat(p->dir, "early", 0755), 0);
-	dir = openat(p->dir, "early", O_RDONLY | O_DIRECTORY);
 	for (int i = 0; i < 100; i++) {
-		a = layer_early_new(p->upper, dir, geteuid(), getegid());
+		a = layer_early_new(p->upper, p->beside, geteuid(), getegid());
 		assert_non_null(a);
 		layer_early_free(a);
-		assert_int_equal(faccessat(dir, "0", F_OK, 0), -1);
+		assert_int_equal(faccessat(p->beside, "0", F_OK, 0), -1);
 		(void)usleep(1000);
 	}
 	(void)munmap(map, 4096);
-	(void)close(dir);
 }
 
 int
@@ -479,6 +551,11 @@ main(void)
 		    a_file_with_many_names_is_copied_once, make, drop),
 		cmocka_unit_test_setup_teardown(
 		    holes_stay_holes_and_have_an_end, make, drop),
+		cmocka_unit_test_setup_teardown(
+		    files_of_all_sizes_are_what_they_were, make, drop),
+		cmocka_unit_test_setup_teardown(
+		    what_is_changed_after_the_moment_is_not_in_the_layer, make,
+		    drop),
 		cmocka_unit_test_setup_teardown(
 		    names_of_any_bytes_are_one_line_each, make, drop),
 		cmocka_unit_test_setup_teardown(

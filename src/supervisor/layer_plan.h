@@ -1,0 +1,36 @@
+/*
+ * supervisor/layer_plan.h: what a run had changed at one moment, before it is a
+ * layer on the disk.
+ *
+ * Making a name on a disk takes a record in the journal of its file system, and
+ * waits when that is being written: tens of microseconds each, and now and then
+ * milliseconds. So nothing is made while the run stands still. What there is is
+ * noted, in memory: names, modes and times, which of the files were copied
+ * early (supervisor/layer_early.h), and what is in the small ones that were
+ * not. Only large files that somebody has open for writing are copied to the
+ * disk then. The layer is made of the note when the run goes on.
+ */
+#ifndef SUPERVISOR_LAYER_PLAN_H
+#define SUPERVISOR_LAYER_PLAN_H
+
+#include "supervisor/layer.h"
+
+struct layer_early;
+struct layer_plan;
+
+/*
+ * Notes what lies below upper. beside is the folder that early has its copies
+ * in, borrowed; large files are copied there, too. early may be NULL. NULL with
+ * e: what cannot be noted, by its path.
+ */
+struct layer_plan *layer_note(int upper, int beside, struct layer_early *early,
+    struct layer_sum *sum, struct err *e);
+/*
+ * Makes it below the empty directory to, as the owner's; what lies beside is
+ * moved. -1 with e: what could not be made; then part of it is there.
+ */
+int layer_make(const struct layer_plan *p, int to, uid_t owner, gid_t group,
+    struct err *e);
+void layer_plan_free(struct layer_plan *p); /* NULL is nothing */
+
+#endif
