@@ -336,12 +336,16 @@ enum {
 	SANDBOX_BESIDE_DISK_MB = 8,
 	SANDBOX_PIDS = 128,
 	SANDBOX_INODES = 20000,
+	SANDBOX_OPEN_FILES = 1024, /* of each process; what select(2) knows */
 	SANDBOX_WALL_MS = 3600 * 1000,
 	/* The most that a policy may give: a mistyped zero is caught. */
 	SANDBOX_MEMORY_MAX_MB = 1024 * 1024,
 	SANDBOX_DISK_MAX_MB = 1024 * 1024,
 	SANDBOX_PIDS_MAX = 32768,
 	SANDBOX_INODES_MAX = 100 * 1000 * 1000,
+	/* PID 1 has it, too, and serves a few commands with this many. */
+	SANDBOX_OPEN_FILES_MIN = 64,
+	SANDBOX_OPEN_FILES_MAX = 1024 * 1024, /* fs.nr_open, as it comes */
 	SANDBOX_CPUS_MAX = 1024,
 	SANDBOX_CPU_WEIGHT = 100, /* what the kernel gives everybody */
 	SANDBOX_CPU_WEIGHT_MAX = 10000, /* cgroup-v2.rst, cpu.weight */

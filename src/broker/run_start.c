@@ -245,6 +245,7 @@ take_limits(struct run *r)
 	m->memory_bytes = limits->memory_bytes;
 	m->disk_bytes = limits->disk_bytes;
 	m->inodes = limits->inodes;
+	m->open_files = limits->open_files;
 	m->wall_ms = limits->wall_ms;
 	m->cpu_milli = limits->cpu_milli;
 	m->cpu_weight = limits->cpu_weight;

@@ -288,6 +288,7 @@ prepare(struct tool_server *s, const struct run *r,
 	m->memory_bytes = s->row->memory_bytes;
 	m->disk_bytes = s->row->memory_bytes / 2;
 	m->inodes = limits->inodes;
+	m->open_files = limits->open_files;
 	m->cpu_milli = limits->cpu_milli;
 	m->cpu_weight = limits->cpu_weight;
 	m->pids = s->row->pids;

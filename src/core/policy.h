@@ -358,6 +358,7 @@ struct policy_sandbox {
 	struct str image; /* "host": the machine's own /usr */
 	uint64_t memory_bytes, disk_bytes, inodes, wall_ms;
 	uint32_t cpu_milli, cpu_weight, pids;
+	uint32_t open_files; /* of each process */
 	uint64_t io_bytes_per_s; /* of the work folder's disk; 0: no limit */
 	bool limits_required; /* "limits": "required" */
 	uint32_t walls_required; /* enum sandbox_wall */

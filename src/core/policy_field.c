@@ -59,6 +59,8 @@ const struct policy_field policy_fields[] = {
 	{ { "sandbox", "disk_mb" }, PLACE(sandbox.disk_bytes), TIGHTER_LESS },
 	{ { "sandbox", "pids" }, PLACE(sandbox.pids), TIGHTER_LESS },
 	{ { "sandbox", "inodes" }, PLACE(sandbox.inodes), TIGHTER_LESS },
+	{ { "sandbox", "open_files" }, PLACE(sandbox.open_files),
+	    TIGHTER_LESS },
 	{ { "sandbox", "wall_ms" }, PLACE(sandbox.wall_ms), TIGHTER_LESS },
 	{ { "sandbox", "output_mb" }, PLACE(sandbox.output_bytes),
 	    TIGHTER_LIMIT },

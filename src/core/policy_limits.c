@@ -25,13 +25,15 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 {
 	static const char *const known[] = { "image", "cpu", "cpu_weight",
 		"io_mb_per_s", "memory_mb", "pids", "disk_mb", "inodes",
-		"wall_ms", "limits", "required", "commands", "ports", "protect",
-		"explain", "user", "output_mb", "mounts", NULL };
+		"open_files", "wall_ms", "limits", "required", "commands",
+		"ports", "protect", "explain", "user", "output_mb", "mounts",
+		NULL };
 	static const char *const later[] = { NULL };
 	static const char *const limits[] = { "required", "best-effort", NULL };
 	const uint64_t mib = UINT64_C(1024) * 1024;
 	uint64_t memory_mb = SANDBOX_MEMORY_MB, disk_mb = 0;
 	uint64_t pids = SANDBOX_PIDS, weight = SANDBOX_CPU_WEIGHT, io_mb = 0;
+	uint64_t open_files = SANDBOX_OPEN_FILES;
 	struct policy_sandbox *s = &r->p->sandbox;
 	char shown[SHOWN_BYTES];
 	struct spot sandbox, cpu, disk;
@@ -73,6 +75,10 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 		(void)read_whole(r, &sandbox, "inodes",
 		    (struct range){ 100, SANDBOX_INODES_MAX, "files" },
 		    &s->inodes);
+		(void)read_whole(r, &sandbox, "open_files",
+		    (struct range){ SANDBOX_OPEN_FILES_MIN,
+			SANDBOX_OPEN_FILES_MAX, "open files" },
+		    &open_files);
 		(void)read_whole(r, &sandbox, "wall_ms", run_ms, &s->wall_ms);
 		(void)read_word(r, &sandbox, "limits", limits, &word);
 		(void)read_word(r, &sandbox, "user", users, &user);
@@ -101,6 +107,7 @@ policy_parse_sandbox(struct reader *r, const struct spot *root)
 	s->memory_bytes = memory_mb * mib;
 	s->disk_bytes = disk_mb > 0 ? disk_mb * mib : s->memory_bytes / 2;
 	s->pids = (uint32_t)pids;
+	s->open_files = (uint32_t)open_files;
 	s->cpu_weight = (uint32_t)weight;
 	s->io_bytes_per_s = io_mb * mib;
 	s->limits_required = word == 0;

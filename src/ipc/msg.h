@@ -213,7 +213,7 @@ struct msg_sandbox_start {
 	uint32_t files; /* two texts each, behind the rest: path and content */
 	uint32_t required; /* enum sandbox_wall: not started without them */
 	uint32_t layers; /* a text each, behind those: a snapshot's name */
-	uint32_t unused;
+	uint32_t open_files; /* of each process */
 	uint64_t owner; /* the run that it is a tool server of; 0: a run's */
 };
 _Static_assert(sizeof(struct msg_sandbox_start) == 128, "no padding");

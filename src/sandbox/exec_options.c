@@ -41,6 +41,7 @@ static const char usage_text[] =
     "                     or half of the machine's)\n"
     "  --disk MIB         limit of files written (half the memory)\n"
     "  --pids N           limit of processes and threads (512)\n"
+    "  --open-files N     limit of open files of each process (1024)\n"
     "  --cpu N            limit of processor time, in processors: 1, 0.5\n"
     "  --wall SECONDS     end it after this time\n"
     "  --fake-root        be user 0 inside, of files of one user alone: for\n"
@@ -142,6 +143,7 @@ parse_value(struct exec_options *o, const char *name, const char *value)
 		{ "--memory", MIB, &o->limits.memory_bytes },
 		{ "--disk", MIB, &o->limits.disk_bytes },
 		{ "--pids", 1, &o->limits.pids_max },
+		{ "--open-files", 1, &o->limits.nofile },
 		{ "--cpu", 1000, &o->limits.cpu_milli },
 		{ "--wall", 1000, &o->limits.wall_ms },
 		{ "--output", MIB, &o->limits.output_bytes },

@@ -27,7 +27,7 @@ sandbox_limits_default(void)
 	struct sandbox_limits l = {
 		.memory_bytes = 2048 * MIB,
 		.pids_max = 512,
-		.nofile = 1024,
+		.nofile = SANDBOX_OPEN_FILES,
 	};
 	struct sysinfo machine;
 
@@ -107,6 +107,10 @@ build_check_limits(struct sandbox_limits *l, struct err *e)
 		    "disk limit of %llu bytes: the memory limit has to be at "
 		    "least 4 MiB above it",
 		    (unsigned long long)l->disk_bytes);
+	if (l->nofile < SANDBOX_OPEN_FILES_MIN)
+		return err_set(e,
+		    "limit of %llu open files: at least %d are needed",
+		    (unsigned long long)l->nofile, SANDBOX_OPEN_FILES_MIN);
 	/* A thousandth of a second in each tenth: the kernel keeps no less. */
 	if (l->cpu_milli > 0 && l->cpu_milli < CPU_LEAST_MILLI)
 		return err_set(e, "cpu limit of %g: at least %g is needed",

@@ -28,6 +28,7 @@ test('a limit that is none is refused with its place', async () => {
 	const bounds = { cpu: [0.01, 1024], cpu_weight: [1, 10000],
 		io_mb_per_s: [1, 1048576], memory_mb: [16, 1048576],
 		disk_mb: [1, 1048576], pids: [4, 32768], inodes: [100, 100000000],
+		open_files: [64, 1048576],
 		wall_ms: [1, 604800000], output_mb: [1, 1048576] };
 
 	for (const [name, [least, most]] of Object.entries(bounds)) {
@@ -153,7 +154,7 @@ test('on the command line each is one line that says what is wrong',
 		const rows = [];
 
 		for (const name of ['memory', 'pids', 'cpu', 'disk', 'wall',
-			'output']) {
+			'output', 'open-files']) {
 			for (const v of ['0', '-1', '', 'nan', 'inf', '0x10', '1e3',
 				'99999999999', '18446744073709551616', `5${esc}`,
 				...name === 'cpu' || name === 'wall' ? ['0.0001']
@@ -165,6 +166,7 @@ test('on the command line each is one line that says what is wrong',
 		rows.push(
 			[['--memory', '1'], 'true', 1, 'at least 8388608'],
 			[['--pids', '1'], 'true', 1, 'at least 2'],
+			[['--open-files', '63'], 'true', 1, 'at least 64'],
 			[['--cpu', '0.009'], 'true', 1, 'at least 0.01'],
 			[['--limit', '5'], 'true', 2, 'unknown option --limit'],
 			[['--env', `A${esc}`], 'true', 2, 'NAME=VALUE'],

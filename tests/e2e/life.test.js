@@ -297,6 +297,15 @@ describe('a limit', () => {
 			assert.strictEqual(body.disk_bytes, 16 << 20);
 		});
 
+	test('of open files is an error to the program', async () => {
+		// What bash could open last is its exit status.
+		const { run } = await open('exec bash -c \'while { exec {f}</dev/null;'
+			+ ' } 2>/dev/null; do last=$f; done; exit $last\'', {},
+		{ open_files: 100 });
+
+		assert.strictEqual((await d.closed(run)).exit_status, 99);
+	});
+
 	rooted('of disk traffic holds it back', async (t) => {
 		const dir = path.join(scratch, 'io');
 

@@ -38,6 +38,7 @@ a_full_document_is_taken_as_written(void **state)
 	    "  'sandbox': { 'image': 'host', 'cpu': 0.5, 'memory_mb': 64,\n"
 	    "    'cpu_weight': 50, 'io_mb_per_s': 3,\n"
 	    "    'pids': 10, 'disk_mb': 5, 'inodes': 100, 'wall_ms': 7,\n"
+	    "    'open_files': 64,\n"
 	    "    'required': ['landlock_fs', 'idmap'],\n"
 	    "    'limits': 'required', 'ports': [80, 8000],\n"
 	    "    'commands': { 'allow': [], 'block': ['rm'] } },\n"
@@ -105,6 +106,7 @@ a_full_document_is_taken_as_written(void **state)
 	assert_int_equal(p->sandbox.disk_bytes, 5 << 20);
 	assert_int_equal(p->sandbox.pids, 10);
 	assert_int_equal(p->sandbox.inodes, 100);
+	assert_int_equal(p->sandbox.open_files, 64);
 	assert_int_equal(p->sandbox.wall_ms, 7);
 	assert_true(p->sandbox.limits_required);
 	assert_int_equal(
