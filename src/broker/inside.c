@@ -322,12 +322,15 @@ allow(struct run *r, const char *by, uint64_t call, const struct deed *d,
 			return;
 		}
 	}
-	if (d->note != NULL)
-		record_start(r, by, d, args, number);
 	buf_printf(&out, "{\"grant\":%llu,\"output_bytes\":%llu}",
 	    (unsigned long long)number,
 	    (unsigned long long)r->policy->sandbox.output_bytes);
+	/* First, so that the record is written while the gateway works: it is
+	 * in the queue before the next frame is read, and a broker that dies
+	 * in between takes the sandbox along. */
 	reply(call, REPLY_OK, 200, buf_str(&out));
+	if (d->note != NULL)
+		record_start(r, by, d, args, number);
 }
 
 /* {"argv":...,"by":...,"grant":...,"note":...}, as the deed has it. */

@@ -471,8 +471,9 @@ finish(struct exec *x)
 	buf_add_c(&b, ",\"program\":");
 	json_put_str(&b, str_of(x->program));
 	buf_add_byte(&b, '}');
-	inside_done(x->of->gateway, x->of->run, x->number, buf_str(&b));
+	/* Who waits first: the record of it can come a little later. */
 	exec_show(x);
+	inside_done(x->of->gateway, x->of->run, x->number, buf_str(&b));
 	if (x->call != 0) {
 		command_over(x);
 		x->background = false; /* nobody asks for it any more */
