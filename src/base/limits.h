@@ -109,6 +109,8 @@ enum {
 	MCP_MAX_SESSIONS_PER_RUN = 16, /* the least recently used one goes */
 	MCP_HELD_MS = 2000, /* no answer yet: the answer becomes a stream */
 	MCP_PROGRESS_MS = 5000, /* between signs of life on a stream */
+	/* Of a session without a stream: what it is told when it has one. */
+	MCP_WAITING_BYTES = 16 * 1024,
 	/* A tool list may be kept this long: policies change by new runs. */
 	MCP_LIST_TTL_MS = 60 * 1000,
 	REST_MAX_TOKEN_BYTES = 512, /* a bearer token that is not signed */
@@ -428,6 +430,15 @@ enum {
 	SERVER_RETRY_MAX_MS = 60 * 1000,
 	SERVER_RESUMES_MAX = 100, /* times that one stream is taken up again */
 	SERVER_ERROR_BYTES = 2000, /* of an error's text that is passed on */
+	/* Between two times that a server's changes of resources are told:
+	 * those of one resource in between are one. */
+	SERVER_UPDATE_MS = 100,
+	/* Resources that a run's agent is told of, by all its clients. */
+	SUBSCRIPTIONS_MAX = 64,
+	/* Each is a record: made and refused in one run, and told to it. */
+	SUBSCRIPTIONS_MADE_MAX = 1000,
+	SUBSCRIPTIONS_TOLD_MAX = 10000,
+	SUBSCRIBE_MS = 10 * 1000, /* until the server has agreed */
 };
 
 /* Captures of what a tool server shows (core/policy_capture, broker/capture) */

@@ -19,6 +19,7 @@
 #include "broker/secret_api.h"
 #include "broker/server.h"
 #include "broker/snap.h"
+#include "broker/subscribe.h"
 #include "broker/token.h"
 #include "broker/who.h"
 #include "codec/json.h"
@@ -49,6 +50,8 @@ static void do_run_wait(const struct request *q);
 static void do_run_stop(const struct request *q);
 static void do_stop_all(const struct request *q);
 static void do_tool_list(const struct request *q);
+static void do_subscribe(const struct request *q);
+static void do_unsubscribe(const struct request *q);
 static void do_event_list(const struct request *q);
 static void do_event_stream(const struct request *q);
 static void do_approval_list(const struct request *q);
@@ -84,6 +87,8 @@ static void (*const handlers[API_OPS])(const struct request *q) = {
 	[API_RUN_STOP] = do_run_stop,
 	[API_STOP_ALL] = do_stop_all,
 	[API_TOOL_LIST] = do_tool_list,
+	[API_SUBSCRIBE] = do_subscribe,
+	[API_UNSUBSCRIBE] = do_unsubscribe,
 	[API_EVENT_LIST] = do_event_list,
 	[API_EVENT_STREAM] = do_event_stream,
 	[API_APPROVAL_LIST] = do_approval_list,
@@ -390,8 +395,24 @@ do_tool_list(const struct request *q)
 
 	if (list.n == 0)
 		list = STR("tools");
-	if (r == NULL || !servers_hold_list(r, q->call, list))
+	if (r == NULL || !servers_hold_list(r, q->call, list, api_tool_list))
 		api_tool_list(q->call, q->run, list);
+}
+
+static void
+do_subscribe(const struct request *q)
+{
+	struct run *r = run_find(q->run);
+
+	if (r == NULL ||
+	    !servers_hold_list(r, q->call, q->frame->payload, subscribe))
+		subscribe(q->call, q->run, q->frame->payload);
+}
+
+static void
+do_unsubscribe(const struct request *q)
+{
+	unsubscribe(q->call, q->run, q->frame->payload);
 }
 
 void

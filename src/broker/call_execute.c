@@ -15,6 +15,7 @@
 #include "broker/idem.h"
 #include "broker/record.h"
 #include "broker/server.h"
+#include "broker/subscribe.h"
 
 static struct call *in_world; /* what world or servers are answering */
 static bool ending; /* all of them end now */
@@ -46,7 +47,7 @@ on_server_result(const struct msg_server_result *m, struct str payload)
 	const enum server_result kind = (enum server_result)m->kind;
 	struct call *c;
 
-	if (capture_result(m, payload))
+	if (capture_result(m, payload) || subscribe_result(m, payload))
 		return;
 	c = call_take(m->call);
 	if (c == NULL)

@@ -29,6 +29,7 @@
 #include "broker/server.h"
 #include "broker/snap.h"
 #include "broker/spend.h"
+#include "broker/subscribe.h"
 #include "broker/token.h"
 #include "codec/json.h"
 #include "sys/confine.h"
@@ -197,6 +198,7 @@ on_frame(struct peer *p, const struct frame *f)
 		box_gone(m->call);
 		inside_gone(m->call);
 		servers_gone_asker(m->call);
+		subscribe_gone(m->call);
 		call_gone(m->call);
 		approval_gone(m->call);
 		follow_gone(m->call);
@@ -225,6 +227,9 @@ on_frame(struct peer *p, const struct frame *f)
 		return;
 	case MSG_SERVER_PROGRESS:
 		on_server_progress(f->body, f->payload);
+		return;
+	case MSG_SERVER_UPDATED:
+		on_server_updated(f->body, f->payload);
 		return;
 	case MSG_SERVER_RESULT:
 		on_server_result(f->body, f->payload);
@@ -347,6 +352,7 @@ on_edge_gone(struct peer *p, const char *why)
 		servers_lost();
 	if (p->other == ROLE_GATEWAY) {
 		follow_gateway_lost();
+		subscribe_gateway_lost();
 		export_gateway_lost();
 		commands_lost(NULL);
 	}

@@ -12,6 +12,7 @@
 #include "broker/record.h"
 #include "broker/run_int.h"
 #include "broker/server_int.h"
+#include "broker/subscribe.h"
 #include "image/config.h"
 #include "sys/fd.h"
 
@@ -70,6 +71,7 @@ servers_start(struct run *r)
 void
 servers_end(struct run *r)
 {
+	subscribe_end_run(r);
 	for (struct tool_server *s = r->servers; s != NULL; s = s->next) {
 		s->state = SERVER_ENDED;
 		s->known = true;
@@ -143,6 +145,7 @@ on_server_listed(const struct msg_server_listed *m, struct str payload)
 	own_buf struct buf body = {};
 	struct err e = {};
 	const struct json *list;
+	bool back;
 
 	if (s == NULL ||
 	    (s->state != SERVER_STARTING && s->state != SERVER_READY))
@@ -170,7 +173,10 @@ on_server_listed(const struct msg_server_listed *m, struct str payload)
 		return;
 	}
 	loop_timer_clear(broker.loop, &s->timer);
+	back = s->state != SERVER_READY;
 	s->state = SERVER_READY;
+	if (back)
+		subscribe_server_ready(s);
 	server_lists_tell(s, r);
 	s->known = true;
 	server_calls_send(s);
@@ -415,6 +421,7 @@ down(struct tool_server *s, struct run *r, struct str why)
 		s->known = true;
 	drop_sandbox(s);
 	s->busy = NULL;
+	subscribe_server_down(s, s->state == SERVER_RESTING);
 	server_calls_end(s, "The tool server ended before it answered",
 	    s->state == SERVER_RESTING);
 	record_down(s, r, why);

@@ -115,8 +115,9 @@ bool server_is_over(const struct call *c);
  */
 bool servers_hold_call(
     struct run *r, const struct msg_tool_call *m, struct str payload);
-/* list: which, as api_tool_list takes it. */
-bool servers_hold_list(struct run *r, uint64_t call, struct str list);
+/* again: is called with the run then, and with what it is given here. */
+bool servers_hold_list(struct run *r, uint64_t call, struct str what,
+    void (*again)(uint64_t call, uint64_t run, struct str what));
 /* The asker has hung up. */
 void servers_gone_asker(uint64_t call);
 

@@ -9,14 +9,16 @@
 /* Who came before the tools were known: a call, or one who lists them. */
 struct early {
 	struct early *next;
-	bool lists;
+	/* NULL: it calls a tool. */
+	void (*again)(uint64_t call, uint64_t run, struct str what);
 	struct msg_tool_call call; /* call.call alone, for one who lists */
 	struct buf payload; /* and which list */
 };
 
 static bool any_unknown(const struct run *r);
 static void hold(struct run *r, const struct msg_tool_call *m,
-    struct str payload, bool lists);
+    struct str payload,
+    void (*again)(uint64_t call, uint64_t run, struct str what));
 static void early_free(struct early *h);
 static void begin(const struct run *r, struct tool_server *s, struct call *c);
 static void send(
@@ -114,18 +116,19 @@ servers_hold_call(
 {
 	if (!any_unknown(r))
 		return false;
-	hold(r, m, payload, false);
+	hold(r, m, payload, NULL);
 	return true;
 }
 
 bool
-servers_hold_list(struct run *r, uint64_t call, struct str list)
+servers_hold_list(struct run *r, uint64_t call, struct str what,
+    void (*again)(uint64_t call, uint64_t run, struct str what))
 {
 	const struct msg_tool_call m = { .call = call };
 
 	if (!any_unknown(r))
 		return false;
-	hold(r, &m, list, true);
+	hold(r, &m, what, again);
 	return true;
 }
 
@@ -138,9 +141,8 @@ servers_release(struct run *r)
 
 		r->early = h->next;
 		r->n_early--;
-		if (h->lists)
-			api_tool_list(
-			    h->call.call, r->id, buf_str(&h->payload));
+		if (h->again != NULL)
+			h->again(h->call.call, r->id, buf_str(&h->payload));
 		else
 			on_tool_call(&h->call, buf_str(&h->payload));
 		early_free(h);
@@ -190,7 +192,7 @@ any_unknown(const struct run *r)
 
 static void
 hold(struct run *r, const struct msg_tool_call *m, struct str payload,
-    bool lists)
+    void (*again)(uint64_t call, uint64_t run, struct str what))
 {
 	struct early *h, **at = &r->early;
 
@@ -202,7 +204,7 @@ hold(struct run *r, const struct msg_tool_call *m, struct str payload,
 	}
 	h = calloc(1, sizeof(*h));
 	must(h != NULL);
-	h->lists = lists;
+	h->again = again;
 	h->call = *m;
 	buf_add_str(&h->payload, payload);
 	while (*at != NULL)

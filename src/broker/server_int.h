@@ -91,6 +91,9 @@ struct tool_server *server_lists_find(
  */
 void server_lists_tell(struct tool_server *s, const struct run *r);
 
+/* Whose a URI is; NULL when no server has it. */
+struct tool_server *server_of_uri(const struct run *r, struct str uri);
+
 /* server_call.c: it is ready: what waited for it is sent. */
 void server_calls_send(struct tool_server *s);
 /* Sends a call whose captures are made, or ends it with its run. */

@@ -35,7 +35,6 @@ static bool may_see(
     const struct run *r, const struct tool_server *s, enum server_ask ask);
 static const struct listed *find(
     const struct tool_server *s, enum list_kind kind, struct str name);
-static struct tool_server *of_uri(const struct run *r, struct str uri);
 static bool fits_template(struct str template, struct str uri);
 static struct tool_server *of_prompt(
     const struct run *r, struct str shown, struct str *own);
@@ -95,7 +94,8 @@ server_lists_find(const struct run *r, struct str tool, enum server_ask *ask)
 	for (struct tool_server *s = r->servers; s != NULL; s = s->next) {
 		if (!str_eq(s->row->name, server))
 			continue;
-		for (int a = SERVER_ASK_RESOURCE; a < SERVER_ASKS; a++) {
+		for (int a = SERVER_ASK_RESOURCE; a <= SERVER_ASK_COMPLETION;
+		     a++) {
 			if (!str_eq_c(suffix, suffixes[a]) ||
 			    !has(s, (enum server_ask)a))
 				continue;
@@ -121,7 +121,7 @@ server_call_of(const struct run *r, const struct json *call, struct buf *out)
 	buf_add_c(out, "{\"arguments\":");
 	if (str_eq(method, STR("resources/read"))) {
 		ask = SERVER_ASK_RESOURCE;
-		s = of_uri(r, uri);
+		s = server_of_uri(r, uri);
 	} else if (str_eq(method, STR("prompts/get"))) {
 		ask = SERVER_ASK_PROMPT;
 		s = of_prompt(r, json_str(json_get(args, STR("name"))), &own);
@@ -129,7 +129,7 @@ server_call_of(const struct run *r, const struct json *call, struct buf *out)
 		ask = SERVER_ASK_COMPLETION;
 		uri = json_str(json_get(ref, STR("uri")));
 		s = uri.n > 0
-		    ? of_uri(r, uri)
+		    ? server_of_uri(r, uri)
 		    : of_prompt(r, json_str(json_get(ref, STR("name"))), &own);
 	}
 	if (s == NULL || own.n == 0) {
@@ -203,6 +203,8 @@ has(const struct tool_server *s, enum server_ask ask)
 	case SERVER_ASK_COMPLETION:
 		return s->completes;
 	case SERVER_ASK_TOOL:
+	case SERVER_ASK_SUBSCRIBE:
+	case SERVER_ASK_UNSUBSCRIBE:
 	case SERVER_ASKS:
 		return false;
 	}
@@ -217,7 +219,7 @@ is_first(const struct run *r, const struct tool_server *s, enum list_kind kind,
 	struct str own;
 
 	if (kind != LIST_PROMPTS)
-		return of_uri(r, buf_str(&l->name)) == s;
+		return server_of_uri(r, buf_str(&l->name)) == s;
 	return !s->row->bare || of_prompt(r, buf_str(&l->name), &own) == s;
 }
 
@@ -263,8 +265,8 @@ find(const struct tool_server *s, enum list_kind kind, struct str name)
  * template for it, or of the only one that has resources at all: a tool's
  * result may name some that are in no list.
  */
-static struct tool_server *
-of_uri(const struct run *r, struct str uri)
+struct tool_server *
+server_of_uri(const struct run *r, struct str uri)
 {
 	struct tool_server *only = NULL;
 	size_t n = 0;

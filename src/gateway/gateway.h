@@ -86,7 +86,8 @@ enum question {
 	ASK_NOTHING,
 	ASK_MCP_CALL,
 	ASK_MCP_TOOLS,
-	ASK_MCP_LISTEN, /* a stream of ours: the broker knows nothing */
+	ASK_MCP_LISTEN, /* a stream of ours, for what others tell */
+	ASK_MCP_SUBSCRIBE,
 	ASK_REST,
 	ASK_OUTPUT, /* may the caller see the run? then its output */
 	ASK_EVENTS,
@@ -108,6 +109,7 @@ struct pending {
 	uint64_t progress;
 	bool told; /* the tool itself says how far it has come */
 	uint32_t wants; /* ASK_MCP_LISTEN: LISTS_* */
+	bool acknowledged; /* ASK_MCP_LISTEN: it knows what it is told */
 	struct session *session; /* NULL: none, or it has ended */
 	uint64_t run; /* ASK_OUTPUT, ASK_INSIDE */
 	const struct inside_route *route; /* ASK_INSIDE */

@@ -46,6 +46,8 @@ void mcp_on_call(
     struct client *cl, enum reply_kind kind, uint16_t http, struct str payload);
 void mcp_on_tools(
     struct client *cl, enum reply_kind kind, uint16_t http, struct str payload);
+/* A subscription that the broker does not even look at. */
+void mcp_on_refused(struct client *cl, uint16_t http, struct str payload);
 void mcp_on_time(struct client *cl);
 /* mcp_notify.c: payload as in MSG_SERVER_PROGRESS. */
 void mcp_on_progress(struct client *cl, struct str payload);
@@ -53,8 +55,25 @@ void mcp_on_progress(struct client *cl, struct str payload);
 void mcp_on_lists(struct gateway *g, const struct msg_lists *m);
 /* Of params.notifications: what it asks for and we have, LISTS_*. */
 uint32_t mcp_wants(const struct json *notifications);
-/* Appends {"toolsListChanged":true,...}. */
-void mcp_wants_put(struct buf *b, uint32_t wants);
+/* Appends {"toolsListChanged":true,...}; uris: an array, or NULL. */
+void mcp_wants_put(struct buf *b, uint32_t wants, const struct json *uris);
+
+/*
+ * mcp_subscribe.c: resources/subscribe and its end: false for all others. The
+ * answer comes as mcp_on_subscribed.
+ */
+bool mcp_subscribe(struct client *cl, const struct rpc *m, struct session *s);
+void mcp_on_subscribed(struct client *cl, struct str payload);
+/* What a listener wants to be told of; mcp_on_listening follows. */
+bool mcp_listen_ask(struct client *cl, const struct json *uris);
+void mcp_on_listening(struct client *cl, struct str payload);
+/* The first message of a listener's stream; uris: an array, or NULL. */
+void mcp_acknowledge(struct client *cl, const struct json *uris);
+/* A resource of that holder: a listener cl, or, without one, a session. */
+void mcp_on_updated(
+    struct gateway *g, uint64_t holder, struct client *cl, struct str payload);
+/* What a session was not told because it had no stream. */
+void mcp_tell_waiting(struct client *cl, struct session *s);
 /* Ends what cl waits for with an error. */
 void mcp_fail(struct client *cl, uint16_t status, const char *why);
 /* An answer to what was not read as a message: an error without id. */
@@ -91,6 +110,10 @@ void mcp_result_end(struct client *cl, struct buf *b, struct str fields);
 /* Begins the event stream of a question, once. */
 void mcp_stream_begin(struct client *cl);
 void mcp_stream_message(struct client *cl, struct str message);
+/* The answer to a question: {...}, or an error with data, if any. */
+void mcp_say_result(struct client *cl, struct str result);
+void mcp_say_error(struct client *cl, enum mcp_code code, struct str text,
+    const struct json *data);
 /* The question's answer, in b or as a last event; ends the question. */
 void mcp_answer(struct client *cl, uint16_t status, struct buf *b);
 

@@ -158,11 +158,46 @@ mcp_on_tools(
 }
 
 void
+mcp_say_result(struct client *cl, struct str result)
+{
+	struct buf *b = pending_begin_message(cl);
+
+	buf_add_c(b, "\"result\":");
+	buf_add_str(b, result);
+	buf_add_byte(b, '}');
+	mcp_answer(cl, 200, b);
+}
+
+void
+mcp_say_error(struct client *cl, enum mcp_code code, struct str text,
+    const struct json *data)
+{
+	struct buf *b = pending_begin_message(cl);
+
+	error_put(b, code, text);
+	if (data != NULL) {
+		buf_add_c(b, ",\"data\":");
+		json_write(b, data);
+	}
+	buf_add_c(b, "}}");
+	mcp_answer(cl, 200, b);
+}
+
+void
+mcp_on_refused(struct client *cl, uint16_t http, struct str payload)
+{
+	struct buf *b = pending_begin_message(cl);
+
+	bad_put(cl, b, http, payload);
+	mcp_answer(cl, status_of_bad(http), b);
+}
+
+void
 mcp_fail(struct client *cl, uint16_t status, const char *why)
 {
 	struct buf *b;
 
-	if (cl->pending.what == ASK_MCP_LISTEN) {
+	if (cl->pending.what == ASK_MCP_LISTEN && cl->pending.streaming) {
 		pending_end(cl);
 		http_stream_end(&cl->conn);
 		return;

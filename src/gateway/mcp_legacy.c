@@ -37,7 +37,7 @@ mcp_legacy_post(struct client *cl, const struct rpc *m)
 		mcp_call(cl, m, false);
 	} else if (mcp_list_of(m->method) != NULL) {
 		mcp_list(cl, m, false, mcp_list_of(m->method));
-	} else if (mcp_ask(cl, m, false)) {
+	} else if (mcp_subscribe(cl, m, s) || mcp_ask(cl, m, false)) {
 		/* Asked, or told what is wrong with it. */
 	} else if (str_eq(m->method, STR("ping")) ||
 	    str_eq(m->method, STR("logging/setLevel"))) {
@@ -74,10 +74,13 @@ mcp_legacy_get(struct client *cl)
 	}
 	p = pending_begin(cl, ASK_MCP_LISTEN);
 	p->takes_stream = true;
+	p->acknowledged = true; /* it knows what a session is told */
 	p->wants = LISTS_TOOLS | LISTS_RESOURCES | LISTS_PROMPTS;
 	p->session = s;
 	mcp_stream_begin(cl);
-	pending_wake(cl, cl->gateway->times.progress_ms);
+	mcp_tell_waiting(cl, s);
+	if (cl->conn.phase != HTTP_DEAD)
+		pending_wake(cl, cl->gateway->times.progress_ms);
 }
 
 void
@@ -154,8 +157,8 @@ initialize(struct client *cl, const struct rpc *m)
 	buf_add_str(b,
 	    STR("\"capabilities\":{\"completions\":{},\"logging\":{},"
 		"\"prompts\":{\"listChanged\":true},\"resources\":{"
-		"\"listChanged\":true},\"tools\":{\"listChanged\":true}},"
-		"\"protocolVersion\":"));
+		"\"listChanged\":true,\"subscribe\":true},\"tools\":{"
+		"\"listChanged\":true}},\"protocolVersion\":"));
 	/* A version that we lack is answered with our newest of that era;
 	 * the client goes on or goes away. */
 	json_put_str(b,

@@ -8,6 +8,7 @@
 static int envelope_check(struct client *cl, const struct rpc *m);
 static void discover(struct client *cl, const struct rpc *m);
 static void listen_begin(struct client *cl, const struct rpc *m);
+static bool are_texts(const struct json *uris);
 
 static void tools_call(struct client *cl, const struct rpc *m);
 
@@ -100,27 +101,34 @@ discover(struct client *cl, const struct rpc *m)
 	buf_printf(b,
 	    "},\"cacheScope\":\"private\",\"capabilities\":{\"completions\":"
 	    "{},\"prompts\":{\"listChanged\":true},\"resources\":{"
-	    "\"listChanged\":true},\"tools\":{\"listChanged\":true}},"
-	    "\"resultType\":\"complete\",\"supportedVersions\":["
+	    "\"listChanged\":true,\"subscribe\":true},\"tools\":{"
+	    "\"listChanged\":true}},\"resultType\":\"complete\","
+	    "\"supportedVersions\":["
 	    "\"2026-07-28\"],\"ttlMs\":%d",
 	    MCP_LIST_TTL_MS);
 	mcp_result_end(cl, b, STR(""));
 }
 
 /*
- * One long answer. What is asked for and not agreed to, such as the changes of
- * one resource, is what we do not tell.
+ * One long answer. What is asked for and not agreed to is what we do not tell.
  */
 static void
 listen_begin(struct client *cl, const struct rpc *m)
 {
-	struct buf *b = &cl->gateway->body;
 	const struct json *asked = json_get(m->params, STR("notifications"));
+	const struct json *uris = json_get(asked, STR("resourceSubscriptions"));
 	struct pending *p;
 
 	if (!json_is(asked, JSON_OBJECT)) {
 		mcp_error(cl, 400, m, MCP_INVALID_PARAMS,
 		    "params.notifications must be an object");
+		return;
+	}
+	if (uris != NULL && !are_texts(uris)) {
+		mcp_error(cl, 400, m, MCP_INVALID_PARAMS,
+		    "params.notifications.resourceSubscriptions must be at "
+		    "most %d URIs",
+		    SUBSCRIPTIONS_MAX);
 		return;
 	}
 	if (!answer_accepts(cl, STR("text/event-stream"))) {
@@ -130,19 +138,24 @@ listen_begin(struct client *cl, const struct rpc *m)
 	p = pending_begin(cl, ASK_MCP_LISTEN);
 	p->modern = true;
 	p->takes_stream = true;
+	p->takes_json = answer_accepts(cl, STR("application/json"));
 	p->wants = mcp_wants(asked);
 	json_write(&p->id, m->id);
-	mcp_stream_begin(cl);
-	buf_reset(b);
-	buf_add_str(b,
-	    STR("{\"jsonrpc\":\"2.0\",\"method\":"
-		"\"notifications/subscriptions/acknowledged\",\"params\":{"
-		"\"_meta\":{\"" MCP_META_SUBSCRIPTION "\":"));
-	buf_add_str(b, buf_str(&p->id));
-	buf_add_str(b, STR("},\"notifications\":"));
-	mcp_wants_put(b, p->wants);
-	buf_add_str(b, STR("}}"));
-	mcp_stream_message(cl, buf_str(b));
-	if (cl->conn.phase != HTTP_DEAD)
-		pending_wake(cl, cl->gateway->times.progress_ms);
+	if (uris != NULL && uris->n > 0)
+		(void)mcp_listen_ask(cl, uris);
+	else
+		mcp_acknowledge(cl, NULL);
+}
+
+static bool
+are_texts(const struct json *uris)
+{
+	if (!json_is(uris, JSON_ARRAY) || uris->n > SUBSCRIPTIONS_MAX)
+		return false;
+	for (const struct json *u = json_first(uris); u != NULL;
+	     u = json_next(uris, u)) {
+		if (!json_is(u, JSON_STRING))
+			return false;
+	}
+	return true;
 }

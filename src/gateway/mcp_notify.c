@@ -55,7 +55,7 @@ mcp_on_lists(struct gateway *g, const struct msg_lists *m)
 		struct client *cl = g->clients[i];
 
 		if (cl == NULL || cl->pending.what != ASK_MCP_LISTEN ||
-		    !is_of(cl, m))
+		    !cl->pending.acknowledged || !is_of(cl, m))
 			continue;
 		for (size_t k = 0; k < N_KINDS; k++) {
 			struct buf *b = &g->body;
@@ -94,7 +94,7 @@ mcp_wants(const struct json *notifications)
 }
 
 void
-mcp_wants_put(struct buf *b, uint32_t wants)
+mcp_wants_put(struct buf *b, uint32_t wants, const struct json *uris)
 {
 	const char *before = "{";
 
@@ -104,7 +104,12 @@ mcp_wants_put(struct buf *b, uint32_t wants)
 		buf_printf(b, "%s\"%s\":true", before, kinds[k].filter);
 		before = ",";
 	}
-	buf_add_c(b, wants == 0 ? "{}" : "}");
+	if (uris != NULL && uris->n > 0) {
+		buf_printf(b, "%s\"resourceSubscriptions\":", before);
+		json_write(b, uris);
+		before = ",";
+	}
+	buf_add_c(b, before[0] == '{' ? "{}" : "}");
 }
 
 /* By the listener that it came in by, or by the run's token. */

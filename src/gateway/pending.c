@@ -6,15 +6,15 @@
 #include "gateway/output.h"
 #include "gateway/rest.h"
 
-enum { SLOT_BITS = 16 };
-_Static_assert(CLIENTS_MAX < 1 << SLOT_BITS, "a slot fits in a call's number");
+enum { SLOT_BITS = 16, NO_SLOT = (1 << SLOT_BITS) - 1 };
+_Static_assert(
+    (int)CLIENTS_MAX < (int)NO_SLOT, "a slot fits in a call's number");
 
 #define NS_PER_MS 1000000
 
 static void on_time(struct loop_timer *t);
 static uint64_t number_take(struct client *cl);
 static struct client *client_find(struct gateway *g, uint64_t call);
-static void gone_send(struct gateway *g, uint64_t call);
 
 void
 pending_init(struct client *cl)
@@ -39,6 +39,7 @@ pending_begin(struct client *cl, enum question what)
 	p->progress = 0;
 	p->told = false;
 	p->wants = 0;
+	p->acknowledged = false;
 	p->session = NULL;
 	p->run = 0;
 	buf_reset(&p->id);
@@ -113,9 +114,9 @@ void
 pending_abandon(struct client *cl)
 {
 	if (cl->pending.call != 0 && cl->pending.call != cl->attached)
-		gone_send(cl->gateway, cl->pending.call);
+		pending_gone(cl->gateway, cl->pending.call);
 	if (cl->attached != 0)
-		gone_send(cl->gateway, cl->attached);
+		pending_gone(cl->gateway, cl->attached);
 	cl->attached = 0;
 	pending_end(cl);
 }
@@ -153,8 +154,16 @@ pending_on_reply(
 	case ASK_INSIDE:
 		rest_on_reply(cl, (enum reply_kind)r->kind, http, payload);
 		return;
-	case ASK_NOTHING:
+	case ASK_MCP_SUBSCRIBE:
 	case ASK_MCP_LISTEN:
+		if (r->kind != REPLY_OK)
+			mcp_on_refused(cl, http, payload);
+		else if (cl->pending.what == ASK_MCP_SUBSCRIBE)
+			mcp_on_subscribed(cl, payload);
+		else
+			mcp_on_listening(cl, payload);
+		return;
+	case ASK_NOTHING:
 		return;
 	}
 }
@@ -166,11 +175,13 @@ pending_on_event(
 	struct client *cl = client_find(g, ev->call);
 
 	if (cl == NULL)
-		return;
-	if (cl->pending.what == ASK_EVENTS)
+		mcp_on_updated(g, ev->call, NULL, payload);
+	else if (cl->pending.what == ASK_EVENTS)
 		rest_on_event(cl, payload, ev->last != 0);
 	else if (cl->pending.what == ASK_MCP_CALL)
 		mcp_on_progress(cl, payload);
+	else if (cl->pending.what == ASK_MCP_LISTEN)
+		mcp_on_updated(g, ev->call, cl, payload);
 }
 
 void
@@ -191,6 +202,7 @@ pending_fail_all(struct gateway *g)
 		case ASK_MCP_CALL:
 		case ASK_MCP_TOOLS:
 		case ASK_MCP_LISTEN:
+		case ASK_MCP_SUBSCRIBE:
 			mcp_fail(cl, 503, why);
 			break;
 		case ASK_REST:
@@ -215,6 +227,7 @@ on_time(struct loop_timer *t)
 	case ASK_MCP_CALL:
 	case ASK_MCP_TOOLS:
 	case ASK_MCP_LISTEN:
+	case ASK_MCP_SUBSCRIBE:
 		mcp_on_time(cl);
 		return;
 	case ASK_EVENTS:
@@ -235,6 +248,12 @@ number_take(struct client *cl)
 	return ++cl->gateway->n_calls << SLOT_BITS | cl->slot;
 }
 
+uint64_t
+pending_number(struct gateway *g)
+{
+	return ++g->n_calls << SLOT_BITS | NO_SLOT;
+}
+
 static struct client *
 client_find(struct gateway *g, uint64_t call)
 {
@@ -244,8 +263,8 @@ client_find(struct gateway *g, uint64_t call)
 	return cl != NULL && call != 0 && cl->pending.call == call ? cl : NULL;
 }
 
-static void
-gone_send(struct gateway *g, uint64_t call)
+void
+pending_gone(struct gateway *g, uint64_t call)
 {
 	struct msg_gone m = { .call = call };
 

@@ -29,6 +29,10 @@ void pending_end(struct client *cl);
 void pending_abandon(struct client *cl);
 /* The same, and it wants the call to be stopped where it is made. */
 void pending_cancel(struct client *cl);
+/* A number that is no client's, for what lasts longer than a question. */
+uint64_t pending_number(struct gateway *g);
+/* Nobody has that number any more. */
+void pending_gone(struct gateway *g, uint64_t number);
 /* (Re)starts the timer of the question. */
 void pending_wake(struct client *cl, uint32_t ms);
 

@@ -40,6 +40,8 @@ session_new(struct gateway *g, const struct caller *owner, struct err *e)
 	}
 	s->owner = *owner;
 	s->last_use = ++g->session_uses;
+	s->number = pending_number(g);
+	s->waiting.max = MCP_WAITING_BYTES;
 	bucket = bucket_of(g, s->id);
 	s->next = *bucket;
 	*bucket = s;
@@ -63,6 +65,19 @@ session_find(struct gateway *g, const struct caller *by, struct str id)
 	return NULL;
 }
 
+struct session *
+session_of_number(struct gateway *g, uint64_t number)
+{
+	for (size_t i = 0; i < SESSION_BUCKETS; i++) {
+		for (struct session *s = g->sessions[i]; s != NULL;
+		     s = s->next) {
+			if (s->number == number)
+				return s;
+		}
+	}
+	return NULL;
+}
+
 void
 session_free(struct gateway *g, struct session *s)
 {
@@ -72,6 +87,8 @@ session_free(struct gateway *g, struct session *s)
 		p = &(*p)->next;
 	*p = s->next;
 	g->n_sessions--;
+	if (s->subscribes)
+		pending_gone(g, s->number);
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		struct client *cl = g->clients[i];
 
@@ -81,6 +98,7 @@ session_free(struct gateway *g, struct session *s)
 		if (cl->pending.what == ASK_MCP_LISTEN)
 			mcp_fail(cl, 404, "the session has ended");
 	}
+	buf_fini(&s->waiting);
 	free(s);
 }
 

@@ -19,6 +19,7 @@ static void call_finish(struct bridge_call *c);
 static void call_fail(struct bridge_call *c, const char *why);
 static void call_late(struct bridge_call *c, bool drained);
 static void deadline_set(struct bridge_call *c, int64_t ms);
+static void stream_start(struct bridge *b);
 static bool delete_start(struct bridge *b);
 static int round_wait(struct bridge *b, struct err *e);
 static int round_timeout_ms(const struct bridge *b);
@@ -78,6 +79,7 @@ bridge_run(struct bridge *b, struct err *e)
 {
 	while (!b->broken) {
 		lines_take(b);
+		stream_start(b);
 		if (b->ended && b->in.n == 0 && !calls_pending(b, false) &&
 		    !delete_start(b))
 			break;
@@ -150,12 +152,14 @@ call_start(struct bridge *b, const struct mcp_message *m)
 	c->is_listen = m->is_listen;
 	c->is_modern = m->version.n > 0;
 	c->is_ordered = m->is_initialize || !mcp_message_is_request(m);
-	c->is_delete = false;
+	c->is_delete = c->is_stream = false;
 	deadline_set(c, c->is_ordered ? BRIDGE_ORDERED_MS : BRIDGE_CONNECT_MS);
 	buf_reset(&c->id);
 	if (mcp_message_is_request(m))
 		json_write(&c->id, m->id);
 
+	if (str_eq_c(m->method, "notifications/initialized"))
+		b->wants_stream = true;
 	/* What a message of the new era says holds for later ones too. */
 	if (c->is_modern &&
 	    str_copy(m->version, b->door.version, sizeof(b->door.version)) == 0)
@@ -214,7 +218,7 @@ call_fail(struct bridge_call *c, const char *why)
 	if (c->x.state == EXCHANGE_OPEN && c->id.n > 0)
 		doubt = "; whether the request was carried out is not known";
 	exchange_close(&c->x);
-	if (c->is_delete)
+	if (c->is_delete || c->is_stream)
 		return;
 	(void)snprintf(text, sizeof(text), "MCP door %.*s: %s%s",
 	    STR_FMT(b->door.url.authority), why, doubt);
@@ -256,6 +260,33 @@ deadline_set(struct bridge_call *c, int64_t ms)
 	c->deadline_ns = clock_mono_ns() + ms * ns_per_ms;
 }
 
+/*
+ * A session of the old era is told on a stream of its own that resources and
+ * lists have changed. Once: a door that has none, or ends it, says so.
+ */
+static void
+stream_start(struct bridge *b)
+{
+	struct bridge_call *c;
+	struct err e = {};
+
+	if (!b->wants_stream || b->ended || b->door.session[0] == '\0' ||
+	    calls_pending(b, true))
+		return;
+	c = call_free(b);
+	if (c == NULL)
+		return; /* another time */
+	b->wants_stream = false;
+	buf_reset(&c->x.out);
+	mcp_stream_put(&c->x.out, &b->door);
+	c->is_initialize = c->is_modern = c->is_ordered = c->is_delete = false;
+	c->is_listen = c->is_stream = true;
+	buf_reset(&c->id);
+	deadline_set(c, BRIDGE_CONNECT_MS);
+	if (c->x.out.failed || exchange_start(&c->x, &b->door.url, &e) < 0)
+		exchange_close(&c->x);
+}
+
 /* True when the session's end is on its way: once, and only if there is one. */
 static bool
 delete_start(struct bridge *b)
@@ -270,6 +301,7 @@ delete_start(struct bridge *b)
 	mcp_delete_put(&c->x.out, &b->door);
 	b->door.session[0] = '\0';
 	c->is_initialize = c->is_listen = c->is_modern = c->is_ordered = false;
+	c->is_stream = false;
 	c->is_delete = true;
 	buf_reset(&c->id);
 	deadline_set(c, BRIDGE_CLOSE_MS);

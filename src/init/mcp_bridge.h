@@ -30,6 +30,7 @@ struct bridge_call {
 	bool is_listen;
 	bool is_modern; /* closing the connection cancels it */
 	bool is_ordered; /* the next message waits for it */
+	bool is_stream; /* what a session of the old era is told */
 	bool is_delete; /* ends the session: nobody asks how it went */
 	int64_t deadline_ns; /* 0: none */
 };
@@ -43,6 +44,7 @@ struct bridge {
 	bool ended; /* standard input */
 	bool broken; /* standard output */
 	bool gave_up; /* answers were still missing at the end */
+	bool wants_stream; /* a session has begun, and has none yet */
 	int64_t drain_ns; /* when the wait for answers ends; 0: no end yet */
 	struct arena arena; /* of the message in hand */
 };

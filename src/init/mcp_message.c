@@ -2,6 +2,7 @@
 
 #include "codec/base64.h"
 
+static void session_put(struct buf *out, const struct mcp_door *d);
 static void head_put(
     struct buf *out, const struct mcp_door *d, const char *method);
 static void field_put(struct buf *out, const char *name, struct str value);
@@ -86,9 +87,24 @@ mcp_request_put(
 }
 
 void
+mcp_stream_put(struct buf *out, const struct mcp_door *d)
+{
+	head_put(out, d, "GET");
+	buf_add_c(out, "Accept: text/event-stream\r\n");
+	session_put(out, d);
+}
+
+void
 mcp_delete_put(struct buf *out, const struct mcp_door *d)
 {
 	head_put(out, d, "DELETE");
+	session_put(out, d);
+}
+
+/* The end of a head that belongs to the session. */
+static void
+session_put(struct buf *out, const struct mcp_door *d)
+{
 	if (d->version[0] != '\0')
 		field_put(out, "MCP-Protocol-Version", str_of(d->version));
 	field_put(out, "Mcp-Session-Id", str_of(d->session));

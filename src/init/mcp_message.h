@@ -57,6 +57,8 @@ struct mcp_door {
 /* Appends the POST that carries m. out->failed tells of memory. */
 void mcp_request_put(
     struct buf *out, const struct mcp_door *d, const struct mcp_message *m);
+/* Appends the GET whose answer is all that the session is told. */
+void mcp_stream_put(struct buf *out, const struct mcp_door *d);
 /* Appends the DELETE that ends the session. */
 void mcp_delete_put(struct buf *out, const struct mcp_door *d);
 

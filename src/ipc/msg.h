@@ -92,6 +92,7 @@ enum msg_type {
 	MSG_SERVER_CANCEL, /* broker -> tools: nobody wants this call's answer
 			    */
 	MSG_SERVER_PROGRESS, /* tools -> broker: how far a call has come */
+	MSG_SERVER_UPDATED, /* tools -> broker: a resource is another now */
 	MSG_SERVER_CLOSE, /* broker -> tools */
 
 	MSG_EGRESS_ASK, /* proxy -> broker: may this go out? */
@@ -532,6 +533,8 @@ enum api_op {
 	API_RUN_STOP,
 	API_STOP_ALL,
 	API_TOOL_LIST,
+	API_SUBSCRIBE, /* MSG_EVENTs until MSG_GONE of its holder */
+	API_UNSUBSCRIBE,
 	API_EVENT_LIST,
 	API_EVENT_STREAM, /* MSG_EVENTs until MSG_GONE or the run's end */
 	API_APPROVAL_LIST,
@@ -634,10 +637,10 @@ _Static_assert(sizeof(struct msg_reply) == 16, "no padding");
 
 /*
  * Payload: one event record, canonical JSON; empty when last. Of a tool call,
- * the payload of MSG_SERVER_PROGRESS.
+ * the payload of MSG_SERVER_PROGRESS; of who holds a subscription {"uri"}.
  */
 struct msg_event {
-	uint64_t call; /* of the API_EVENT_STREAM request */
+	uint64_t call; /* of the API_EVENT_STREAM request, or a holder's */
 	uint32_t last; /* 1: no more will come */
 	uint32_t unused;
 };
@@ -765,6 +768,8 @@ enum server_ask { /* what a call asks of its server */
 	SERVER_ASK_RESOURCE, /* resources/read */
 	SERVER_ASK_PROMPT, /* prompts/get */
 	SERVER_ASK_COMPLETION, /* completion/complete */
+	SERVER_ASK_SUBSCRIBE, /* to {"uri"}; MSG_SERVER_UPDATED follow */
+	SERVER_ASK_UNSUBSCRIBE,
 	SERVER_ASKS,
 };
 
@@ -791,12 +796,18 @@ _Static_assert(sizeof(struct msg_server_part) == 16, "no padding");
 
 enum server_result {
 	/* {"content":[...],"isError":false,...}; of the other asks their
-	 * {"contents":[...]}, {"messages":[...],...}, {"completion":{...}}. */
+	 * {"contents":[...]}, {"messages":[...],...}, {"completion":{...}}, and
+	 * {} of a subscription. */
 	SERVER_DONE,
 	SERVER_DONE_ERROR, /* the same, with isError true */
 	/* No answer: {"code","error","suggested_next_step"}, as of a world. */
 	SERVER_NO_ANSWER,
 };
+
+/*
+ * MSG_SERVER_UPDATED has the body of MSG_SERVER_OPEN. Payload: the URI as it
+ * was subscribed to.
+ */
 
 /* One for each MSG_SERVER_CALL. */
 struct msg_server_result {

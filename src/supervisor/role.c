@@ -423,6 +423,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SERVER_RESULT:
 	case MSG_SERVER_CANCEL:
 	case MSG_SERVER_PROGRESS:
+	case MSG_SERVER_UPDATED:
 	case MSG_SERVER_CLOSE:
 	case MSG_EGRESS_ASK:
 	case MSG_EGRESS_VERDICT:

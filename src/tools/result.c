@@ -59,9 +59,13 @@ result_take_other(struct buf *out, enum server_ask ask,
 	const struct json *text = json_get(result, STR("description"));
 	const struct json *v;
 
-	must(kinds[ask].check != NULL); /* of a tool: result_take */
 	if (check_type(result, e) < 0)
 		return -1;
+	if (ask == SERVER_ASK_SUBSCRIBE || ask == SERVER_ASK_UNSUBSCRIBE) {
+		buf_add_c(out, "{}"); /* it says no more */
+		return 0;
+	}
+	must(kinds[ask].check != NULL); /* of a tool: result_take */
 	v = json_get(result, str_of(kinds[ask].member));
 	if (kinds[ask].check(v, e) < 0)
 		return -1;

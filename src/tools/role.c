@@ -29,6 +29,7 @@ static void on_result(void *arg, uint64_t id, uint64_t call,
     enum server_result kind, struct str payload);
 static void on_progress(
     void *arg, uint64_t id, uint64_t call, struct str payload);
+static void on_updated(void *arg, uint64_t id, struct str uri);
 static void on_line(void *arg, uint64_t id, int fd);
 static void on_server_cancel(
     struct role_state *s, const struct msg_server_part *m);
@@ -90,7 +91,7 @@ static void
 on_server_open(struct role_state *s, const struct frame *f)
 {
 	const struct server_hear hear = { s, on_listed, on_result, on_progress,
-		on_line };
+		on_updated, on_line };
 	const struct msg_server *m = f->body;
 	own_arena struct arena a = { .max_bytes = WORLD_MAX_PARSE_BYTES };
 	int theirs[3] = { -1, -1, -1 };
@@ -190,6 +191,16 @@ on_progress(void *arg, uint64_t id, uint64_t call, struct str payload)
 
 	(void)peer_send(&s->links.broker, MSG_SERVER_PROGRESS, &m, payload,
 	    NULL, 0); /* as above */
+}
+
+static void
+on_updated(void *arg, uint64_t id, struct str uri)
+{
+	struct role_state *s = arg;
+	const struct msg_server m = { .server = id };
+
+	(void)peer_send(&s->links.broker, MSG_SERVER_UPDATED, &m, uri, NULL,
+	    0); /* as above */
 }
 
 static void

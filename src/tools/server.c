@@ -77,6 +77,7 @@ server_free(struct server *s)
 	unplug(s);
 	while (s->asks != NULL)
 		server_ask_free(server_take(s, s->asks->id));
+	server_watch_free(s);
 	if (s->over_http)
 		http_fini(&s->http);
 	server_api_free(s->api);
@@ -115,6 +116,10 @@ server_call(struct server *s, uint64_t call, enum server_ask ask,
 	}
 	if (timeout_ms > POLICY_TOOL_TIMEOUT_MAX_MS)
 		timeout_ms = POLICY_TOOL_TIMEOUT_MAX_MS;
+	if (methods[ask] == NULL) {
+		server_watch_call(s, call, ask, params, timeout_ms);
+		return;
+	}
 	if (s->api != NULL) {
 		server_api_call(s, call, params, timeout_ms);
 		return;
@@ -204,6 +209,7 @@ server_end(struct server *s, const char *why)
 		return;
 	s->over = true;
 	fail_calls(s, "server_ended", why, true);
+	server_watch_end(s, why);
 	buf_add_c(&text, why);
 	put_last_words(&text, &s->pipes);
 	unplug(s);
@@ -249,6 +255,11 @@ server_on_message(struct server *s, struct str line)
 	}
 	if (str_eq(method, STR("notifications/progress")))
 		server_on_progress(s, json_get(m, STR("params")));
+	else if (str_eq(method, STR("notifications/resources/updated")))
+		server_on_updated(s, json_get(m, STR("params")));
+	else if (str_eq(
+		     method, STR("notifications/subscriptions/acknowledged")))
+		server_on_acknowledged(s, json_get(m, STR("params")));
 	else if (str_eq(method, STR("notifications/tools/list_changed")) ||
 	    str_eq(method, STR("notifications/resources/list_changed")) ||
 	    str_eq(method, STR("notifications/prompts/list_changed")))
@@ -297,11 +308,17 @@ on_answer(struct server *s, const struct json *m)
 	what = a->what;
 	if (s->over_http)
 		http_done(&s->http, id);
-	server_ask_free(a);
 	if (error != NULL)
 		result = NULL;
+	if (result != NULL)
+		buf_reset(&a->uri); /* it is told of from now on */
+	server_ask_free(a);
 	if (kind == ASK_CALL)
 		on_call_answer(s, call, what, result, error);
+	else if (kind == ASK_LISTEN)
+		server_listen_over(s, id,
+		    STR("The tool server does not tell when its resources "
+			"change."));
 	else
 		server_opening(s, kind, result, error);
 }
@@ -384,6 +401,10 @@ on_late(struct loop_timer *t)
 	struct server *s = a->server;
 	enum ask_kind kind = a->kind;
 
+	if (kind == ASK_LISTEN) {
+		server_listen_late(s, a);
+		return;
+	}
 	if (kind != ASK_CALL) {
 		/* A late answer to it may still be of use. */
 		server_opening_late(s, kind);
@@ -458,6 +479,9 @@ void
 server_ask_free(struct ask *a)
 {
 	loop_timer_clear(a->server->loop, &a->late);
+	if (a->uri.n > 0)
+		server_watch_forget(a->server, buf_str(&a->uri));
+	buf_fini(&a->uri);
 	free(a);
 }
 

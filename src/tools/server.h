@@ -7,6 +7,8 @@
  *     they change
  *     tools/call, resources/read, prompts/get, completion/complete ->
  *     on_result, exactly once for each
+ *     resources/subscribe, or subscriptions/listen -> on_result, then
+ * on_updated
  *
  * Ids are ours, one space per server. An answer to nothing that was asked, or
  * a second one, is nobody's and is dropped. What takes too long is cancelled
@@ -38,6 +40,8 @@ struct server_hear {
 	/* As MSG_SERVER_PROGRESS. */
 	void (*on_progress)(
 	    void *arg, uint64_t id, uint64_t call, struct str payload);
+	/* As MSG_SERVER_UPDATED. */
+	void (*on_updated)(void *arg, uint64_t id, struct str uri);
 	/* A connection for the proxy; fd is taken over. */
 	void (*on_line)(void *arg, uint64_t id, int fd);
 };

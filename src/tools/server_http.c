@@ -132,6 +132,10 @@ on_fail(struct http *h, uint64_t id, const struct http_fault *f)
 		return;
 	}
 	server_ask_free(a);
+	if (kind == ASK_LISTEN) {
+		server_listen_over(s, id, f->why);
+		return;
+	}
 	/* The older eras do not know the method, and say so in many ways. */
 	if (kind == ASK_DISCOVER && refuses_discover(f->status)) {
 		server_opening(s, kind, NULL, NULL);

@@ -5,6 +5,7 @@
  *     server_open.c  the eras, and its lists
  *     server_notify.c  how far calls are, and that nobody wants them any more
  *     server_http.c    its messages over HTTP
+ *     server_watch.c   what it tells by itself
  */
 #ifndef TOOLS_SERVER_INT_H
 #define TOOLS_SERVER_INT_H
@@ -21,7 +22,10 @@ enum ask_kind {
 	ASK_INITIALIZE,
 	ASK_LIST, /* a page of tools/list, or of another list */
 	ASK_CALL,
+	ASK_LISTEN, /* subscriptions/listen: stays open */
 };
+
+enum { WATCH_LISTS = 3 }; /* that it may tell are others */
 
 /* A request of ours that has no answer yet. */
 struct ask {
@@ -31,6 +35,7 @@ struct ask {
 	enum ask_kind kind;
 	uint64_t call; /* ASK_CALL: the broker's number */
 	enum server_ask what; /* ASK_CALL */
+	struct buf uri; /* forgotten unless it is answered well; or "" */
 	double progress; /* the newest that it told */
 	uint32_t told; /* how often */
 	struct loop_timer late;
@@ -59,6 +64,20 @@ struct server {
 	uint32_t noise; /* lines that were no message */
 	uint32_t listings; /* times that its lists were asked for */
 	uint32_t its_asks; /* requests to us */
+	bool subscribes; /* the older eras: it takes resources/subscribe */
+	bool tells[WATCH_LISTS]; /* as its capabilities say */
+	struct watched *watched; /* resources; newest first */
+	size_t n_watched;
+	uint64_t listen; /* the newest of ASK_LISTEN; 0: none */
+	uint64_t listen_before; /* open until that is acknowledged */
+	bool listen_ok; /* it is */
+	bool listen_again; /* when it is, for what came meanwhile */
+	bool missed; /* it may have told what nobody heard */
+	uint32_t relistens;
+	struct loop_timer relisten;
+	struct loop_timer tell; /* of what has changed */
+	bool telling; /* it is set */
+	int64_t told_ns;
 	char era[32]; /* the version that was agreed on */
 	struct buf info; /* serverInfo, canonical, or "" */
 	struct definitions lists[DEFINITION_KINDS];
@@ -100,6 +119,21 @@ void server_http_listen(struct server *s);
 /* server_notify.c: notifications/progress. */
 void server_on_progress(struct server *s, const struct json *params);
 void server_tell_cancel(struct server *s, const struct ask *a, const char *why);
+
+/* server_watch.c. Its capabilities are known. */
+void server_watch_open(struct server *s, const struct json *result);
+/* SERVER_ASK_SUBSCRIBE and SERVER_ASK_UNSUBSCRIBE; on_result follows. */
+void server_watch_call(struct server *s, uint64_t call, enum server_ask ask,
+    struct str params, uint64_t timeout_ms);
+void server_watch_forget(struct server *s, struct str uri);
+void server_watch_end(struct server *s, const char *why);
+void server_watch_free(struct server *s);
+/* notifications/resources/updated, .../subscriptions/acknowledged */
+void server_on_updated(struct server *s, const struct json *params);
+void server_on_acknowledged(struct server *s, const struct json *params);
+/* A request of ASK_LISTEN has its answer, or an end without one. */
+void server_listen_over(struct server *s, uint64_t id, struct str why);
+void server_listen_late(struct server *s, struct ask *a);
 
 /* server_open.c */
 void server_open(struct server *s);

@@ -79,6 +79,7 @@ server_opening(struct server *s, enum ask_kind kind, const struct json *result,
 			list_next(s); /* without: it has none */
 		return;
 	case ASK_CALL:
+	case ASK_LISTEN:
 		return;
 	}
 }
@@ -196,6 +197,7 @@ opened(struct server *s, const struct json *result)
 	/* First, so that a change while they are listed is not missed. */
 	if (s->over_http)
 		server_http_listen(s);
+	server_watch_open(s, result);
 	server_list(s);
 }
 

@@ -89,7 +89,8 @@ initialize_agrees_on_a_version_and_opens_a_session(void **state)
 		    "{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"result\":{"
 		    "\"capabilities\":{\"completions\":{},\"logging\":{},"
 		    "\"prompts\":{\"listChanged\":true},\"resources\":{"
-		    "\"listChanged\":true},\"tools\":{\"listChanged\":"
+		    "\"listChanged\":true,\"subscribe\":true},"
+		    "\"tools\":{\"listChanged\":"
 		    "true}},"
 		    "\"protocolVersion\":\"%s\",\"serverInfo\":{\"name\":"
 		    "\"paddock\",\"version\":\"0.1.0\"}}}",

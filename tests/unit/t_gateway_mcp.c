@@ -7,6 +7,10 @@
 #define V "MCP-Protocol-Version: 2026-07-28\r\n"
 #define CALL_HEADERS \
 	JSON_TYPE BOTH V "Mcp-Method: tools/call\r\nMcp-Name: kb.search\r\n"
+#define LISTEN(uris)                                               \
+	"{\"jsonrpc\":\"2.0\",\"id\":\"s1\",\"method\":"           \
+	"\"subscriptions/listen\",\"params\":{\"notifications\":{" \
+	"\"resourceSubscriptions\":" uris "}," META "}}"
 #define CALL(rest)                                                 \
 	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\"," \
 	"\"params\":{\"name\":\"kb.search\"," META rest "}}"
@@ -229,6 +233,12 @@ modern_request_is_refused_with_the_code_that_says_why(void **state)
 		    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
 		    "\"subscriptions/listen\",\"params\":{" META "}}",
 		    400, -32602 },
+		{ "listening to a text",
+		    JSON_TYPE BOTH V "Mcp-Method: subscriptions/listen\r\n",
+		    LISTEN("\"notes://one\""), 400, -32602 },
+		{ "listening to a number",
+		    JSON_TYPE BOTH V "Mcp-Method: subscriptions/listen\r\n",
+		    LISTEN("[1]"), 400, -32602 },
 		{ "not JSON by its type", BOTH V "Content-Type: text/plain\r\n",
 		    "{}", 415, -32000 },
 		{ "no type", BOTH V, "{}", 415, -32000 },
@@ -419,7 +429,8 @@ discovery_and_tools_are_what_2026_wants(void **state)
 	    "{\"jsonrpc\":\"2.0\",\"id\":\"d\",\"result\":{" INFO "},"
 	    "\"cacheScope\":\"private\",\"capabilities\":{\"completions\":"
 	    "{},\"prompts\":{\"listChanged\":true},\"resources\":{"
-	    "\"listChanged\":true},\"tools\":{\"listChanged\":true}},"
+	    "\"listChanged\":true,\"subscribe\":true},"
+	    "\"tools\":{\"listChanged\":true}},"
 	    "\"resultType\":\"complete\",\"supportedVersions\":"
 	    "[\"2026-07-28\"],\"ttlMs\":60000}}");
 
@@ -506,6 +517,43 @@ listening_is_acknowledged_and_stays_open_until_closed(void **state)
 	assert_true(rig_has(&got, "Content-Type: text/event-stream"));
 	read_until(fd, &got, ": waiting");
 	assert_false(rig_readable(rig.broker, 0));
+	rig_frame_fini(&f);
+}
+
+/* The broker says of what; what it tells by that number is tagged. */
+static void
+a_listener_is_told_of_the_resources_that_the_broker_agreed_to(void **state)
+{
+	struct rig_frame f = {};
+	own_buf struct buf got = {};
+	struct msg_event ev = {};
+	int fd = post(JSON_TYPE BOTH V "Mcp-Method: subscriptions/listen\r\n",
+	    LISTEN("[\"notes://one\",\"notes://two\"]"));
+	struct msg_api m;
+	struct msg_gone gone;
+
+	(void)state;
+	rig_take_frame(&rig, rig.broker, MSG_API, &f);
+	memcpy(&m, f.body, sizeof(m));
+	assert_int_equal(m.op, API_SUBSCRIBE);
+	rig_payload_is(&f, "{\"uris\":[\"notes://one\",\"notes://two\"]}");
+	rig_reply(&rig, m.call, REPLY_OK, 200,
+	    STR("{\"refused\":[],\"uris\":[\"notes://one\"]}"));
+	ev.call = m.call;
+	rig_send_frame(rig.broker, MSG_EVENT, &ev, sizeof(ev),
+	    STR("{\"uri\":\"notes://one\"}"), -1);
+	read_until(fd, &got,
+	    "\"notifications\":{\"resourceSubscriptions\":["
+	    "\"notes://one\"]}}}\n\n");
+	read_until(fd, &got,
+	    "\"method\":\"notifications/resources/updated\",\"params\":{"
+	    "\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":\"s1\"},"
+	    "\"uri\":\"notes://one\"}}\n\n");
+	rig_frame_fini(&f);
+	fd_fini(&fd);
+	rig_take_frame(&rig, rig.broker, MSG_GONE, &f);
+	memcpy(&gone, f.body, sizeof(gone));
+	assert_int_equal(gone.call, m.call);
 	rig_frame_fini(&f);
 }
 
@@ -737,6 +785,8 @@ main(void)
 		TEST(
 		    modern_client_has_no_session_no_get_and_no_answer_to_notes),
 		QUICK(listening_is_acknowledged_and_stays_open_until_closed),
+		QUICK(
+		    a_listener_is_told_of_the_resources_that_the_broker_agreed_to),
 		QUICK(held_call_becomes_a_stream_with_progress),
 		QUICK(held_call_waits_for_json_when_a_stream_is_not_taken),
 		TEST(client_that_takes_streams_only_gets_one),

@@ -102,11 +102,17 @@ function modern(method, id, params = {}) {
 		params: { ...params, _meta: { [VERSION_KEY]: '2026-07-28' } } };
 }
 
-test('an old session carries its id and version until it is deleted', LIMIT,
+test('an old session carries its id and version until it is deleted, and ' +
+	'what it is told is passed on', LIMIT,
 async (t) => {
+	const told = { jsonrpc: '2.0', method: 'notifications/resources/updated',
+		params: { uri: 'notes://one' } };
 	const d = await door(t, (req, message, res) => {
 		if (req.method === 'DELETE') {
 			res.writeHead(204).end();
+		} else if (req.method === 'GET') {
+			res.writeHead(200, { 'Content-Type': 'text/event-stream' })
+				.write(`data: ${JSON.stringify(told)}\n\n`);
 		} else if (message.method === 'initialize') {
 			json(res, 200, { jsonrpc: '2.0', id: message.id,
 				result: { protocolVersion: '2025-11-25' } },
@@ -126,14 +132,20 @@ async (t) => {
 	b.send({ jsonrpc: '2.0', method: 'notifications/initialized' });
 	b.send({ jsonrpc: '2.0', id: 2, method: 'tools/list' });
 	assert.strictEqual((await b.next()).id, 'a');
-	assert.deepStrictEqual(await b.next(),
+	const lines = [await b.next(), await b.next()];
+
+	// The stream and the list are not in order.
+	assert.deepStrictEqual(lines.find((m) => m.id === 2),
 		{ jsonrpc: '2.0', id: 2, result: { tools: [] } });
+	assert.deepStrictEqual(lines.find((m) => m.id === undefined), told);
 	assert.strictEqual(await b.end(), 0);
 	assert.strictEqual(b.err, '');
 
-	const [init, ready, list, end] = d.requests;
+	const [init, ready] = d.requests;
+	const of = (method) => d.requests.filter((r) => r.method === method);
+	const [stream] = of('GET'), list = of('POST')[2], [end] = of('DELETE');
 
-	assert.strictEqual(d.requests.length, 4);
+	assert.strictEqual(d.requests.length, 5);
 	assert.strictEqual(init.headers['mcp-session-id'], undefined);
 	assert.strictEqual(init.headers['mcp-protocol-version'], undefined);
 	assert.strictEqual(init.headers['content-type'], 'application/json');
@@ -142,13 +154,13 @@ async (t) => {
 	assert.strictEqual(init.headers.host, `127.0.0.1:${d.port}`);
 	assert.strictEqual(init.url, '/mcp');
 	assert.strictEqual(ready.message.method, 'notifications/initialized');
-	for (const r of [ready, list, end]) {
+	for (const r of [ready, list, stream, end]) {
 		assert.strictEqual(r.headers['mcp-session-id'], 'session-7');
 		assert.strictEqual(r.headers['mcp-protocol-version'],
 			'2025-11-25');
 		assert.strictEqual(r.headers['mcp-method'], undefined);
 	}
-	assert.strictEqual(end.method, 'DELETE');
+	assert.strictEqual(d.requests[4], end);
 });
 
 test('a request of 2026-07-28 is mirrored in its headers', LIMIT,

@@ -123,6 +123,8 @@ static const struct route expected[] = {
 	    0, 0 },
 	{ ROLE_TOOLS, ROLE_BROKER, MSG_SERVER_PROGRESS, BODY(msg_server_part),
 	    4096, 0, 0 },
+	{ ROLE_TOOLS, ROLE_BROKER, MSG_SERVER_UPDATED, BODY(msg_server),
+	    SERVER_URI_BYTES, 0, 0 },
 	{ ROLE_BROKER, ROLE_TOOLS, MSG_SERVER_CLOSE, BODY(msg_server), 0, 0,
 	    0 },
 	{ ROLE_BROKER, ROLE_PROXY, MSG_CA_NEW, BODY(msg_door), ARGV_MAX_BYTES,

@@ -5,10 +5,12 @@ import { McpServer, ResourceTemplate }
 import { completable } from '@modelcontextprotocol/sdk/server/completable.js';
 import { StdioServerTransport }
 	from '@modelcontextprotocol/sdk/server/stdio.js';
+import { SubscribeRequestSchema, UnsubscribeRequestSchema }
+	from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
 
 const s = new McpServer({ name: 'fixture', version: '1.0.0' },
-	{ capabilities: { logging: {} } });
+	{ capabilities: { logging: {}, resources: { subscribe: true } } });
 const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDw' +
 	'ADhgGAWjR9awAAAABJRU5ErkJggg==';
 const wav = 'UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA=';
@@ -111,4 +113,6 @@ s.registerPrompt('test_prompt_with_image', { description: 'an image' },
 	() => says({ type: 'image', data: png, mimeType: 'image/png' },
 		text('Please analyze the image above.')));
 
+for (const schema of [SubscribeRequestSchema, UnsubscribeRequestSchema])
+	s.server.setRequestHandler(schema, () => ({}));
 await s.connect(new StdioServerTransport());
