@@ -296,6 +296,12 @@ enum {
 	POLICY_FLOW_MAX = 64, /* flow rules: each is tried at every call */
 	POLICY_WHEN_MAX = 32, /* rules of one tool: likewise */
 	POLICY_FAULTS_MAX = 32, /* each is tried at every call */
+	FAULT_STALE_VERSIONS = 8, /* answers that are kept of one call, */
+	FAULT_STALE_CALLS = 64, /* of so many calls, */
+	FAULT_STALE_BYTES = 64 * 1024, /* none larger than this */
+	FAULT_SKEW_MAX_S =
+	    3650 * 86400, /* ten years: what tests of dates need */
+	FAULT_BODY_BYTES = 4 * 1024 * 1024, /* of an answer that is changed */
 	FAULT_HANG_REQUEST_MS = 60 * 1000, /* what hangs, unless it says less */
 	POLICY_FAULT_MAX_MS = 3600 * 1000, /* a tool's own longest deadline */
 	POLICY_APPROVALS_MAX = 64, /* kinds of approval in one policy */

@@ -7,6 +7,7 @@
 #include "base/must.h"
 #include "broker/call_int.h"
 #include "broker/fault.h"
+#include "broker/stale.h"
 
 static void lower(struct run *r, uint32_t remaining);
 static void on_due(struct loop_timer *t);
@@ -60,6 +61,10 @@ call_fault_before(struct run *r, struct call *c)
 bool
 call_fault_after(struct call *c, bool ok, bool wrote, struct str answer)
 {
+	struct run *r = run_find(c->run);
+
+	if (ok && r != NULL && faults_any(r))
+		faults_answered(r, str_of(c->tool), buf_str(&c->args), answer);
 	if (c->fault == NULL)
 		return false;
 	if (c->fault_delay_ms == 0) {
@@ -109,14 +114,21 @@ finish_late(struct call *c, bool ok, bool wrote, struct str answer)
 {
 	/* As a tool server gave it, unless the fault is in it. */
 	enum reply_kind kind = c->server != NULL ? REPLY_CONTENT : REPLY_OK;
+	const struct run *r = run_find(c->run);
+	struct str old = {};
 	own_buf struct buf out = {};
 
 	if (fault_hides(c->fault)) {
 		finish_instead(c, wrote);
 		return;
 	}
+	if (ok && r != NULL && c->fault->kind == FAULT_STALE_READ)
+		old = stale_find(
+		    r, str_of(c->tool), buf_str(&c->args), c->fault->lag);
 	/* What failed by itself has failed. */
-	if (!ok || fault_result_write(&out, c->fault, answer) < 0) {
+	if (old.p != NULL) {
+		buf_add_str(&out, old);
+	} else if (!ok || fault_result_write(&out, c->fault, answer) < 0) {
 		buf_reset(&out);
 		buf_add_str(&out, answer);
 	} else {

@@ -199,6 +199,8 @@ egress_judge(struct run *r, const struct egress_ask *ask, bool approved,
 
 	r->egress->over = (struct over){ .kind = BUDGET_KINDS };
 	egress_decide(r->policy, ask, &r->labels, v);
+	/* Each request is one that a rule of faults may be about. */
+	v->standing = v->standing && !faults_any(r);
 	if (v->kind == VERDICT_APPROVE && approved) {
 		v->kind = v->respond != NULL ? VERDICT_SIMULATE : VERDICT_ALLOW;
 		v->splice = ask->level != LEVEL_REQUEST;
@@ -444,6 +446,11 @@ egress_answer(struct run *r, const struct egress_ask *ask, uint32_t step,
 		buf_add_c(&out, v->n_addrs > 0 ? "]" : "");
 		write_ca(&out, r->policy, ask, v);
 		write_rules(&out, v);
+		if (r->egress->fault != NULL) {
+			buf_add_c(&out, ",\"fault\":{");
+			egress_fault_write(&out, ask, r->egress->fault);
+			buf_add_byte(&out, '}');
+		}
 		write_secrets(&out, r, ask, v);
 		buf_add_byte(&out, '}');
 	} else {

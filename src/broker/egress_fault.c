@@ -1,6 +1,8 @@
 /*
- * Requests that fail on purpose, before they leave: the proxy answers as it
- * does when a host cannot be reached, or as that host would.
+ * Requests that fail on purpose. Before they leave: the proxy answers as it
+ * does when a host cannot be reached, or as that host would. Or behind it: the
+ * host does what was asked, and the proxy changes its answer, or keeps it back
+ * (proxy/spoil.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,8 @@ static void on_due(struct loop_timer *t);
 static void forget(struct late *w);
 static void answer(struct run *r, const struct egress_ask *ask, uint64_t number,
     uint32_t step, const struct policy_fault *f);
+static void spoil(struct run *r, const struct egress_ask *ask,
+    const struct fault_hit *hit, struct msg_egress_verdict *out);
 
 bool
 faults_request(struct run *r, const struct msg_egress_ask *m,
@@ -52,6 +56,10 @@ faults_request(struct run *r, const struct msg_egress_ask *m,
 		r, FAULT_AT_REQUEST, str_of(ask->host), r->steps, &hit, &seq)) {
 		r->steps--;
 		return false;
+	}
+	if (seq != 0 && fault_spoils(hit.rule)) {
+		spoil(r, ask, &hit, out);
+		return true;
 	}
 	ms = hit.rule->kind == FAULT_HANG && hit.delay_ms == 0
 	    ? FAULT_HANG_REQUEST_MS
@@ -117,6 +125,42 @@ forget(struct late *w)
 	free(w);
 }
 
+/* Rates and budgets hold: it is sent. */
+static void
+spoil(struct run *r, const struct egress_ask *ask, const struct fault_hit *hit,
+    struct msg_egress_verdict *out)
+{
+	static struct egress_verdict v;
+	const uint32_t step = r->steps;
+
+	egress_judge(r, ask, false, &v, out);
+	r->egress->fault = hit;
+	(void)egress_answer(r, ask, step, &v, out); /* or it is told no */
+	r->egress->fault = NULL;
+}
+
+void
+egress_fault_write(
+    struct buf *out, const struct egress_ask *ask, const struct fault_hit *hit)
+{
+	const struct policy_fault *f = hit->rule;
+
+	buf_printf(out, "\"bytes\":%u,\"bytes_set\":%s,\"encoding\":", f->bytes,
+	    f->bytes_set ? "true" : "false");
+	json_put_str(out, f->encoding);
+	buf_printf(out,
+	    ",\"events\":%u,\"format\":%u,\"kind\":\"%s\",\"ms\":%u,"
+	    "\"per_s\":%u,\"share\":%u,\"skew_s\":%lld,\"at\":",
+	    f->events, (unsigned)fault_format_of(f, ask->path),
+	    fault_kind_name(f->kind), hit->delay_ms, f->per_s,
+	    f->share_permille, (long long)f->skew_s);
+	json_put_str(out, f->at);
+	buf_add_c(out, ",\"text\":");
+	json_put_str(out, f->text);
+	buf_add_c(out, ",\"to\":");
+	json_put_str(out, f->to);
+}
+
 static void
 answer(struct run *r, const struct egress_ask *ask, uint64_t number,
     uint32_t step, const struct policy_fault *f)
@@ -130,7 +174,9 @@ answer(struct run *r, const struct egress_ask *ask, uint64_t number,
 		.rule = UINT32_MAX,
 		.status = fault_http_status(f),
 	};
-	own_buf struct buf body = {}, payload = {};
+	own_buf struct buf body = {}, payload = {}, fields = {};
+	const enum fault_format format = fault_format_of(f, ask->path);
+	bool model = fault_is_status(f) && format != FAULT_FORMAT_PLAIN;
 
 	egress_decide(r->policy, ask, &r->labels, &v);
 	v.kind = VERDICT_SIMULATE;
@@ -142,16 +188,22 @@ answer(struct run *r, const struct egress_ask *ask, uint64_t number,
 		egress_refuse(&v, "store_failed", v.where,
 		    "the store takes no more records");
 		m.status = 503;
+		model = false;
 	}
-	if (f->kind != FAULT_EMPTY)
+	if (model) {
+		m.status =
+		    fault_model_error(&body, &fields, f, format, ask->path);
+	} else if (f->kind != FAULT_EMPTY) {
 		fault_error_write(&body, f);
+		if (f->retry_after_s > 0)
+			buf_printf(&fields, ",\"retry-after\":\"%u\"",
+			    f->retry_after_s);
+	}
 	buf_add_c(&payload, "{\"answer\":{\"body\":");
 	json_put_str(&payload, buf_str(&body));
 	buf_add_c(
 	    &payload, ",\"headers\":{\"content-type\":\"application/json\"");
-	if (f->retry_after_s > 0)
-		buf_printf(
-		    &payload, ",\"retry-after\":\"%u\"", f->retry_after_s);
+	buf_add_str(&payload, buf_str(&fields));
 	buf_printf(&payload, "},\"status\":%u}}", m.status);
 	(void)peer_send(&broker.proxy, MSG_EGRESS_VERDICT, &m,
 	    buf_str(&payload), NULL,

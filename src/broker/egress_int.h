@@ -8,6 +8,7 @@
 #include "broker/run.h"
 #include "broker/spend.h"
 #include "core/egress.h"
+#include "core/fault.h"
 #include "core/leak.h"
 
 /* What was allowed and has not ended. */
@@ -50,6 +51,7 @@ struct egress {
 	uint32_t n_held;
 	struct egress_held *held;
 	uint64_t approval; /* of the ask that is being answered; 0: none */
+	const struct fault_hit *fault; /* likewise; NULL: none */
 	struct rate rates[EGRESS_RULES_MAX];
 };
 
@@ -122,6 +124,13 @@ void egress_withdraw_all(struct run *r, const char *why);
 void egress_held_free(struct run *r);
 /* What was approved, and waits for a secret that was read anew. */
 void egress_held_again(uint64_t run);
+
+/*
+ * egress_fault.c: members of the object that tells the proxy how the answer is
+ * to be changed, without its braces.
+ */
+void egress_fault_write(
+    struct buf *out, const struct egress_ask *ask, const struct fault_hit *hit);
 
 /* A question that has waited long enough, as one that just came. */
 void egress_ask_late(const struct msg_egress_ask *m, struct str payload);

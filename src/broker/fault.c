@@ -9,6 +9,7 @@
 #include "broker/approval_int.h"
 #include "broker/record.h"
 #include "broker/run_int.h"
+#include "broker/stale.h"
 #include "broker/who.h"
 
 struct faults {
@@ -76,6 +77,7 @@ faults_record(struct run *r)
 void
 faults_free(struct run *r)
 {
+	stale_free(r);
 	if (r->faults == NULL)
 		return;
 	arena_fini(&r->faults->memory);
@@ -106,6 +108,18 @@ bool
 faults_any(const struct run *r)
 {
 	return r->faults != NULL ? r->faults->n > 0 : r->policy->n_faults > 0;
+}
+
+void
+faults_answered(
+    struct run *r, struct str tool, struct str args, struct str answer)
+{
+	if (r->faults != NULL)
+		stale_keep(
+		    r, r->faults->rule, r->faults->n, tool, args, answer);
+	else
+		stale_keep(r, r->policy->faults, r->policy->n_faults, tool,
+		    args, answer);
 }
 
 bool
@@ -182,7 +196,7 @@ take(struct faults *f, const struct policy *p, struct err *e)
 	for (uint32_t i = 0; i < p->n_faults; i++) {
 		struct policy_fault *to = &f->rule[f->n + i];
 		struct str *const texts[] = { &to->tool, &to->host, &to->at,
-			&to->text };
+			&to->text, &to->to, &to->argument };
 
 		*to = p->faults[i];
 		for (size_t k = 0; k < sizeof(texts) / sizeof(texts[0]); k++) {

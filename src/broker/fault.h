@@ -31,6 +31,10 @@ bool faults_any(const struct run *r);
 bool faults_hit(struct run *r, enum fault_point at, struct str name,
     uint32_t step, struct fault_hit *out, uint64_t *seq);
 
+/* A tool's own answer: some rules need older ones (broker/stale.h). */
+void faults_answered(
+    struct run *r, struct str tool, struct str args, struct str answer);
+
 /* A new approval: it may be answered by us, or late. */
 void faults_approval(struct run *r, struct approval *a);
 

@@ -131,6 +131,7 @@ struct run {
 	/* Of each rule of the policy's faults: calls that it was about, and
 	 * those that it hit. */
 	struct faults *faults; /* broker/fault.h; NULL: only those */
+	struct stale *stale; /* broker/stale.h; NULL: nothing is kept */
 	uint32_t fault_seen[POLICY_FAULTS_MAX], fault_hits[POLICY_FAULTS_MAX];
 	struct draft *drafts; /* of tools with `commit`: broker/draft.h */
 	struct tool_use *uses;

@@ -13,6 +13,7 @@
 #include "cli/trace_cmd.h"
 #include "codec/json.h"
 #include "core/event.h"
+#include "core/fault.h"
 
 static const char help[] =
     "usage: paddock trace recovery RUN [--retries N] [--at-most TOOL=N]...\n"
@@ -83,6 +84,9 @@ struct call {
 	uint64_t retry_after_s;
 	uint32_t tries; /* that were made within it */
 	bool ended, failed, effect, writes, allowed, escalated;
+	enum fault_kind fault; /* that hit it, or FAULT_KINDS */
+	struct hash request; /* method and URL */
+	bool sends; /* a request that may have an effect outside */
 };
 
 struct at_most {
@@ -117,11 +121,14 @@ static void take(struct recovery *r, const struct store_row *row,
     const struct json *j, struct call *c);
 static void take_end(struct recovery *r, struct call *c,
     const struct store_row *row, const struct json *j);
+static void take_request(
+    struct call *c, const struct json *j, const struct json *body);
 static struct call *add(
     struct recovery *r, const struct store_row *row, struct str tool);
 static struct call *of_step(struct recovery *r, uint32_t step);
 static void judge(struct recovery *r);
 static void judge_again(struct recovery *r, const struct call *c, uint32_t at);
+static void judge_sent(struct recovery *r, const struct call *c, uint32_t at);
 static void judge_escalation(struct recovery *r);
 static void judge_invariants(struct recovery *r);
 static void broken(struct recovery *r, enum assertion a, uint32_t step,
@@ -254,6 +261,7 @@ take(struct recovery *r, const struct store_row *row, const struct json *j,
 		if (c == NULL)
 			return;
 		c->args = hash_of(host.p, host.n);
+		take_request(c, j, body);
 		if (str_eq(json_str(json_at(j, "dec", "code", NULL)),
 			STR("fault"))) {
 			c->failed = c->ended = true;
@@ -266,6 +274,9 @@ take(struct recovery *r, const struct store_row *row, const struct json *j,
 		/* A request's stands in front of its decision. */
 		if (c == NULL)
 			c = add(r, row, STR("http"));
+		if (c != NULL)
+			c->fault = fault_kind_of(
+			    json_str(json_get(body, STR("kind"))));
 		if (c != NULL)
 			(void)json_u64(json_get(body, STR("retry_after_s")),
 			    &c->retry_after_s);
@@ -295,6 +306,14 @@ take(struct recovery *r, const struct store_row *row, const struct json *j,
 		if (c != NULL)
 			take_end(r, c, row, j);
 		return;
+	case EVENT_EGRESS_DONE:
+		if (c != NULL && c->fault != FAULT_KINDS &&
+		    fault_fails(c->fault) && !c->failed) {
+			c->failed = c->ended = true;
+			c->ended_us = row->t_ns / 1000;
+			r->failures++;
+		}
+		return;
 	case EVENT_RUN_CLOSED:
 		(void)json_u64(json_get(body, STR("exit_status")), &n);
 		r->ended_badly = n != 0 ||
@@ -307,7 +326,6 @@ take(struct recovery *r, const struct store_row *row, const struct json *j,
 	case EVENT_RUN_PAUSED:
 	case EVENT_RUN_RESUMED:
 	case EVENT_SANDBOX_DENIED:
-	case EVENT_EGRESS_DONE:
 	case EVENT_EGRESS_LEAK:
 	case EVENT_SECRET_REVOKED:
 	case EVENT_CONTEXT_INPUT:
@@ -350,6 +368,23 @@ take_end(struct recovery *r, struct call *c, const struct store_row *row,
 	}
 }
 
+/* Which request it is, and whether it may have done something there. */
+static void
+take_request(struct call *c, const struct json *j, const struct json *body)
+{
+	own_buf struct buf text = {};
+	const struct str tier = json_str(json_at(j, "tool", "tier", NULL));
+
+	buf_add_str(&text, json_str(json_get(body, STR("method"))));
+	buf_add_byte(&text, ' ');
+	buf_add_str(&text, json_str(json_get(body, STR("url"))));
+	c->request = hash_of(text.p, text.n);
+	c->allowed = true; /* what has no leave is not sent */
+	c->sends =
+	    str_eq(json_str(json_at(j, "dec", "action", NULL)), STR("sent")) &&
+	    tier.n > 0 && !str_eq(tier, STR("read"));
+}
+
 static struct call *
 add(struct recovery *r, const struct store_row *row, struct str tool)
 {
@@ -369,7 +404,7 @@ add(struct recovery *r, const struct store_row *row, struct str tool)
 	}
 	if (c == NULL) {
 		c = &r->calls[r->n++];
-		*c = (struct call){ .step = row->step };
+		*c = (struct call){ .step = row->step, .fault = FAULT_KINDS };
 	}
 	c->tool = (struct str){ name, tool.n };
 	c->asked_us = row->t_ns / 1000;
@@ -397,6 +432,9 @@ judge(struct recovery *r)
 
 		if (c->failed)
 			judge_again(r, c, i);
+		if (c->sends &&
+		    (c->fault == FAULT_LOST_ACK || c->fault == FAULT_TIMEOUT))
+			judge_sent(r, c, i);
 		if (!c->effect)
 			continue;
 		r->judged[NO_DUPLICATE_EFFECT] = true;
@@ -417,6 +455,24 @@ judge(struct recovery *r)
 	}
 	judge_escalation(r);
 	judge_invariants(r);
+}
+
+/* Its answer was lost, and it had been done. */
+static void
+judge_sent(struct recovery *r, const struct call *c, uint32_t at)
+{
+	r->judged[NO_DUPLICATE_EFFECT] = true;
+	for (uint32_t k = at + 1; k < r->n; k++) {
+		const struct call *d = &r->calls[k];
+
+		if (!d->sends || !hash_eq(&d->request, &c->request))
+			continue;
+		broken(r, NO_DUPLICATE_EFFECT, d->step,
+		    "%.*s was sent what step %" PRIu32
+		    " had been done for, whose answer was lost",
+		    STR_FMT(d->tool), c->step);
+		return;
+	}
 }
 
 /* What came after a failure of the same thing. */

@@ -1,36 +1,121 @@
 #include "core/fault.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
-#include "core/policy_int.h"
+#include "base/limits.h"
 
-/* As the policy writes them, in the order of enum fault_kind. */
-const char *const fault_words[] = { "latency", "timeout", "hang", "status",
-	"rate_limit", "lost_ack", "empty", "truncate", "malformed",
-	"missing_field", "null_field", "wrong_type", "extra_field", "hostile",
-	"conflict", "auth_expired", "scope_revoked", "refuse", "reset", "dns",
-	"tls", "budget_low", "kill", "approval_denied", "approval_expired",
-	"approval_late", NULL };
-_Static_assert(sizeof(fault_words) / sizeof(fault_words[0]) == FAULT_KINDS + 1,
-    "a word each");
+/* What a kind can be of, and what it does there. */
+enum {
+	OF_TOOL = 1,
+	OF_HOST = 2,
+	INSTEAD = 4, /* nothing is done, or sent */
+	STATUS = 8, /* the service answers so */
+	SPOILS = 16, /* of a host: its real answer is changed */
+	WHOLE = 32, /* and has to be read whole for that */
+	MODEL = 64, /* of a host that serves models */
+	FINE = 128, /* the agent gets what it asked for */
+	BOTH = OF_TOOL | OF_HOST,
+};
+
+/* In the order of enum fault_kind. */
+static const struct {
+	const char *word; /* as the policy writes it */
+	uint32_t traits;
+	uint16_t status; /* 0: 503 */
+} kinds[FAULT_KINDS + 1] = {
+	[FAULT_LATENCY] = { "latency", BOTH | FINE, 0 },
+	[FAULT_TIMEOUT] = { "timeout", BOTH, 0 },
+	[FAULT_HANG] = { "hang", BOTH | INSTEAD, 0 },
+	[FAULT_STATUS] = { "status", BOTH | INSTEAD | STATUS, 0 },
+	[FAULT_RATE_LIMIT] = { "rate_limit", BOTH | INSTEAD | STATUS, 429 },
+	[FAULT_LOST_ACK] = { "lost_ack", BOTH | SPOILS, 0 },
+	[FAULT_EMPTY] = { "empty", BOTH, 0 },
+	[FAULT_TRUNCATE] = { "truncate", BOTH | SPOILS, 0 },
+	[FAULT_MALFORMED] = { "malformed", BOTH | SPOILS | WHOLE, 0 },
+	[FAULT_MISSING_FIELD] = { "missing_field", BOTH | SPOILS | WHOLE, 0 },
+	[FAULT_NULL_FIELD] = { "null_field", BOTH | SPOILS | WHOLE, 0 },
+	[FAULT_WRONG_TYPE] = { "wrong_type", BOTH | SPOILS | WHOLE, 0 },
+	[FAULT_EXTRA_FIELD] = { "extra_field", BOTH | SPOILS | WHOLE | FINE,
+	    0 },
+	[FAULT_HOSTILE] = { "hostile", BOTH | SPOILS | WHOLE | FINE, 0 },
+	[FAULT_CONFLICT] = { "conflict", BOTH | INSTEAD | STATUS, 409 },
+	[FAULT_AUTH_EXPIRED] = { "auth_expired", BOTH | INSTEAD | STATUS, 401 },
+	[FAULT_SCOPE_REVOKED] = { "scope_revoked", BOTH | INSTEAD | STATUS,
+	    403 },
+	[FAULT_REFUSE] = { "refuse", BOTH | INSTEAD, 0 },
+	[FAULT_RESET] = { "reset", BOTH, 0 },
+	[FAULT_DNS] = { "dns", BOTH | INSTEAD, 0 },
+	[FAULT_TLS] = { "tls", OF_HOST | INSTEAD, 0 },
+	[FAULT_BUDGET_LOW] = { "budget_low", OF_TOOL | FINE, 0 },
+	[FAULT_KILL] = { "kill", OF_TOOL | INSTEAD, 0 },
+	[FAULT_APPROVAL_DENIED] = { "approval_denied", OF_TOOL | FINE, 0 },
+	[FAULT_APPROVAL_EXPIRED] = { "approval_expired", OF_TOOL | FINE, 0 },
+	[FAULT_APPROVAL_LATE] = { "approval_late", OF_TOOL | FINE, 0 },
+	[FAULT_SECRET_ROTATED] = { "secret_rotated", BOTH | INSTEAD | STATUS,
+	    401 },
+	[FAULT_QUOTA] = { "quota", BOTH | INSTEAD | STATUS, 429 },
+	[FAULT_WRONG_ENCODING] = { "wrong_encoding", BOTH | SPOILS | WHOLE, 0 },
+	[FAULT_STALE_READ] = { "stale_read", OF_TOOL | FINE, 0 },
+	[FAULT_PARTIAL_SUCCESS] = { "partial_success", BOTH | SPOILS | WHOLE,
+	    0 },
+	[FAULT_DUPLICATE] = { "duplicate", BOTH | SPOILS | WHOLE | FINE, 0 },
+	[FAULT_REORDER] = { "reorder", BOTH | SPOILS | WHOLE | FINE, 0 },
+	[FAULT_SCHEMA_DRIFT] = { "schema_drift", BOTH | SPOILS | WHOLE, 422 },
+	[FAULT_CLOCK_SKEW] = { "clock_skew", BOTH | SPOILS | WHOLE | FINE, 0 },
+	[FAULT_BANDWIDTH] = { "bandwidth", OF_HOST | SPOILS | FINE, 0 },
+	[FAULT_SLICER] = { "slicer", OF_HOST | SPOILS | FINE, 0 },
+	[FAULT_GARBLE] = { "garble", OF_HOST | SPOILS, 0 },
+	[FAULT_WRONG_LENGTH] = { "wrong_length", OF_HOST | SPOILS | WHOLE, 0 },
+	[FAULT_OVERLOADED] = { "overloaded", OF_HOST | INSTEAD | STATUS | MODEL,
+	    503 },
+	[FAULT_CONTEXT_LENGTH] = { "context_length",
+	    OF_HOST | INSTEAD | STATUS | MODEL, 400 },
+	[FAULT_REFUSAL] = { "refusal", OF_HOST | SPOILS | WHOLE | MODEL | FINE,
+	    0 },
+	[FAULT_EMPTY_ANSWER] = { "empty_answer",
+	    OF_HOST | SPOILS | WHOLE | MODEL, 0 },
+	[FAULT_BAD_TOOL_JSON] = { "bad_tool_json",
+	    OF_HOST | SPOILS | WHOLE | MODEL, 0 },
+	[FAULT_STREAM_CUT] = { "stream_cut", OF_HOST | SPOILS | MODEL, 0 },
+	[FAULT_STREAM_ERROR] = { "stream_error", OF_HOST | SPOILS | MODEL, 0 },
+	[FAULT_KINDS] = { NULL, 0, 0 },
+};
 
 static uint64_t draw(uint64_t seed, uint32_t rule, uint32_t call, char what);
-static bool is_status(const struct policy_fault *f);
 static bool hits(const struct policy_fault *f, uint64_t seed, uint32_t rule,
     uint32_t call, uint32_t before);
-static const struct json *at_path(
-    const struct json *v, struct str path, const struct json **key);
-static void put_changed(struct buf *out, const struct policy_fault *f,
-    struct str answer, const struct json *v, const struct json *key);
-static void put_other_type(struct buf *out, const struct json *v);
+static uint32_t delay(const struct fault_hit *hit, uint64_t seed);
 static const char *status_text(uint32_t status);
 
 const char *
 fault_kind_name(enum fault_kind k)
 {
-	return fault_words[k];
+	return kinds[k].word;
+}
+
+enum fault_kind
+fault_kind_of(struct str word)
+{
+	uint32_t k = 0;
+
+	while (k < FAULT_KINDS && !str_eq_c(word, kinds[k].word))
+		k++;
+	return (enum fault_kind)k;
+}
+
+bool
+fault_may_be(enum fault_kind k, bool of_host)
+{
+	return (kinds[k].traits & (of_host ? OF_HOST : OF_TOOL)) != 0;
+}
+
+uint32_t
+fault_kind_status(enum fault_kind k)
+{
+	return kinds[k].status != 0 ? kinds[k].status : 503;
 }
 
 enum fault_point
@@ -63,11 +148,8 @@ fault_choose(const struct policy_fault *rules, uint32_t n, uint64_t seed,
 			continue;
 		found = true;
 		n_hits[i]++;
-		*out = (struct fault_hit){ f, i, seen[i], f->ms };
-		if (f->jitter_ms > 0)
-			out->delay_ms +=
-			    (uint32_t)(draw(seed, i, seen[i], 'j') %
-				(f->jitter_ms + 1));
+		*out = (struct fault_hit){ f, i, seen[i], 0 };
+		out->delay_ms = delay(out, seed);
 	}
 	return found;
 }
@@ -75,39 +157,35 @@ fault_choose(const struct policy_fault *rules, uint32_t n, uint64_t seed,
 bool
 fault_instead(const struct policy_fault *f)
 {
-	switch (f->kind) {
-	case FAULT_TIMEOUT:
+	const bool host = f->host.n > 0;
+
+	if (f->kind == FAULT_TIMEOUT)
 		return !f->applied;
-	case FAULT_HANG:
-	case FAULT_STATUS:
-	case FAULT_RATE_LIMIT:
-	case FAULT_CONFLICT:
-	case FAULT_AUTH_EXPIRED:
-	case FAULT_SCOPE_REVOKED:
-	case FAULT_REFUSE:
-	case FAULT_RESET:
-	case FAULT_DNS:
-	case FAULT_TLS:
-	case FAULT_KILL:
-		return true;
-	case FAULT_BUDGET_LOW:
-	case FAULT_APPROVAL_DENIED:
-	case FAULT_APPROVAL_EXPIRED:
-	case FAULT_APPROVAL_LATE:
-	case FAULT_LATENCY:
-	case FAULT_LOST_ACK:
-	case FAULT_EMPTY:
-	case FAULT_TRUNCATE:
-	case FAULT_MALFORMED:
-	case FAULT_MISSING_FIELD:
-	case FAULT_NULL_FIELD:
-	case FAULT_WRONG_TYPE:
-	case FAULT_EXTRA_FIELD:
-	case FAULT_HOSTILE:
-	case FAULT_KINDS:
-		break;
-	}
-	return false;
+	if (f->kind == FAULT_EMPTY)
+		return host;
+	if (f->kind == FAULT_RESET)
+		return !host || !f->bytes_set;
+	if (f->kind == FAULT_SCHEMA_DRIFT)
+		return f->argument.n > 0;
+	return (kinds[f->kind].traits & INSTEAD) != 0;
+}
+
+bool
+fault_spoils(const struct policy_fault *f)
+{
+	return f->host.n > 0 && !fault_instead(f) && f->kind != FAULT_LATENCY;
+}
+
+bool
+fault_spoils_whole(const struct policy_fault *f)
+{
+	return fault_spoils(f) && (kinds[f->kind].traits & WHOLE) != 0;
+}
+
+bool
+fault_fails(enum fault_kind k)
+{
+	return (kinds[k].traits & FINE) == 0;
 }
 
 bool
@@ -117,19 +195,17 @@ fault_hides(const struct policy_fault *f)
 	    f->kind == FAULT_LOST_ACK;
 }
 
-/* The service answers so. */
-static bool
-is_status(const struct policy_fault *f)
+bool
+fault_is_status(const struct policy_fault *f)
 {
-	return f->kind == FAULT_STATUS || f->kind == FAULT_RATE_LIMIT ||
-	    f->kind == FAULT_CONFLICT || f->kind == FAULT_AUTH_EXPIRED ||
-	    f->kind == FAULT_SCOPE_REVOKED;
+	return (kinds[f->kind].traits & STATUS) != 0 ||
+	    (f->kind == FAULT_SCHEMA_DRIFT && f->argument.n > 0);
 }
 
 const char *
 fault_code(const struct policy_fault *f, char out[static 16])
 {
-	if (is_status(f))
+	if (fault_is_status(f))
 		(void)snprintf(out, 16, "http_%u", f->status);
 	else
 		(void)snprintf(out, 16, "%s",
@@ -146,7 +222,7 @@ fault_code(const struct policy_fault *f, char out[static 16])
 uint32_t
 fault_http_status(const struct policy_fault *f)
 {
-	return is_status(f)					? f->status
+	return fault_is_status(f)				? f->status
 	    : f->kind == FAULT_TIMEOUT || f->kind == FAULT_HANG ? 504
 	    : f->kind == FAULT_EMPTY				? 200
 								: 502;
@@ -160,7 +236,15 @@ fault_error_write(struct buf *out, const struct policy_fault *f)
 	buf_printf(out, "{\"code\":\"%s\",\"error\":", fault_code(f, code));
 	if (f->text.n > 0) {
 		json_put_str(out, f->text);
-	} else if (is_status(f)) {
+	} else if (f->kind == FAULT_SCHEMA_DRIFT) {
+		own_buf struct buf text = {};
+
+		buf_printf(&text,
+		    "There is no argument `%.*s` any more: it is called "
+		    "`%.*s` now.",
+		    STR_FMT(f->argument), STR_FMT(f->to));
+		json_put_str(out, buf_str(&text));
+	} else if (fault_is_status(f)) {
 		own_buf struct buf text = {};
 
 		buf_printf(&text, "The service answered %u %s.", f->status,
@@ -191,44 +275,13 @@ fault_error_write(struct buf *out, const struct policy_fault *f)
 	if (f->retry_after_s > 0)
 		buf_printf(out, ",\"retry_after_s\":%u", f->retry_after_s);
 	buf_add_c(out,
-	    is_status(f) || f->kind == FAULT_REFUSE || f->kind == FAULT_RESET ||
-		    f->kind == FAULT_DNS || f->kind == FAULT_TLS
+	    fault_is_status(f) || f->kind == FAULT_REFUSE ||
+		    f->kind == FAULT_RESET || f->kind == FAULT_DNS ||
+		    f->kind == FAULT_TLS
 		? ",\"suggested_next_step\":\"Wait before trying again, or go "
 		  "on without it.\"}"
 		: ",\"suggested_next_step\":\"Read the state of things before "
 		  "trying again.\"}");
-}
-
-int
-fault_result_write(
-    struct buf *out, const struct policy_fault *f, struct str answer)
-{
-	own_arena struct arena a = {};
-	struct err ignored;
-	const struct json *root, *v, *key = NULL;
-	size_t cut = f->kind == FAULT_MALFORMED ? answer.n / 2 : f->bytes;
-
-	if (f->kind == FAULT_LATENCY || f->kind == FAULT_BUDGET_LOW)
-		return -1;
-	if (f->kind == FAULT_EMPTY) {
-		buf_add_c(out, "{}");
-		return 0;
-	}
-	if (f->kind == FAULT_TRUNCATE || f->kind == FAULT_MALFORMED) {
-		if (cut >= answer.n)
-			return -1;
-		/* Half a character is none. */
-		while (cut > 0 && ((uint8_t)answer.p[cut] & 0xc0) == 0x80)
-			cut--;
-		json_put_str(out, (struct str){ answer.p, cut });
-		return 0;
-	}
-	root = json_parse(answer, NULL, &a, &ignored, NULL);
-	v = root != NULL ? at_path(root, f->at, &key) : NULL;
-	if (v == NULL)
-		return -1;
-	put_changed(out, f, answer, v, key);
-	return 0;
 }
 
 static bool
@@ -243,6 +296,30 @@ hits(const struct policy_fault *f, uint64_t seed, uint32_t rule, uint32_t call,
 	return draw(seed, rule, call, 'p') % 1000 < f->permille;
 }
 
+/* As late as the rule says, and as it is drawn. */
+static uint32_t
+delay(const struct fault_hit *hit, uint64_t seed)
+{
+	const struct policy_fault *f = hit->rule;
+	const double whole = 18446744073709551616.0; /* 2^64 */
+	double u, v, ms;
+
+	if (!f->lognormal)
+		return f->ms +
+		    (f->jitter_ms > 0 ? (uint32_t)(draw(seed, hit->number,
+						       hit->call, 'j') %
+					    (f->jitter_ms + 1))
+				      : 0);
+	/* A normal number of two even ones: Box and Muller. */
+	u = ((double)draw(seed, hit->number, hit->call, 'u') + 1) / whole;
+	v = (double)draw(seed, hit->number, hit->call, 'v') / whole;
+	ms = (double)f->ms *
+	    exp((double)f->sigma_permille / 1000 *
+		sqrt(-2 * log(u < 1 ? u : 1)) * cos(2 * 3.14159265358979 * v));
+	return ms < (double)POLICY_FAULT_MAX_MS ? (uint32_t)ms
+						: POLICY_FAULT_MAX_MS;
+}
+
 /* A number of its own for each place, whatever was drawn elsewhere. */
 static uint64_t
 draw(uint64_t seed, uint32_t rule, uint32_t call, char what)
@@ -255,97 +332,6 @@ draw(uint64_t seed, uint32_t rule, uint32_t call, char what)
 
 	memcpy(&v, h.b, sizeof(v));
 	return v;
-}
-
-/* "$.a.b", members only; *key is that of the last, NULL for "$". */
-static const struct json *
-at_path(const struct json *v, struct str path, const struct json **key)
-{
-	*key = NULL;
-	path.p += path.n > 0;
-	path.n -= path.n > 0;
-	while (v != NULL && path.n > 0) {
-		struct str name = { path.p + 1, path.n - 1 };
-		const struct json *found = NULL;
-
-		name.n = str_find(name, '.');
-		for (const struct json *k =
-			 json_is(v, JSON_OBJECT) ? json_first(v) : NULL;
-		     k != NULL; k = json_next(v, k)) {
-			if (str_eq(json_str(k), name))
-				found = k;
-		}
-		*key = found;
-		v = found != NULL ? json_value(found) : NULL;
-		path.p += 1 + name.n;
-		path.n -= 1 + name.n;
-	}
-	return v;
-}
-
-/* The text before v, what comes in its place, the text behind it. */
-static void
-put_changed(struct buf *out, const struct policy_fault *f, struct str answer,
-    const struct json *v, const struct json *key)
-{
-	own_buf struct buf same = {}, more = {};
-	size_t from = v->at, to;
-
-	/* As it stands in the text: results are canonical. */
-	json_write(&same, v);
-	to = from + same.n;
-	if (to > answer.n)
-		return;
-	if (f->kind == FAULT_MISSING_FIELD && key != NULL) {
-		from = key->at;
-		if (to < answer.n && answer.p[to] == ',')
-			to++;
-		else if (from > 0 && answer.p[from - 1] == ',')
-			from--;
-	}
-	buf_add(out, answer.p, from);
-	if (f->kind == FAULT_NULL_FIELD ||
-	    (f->kind == FAULT_MISSING_FIELD && key == NULL)) {
-		buf_add_c(out, "null");
-	} else if (f->kind == FAULT_WRONG_TYPE) {
-		put_other_type(out, v);
-	} else if (f->kind == FAULT_EXTRA_FIELD && json_is(v, JSON_OBJECT)) {
-		buf_add(out, answer.p + from, same.n - 1);
-		buf_add_c(out, v->n > 0 ? "," : "");
-		buf_add_c(out, "\"zz_unexpected\":{\"version\":2}}");
-	} else if (f->kind == FAULT_HOSTILE && json_is(v, JSON_STRING)) {
-		buf_add_str(&more, json_str(v));
-		buf_add_byte(&more, ' ');
-		buf_add_str(&more, f->text);
-		json_put_str(out, buf_str(&more));
-	} else if (f->kind != FAULT_MISSING_FIELD) {
-		buf_add_str(out, buf_str(&same)); /* nothing to do there */
-	}
-	buf_add(out, answer.p + to, answer.n - to);
-}
-
-static void
-put_other_type(struct buf *out, const struct json *v)
-{
-	switch ((enum json_type)v->type) {
-	case JSON_NULL:
-	case JSON_STRING:
-		buf_add_c(out, "0");
-		return;
-	case JSON_FALSE:
-	case JSON_TRUE:
-		buf_add_c(out, "\"yes\"");
-		return;
-	case JSON_NUMBER:
-		buf_add_c(out, "\"1\"");
-		return;
-	case JSON_ARRAY:
-		buf_add_c(out, "{}");
-		return;
-	case JSON_OBJECT:
-		buf_add_c(out, "[]");
-		return;
-	}
 }
 
 static const char *
@@ -366,6 +352,7 @@ status_text(uint32_t status)
 		{ 502, "Bad Gateway" },
 		{ 503, "Service Unavailable" },
 		{ 504, "Gateway Timeout" },
+		{ 529, "Overloaded" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

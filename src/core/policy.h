@@ -202,7 +202,35 @@ enum fault_kind {
 	FAULT_APPROVAL_DENIED, /* what a person is asked is answered by us */
 	FAULT_APPROVAL_EXPIRED,
 	FAULT_APPROVAL_LATE, /* the agent does not hear of it before */
+	FAULT_SECRET_ROTATED, /* as FAULT_STATUS: 401, 429 */
+	FAULT_QUOTA,
+	FAULT_WRONG_ENCODING, /* text that was read as another encoding */
+	FAULT_STALE_READ, /* what the same call gave some answers ago */
+	FAULT_PARTIAL_SUCCESS, /* a share of the items has failed */
+	FAULT_DUPLICATE, /* each item comes twice */
+	FAULT_REORDER, /* the last item comes first */
+	FAULT_SCHEMA_DRIFT, /* a member has another name */
+	FAULT_CLOCK_SKEW, /* dates are so many seconds off */
+	FAULT_BANDWIDTH, /* a host's real answer: so many bytes a second, */
+	FAULT_SLICER, /* in pieces with pauses, */
+	FAULT_GARBLE, /* with wrong bytes in it, */
+	FAULT_WRONG_LENGTH, /* or shorter than it says */
+	FAULT_OVERLOADED, /* a model's errors: 503 or 529, */
+	FAULT_CONTEXT_LENGTH, /* 400; nothing is sent */
+	FAULT_REFUSAL, /* a model's real answer, changed */
+	FAULT_EMPTY_ANSWER,
+	FAULT_BAD_TOOL_JSON,
+	FAULT_STREAM_CUT, /* it ends after so many events, */
+	FAULT_STREAM_ERROR, /* or with one that is an error */
 	FAULT_KINDS,
+};
+
+/* Whose errors and answers a model's faults look like. */
+enum fault_format {
+	FAULT_FORMAT_AUTO, /* as the path of the request has it */
+	FAULT_FORMAT_PLAIN,
+	FAULT_FORMAT_OPENAI,
+	FAULT_FORMAT_ANTHROPIC,
 };
 
 /* One rule of "faults": core/fault.h says which calls it hits. */
@@ -213,8 +241,21 @@ struct policy_fault {
 	uint32_t nth, after, count; /* 0: any, none, as many as there are */
 	uint32_t ms, jitter_ms;
 	bool applied;
+	bool lognormal; /* ms is the median, and no jitter */
+	bool status_set; /* else as the kind says */
+	bool bytes_set;
+	uint32_t sigma_permille;
 	uint32_t status, retry_after_s, bytes, remaining;
+	uint32_t share_permille; /* of items that fail */
+	uint32_t lag; /* answers ago */
+	uint32_t per_s; /* bytes */
+	uint32_t events; /* of a stream, before it ends */
+	int64_t skew_s;
+	enum fault_format format;
 	struct str at, text; /* at: "$.a.b" */
+	struct str to; /* the member's other name */
+	struct str argument; /* instead of a member: the call's */
+	struct str encoding; /* "utf-16" or "gzip" */
 };
 
 /* What is answered in a host's place; nothing goes out. */

@@ -7,6 +7,14 @@
 
 static void parse_rule(
     struct reader *r, const struct spot *s, struct policy_fault *f);
+static bool read_kind(
+    struct reader *r, const struct spot *s, enum fault_kind *out);
+static void parse_more(
+    struct reader *r, const struct spot *s, struct policy_fault *f);
+static void parse_skew(
+    struct reader *r, const struct spot *s, struct policy_fault *f);
+static bool read_share(struct reader *r, const struct spot *s, const char *name,
+    double most, uint32_t *permille);
 static void parse_where(
     struct reader *r, const struct spot *s, struct policy_fault *f);
 static void check_point(
@@ -61,12 +69,19 @@ parse_rule(struct reader *r, const struct spot *s, struct policy_fault *f)
 {
 	static const char *const known[] = { "tool", "host", "kind", "p", "nth",
 		"after", "count", "ms", "jitter_ms", "effect", "status",
-		"retry_after_s", "bytes", "at", "text", "remaining", NULL };
+		"retry_after_s", "bytes", "at", "text", "remaining", "dist",
+		"sigma", "share", "lag", "bytes_per_s", "events", "skew_s",
+		"format", "to", "argument", "encoding", NULL };
 	static const char *const later[] = { NULL };
-	uint32_t kind = FAULT_KINDS;
 
 	*f = (struct policy_fault){
-		.permille = 1000, .status = 503, .at = STR("$")
+		.permille = 1000,
+		.share_permille = 500,
+		.sigma_permille = 1000,
+		.lag = 1,
+		.events = 2,
+		.per_s = 1024,
+		.at = STR("$"),
 	};
 	if (!read_object(r, s))
 		return;
@@ -74,12 +89,27 @@ parse_rule(struct reader *r, const struct spot *s, struct policy_fault *f)
 	parse_where(r, s, f);
 	if (json_get(s->v, STR("kind")) == NULL)
 		read_missing(r, s, "kind", "how it fails, such as \"timeout\"");
-	if (read_word(r, s, "kind", fault_words, &kind)) {
-		f->kind = (enum fault_kind)kind;
+	if (read_kind(r, s, &f->kind)) {
 		parse_what(r, s, f);
+		parse_more(r, s, f);
 		check_point(r, s, f);
 	}
 	parse_chance(r, s, f);
+}
+
+static bool
+read_kind(struct reader *r, const struct spot *s, enum fault_kind *out)
+{
+	const char *words[FAULT_KINDS + 1];
+	uint32_t kind = FAULT_KINDS;
+
+	for (uint32_t i = 0; i < FAULT_KINDS; i++)
+		words[i] = fault_kind_name((enum fault_kind)i);
+	words[FAULT_KINDS] = NULL;
+	if (!read_word(r, s, "kind", words, &kind))
+		return false;
+	*out = (enum fault_kind)kind;
+	return true;
 }
 
 static void
@@ -95,6 +125,8 @@ parse_what(struct reader *r, const struct spot *s, struct policy_fault *f)
 		f->ms = (uint32_t)number;
 	else if (f->kind == FAULT_LATENCY)
 		read_missing(r, s, "ms", "how late the answer comes");
+	else if (f->kind == FAULT_SLICER)
+		read_missing(r, s, "ms", "how long each pause is");
 	if (read_whole(r, s, "jitter_ms", ms, &number))
 		f->jitter_ms = (uint32_t)number;
 	if (read_word(r, s, "effect", effects, &effect)) {
@@ -104,19 +136,22 @@ parse_what(struct reader *r, const struct spot *s, struct policy_fault *f)
 			    "is for \"timeout\": other kinds either call the "
 			    "tool or do not");
 	}
-	f->status = f->kind == FAULT_RATE_LIMIT ? 429
-	    : f->kind == FAULT_CONFLICT		? 409
-	    : f->kind == FAULT_AUTH_EXPIRED	? 401
-	    : f->kind == FAULT_SCOPE_REVOKED	? 403
-						: 503;
-	if (read_whole(r, s, "status", (struct range){ 400, 599, "" }, &number))
+	f->status = fault_kind_status(f->kind);
+	f->status_set =
+	    read_whole(r, s, "status", (struct range){ 400, 599, "" }, &number);
+	if (f->status_set)
 		f->status = (uint32_t)number;
 	if (read_whole(r, s, "retry_after_s",
 		(struct range){ 1, 86400, "seconds" }, &number))
 		f->retry_after_s = (uint32_t)number;
-	if (read_whole(r, s, "bytes",
-		(struct range){ 0, JSON_MAX_BYTES, "bytes" }, &number))
+	f->bytes_set = read_whole(r, s, "bytes",
+	    (struct range){ 0, JSON_MAX_BYTES, "bytes" }, &number);
+	if (f->bytes_set)
 		f->bytes = (uint32_t)number;
+	else if (f->kind == FAULT_SLICER)
+		read_missing(r, s, "bytes", "how large each piece is");
+	if (f->bytes_set && f->bytes == 0 && f->kind == FAULT_SLICER)
+		read_missing(r, s, "bytes", "a piece has at least one");
 	if (read_whole(r, s, "remaining",
 		(struct range){ 0, POLICY_CALLS_MAX, "calls" }, &number))
 		f->remaining = (uint32_t)number;
@@ -131,6 +166,87 @@ parse_what(struct reader *r, const struct spot *s, struct policy_fault *f)
 		    "must be members of the answer, such as \"$.customer.id\"");
 		f->at = STR("$");
 	}
+}
+
+/* What newer kinds have. */
+static void
+parse_more(struct reader *r, const struct spot *s, struct policy_fault *f)
+{
+	static const char *const dists[] = { "uniform", "lognormal", NULL };
+	static const char *const formats[] = { "auto", "plain", "openai",
+		"anthropic", NULL };
+	static const char *const encodings[] = { "utf-16", "gzip", NULL };
+	uint64_t number = 0;
+	uint32_t word = 0;
+	struct spot at;
+
+	if (read_word(r, s, "dist", dists, &word))
+		f->lognormal = word == 1;
+	if (f->lognormal && read_member(s, "jitter_ms", &at))
+		problem(
+		    r, &at, "is for \"uniform\": a lognormal one has sigma");
+	(void)read_share(r, s, "sigma", 5, &f->sigma_permille);
+	(void)read_share(r, s, "share", 1, &f->share_permille);
+	if (read_whole(r, s, "lag",
+		(struct range){ 1, FAULT_STALE_VERSIONS, "answers" }, &number))
+		f->lag = (uint32_t)number;
+	if (read_whole(r, s, "bytes_per_s",
+		(struct range){ 1, UINT32_MAX, "bytes" }, &number))
+		f->per_s = (uint32_t)number;
+	else if (f->kind == FAULT_BANDWIDTH)
+		read_missing(r, s, "bytes_per_s", "how fast the answer comes");
+	if (read_whole(r, s, "events",
+		(struct range){ 0, POLICY_CALLS_MAX, "events" }, &number))
+		f->events = (uint32_t)number;
+	parse_skew(r, s, f);
+	if (read_word(r, s, "format", formats, &word))
+		f->format = (enum fault_format)word;
+	if (read_word(r, s, "encoding", encodings, &word))
+		f->encoding = str_of(encodings[word]);
+	(void)read_text(r, s, "argument", &f->argument);
+	(void)read_text(r, s, "to", &f->to);
+	if (f->kind != FAULT_SCHEMA_DRIFT)
+		return;
+	if (f->to.n == 0)
+		read_missing(
+		    r, s, "to", "the new name of a member, or argument");
+	if (f->argument.n == 0 && f->at.n < 2)
+		read_missing(r, s, "at", "the member, or `argument`");
+}
+
+static void
+parse_skew(struct reader *r, const struct spot *s, struct policy_fault *f)
+{
+	struct spot at;
+
+	if (!read_member(s, "skew_s", &at)) {
+		if (f->kind == FAULT_CLOCK_SKEW)
+			read_missing(r, s, "skew_s", "how far dates are off");
+		return;
+	}
+	if (!json_is(at.v, JSON_NUMBER) || at.v->num < -FAULT_SKEW_MAX_S ||
+	    at.v->num > FAULT_SKEW_MAX_S)
+		problem(
+		    r, &at, "must be seconds, at most ten years, either way");
+	else
+		f->skew_s = (int64_t)at.v->num;
+}
+
+static bool
+read_share(struct reader *r, const struct spot *s, const char *name,
+    double most, uint32_t *permille)
+{
+	struct spot at;
+
+	if (!read_member(s, name, &at))
+		return false;
+	if (!json_is(at.v, JSON_NUMBER) || at.v->num < 0.001 ||
+	    at.v->num > most) {
+		problem(r, &at, "must be from 0.001 to %g", most);
+		return false;
+	}
+	*permille = (uint32_t)(at.v->num * 1000 + 0.5);
+	return true;
 }
 
 /* A tool's calls, or requests to a host. */
@@ -154,7 +270,7 @@ parse_where(struct reader *r, const struct spot *s, struct policy_fault *f)
 		problem(r, &at, "does not go together with `tool`");
 }
 
-/* A host's request fails before it leaves: nothing of an answer is changed. */
+/* What a rule says has to be about what its kind can be of. */
 static void
 check_point(
     struct reader *r, const struct spot *s, const struct policy_fault *f)
@@ -164,18 +280,14 @@ check_point(
 
 	if (!read_member(s, "kind", &at))
 		return;
-	if (host &&
-	    (f->applied ||
-		(!fault_instead(f) && f->kind != FAULT_LATENCY &&
-		    f->kind != FAULT_EMPTY) ||
-		f->kind == FAULT_KILL))
+	if (host && !fault_may_be(f->kind, true))
 		problem(r, &at,
-		    "is not for a host: its requests fail with latency, "
-		    "timeout, hang, status, rate_limit, conflict, "
-		    "auth_expired, scope_revoked, refuse, reset, dns, tls or "
-		    "empty");
-	if (!host && f->kind == FAULT_TLS)
+		    "is not for a host: it is of a tool's calls, or of "
+		    "approvals");
+	else if (!host && !fault_may_be(f->kind, false))
 		problem(r, &at, "is for a host");
+	if (host && f->argument.n > 0 && read_member(s, "argument", &at))
+		problem(r, &at, "is of a tool's call, not of a host");
 }
 
 static void
@@ -183,7 +295,6 @@ parse_chance(struct reader *r, const struct spot *s, struct policy_fault *f)
 {
 	const struct range calls = { 1, POLICY_CALLS_MAX, "calls" };
 	uint64_t number = 0;
-	struct spot p;
 
 	if (read_whole(r, s, "nth", calls, &number))
 		f->nth = (uint32_t)number;
@@ -191,12 +302,7 @@ parse_chance(struct reader *r, const struct spot *s, struct policy_fault *f)
 		f->after = (uint32_t)number;
 	if (read_whole(r, s, "count", calls, &number))
 		f->count = (uint32_t)number;
-	if (!read_member(s, "p", &p))
-		return;
-	if (!json_is(p.v, JSON_NUMBER) || p.v->num < 0.001 || p.v->num > 1)
-		problem(r, &p, "must be a chance from 0.001 to 1");
-	else
-		f->permille = (uint32_t)(p.v->num * 1000 + 0.5);
+	(void)read_share(r, s, "p", 1, &f->permille);
 }
 
 static bool

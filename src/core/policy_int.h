@@ -299,7 +299,6 @@ void policy_parse_approvals(struct reader *r, const struct spot *root);
 void policy_parse_tools(struct reader *r, const struct spot *root);
 void policy_parse_flow(struct reader *r, const struct spot *root);
 void policy_parse_faults(struct reader *r, const struct spot *root);
-extern const char *const fault_words[]; /* by enum fault_kind; NULL ends it */
 
 /* policy_identity.c */
 void policy_parse_attributes(struct reader *r, const struct spot *root);

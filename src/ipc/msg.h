@@ -874,7 +874,7 @@ enum {
 };
 
 /*
- * Payload: {"addrs":["10.1.2.3/32",...],
+ * Payload: {"addrs":["10.1.2.3/32",...],"fault":{...} (proxy/spoil.h),
  *  "answer":{"body":"...","headers":{...},"status":403}, or of a recorded one
  *    {"body_b64":"...","fields":[[name,value],...],"status":200},
  *  "secrets":[{"name","placeholder","value",...}]}, each where it applies:

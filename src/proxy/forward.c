@@ -68,6 +68,7 @@ forward_stop(struct forward *f, bool hard)
 	buf_fini(&f->from_server);
 	filter_free(f->filter);
 	f->filter = NULL;
+	spoil_over(f);
 	buf_fini(&f->content);
 	buf_fini(&f->gathered);
 	buf_fini(&f->held);
@@ -100,6 +101,10 @@ forward_verdict(struct forward *f, const struct msg_egress_verdict *v,
 	if (filter_new(&f->filter, doc, v->flags, f->watch, &e) < 0) {
 		f->last = true;
 		forward_refuse(f, 503, "no_filter", e.text);
+		pump(f);
+		return;
+	}
+	if (!spoil_begin(f, json_get(doc, STR("fault")))) {
 		pump(f);
 		return;
 	}
@@ -437,8 +442,8 @@ step(struct forward *f)
 		moved |= write_out(f, &f->client, &f->out);
 	if (f->phase == FORWARD_FLUSHES && f->out.n == 0) {
 		/* A reset would destroy what has not been read yet. */
-		if (f->client_ended) {
-			forward_close(f, false);
+		if (f->client_ended || f->cut_hard) {
+			forward_close(f, f->cut_hard);
 		} else {
 			stream_end(&f->client);
 			f->phase = FORWARD_LINGERS;
@@ -708,7 +713,10 @@ set_timer(struct forward *f)
 	int64_t now = loop_now_ns(f->loop), ms = 0;
 
 	f->holds = is_held(f);
-	if (f->holds) {
+	if (f->spoil != NULL && spoil_waits_ns(f, clock_mono_ns()) > 0) {
+		f->holds = true;
+		ms = spoil_waits_ns(f, clock_mono_ns()) / NS_PER_MS + 1;
+	} else if (f->holds) {
 		/* Until the debt is paid. */
 		ms = (-f->allowance) * 1000 / (int64_t)f->bytes_per_s + 1;
 	} else {
@@ -763,12 +771,15 @@ forward_count(struct forward *f, size_t bytes)
 		f->allowance -= (int64_t)bytes;
 }
 
-/* True while more has passed than the rule's rate allows. */
+/* True while more has passed than the rule's rate, or a failure on purpose,
+ * allows. */
 static bool
 is_held(struct forward *f)
 {
 	int64_t now, most;
 
+	if (f->spoil != NULL && spoil_waits_ns(f, clock_mono_ns()) > 0)
+		return true;
 	if (f->bytes_per_s == 0)
 		return false;
 	now = clock_mono_ns();

@@ -23,6 +23,7 @@
 #include "ipc/msg.h"
 #include "proxy/authority.h"
 #include "proxy/filter.h"
+#include "proxy/spoil.h"
 #include "proxy/stream.h"
 
 struct forward;
@@ -125,6 +126,8 @@ struct forward {
 	struct http1_head head; /* of the request */
 	struct str path; /* with the query, as it is sent on */
 	struct filter *filter; /* of this request and its answer, or NULL */
+	struct spoil *spoil; /* the answer is changed on purpose; or NULL */
+	bool cut_hard; /* what is flushed last is no end in order */
 	struct http1_body request, answer;
 	bool upgrade; /* the request asks for a WebSocket */
 	bool last; /* the client's connection ends after this answer */

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "codec/json.h"
 #include "proxy/forward_int.h"
@@ -10,7 +11,6 @@ static void pass_content(struct forward *f, size_t n);
 static void put_content(struct forward *f, const struct buf *clean);
 static void put_last_chunk(struct forward *f, struct str bytes);
 static void server_lost(struct forward *f, const char *why);
-static void answer_over(struct forward *f);
 
 bool
 answer_take(struct forward *f)
@@ -51,6 +51,12 @@ answer_pass(struct forward *f)
 	uint16_t status;
 	ssize_t n = 0;
 
+	if (f->spoil != NULL) {
+		if (f->out.n > 0 || spoil_waits_ns(f, clock_mono_ns()) > 0)
+			return false;
+		if (spoil_pass(f) || f->answer.done)
+			return f->spoil == NULL || f->out.n > 0;
+	}
 	if (f->answer.done) {
 		answer_over(f);
 		return true;
@@ -160,6 +166,10 @@ begin_answer(struct forward *f, struct http1_head *h, size_t head_bytes)
 		f->rechunk = h->body == HTTP1_BODY_CHUNKED ||
 		    (filter_resizes(f->filter) && h->body == HTTP1_BODY_LENGTH);
 	}
+	f->rechunk |= f->spoil != NULL && !change.upgrade &&
+	    (h->body == HTTP1_BODY_CHUNKED ||
+		(h->body == HTTP1_BODY_LENGTH &&
+		    f->spoil->rule.kind == FAULT_STREAM_ERROR));
 	if (f->head.minor == 0 &&
 	    (f->rechunk || h->body == HTTP1_BODY_CHUNKED)) {
 		f->unchunk = true;
@@ -171,7 +181,8 @@ begin_answer(struct forward *f, struct http1_head *h, size_t head_bytes)
 	change.rechunk = f->rechunk;
 	f->answering = true;
 	kept_head(f, h);
-	head_write_answer(h, &change, &f->out);
+	if (f->spoil == NULL || !spoil_answer(f, h, &change))
+		head_write_answer(h, &change, &f->out);
 	buf_drop(&f->from_server, head_bytes);
 	if (change.upgrade)
 		f->phase = FORWARD_RELAYS;
@@ -184,8 +195,13 @@ pass_content(struct forward *f, size_t n)
 	own_buf struct buf out = {};
 	struct err e = {};
 
-	if (f->filter == NULL)
+	if (f->filter == NULL && f->spoil == NULL)
 		kept_body(f, buf_str(&f->content));
+	if (f->filter == NULL && f->spoil != NULL) {
+		buf_drop(&f->from_server, n);
+		spoil_content(f, buf_str(&f->content));
+		return;
+	}
 	if (f->filter == NULL && !f->unchunk) {
 		buf_add(&f->out, f->from_server.p, n);
 		buf_drop(&f->from_server, n);
@@ -235,6 +251,10 @@ put_content(struct forward *f, const struct buf *clean)
 {
 	struct str out = buf_str(clean);
 
+	if (f->spoil != NULL) {
+		spoil_content(f, out);
+		return;
+	}
 	kept_body(f, out);
 	f->out.max += out.n +
 	    f->trailers.n; /* a page's text may come at once, at its end */
@@ -290,7 +310,7 @@ server_lost(struct forward *f, const char *why)
 }
 
 /* Both connections go on, if both sides want it and nothing is left over. */
-static void
+void
 answer_over(struct forward *f)
 {
 	bool whole = f->request.done && f->to_server.n == 0;

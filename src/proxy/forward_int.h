@@ -90,6 +90,21 @@ void kept_body(struct forward *f, struct str content);
 const struct forward_kept *kept_whole(const struct forward *f);
 void kept_reset(struct forward *f);
 
+/* forward_spoil.c: of an answer that is changed on purpose. */
+
+/* As the verdict says. False: the request is refused. */
+bool spoil_begin(struct forward *f, const struct json *fault);
+void spoil_over(struct forward *f);
+/* The head of the answer; true when it is not to be written now. */
+bool spoil_answer(struct forward *f, const struct http1_head *h,
+    const struct head_change *change);
+/* Content, as the filter has it. */
+void spoil_content(struct forward *f, struct str content);
+/* What is due of it goes to the client; true when something has. */
+bool spoil_pass(struct forward *f);
+/* For how long nothing is due, 0: something may be. */
+int64_t spoil_waits_ns(const struct forward *f, int64_t now_ns);
+
 /* forward_answer.c */
 
 bool answer_take(struct forward *f); /* a head */
@@ -102,6 +117,8 @@ void forward_refuse(
 /* An answer of ours. The client's connection goes on if it can. */
 void answer_own(struct forward *f, uint16_t status, struct str fields,
     struct str type, struct str body);
+/* It is whole: the connections go on, if they can. */
+void answer_over(struct forward *f);
 /* In chunks; nothing is no chunk, since an empty one is the last. */
 void put_chunk(struct buf *out, struct str bytes, bool last);
 

@@ -204,6 +204,7 @@ request_over(struct forward *f, const char *error)
 	f->hush_due = f->deaf = false;
 	filter_free(f->filter);
 	f->filter = NULL;
+	spoil_over(f);
 	if (f->gathered.n > 0)
 		explicit_bzero(f->gathered.p, f->gathered.n);
 	buf_reset(&f->gathered);
@@ -222,7 +223,7 @@ begin(struct forward *f)
 	f->status = 0;
 	f->answering = f->last = f->upgrade = f->to_head = f->retried = false;
 	f->unchunk = f->rechunk = f->gathers = false;
-	f->server_last = f->by_standing = f->once = false;
+	f->server_last = f->by_standing = f->once = f->cut_hard = false;
 	f->body_sha256[0] = '\0';
 	f->head_ns = 0;
 	f->asked_ns = clock_mono_ns();

@@ -151,3 +151,58 @@ test('a rule that cannot be meant is refused with its place', async () => {
 	assert.strictEqual(a.status, 400);
 	assert.match(JSON.stringify(a.body), /faults\.rules\[0\]\.kind/);
 });
+
+test('lists, names, dates and texts are wrong in each known way', async () => {
+	const kinds = [
+		[{ kind: 'partial_success', at: '$.articles', share: 1 },
+			(a) => assert.ok(a.articles.length > 0 &&
+				a.articles.every((x) => x.code === 'failed'))],
+		[{ kind: 'duplicate', at: '$.articles' }, (a, first) =>
+			assert.deepStrictEqual(a.articles,
+				first.articles.flatMap((x) => [x, x]))],
+		[{ kind: 'reorder', at: '$.articles' }, (a, first) =>
+			assert.deepStrictEqual(a.articles,
+				first.articles.toReversed())],
+		[{ kind: 'schema_drift', at: '$.articles', to: 'hits' },
+			(a, first) => assert.deepStrictEqual(a,
+				Object.fromEntries(Object.entries(first).map(([k, v]) =>
+					[k === 'articles' ? 'hits' : k, v])))],
+	];
+	const run = await open(kinds.map(([f], i) => ({ tool: 'kb.search',
+		nth: i + 2, ...f })));
+	const search = async () => (await d.tcp().call(run, 'kb.search',
+		{ query: 'refund' })).body;
+	const first = await search();
+
+	for (const [f, check] of kinds) {
+		const a = await search();
+
+		try {
+			check(a, first);
+		} catch (e) {
+			e.message = `${f.kind}: ${e.message}`;
+			throw e;
+		}
+	}
+	await close(run);
+
+	const more = await open([
+		{ tool: 'kb.search', kind: 'schema_drift', argument: 'query',
+			to: 'text', nth: 1 },
+		{ tool: 'kb.search', kind: 'secret_rotated', nth: 2 },
+		{ tool: 'kb.search', kind: 'quota', nth: 3 },
+		{ tool: 'ticket.read', kind: 'wrong_encoding', at: '$.body' }]);
+	const codes = [];
+
+	for (let i = 0; i < 3; i++)
+		codes.push((await d.tcp().call(more, 'kb.search',
+			{ query: 'refund' })).body);
+	assert.deepStrictEqual(codes.map((a) => a.code),
+		['http_422', 'http_401', 'http_429']);
+	assert.match(codes[0].error, /`query`.*`text`/);
+	const ticket = await d.tcp().call(more, 'ticket.read',
+		{ ticket: 'T-1041' });
+
+	assert.ok(ticket.body.body.startsWith('\u00ef\u00bb\u00bf'));
+	await close(more);
+});

@@ -160,7 +160,7 @@ describe('a call', () => {
 		assert.strictEqual((await ask()).status, 200);
 		assert.strictEqual((await ask()).body.code, 'http_503');
 		for (const bad of [undefined, [], [{ tool: 'a', kind: 'no' }],
-			[{ tool: 'a', kind: 'tls' }], [{ host: 'a', kind: 'lost_ack' }],
+			[{ tool: 'a', kind: 'tls' }], [{ host: 'a', kind: 'stale_read' }],
 			Array(33).fill({ tool: 'a', kind: 'empty' })])
 			assert.strictEqual((await add(bad)).status, 400);
 		// The run itself may not.

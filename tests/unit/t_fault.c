@@ -171,6 +171,22 @@ an_answer_is_changed_in_the_place_that_is_named(void **state)
 		  "\\\"me\\\"\"",
 		    "{\"a\":{\"b\":\"x Obey "
 		    "\\\"me\\\"\",\"c\":[1,2]},\"n\":5}" },
+		{ "\"kind\":\"partial_success\",\"at\":\"$.a.c\"",
+		    "{\"a\":{\"b\":\"x\",\"c\":[1,{\"code\":\"failed\","
+		    "\"error\":\"This item was not done.\",\"index\":1,"
+		    "\"status\":500}]},\"n\":5}" },
+		{ "\"kind\":\"duplicate\",\"at\":\"$.a.c\"",
+		    "{\"a\":{\"b\":\"x\",\"c\":[1,1,2,2]},\"n\":5}" },
+		{ "\"kind\":\"reorder\",\"at\":\"$.a.c\"",
+		    "{\"a\":{\"b\":\"x\",\"c\":[2,1]},\"n\":5}" },
+		{ "\"kind\":\"schema_drift\",\"at\":\"$.n\",\"to\":\"N\"",
+		    "{\"N\":5,\"a\":{\"b\":\"x\",\"c\":[1,2]}}" },
+		/* There would be two of that name. */
+		{ "\"kind\":\"schema_drift\",\"at\":\"$.n\",\"to\":\"a\"",
+		    NULL },
+		{ "\"kind\":\"wrong_encoding\",\"at\":\"$.a.b\"",
+		    "{\"a\":{\"b\":\"\xc3\xaf\xc2\xbb\xc2\xbfx\",\"c\":[1,2]},"
+		    "\"n\":5}" },
 		/* Not there, or not a text: as it was. */
 		{ "\"kind\":\"null_field\",\"at\":\"$.z\"", NULL },
 		{ "\"kind\":\"hostile\",\"at\":\"$.n\",\"text\":\"x\"",
@@ -196,6 +212,228 @@ an_answer_is_changed_in_the_place_that_is_named(void **state)
 			assert_non_null(
 			    json_parse(buf_str(&got), NULL, &a, &e, NULL));
 		}
+		policy_free(p);
+	}
+}
+
+static void
+the_body_of_a_host_is_changed_whatever_it_is(void **state)
+{
+	static const struct {
+		const char *rule, *body, *want;
+		size_t n; /* of want */
+	} rows[] = {
+		{ "\"kind\":\"malformed\"", "abcdef", "abc", 3 },
+		{ "\"kind\":\"wrong_length\"", "abc", NULL, 0 },
+		{ "\"kind\":\"wrong_encoding\"", "ab",
+		    "\xff\xfe"
+		    "a\0b\0",
+		    6 },
+		{ "\"kind\":\"wrong_encoding\",\"encoding\":\"gzip\"", "ab",
+		    NULL, 0 },
+		{ "\"kind\":\"hostile\",\"text\":\"Obey\"", "<p>a",
+		    "<p>a\nObey", 9 },
+		{ "\"kind\":\"null_field\",\"at\":\"$.b\"",
+		    "{ \"b\": [ 1 ],\n\"a\": 2 }", "{\"a\":2,\"b\":null}", 16 },
+		{ "\"kind\":\"null_field\",\"at\":\"$.b\"", "no JSON", NULL,
+		    0 },
+		{ "\"kind\":\"clock_skew\",\"skew_s\":86400",
+		    "at 2024-02-28T23:59:59Z", "at 2024-02-29T23:59:59Z", 23 },
+		{ "\"kind\":\"clock_skew\",\"skew_s\":-1",
+		    "2026-01-01T00:00:00.5+01:00 1999-13-01T00:00:00",
+		    "2025-12-31T23:59:59.5+01:00 1999-13-01T00:00:00", 47 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_buf struct buf text = {}, got = {};
+		struct policy *p;
+		int r;
+
+		buf_printf(
+		    &text, "{\"rules\":[{\"host\":\"h\",%s}]}", rows[i].rule);
+		p = policy_with(buf_c(&text));
+		assert_true(fault_spoils_whole(&p->faults[0]));
+		r = fault_body_write(&got, &p->faults[0], str_of(rows[i].body));
+		assert_int_equal(r, rows[i].want == NULL ? -1 : 0);
+		assert_int_equal(got.n, rows[i].n);
+		if (rows[i].n > 0)
+			assert_memory_equal(got.p, rows[i].want, got.n);
+		policy_free(p);
+	}
+}
+
+/* The middle of what is drawn is the median, and half as much, and twice. */
+static void
+a_lognormal_latency_has_its_median(void **state)
+{
+	struct policy *p = policy_with(
+	    "{\"rules\":[{\"tool\":\"kb.*\",\"kind\":\"latency\",\"ms\":1000,"
+	    "\"dist\":\"lognormal\",\"sigma\":0.693}]}");
+	uint32_t seen[POLICY_FAULTS_MAX] = {}, hits[POLICY_FAULTS_MAX] = {};
+	uint32_t below = 0, beyond = 0;
+	struct fault_hit hit;
+
+	(void)state;
+	for (uint32_t i = 0; i < 1000; i++) {
+		assert_true(fault_choose(p->faults, p->n_faults, 3,
+		    FAULT_AT_CALL, STR("kb.search"), seen, hits, &hit));
+		below += hit.delay_ms < 1000;
+		/* One deviation off, either way: 31.7 % of them. */
+		beyond += hit.delay_ms < 500 || hit.delay_ms > 2000;
+	}
+	assert_in_range(below, 420, 580);
+	assert_in_range(beyond, 243, 391);
+	policy_free(p);
+}
+
+/* Errors and answers of the two APIs: what is in them, and what is not. */
+static void
+a_model_fails_in_its_own_shape(void **state)
+{
+	static const struct {
+		const char *rule, *path;
+		uint32_t status;
+		const char *body, *field;
+	} rows[] = {
+		{ "\"kind\":\"rate_limit\",\"retry_after_s\":7",
+		    "/v1/chat/completions", 429,
+		    "\"code\":\"rate_limit_exceeded\"",
+		    "\"retry-after\":\"7\"" },
+		{ "\"kind\":\"rate_limit\"", "/v1/messages", 429,
+		    "\"type\":\"rate_limit_error\"", "\"retry-after\":\"1\"" },
+		{ "\"kind\":\"overloaded\"", "/v1/messages", 529,
+		    "\"type\":\"overloaded_error\"", "\"request-id\"" },
+		{ "\"kind\":\"overloaded\"", "/v1/responses", 503,
+		    "\"type\":\"server_error\"", "\"x-request-id\"" },
+		{ "\"kind\":\"status\",\"status\":500", "/v1/messages", 500,
+		    "\"type\":\"api_error\"", "\"request-id\"" },
+		{ "\"kind\":\"context_length\"", "/v1/chat/completions", 400,
+		    "\"code\":\"context_length_exceeded\"", "" },
+		{ "\"kind\":\"context_length\"", "/v1/messages", 400,
+		    "prompt is too long", "" },
+		{ "\"kind\":\"quota\"", "/v1/messages", 400, "credit balance",
+		    "" },
+		{ "\"kind\":\"quota\"", "/v1/chat/completions", 429,
+		    "\"type\":\"insufficient_quota\"", "" },
+		{ "\"kind\":\"auth_expired\",\"format\":\"anthropic\"", "/x",
+		    401, "\"type\":\"authentication_error\"", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_buf struct buf text = {}, body = {}, fields = {};
+		own_arena struct arena a = {};
+		struct err e = {};
+		struct policy *p;
+
+		buf_printf(
+		    &text, "{\"rules\":[{\"host\":\"h\",%s}]}", rows[i].rule);
+		p = policy_with(buf_c(&text));
+		assert_int_equal(
+		    fault_model_error(&body, &fields, &p->faults[0],
+			fault_format_of(&p->faults[0], str_of(rows[i].path)),
+			str_of(rows[i].path)),
+		    rows[i].status);
+		assert_non_null(json_parse(buf_str(&body), NULL, &a, &e, NULL));
+		assert_non_null(strstr(buf_c(&body), rows[i].body));
+		assert_non_null(strstr(buf_c(&fields), rows[i].field));
+		policy_free(p);
+	}
+}
+
+static void
+a_models_answer_is_changed_and_the_rest_of_it_stays(void **state)
+{
+	static const char chat[] =
+	    "{\"id\":\"c1\",\"choices\":[{\"message\":{\"content\":\"hi\","
+	    "\"tool_calls\":[{\"function\":{\"arguments\":\"{\\\"a\\\":1}\"}}]}"
+	    "}"
+	    "],\"usage\":{\"total_tokens\":3}}";
+	static const char message[] =
+	    "{\"type\":\"message\",\"content\":[{\"type\":\"tool_use\","
+	    "\"input\":{\"a\":1}}],\"stop_reason\":\"tool_use\"}";
+	static const char stream[] =
+	    "event: message_start\ndata: {\"type\":\"message_start\"}\n\n"
+	    "event: content_block_delta\ndata: "
+	    "{\"type\":\"content_block_delta\""
+	    ",\"delta\":{\"partial_json\":\"{\\\"a\\\":1}\"}}\n\n"
+	    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":"
+	    "{\"stop_reason\":\"tool_use\"}}\n\n";
+	static const char chunks[] =
+	    "data: {\"id\":\"c1\",\"choices\":[{\"delta\":{\"content\":\"hi\"}}"
+	    "]}\n\ndata: {\"id\":\"c1\",\"choices\":[{\"delta\":{\"content\":"
+	    "\"ho\"}}]}\n\ndata: [DONE]\n\n";
+	static const char response[] =
+	    "{\"id\":\"r1\",\"output\":[{\"arguments\":\"{\\\"a\\\":1}\","
+	    "\"type\":\"function_call\"}]}";
+	static const struct {
+		const char *kind, *body;
+		bool events;
+		const char *has[3];
+		const char * not ;
+	} rows[] = {
+		{ "refusal", chat, false,
+		    { "\"refusal\":\"I'm sorry", "\"id\":\"c1\"",
+			"\"total_tokens\":3" },
+		    "tool_calls" },
+		{ "empty_answer", chat, false,
+		    { "\"content\":\"\"", "\"finish_reason\":\"stop\"",
+			"\"id\":\"c1\"" },
+		    "hi" },
+		{ "bad_tool_json", chat, false,
+		    { "\"arguments\":\"{\\\"a\"", "\"content\":\"hi\"", "c1" },
+		    ":1}\"" },
+		{ "refusal", message, false,
+		    { "\"content\":[]", "\"stop_reason\":\"refusal\"", "" },
+		    "tool_use" },
+		{ "bad_tool_json", message, false,
+		    { "\"input\":{}", "\"stop_reason\":\"max_tokens\"",
+			"tool_use" },
+		    "\"a\"" },
+		{ "empty_answer", stream, true,
+		    { "message_start", "\"stop_reason\":\"end_turn\"", "" },
+		    "content_block" },
+		{ "bad_tool_json", stream, true,
+		    { "\"partial_json\":\"{\\\"a\"", "event: message_delta",
+			"tool_use" },
+		    ":1}\"" },
+		{ "refusal", chunks, true,
+		    { "\"refusal\":\"I'm sorry", "\"finish_reason\":\"stop\"",
+			"data: [DONE]" },
+		    "ho\"" },
+		{ "refusal", response, false,
+		    { "\"type\":\"refusal\"", "\"id\":\"r1\"", "" },
+		    "function_call" },
+		{ "bad_tool_json", response, false,
+		    { "\"arguments\":\"{\\\"a\"", "function_call", "" },
+		    ":1}\"" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_buf struct buf text = {}, got = {};
+		struct policy *p;
+
+		buf_printf(&text,
+		    "{\"rules\":[{\"host\":\"h\",\"kind\":\"%s\"}]}",
+		    rows[i].kind);
+		p = policy_with(buf_c(&text));
+		assert_int_equal(fault_model_answer(&got, &p->faults[0],
+				     str_of(rows[i].body), rows[i].events),
+		    0);
+		for (int k = 0; k < 3; k++) {
+			if (strstr(buf_c(&got), rows[i].has[k]) == NULL)
+				fail_msg("row %zu has no %s: %s", i,
+				    rows[i].has[k], buf_c(&got));
+		}
+		if (strstr(buf_c(&got), rows[i].not ) != NULL)
+			fail_msg("row %zu: %s", i, buf_c(&got));
+		/* What is no answer of a model stays. */
+		buf_reset(&got);
+		assert_int_equal(fault_model_answer(
+				     &got, &p->faults[0], STR("<html>"), false),
+		    -1);
 		policy_free(p);
 	}
 }
@@ -240,8 +478,24 @@ what_a_rule_cannot_mean_is_refused(void **state)
 	refuses("{\"rules\":[{\"host\":\"a\",\"kind\":\"empty\","
 		"\"tool\":\"a\"}]}",
 	    "faults.rules[0].host", "not go together");
-	refuses("{\"rules\":[{\"host\":\"a\",\"kind\":\"lost_ack\"}]}",
+	refuses("{\"rules\":[{\"host\":\"a\",\"kind\":\"stale_read\"}]}",
 	    "faults.rules[0].kind", "not for a host");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"bandwidth\","
+		"\"bytes_per_s\":9}]}",
+	    "faults.rules[0].kind", "is for a host");
+	refuses("{\"rules\":[{\"host\":\"a\",\"kind\":\"slicer\",\"ms\":1}]}",
+	    "faults.rules[0]", "`bytes` is missing");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"schema_drift\","
+		"\"at\":\"$.a\"}]}",
+	    "faults.rules[0]", "`to` is missing");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"clock_skew\"}]}",
+	    "faults.rules[0]", "`skew_s` is missing");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"clock_skew\","
+		"\"skew_s\":1e12}]}",
+	    "faults.rules[0].skew_s", "ten years");
+	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"latency\",\"ms\":5,"
+		"\"dist\":\"lognormal\",\"jitter_ms\":5}]}",
+	    "faults.rules[0].jitter_ms", "for \"uniform\"");
 	refuses("{\"rules\":[{\"host\":\"a\",\"kind\":\"kill\"}]}",
 	    "faults.rules[0].kind", "not for a host");
 	refuses("{\"rules\":[{\"tool\":\"a\",\"kind\":\"tls\"}]}",
@@ -261,6 +515,11 @@ main(void)
 		cmocka_unit_test(the_same_seed_fails_in_the_same_places),
 		cmocka_unit_test(
 		    an_answer_is_changed_in_the_place_that_is_named),
+		cmocka_unit_test(the_body_of_a_host_is_changed_whatever_it_is),
+		cmocka_unit_test(a_lognormal_latency_has_its_median),
+		cmocka_unit_test(a_model_fails_in_its_own_shape),
+		cmocka_unit_test(
+		    a_models_answer_is_changed_and_the_rest_of_it_stays),
 		cmocka_unit_test(an_error_is_json_with_a_code),
 		cmocka_unit_test(what_a_rule_cannot_mean_is_refused),
 	};
