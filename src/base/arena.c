@@ -5,7 +5,8 @@
 
 #include "base/limits.h"
 
-enum { BLOCK_BYTES = 16 * 1024, ALIGN = 16 };
+/* Most hold little: a schema of a tool, one message. */
+enum { FIRST_BYTES = 2000, BLOCK_BYTES = 16 * 1024, ALIGN = 16 };
 
 struct arena_block {
 	struct arena_block *before;
@@ -86,7 +87,8 @@ arena_copy(struct arena *a, struct str s)
 static struct arena_block *
 grow(struct arena *a, size_t n)
 {
-	size_t cap = n > BLOCK_BYTES ? n : BLOCK_BYTES;
+	size_t least = a->last == NULL ? FIRST_BYTES : BLOCK_BYTES;
+	size_t cap = n > least ? n : least;
 	struct arena_block *b = malloc(sizeof(*b) + cap);
 
 	if (b == NULL)

@@ -216,14 +216,13 @@ check_commits(struct reader *r, const struct spot *tools)
 			.up = tools, .v = json_value(key), .key = json_str(key)
 		};
 		struct spot at;
-		bool there = json_get(tools->v, t->commit) != NULL;
 
 		if (t->commit.n == 0 || !read_member(&s, "commit", &at))
 			continue;
 		if (str_find(t->name, '*') < t->name.n)
 			problem(r, &at,
 			    "is for a tool by its name, not for a pattern");
-		if (!there)
+		if (json_get(tools->v, t->commit) == NULL)
 			problem(r, &at,
 			    "`tools` has no row \"%.*s\", so no draft could "
 			    "be committed; list it",
