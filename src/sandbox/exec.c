@@ -258,6 +258,7 @@ watch(struct sandbox *sb, int signals, struct explain *x,
 			int64_t left = until_ns - clock_mono_ns();
 
 			if (left <= 0) {
+				sandbox_count(sb);
 				sandbox_kill(sb, LIMIT_WALL);
 				continue;
 			}

@@ -160,6 +160,14 @@ exec_tell_end(const struct exec_options *o, const struct sandbox *sb,
 	case LIMIT_COUNT:
 		break;
 	}
+	if (end->disk_full && status != 0)
+		(void)fprintf(stderr,
+		    "paddock: limit: no room for files (limit %llu MiB and "
+		    "%llu files, %llu MiB and %llu there)\n",
+		    (unsigned long long)(l->disk_bytes / MIB),
+		    (unsigned long long)l->inodes,
+		    (unsigned long long)(end->disk_bytes / MIB),
+		    (unsigned long long)end->inodes);
 	if (o->json)
 		tell_json(o, sb, end, from, n_planted, status);
 	else if (n_planted > 0)
@@ -222,13 +230,17 @@ tell_json(const struct exec_options *o, const struct sandbox *sb,
 	(void)fprintf(stderr,
 	    "{\"status\":%d,\"limit\":\"%s\",\"wall_us\":%llu,\"cpu_us\":%llu,"
 	    "\"memory_max_bytes\":%llu,\"oom_kills\":%llu,"
-	    "\"pids_refused\":%llu,\"planted\":%u,\"uid\":%u,\"walls\":[",
+	    "\"pids_refused\":%llu,\"throttled_us\":%llu,\"disk_bytes\":%llu,"
+	    "\"disk_full\":%s,\"planted\":%u,\"uid\":%u,\"walls\":[",
 	    status, sandbox_limit_name(end->limit),
 	    (unsigned long long)end->wall_ns / 1000,
 	    (unsigned long long)end->cpu_ns / 1000,
 	    (unsigned long long)end->memory_max_bytes,
 	    (unsigned long long)end->oom_kills,
-	    (unsigned long long)end->pids_refused, n_planted, sb->uid);
+	    (unsigned long long)end->pids_refused,
+	    (unsigned long long)end->throttled_ns / 1000,
+	    (unsigned long long)end->disk_bytes,
+	    end->disk_full ? "true" : "false", n_planted, sb->uid);
 	for (uint32_t i = 0; i < WALL_COUNT; i++) {
 		uint32_t wall = 1U << i;
 

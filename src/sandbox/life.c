@@ -71,6 +71,14 @@ sandbox_rpc_renew(struct sandbox *sb, struct err *e)
 }
 
 void
+sandbox_count(struct sandbox *sb)
+{
+	if (sb->pid > 0 && sb->counted_ns == 0 &&
+	    cgroup_cpu_ns(&sb->cgroup) == 0)
+		sb->counted_ns = tree_cpu_ns(sb->pid);
+}
+
+void
 sandbox_kill(struct sandbox *sb, enum sandbox_limit why)
 {
 	if (sb->killed_for == LIMIT_NONE)
@@ -203,6 +211,8 @@ sandbox_reap(struct sandbox *sb, struct sandbox_end *end, struct err *e)
 	/* What ended with PID 1 was waited for by nobody. */
 	if (used->group.cpu_ns > end->cpu_ns)
 		end->cpu_ns = used->group.cpu_ns;
+	if (sb->counted_ns > end->cpu_ns)
+		end->cpu_ns = sb->counted_ns;
 	end->memory_max_bytes = end->watched_bytes > 0
 	    ? end->watched_bytes
 	    : used->group.memory_max_bytes;

@@ -239,6 +239,7 @@ struct sandbox {
 	struct {
 		uint32_t kind, value;
 	} heard;
+	uint64_t counted_ns; /* sandbox_count; 0: a group counts */
 	struct sandbox_usage used; /* when settled */
 	bool settled;
 	bool frozen;
@@ -325,6 +326,13 @@ int sandbox_signal(const struct sandbox *sb, int signo, struct err *e);
  * one, by the old id.
  */
 int sandbox_rpc_renew(struct sandbox *sb, struct err *e);
+
+/*
+ * Before a kill that can wait some milliseconds: the time of what is killed
+ * with PID 1 is told to nobody, so where no group counts it, it is added up now
+ * and is in the end's figure.
+ */
+void sandbox_count(struct sandbox *sb);
 
 /* Ends everything inside, at once. The first reason is the one that stays. */
 void sandbox_kill(struct sandbox *sb, enum sandbox_limit why);

@@ -244,6 +244,7 @@ cells_kill(struct cells *c, uint64_t run)
 
 		if (cell->run != run && (cell->run == 0 || cell->owner != run))
 			continue;
+		sandbox_count(&cell->sb);
 		sandbox_kill(&cell->sb, LIMIT_STOPPED);
 		any = true;
 	}
@@ -369,6 +370,7 @@ on_wall(struct loop_timer *t)
 {
 	struct cell *cell = LOOP_OF(t, struct cell, wall);
 
+	sandbox_count(&cell->sb);
 	sandbox_kill(&cell->sb, LIMIT_WALL);
 }
 

@@ -113,6 +113,7 @@ int cgroup_enter(const struct cgroup *g, struct err *e);
 int cgroup_birth_fd(const struct cgroup *g);
 
 void cgroup_usage_read(const struct cgroup *g, struct cgroup_usage *out);
+uint64_t cgroup_cpu_ns(const struct cgroup *g); /* of that; 0: not told */
 void cgroup_pressure_read(const struct cgroup *g, struct cgroup_pressure *out);
 
 /*

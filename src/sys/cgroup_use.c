@@ -66,15 +66,23 @@ cgroup_usage_read(const struct cgroup *g, struct cgroup_usage *out)
 		    ? number(dir, g->name, "cpu.stat", "throttled_time ")
 		    : number(dir, g->name, "cpu.stat", "throttled_usec ") *
 			NS_PER_US;
-		/* Where cpu and cpuacct are mounted as one. */
-		if (v1 && !g->beside)
-			out->cpu_ns = number(dir, g->name, "cpuacct.usage", "");
 	}
+	out->cpu_ns = cgroup_cpu_ns(g);
+}
+
+uint64_t
+cgroup_cpu_ns(const struct cgroup *g)
+{
+	const struct cgroup_place *p = g->place;
+
 	/* Every group of v2 counts time, with or without a controller. */
 	if (p != NULL && (g->beside || p->kind == CGROUP_V2))
-		out->cpu_ns =
-		    number(v2_dir(p), g->name, "cpu.stat", "usage_usec ") *
+		return number(v2_dir(p), g->name, "cpu.stat", "usage_usec ") *
 		    NS_PER_US;
+	/* Where cpu and cpuacct are mounted as one. */
+	return g->has[CGROUP_CPU]
+	    ? number(p->dir[CGROUP_CPU], g->name, "cpuacct.usage", "")
+	    : 0;
 }
 
 void

@@ -1,6 +1,8 @@
 #include "sys/tree.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@ enum {
 	TEXT_BYTES = 4096,
 };
 
+static size_t add_children(pid_t pid, pid_t found[static TREE_MAX], size_t n);
 static void text_read(const char *path, char out[static TEXT_BYTES]);
 static uint64_t own_ticks(pid_t pid);
 
@@ -24,14 +27,29 @@ tree_cpu_ns(pid_t pid)
 	size_t n = 1;
 
 	for (size_t i = 0; i < n; i++) {
-		char path[64], text[TEXT_BYTES], *rest = text, *word;
-		int at = (int)found[i];
-
 		ticks += own_ticks(found[i]);
-		/* Of its first thread; what others have started counts when
-		 * it has been waited for. */
-		(void)snprintf(
-		    path, sizeof(path), "/proc/%d/task/%d/children", at, at);
+		n = add_children(found[i], found, n);
+	}
+	return ticks * TICK_NS;
+}
+
+/* A child is its thread's: PID 1 starts commands from its second one. */
+static size_t
+add_children(pid_t pid, pid_t found[static TREE_MAX], size_t n)
+{
+	char path[64 + NAME_MAX], text[TEXT_BYTES];
+	const struct dirent *d;
+	DIR *tasks;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	while (tasks != NULL && (d = readdir(tasks)) != NULL) {
+		char *rest = text, *word;
+
+		if (d->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/%d/task/%s/children",
+		    (int)pid, d->d_name);
 		text_read(path, text);
 		while ((word = strsep(&rest, " ")) != NULL) {
 			pid_t child = (pid_t)strtol(word, NULL, 10);
@@ -40,7 +58,9 @@ tree_cpu_ns(pid_t pid)
 				found[n++] = child;
 		}
 	}
-	return ticks * TICK_NS;
+	if (tasks != NULL)
+		(void)closedir(tasks); /* read only: nothing to lose */
+	return n;
 }
 
 /* The file as a text; an empty one when there is none. */

@@ -494,6 +494,27 @@ for (const user of users) {
 			assert.ok(ending(r).wall_us < 2000000, r.stderr);
 		});
 
+		test('what was killed has used what it used', () => {
+			const r = run(user, dir, ['--wall', '1', '--json'],
+				['sh', '-c', 'while :; do :; done & while :; do :; done']);
+			const { cpu_us: cpu, limit } = ending(r);
+
+			assert.equal(limit, 'wall_time_exceeded');
+			// On a busy machine a second of waiting is little work.
+			assert.ok(cpu >= 20000, r.stderr);
+		});
+
+		test('a full disk is told with its figures', () => {
+			const r = run(user, dir, ['--memory', '64', '--disk', '8',
+				'--json'], ['sh', '-c', 'for i in 1 2 3; do ' +
+				'head -c 4000000 /dev/zero >/tmp/$i; done']);
+
+			assert.notEqual(r.status, 0);
+			assert.match(r.stderr, /limit: no room for files \(limit 8 MiB and \d+ files, [78] MiB/);
+			assert.equal(ending(r).disk_full, true);
+			assert.equal(ending(r).limit, 'none');
+		});
+
 		test('SIGTERM reaches the command', async () => {
 			const child = spawn(paddock, ['exec', '--', 'sh', '-c',
 				'trap "echo got; exit 5" TERM; echo on; ' +
