@@ -740,6 +740,17 @@ enum {
 	STORE_PACK_BYTES = 512,
 	/* Hashes of blobs just written: a hit spares the copy and the disk. */
 	STORE_RECENT_BLOBS = 4096,
+	/* Retention (store/keep.h). Rules are looked through for each record.
+	 */
+	KEEP_RULES_MAX = 1024,
+	KEEP_AFTER_MAX_S = 50 * 365 * 24 * 3600, /* longer is for ever */
+	/* A pass over all runs begins so long after the last one; in it, so
+	 * many rows are looked at, and of so many runs content is removed, at
+	 * once: some milliseconds. */
+	KEEP_PASS_MS = 30 * 1000,
+	KEEP_STEP_MS = 100,
+	KEEP_STEP_ROWS = 2048,
+	KEEP_STEP_RUNS = 16,
 	/* What a bundle may hold (store/bundle.h): it is read into memory. */
 	BUNDLE_MAX_RECORDS = 1000 * 1000,
 	BUNDLE_MAX_LINE_BYTES = 16 * 1024 * 1024, /* a blob, in base64 */

@@ -15,6 +15,7 @@
 #include "broker/follow.h"
 #include "broker/inside.h"
 #include "broker/kill.h"
+#include "broker/retention.h"
 #include "broker/run.h"
 #include "broker/secret_api.h"
 #include "broker/server.h"
@@ -77,6 +78,8 @@ static void do_kill(const struct request *q);
 static void do_token_create(const struct request *q);
 static void do_token_list(const struct request *q);
 static void do_token_revoke(const struct request *q);
+static void do_retention_list(const struct request *q);
+static void do_retention_set(const struct request *q);
 
 static void (*const handlers[API_OPS])(const struct request *q) = {
 	[API_HEALTH] = do_health,
@@ -114,6 +117,8 @@ static void (*const handlers[API_OPS])(const struct request *q) = {
 	[API_TOKEN_CREATE] = do_token_create,
 	[API_TOKEN_LIST] = do_token_list,
 	[API_TOKEN_REVOKE] = do_token_revoke,
+	[API_RETENTION_LIST] = do_retention_list,
+	[API_RETENTION_SET] = do_retention_set,
 };
 
 struct run_list {
@@ -626,6 +631,18 @@ static void
 do_token_revoke(const struct request *q)
 {
 	token_revoke(q->who, q->call, q->args);
+}
+
+static void
+do_retention_list(const struct request *q)
+{
+	retention_list(q->call);
+}
+
+static void
+do_retention_set(const struct request *q)
+{
+	retention_set(q->who, q->call, q->args);
 }
 
 static void

@@ -35,6 +35,8 @@ void egress_replay_write(struct buf *out, const struct egress_replay *p);
 /* Goes on from there, unless the fork replays another one. -1 with e. */
 int egress_replay_resume(struct run *r, const struct json *at, struct err *e);
 void egress_replay_free(struct egress_replay *p);
+/* It is answered out of that run's record. */
+bool egress_replay_is_of(const struct egress_replay *p, uint64_t run);
 /* Questions of this run that waited for a secret are judged anew. */
 void egress_again(uint64_t run);
 /* The disk has moved: verdicts that waited for it are given. */

@@ -235,6 +235,12 @@ egress_replayed(struct run *r, const struct msg_egress_ask *m,
 	return true;
 }
 
+bool
+egress_replay_is_of(const struct egress_replay *p, uint64_t run)
+{
+	return p->run == run;
+}
+
 void
 egress_replay_free(struct egress_replay *p)
 {

@@ -124,6 +124,12 @@ rerun_call(
 		refuse(r, asker, tool);
 }
 
+bool
+rerun_is_of(const struct rerun *x, uint64_t run)
+{
+	return x->run == run;
+}
+
 struct rerun_call *
 rerun_next(struct rerun *x)
 {
@@ -131,19 +137,22 @@ rerun_next(struct rerun *x)
 }
 
 struct hash
-rerun_key(const struct rerun *x, struct str tool, const struct hash *kept)
+rerun_key(const struct rerun *x, struct str tool, const struct json *args)
 {
 	own_arena struct arena a = {};
 	own_buf struct buf text = {};
 	struct err e = {};
+	struct hash h = {}, content = {};
 	const struct json *v;
 
+	(void)hash_from_hex(json_str(json_get(args, STR("h"))), &h);
+	(void)store_content_hash(broker.store, args, &content);
 	if (x->n_ignore == 0)
-		return key_with(tool, kept);
-	if (store_blob(broker.store, kept, &text, &e) < 0)
-		return key_with(tool, kept);
+		return key_with(tool, &content);
+	if (store_blob(broker.store, &h, &text, &e) < 0)
+		return key_with(tool, &content);
 	v = json_parse(buf_str(&text), NULL, &a, &e, NULL);
-	return v != NULL ? key_of(x, tool, v) : key_with(tool, kept);
+	return v != NULL ? key_of(x, tool, v) : key_with(tool, &content);
 }
 
 static struct hash

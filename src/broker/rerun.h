@@ -34,6 +34,9 @@ void rerun_free(struct rerun *x);
 struct policy *rerun_policy_take(const struct caller *who, uint64_t call,
     const struct json *args, struct fork **fork);
 
+/* It is answered out of that run's record. */
+bool rerun_is_of(const struct rerun *x, uint64_t run);
+
 /* Appends ,"replay":{...}: which record, and how. */
 void rerun_write(struct buf *out, const struct rerun *x);
 /* It saw a world: its tools are listed, by one that is empty. */

@@ -52,9 +52,9 @@ struct rerun {
 
 /* The next one in the order of the record, or NULL. */
 struct rerun_call *rerun_next(struct rerun *x);
-/* What a recorded call is found by; kept: its arguments' blob. */
+/* What a recorded call is found by; args: the reference to its arguments. */
 struct hash rerun_key(
-    const struct rerun *x, struct str tool, const struct hash *kept);
+    const struct rerun *x, struct str tool, const struct json *args);
 /* Answers and records the end. False: the record does not say what it was. */
 bool rerun_answer(struct run *r, uint64_t asker, const struct policy_tool *row,
     const struct rerun_call *then, const struct json *args);

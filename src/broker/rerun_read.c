@@ -155,7 +155,8 @@ take(struct rerun *x, struct rerun_call *c, const struct store_row *row,
 		    hash_from_hex(
 			json_str(json_at(j, "tool", "args", "h", NULL)),
 			&c->args) == 0;
-		c->key = rerun_key(x, c->tool, &c->args);
+		c->key =
+		    rerun_key(x, c->tool, json_at(j, "tool", "args", NULL));
 		return;
 	case EVENT_POLICY_DECISION:
 		c->verdict = keep(x, json_str(json_get(dec, STR("verdict"))));

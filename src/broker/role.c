@@ -24,6 +24,7 @@
 #include "broker/fetch.h"
 #include "broker/inside.h"
 #include "broker/kill.h"
+#include "broker/retention.h"
 #include "broker/run.h"
 #include "broker/fork.h"
 #include "broker/server.h"
@@ -62,6 +63,7 @@ broker_role_main(int supervisor_fd)
 	(void)peer_send(&broker.supervisor, MSG_READY, &ready, STR(""), NULL,
 	    0); /* a broken link ends the loop */
 	snap_keep();
+	retention_begin();
 	if (loop_run(broker.loop, NULL, NULL, &e) < 0)
 		log_error("event loop failed why=\"%s\"", e.text);
 	if (store_close(broker.store, &e) < 0) {

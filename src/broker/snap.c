@@ -435,6 +435,16 @@ snap_at(uint64_t run, uint32_t step)
 	return best;
 }
 
+bool
+snap_is_pending(uint64_t run)
+{
+	for (const struct snap *s = snaps; s != NULL; s = s->next) {
+		if (s->run == run && s->seq != 0)
+			return true;
+	}
+	return false;
+}
+
 int
 snap_list_fd(const struct snap *s, struct err *e)
 {

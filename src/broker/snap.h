@@ -53,6 +53,8 @@ void snap_durable(uint64_t seq);
 
 /* One that is on disk, or NULL. */
 const struct snap *snap_find(uint64_t id);
+/* One of the run is being made, or its record is not on disk yet. */
+bool snap_is_pending(uint64_t run);
 /* The last of a run at this step or before it, or NULL. */
 const struct snap *snap_at(uint64_t run, uint32_t step);
 /* A sealed memfd with the list of its files, as the record has it. -1 with e:

@@ -19,7 +19,8 @@
 static const char trace_help[] =
     "usage: paddock trace show RUN | verify [RUN] | ls | grep TEXT |\n"
     "       export RUN | import FILE... |\n"
-    "       blob RUN HASH | recovery RUN | checkpoint | key [rotate]\n"
+    "       blob RUN HASH | recovery RUN | checkpoint | key [rotate] |\n"
+    "       retain [TENANT] | gc\n"
     "\n"
     "Shows and verifies what runs did, also while a daemon runs.\n"
     "\n"
@@ -34,6 +35,8 @@ static const char trace_help[] =
     "  recovery RUN        what it did about what failed\n"
     "  checkpoint          what was signed last, and the log's key\n"
     "  key                 all keys of the log; rotate: another one\n"
+    "  retain [TENANT]     what is kept of content, and for how long\n"
+    "  gc                  removes content that was kept before that was said\n"
     "\n"
     "RUN is a run's name or `last`.\n"
     "example: paddock trace show last\n";
@@ -121,6 +124,8 @@ cmd_trace(int argc, char **argv)
 		{ "key", cmd_trace_key },
 		{ "import", cmd_trace_import },
 		{ "recovery", cmd_trace_recovery },
+		{ "retain", cmd_trace_retain },
+		{ "gc", cmd_trace_gc },
 		{},
 	};
 

@@ -77,7 +77,6 @@ write_blob(struct trace *t, char *const *args, struct err *e)
 {
 	struct search look = { .digits = str_of(args[1]), .e = e };
 	own_buf struct buf bytes = {};
-	struct hash h;
 	uint64_t run = 0;
 	int status;
 
@@ -102,14 +101,16 @@ write_blob(struct trace *t, char *const *args, struct err *e)
 	if (look.n > 1)
 		return err_set(e,
 		    "more than one begins with %s: give more digits", args[1]);
-	if (store_blob(t->store, &look.found, &bytes, e) < 0)
-		return err_add(e, "it is not kept any more");
-	h = hash_of(bytes.p, bytes.n);
-	if (!hash_eq(&h, &look.found))
-		return err_set(e,
-		    "what is stored under %s is something else: see `paddock "
-		    "trace verify`",
-		    args[1]);
+	if (store_blob_sound(t->store, &look.found, &bytes, e) < 0) {
+		const int64_t ns = store_removed_ns(t->store, run);
+		own_buf struct buf when = {};
+
+		if (ns == 0)
+			return err_add(e, "%s", args[1]);
+		out_time(&when, ns);
+		return err_set(e, "%s was removed by retention at %s", args[1],
+		    buf_c(&when));
+	}
 	if (t->out == NULL)
 		return out_write(&bytes);
 	return write_file(t->out, buf_str(&bytes), e);

@@ -55,6 +55,8 @@ int cmd_trace_grep(int argc, char **argv);
 int cmd_trace_import(int argc, char **argv);
 int cmd_trace_blob(int argc, char **argv);
 int cmd_trace_key(int argc, char **argv);
+int cmd_trace_retain(int argc, char **argv);
+int cmd_trace_gc(int argc, char **argv);
 int cmd_trace_recovery(int argc, char **argv);
 
 /* Where two runs part; limit 0: 20 branches. Exit status 0: nowhere, 1. */

@@ -31,6 +31,7 @@ struct step {
 	char *tool, *verdict, *rule, *status;
 	bool has_args, has_out;
 	struct hash args, out;
+	struct hash same_args, same_out; /* what they are compared by */
 };
 
 struct side {
@@ -44,6 +45,7 @@ struct side {
 	uint64_t parent; /* of a fork; else 0 */
 	uint32_t at; /* the parent's step that it began at */
 	struct arena memory;
+	struct store *store;
 	struct err *e;
 	bool failed;
 };
@@ -147,6 +149,7 @@ static int
 read_side(struct comparing *g, struct side *s, const char *name, struct err *e)
 {
 	s->e = e;
+	s->store = g->t->store;
 	if (trace_find(g->t, name, &s->run, e) < 0 ||
 	    store_runs(g->t->store, s->run, false, 1, on_head, s, e) < 0 ||
 	    store_step(g->t->store, s->run, 0, on_first, s, e) < 0 ||
@@ -256,6 +259,8 @@ on_record(void *arg, const struct store_row *row)
 		    hash_from_hex(
 			json_str(json_at(j, "tool", "args", "h", NULL)),
 			&x->args) == 0;
+		(void)store_content_hash(
+		    s->store, json_at(j, "tool", "args", NULL), &x->same_args);
 	} else if (row->kind == EVENT_POLICY_DECISION) {
 		keep(&x->verdict, json_str(json_at(j, "dec", "verdict", NULL)));
 		keep(&x->rule, json_str(json_at(j, "dec", "rule", NULL)));
@@ -264,6 +269,8 @@ on_record(void *arg, const struct store_row *row)
 		x->has_out =
 		    hash_from_hex(json_str(json_at(j, "res", "out", "h", NULL)),
 			&x->out) == 0;
+		(void)store_content_hash(
+		    s->store, json_at(j, "res", "out", NULL), &x->same_out);
 	}
 	return true;
 }
@@ -374,7 +381,7 @@ static bool
 same_call(const struct step *a, const struct step *b)
 {
 	return same_tool(a, b) && a->has_args && b->has_args &&
-	    hash_eq(&a->args, &b->args);
+	    hash_eq(&a->same_args, &b->same_args);
 }
 
 static void
@@ -397,12 +404,13 @@ compare_step(struct comparing *g, const struct step *a, const struct step *b)
 		branch(g, a, b);
 		leaf(g, texts[i].what, x, y);
 	}
-	if (a->has_args != b->has_args || !hash_eq(&a->args, &b->args)) {
+	if (a->has_args != b->has_args ||
+	    !hash_eq(&a->same_args, &b->same_args)) {
 		branch(g, a, b);
 		compare_values(
 		    g, "asked", a->has_args, &a->args, b->has_args, &b->args);
 	}
-	if (a->has_out != b->has_out || !hash_eq(&a->out, &b->out)) {
+	if (a->has_out != b->has_out || !hash_eq(&a->same_out, &b->same_out)) {
 		branch(g, a, b);
 		compare_values(
 		    g, "answered", a->has_out, &a->out, b->has_out, &b->out);

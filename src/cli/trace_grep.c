@@ -194,7 +194,8 @@ look(struct grep *g, const struct store_row *row, struct str *in, size_t *at)
 		struct hash h;
 
 		buf_reset(&g->blob);
-		if (json_get(ref, STR("preview")) == NULL ||
+		if ((json_get(ref, STR("preview")) == NULL &&
+			json_get(ref, STR("salted")) == NULL) ||
 		    hash_from_hex(json_str(json_get(ref, STR("h"))), &h) < 0 ||
 		    store_blob(g->t->store, &h, &g->blob, &ignored) < 0)
 			continue;

@@ -88,13 +88,18 @@ put_ref(struct writing *w, const char *name, const struct json *ref)
 	own_arena struct arena a = {};
 	struct err ignored;
 	struct hash h;
+	bool is_json;
 
-	if (json_get(ref, STR("preview")) == NULL ||
+	if ((json_get(ref, STR("preview")) == NULL &&
+		json_get(ref, STR("salted")) == NULL) ||
 	    hash_from_hex(json_str(json_get(ref, STR("h"))), &h) < 0 ||
 	    store_blob(w->t->store, &h, &text, &ignored) < 0)
 		return;
+	is_json = json_parse(buf_str(&text), NULL, &a, &ignored, NULL) != NULL;
+	if (!is_json && json_get(ref, STR("preview")) == NULL)
+		return; /* a picture may be among what has none */
 	buf_printf(&w->out, "\"%s\":", name);
-	if (json_parse(buf_str(&text), NULL, &a, &ignored, NULL) != NULL)
+	if (is_json)
 		buf_add_str(&w->out, buf_str(&text));
 	else
 		json_put_str(&w->out, buf_str(&text));

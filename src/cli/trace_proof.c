@@ -117,6 +117,7 @@ static int read_own(
     struct trace *t, struct buf *last, struct store_trust *out, struct err *e);
 static void put_sound(struct buf *out, const struct trace *t, uint64_t run,
     const struct store_verdict *v);
+static void put_removed(struct buf *out, uint64_t n, int64_t last_ns);
 static void put_bundle(struct buf *out, const struct trace *t);
 static void put_unsound(
     struct buf *out, const struct trace *t, const struct store_verdict *v);
@@ -314,6 +315,21 @@ put_sound(struct buf *out, const struct trace *t, uint64_t run,
 		buf_printf(out, ", %" PRIu64 " checkpoint%s", v->checkpoints,
 		    v->checkpoints == 1 ? "" : "s");
 	buf_printf(out, ", head %s\n", head);
+	put_removed(out, v->removed, v->removed_ns);
+}
+
+/* What is gone by rule is no fault, and is said. */
+static void
+put_removed(struct buf *out, uint64_t n, int64_t last_ns)
+{
+	if (n == 0)
+		return;
+	buf_printf(out,
+	    "%" PRIu64 " of what records refer to %s removed by retention, "
+	    "the last at ",
+	    n, n == 1 ? "was" : "were");
+	out_time(out, last_ns);
+	buf_add_c(out, " UTC\n");
 }
 
 static void
@@ -331,11 +347,20 @@ put_bundle(struct buf *out, const struct trace *t)
 	    ", signed by\n%s\n",
 	    id, b->sums.open ? "as far as it was signed" : "whole",
 	    b->sums.records, b->size, buf_c(&key));
-	if (b->sums.omitted > 0)
+	if (b->sums.omitted > 0) {
 		buf_printf(out,
 		    "%" PRIu64 " of what its records refer to was no longer "
-		    "there when it was written\n",
+		    "there when it was written",
 		    b->sums.omitted);
+		if (b->sums.removed_ns != 0) {
+			buf_add_c(out,
+			    "; who wrote it says, and its log proves: removed "
+			    "by retention at ");
+			out_time(out, b->sums.removed_ns);
+			buf_add_c(out, " UTC");
+		}
+		buf_add_byte(out, '\n');
+	}
 	if (t->key == NULL)
 		buf_add_c(out,
 		    "compare the key with the one that the log's owner "
@@ -385,6 +410,7 @@ put_json(struct buf *out, const struct trace *t, const struct store_verdict *v)
 		    t->bundle.sums.open ? "true" : "false");
 	}
 	buf_printf(out, ",\"records\":%" PRIu64, v->records);
+	buf_printf(out, ",\"removed\":%" PRIu64, v->removed);
 	if (v->run != 0) {
 		id_text('r', v->run, id);
 		buf_printf(out, ",\"run\":\"%s\"", id);

@@ -232,13 +232,18 @@ blob(struct members *m, struct str key, const struct event_blob *b)
 	buf_add_str(m->out, STR("{\"h\":\""));
 	buf_add(m->out, hex, HASH_HEX_BYTES - 1);
 	buf_add_str(m->out, STR("\",\"kept\":"));
-	buf_add_str(m->out, b->redacted ? STR("\"redacted\"") : STR("\"raw\""));
+	buf_add_str(m->out,
+	    b->hash_only      ? STR("\"hash\"")
+		: b->redacted ? STR("\"redacted\"")
+			      : STR("\"raw\""));
 	buf_add_str(m->out, STR(",\"n\":"));
 	buf_add_u64(m->out, b->bytes.n);
-	if (!b->picture) {
+	if (!b->picture && !b->bare) {
 		buf_add_str(m->out, STR(",\"preview\":"));
 		json_put_str(m->out, preview(b->bytes));
 	}
+	if (b->salted)
+		buf_add_str(m->out, STR(",\"salted\":true"));
 	buf_add_byte(m->out, '}');
 }
 

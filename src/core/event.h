@@ -52,6 +52,11 @@ struct event_blob {
 	struct hash hash; /* of bytes; set by the store */
 	bool redacted; /* something was replaced before storing */
 	bool picture; /* no text: nothing of it is shown in the record */
+	/* Set by the store, as a tenant's rule wants it (store/keep.h). */
+	bool bare; /* nothing of it is shown in the record */
+	bool hash_only; /* it is not kept; hash is keyed */
+	bool salted; /* hash is of salt and bytes, which are kept together */
+	struct hash salt;
 };
 
 /* Empty texts and NULL pointers are left out of the record. */

@@ -625,6 +625,11 @@ const char *policy_mode_name(enum policy_mode m); /* "enforce" */
 /* True when s is a path that redact_write understands. */
 bool redact_path_ok(struct str s);
 /*
+ * Writes the form of v: its lists, the names of its members, true, false and
+ * null. Each text and each number becomes "[redacted]".
+ */
+void redact_form(struct buf *out, const struct json *v);
+/*
  * Writes v with the values at the paths replaced by "[redacted]", canonical.
  * A path is "$.a.b", "$.a[*].b", or "$..b" for every member of that name;
  * [*] takes all members of an object, too. A path that is none of these hides

@@ -8,7 +8,11 @@
 
 #include "core/json_path.h"
 
+/* In place of where a node stood in its text: nobody asks for that again. */
+#define IS_KEY UINT32_MAX
+
 static void hide(void *arg, const struct json *at);
+static void hide_all(struct json *tape);
 
 void
 redact_write(struct buf *out, const struct json *v, const struct str *paths,
@@ -38,6 +42,22 @@ redact_write(struct buf *out, const struct json *v, const struct str *paths,
 	json_write(out, tape);
 }
 
+void
+redact_form(struct buf *out, const struct json *v)
+{
+	own_buf struct buf copy = { .max = SIZE_MAX / 4 };
+	struct json *tape =
+	    (void *)buf_reserve(&copy, (size_t)v->skip * sizeof(*v));
+
+	if (tape == NULL) {
+		out->failed = true;
+		return;
+	}
+	memcpy(tape, v, (size_t)v->skip * sizeof(*v));
+	hide_all(tape);
+	json_write(out, tape);
+}
+
 bool
 redact_path_ok(struct str s)
 {
@@ -56,4 +76,23 @@ hide(void *arg, const struct json *at)
 	v->type = JSON_STRING;
 	v->str = "[redacted]";
 	v->n = sizeof("[redacted]") - 1;
+}
+
+static void
+hide_all(struct json *tape)
+{
+	const uint32_t n = tape->skip;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (tape[i].type != JSON_OBJECT)
+			continue;
+		for (const struct json *k = json_first(&tape[i]); k != NULL;
+		     k = json_next(&tape[i], k))
+			tape[k - tape].at = IS_KEY;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		if (tape[i].type == JSON_NUMBER ||
+		    (tape[i].type == JSON_STRING && tape[i].at != IS_KEY))
+			hide(tape, &tape[i]);
+	}
 }

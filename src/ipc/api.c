@@ -97,6 +97,12 @@ static const struct api_rule rules[API_OPS] = {
 	[API_TOKEN_REVOKE] = { .name = "revoke a token",
 	    .scope = STR("tokens:manage"),
 	    .all_tenants = true },
+	[API_RETENTION_LIST] = { .name = "see what is kept of content",
+	    .scope = STR("retention:manage"),
+	    .all_tenants = true },
+	[API_RETENTION_SET] = { .name = "say what is kept of content",
+	    .scope = STR("retention:manage"),
+	    .all_tenants = true },
 };
 
 const struct api_rule *

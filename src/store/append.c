@@ -23,11 +23,12 @@ static struct param hash(const struct hash *h);
 static struct param number(int64_t v);
 static struct param name(const char *id);
 static bool begins(enum event_kind kind);
-static void hash_blob(struct event_blob *b);
+static uint64_t append(struct store *s, struct chain *c, struct event *ev);
+static void hash_content(struct store *s, struct event *ev);
 static struct item *add(struct store *s, struct chain *c,
     enum statement statement, const struct param *params, size_t n);
 static void add_blob(
-    struct store *s, struct chain *c, const struct event_blob *b);
+    struct store *s, struct chain *c, uint64_t run, const struct event_blob *b);
 static struct hash *recent(struct store *s, const struct hash *h);
 static void remember(struct store *s, const struct event_blob *b);
 static int put(struct store *s, struct chain *c);
@@ -40,28 +41,82 @@ uint64_t
 store_append(struct store *s, struct event *ev)
 {
 	struct chain c = {};
-	struct hash h;
 
 	must(s->lock_fd >= 0);
 	if (atomic_load(&s->full) && begins(ev->kind))
 		return 0;
-	if (store_next(s, ev) < 0)
+	return append(s, &c, ev);
+}
+
+/* With what is in the chain already, in one transaction. */
+static uint64_t
+append(struct store *s, struct chain *c, struct event *ev)
+{
+	struct hash h;
+
+	if (store_next(s, ev) < 0) {
+		items_free(c->first);
 		return 0;
-	hash_blob(&ev->args);
-	hash_blob(&ev->out);
+	}
+	hash_content(s, ev);
 	buf_reset(&s->scratch);
 	event_write(&s->scratch, ev);
-	if (s->scratch.failed)
+	if (s->scratch.failed) {
+		items_free(c->first);
 		return 0;
-	add_blob(s, &c, &ev->args);
-	add_blob(s, &c, &ev->out);
-	add_record(s, &c, ev, buf_str(&s->scratch), &h);
-	if (put(s, &c) < 0)
+	}
+	add_blob(s, c, ev->run, &ev->args);
+	add_blob(s, c, ev->run, &ev->out);
+	add_record(s, c, ev, buf_str(&s->scratch), &h);
+	if (put(s, c) < 0)
 		return 0;
 	remember(s, &ev->args);
 	remember(s, &ev->out);
 	count_record(s, ev, &h);
 	return ev->seq;
+}
+
+uint64_t
+store_put_rule(struct store *s, const struct store_rule *r, struct event *ev,
+    struct err *e)
+{
+	struct chain c = {};
+	uint64_t seq;
+
+	if (keep_set(&s->keep, s->dir, r, e) < 0)
+		return 0;
+	if (r->level == STORE_KEEP_RAW && r->after_s == 0)
+		add(s, &c, ST_RULE_GONE, (struct param[]){ text(r->tenant) },
+		    1);
+	else
+		add(s, &c, ST_RULE,
+		    (struct param[]){
+			text(r->tenant), number(r->level), number(r->after_s) },
+		    3);
+	seq = append(s, &c, ev);
+	if (seq == 0)
+		(void)err_set(e, "the store takes no more records");
+	return seq;
+}
+
+uint64_t
+store_forget(struct store *s, uint64_t run, struct event *ev)
+{
+	static const enum statement all[] = { ST_FORGET_BLOBS,
+		ST_FORGET_BLOB_RUN, ST_FORGET_APPROVALS, ST_FORGET_DRAFTS,
+		ST_FORGET_IDEM };
+	struct chain c = {};
+	char id[ID_BYTES];
+
+	must(s->lock_fd >= 0);
+	if (atomic_load(&s->full))
+		return 0;
+	id_text('r', run, id);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		add(s, &c, all[i], (struct param[]){ name(id) }, 1);
+	add(s, &c, ST_REMOVED,
+	    (struct param[]){ name(id), number((int64_t)s->seq + 1) }, 2);
+	return append(s, &c, ev);
 }
 
 int
@@ -103,11 +158,28 @@ store_put_blob(struct store *s, const struct hash *h, struct str bytes)
 	struct event_blob b = { .bytes = bytes, .hash = *h };
 	struct chain c = {};
 
-	add_blob(s, &c, &b);
+	add_blob(s, &c, 0, &b);
 	if (c.count > 0 && put(s, &c) < 0)
 		return -1;
 	remember(s, &b);
 	return 0;
+}
+
+int
+store_put_salted(struct store *s, const struct hash *h, struct str bytes)
+{
+	struct chain c = {};
+
+	must(bytes.n >= HASH_BYTES);
+	add(s, &c, ST_BLOB,
+	    (struct param[]){ hash(h),
+		blob(
+		    (struct str){ bytes.p + HASH_BYTES, bytes.n - HASH_BYTES }),
+		blob((struct str){ bytes.p, HASH_BYTES }) },
+	    3);
+	/* If it is a run's of this log, it is not that one's alone any more. */
+	add(s, &c, ST_SHARE_BLOB, (struct param[]){ hash(h) }, 1);
+	return put(s, &c);
 }
 
 /* The row of a record, and with run.closed its run's head; *h: its hash. */
@@ -329,11 +401,21 @@ begins(enum event_kind kind)
 	    kind == EVENT_SNAPSHOT_TAKEN;
 }
 
+/* As the tenant's rule says; what snapshots are made of has none. */
 static void
-hash_blob(struct event_blob *b)
+hash_content(struct store *s, struct event *ev)
 {
-	if (b->bytes.n > 0)
-		b->hash = hash_of(b->bytes.p, b->bytes.n);
+	struct event_blob *const b[] = { &ev->args, &ev->out };
+	const struct keep_rule *rule = ev->kind == EVENT_SNAPSHOT_TAKEN
+	    ? NULL
+	    : keep_rule(&s->keep, ev->tenant);
+
+	for (int i = 0; i < 2; i++) {
+		if (rule != NULL)
+			keep_apply(&s->keep, rule, ev, i, b[i]);
+		else if (b[i]->bytes.n > 0)
+			b[i]->hash = hash_of(b[i]->bytes.p, b[i]->bytes.n);
+	}
 }
 
 /* Copies the parameters and all they point to. NULL: no memory. */
@@ -381,12 +463,22 @@ add(struct store *s, struct chain *c, enum statement statement,
 }
 
 static void
-add_blob(struct store *s, struct chain *c, const struct event_blob *b)
+add_blob(
+    struct store *s, struct chain *c, uint64_t run, const struct event_blob *b)
 {
-	if (b->bytes.n == 0 || hash_eq(recent(s, &b->hash), &b->hash))
+	char id[ID_BYTES];
+
+	if (b->bytes.n == 0 || b->hash_only ||
+	    hash_eq(recent(s, &b->hash), &b->hash))
 		return;
-	add(s, c, ST_BLOB, (struct param[]){ hash(&b->hash), blob(b->bytes) },
-	    2);
+	add(s, c, ST_BLOB,
+	    (struct param[]){ hash(&b->hash), blob(b->bytes),
+		b->salted ? hash(&b->salt) : (struct param){} },
+	    3);
+	if (!b->salted)
+		return;
+	id_text('r', run, id);
+	add(s, c, ST_BLOB_RUN, (struct param[]){ name(id), hash(&b->hash) }, 2);
 }
 
 /* Where a hash is remembered: one place each, the last one stays. */
@@ -402,7 +494,7 @@ recent(struct store *s, const struct hash *h)
 static void
 remember(struct store *s, const struct event_blob *b)
 {
-	if (b->bytes.n > 0)
+	if (b->bytes.n > 0 && !b->hash_only)
 		*recent(s, &b->hash) = b->hash;
 }
 

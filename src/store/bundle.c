@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <zstd.h>
 
@@ -50,6 +51,8 @@ static int read_part(
 static int put_proof(struct writing *w, const struct hash *h, struct err *e);
 static int end_proof(struct writing *w, struct err *e);
 static int write_blobs(struct writing *w, struct err *e);
+static void put_blob(
+    struct buf *out, struct str bytes, const char *hex, bool salted);
 static int write_policies(struct writing *w, struct err *e);
 static int end_line(struct writing *w, struct err *e);
 static int flush(struct writing *w, ZSTD_EndDirective how, struct err *e);
@@ -192,9 +195,13 @@ on_run(void *arg, const struct store_run *r)
 	buf_printf(
 	    out, ",\"exit_status\":%" PRIu32 ",\"mode\":", r->exit_status);
 	json_put_str(out, r->mode);
-	buf_printf(out,
-	    ",\"opened\":\"%" PRId64 "\",\"policy\":\"%s\",\"role\":",
+	buf_printf(out, ",\"opened\":\"%" PRId64 "\",\"policy\":\"%s\"",
 	    r->opened_ns, hex);
+	w->sums->removed_ns = store_removed_ns(w->s, w->run);
+	if (w->sums->removed_ns != 0)
+		buf_printf(
+		    out, ",\"removed\":\"%" PRId64 "\"", w->sums->removed_ns);
+	buf_add_c(out, ",\"role\":");
 	json_put_str(out, r->role);
 	buf_printf(out, ",\"stage\":%" PRIu32 ",\"status\":", r->stage);
 	json_put_str(out, r->status);
@@ -368,7 +375,8 @@ static int
 write_blobs(struct writing *w, struct err *e)
 {
 	own_stmt sqlite3_stmt *st = NULL;
-	own_buf struct buf bytes = { .max = STORE_MAX_EVENT_BYTES };
+	own_buf struct buf bytes = { .max =
+					 STORE_MAX_EVENT_BYTES + HASH_BYTES };
 	size_t n = refs_sort(&w->refs.blobs);
 
 	if (blob_prepare(w->db, &st, e) < 0)
@@ -389,13 +397,34 @@ write_blobs(struct writing *w, struct err *e)
 		}
 		w->sums->blobs++;
 		hash_hex(&h, hex);
-		buf_add_c(&w->line, "{\"blob\":\"");
-		base64_encode(&w->line, buf_str(&bytes), BASE64_STANDARD);
-		buf_printf(&w->line, "\",\"h\":\"%s\"}", hex);
+		put_blob(
+		    &w->line, buf_str(&bytes), hex, got == BLOB_FOUND_SALTED);
 		if (end_line(w, e) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+/* salted: the first of the bytes are its salt, and a member of its own. */
+static void
+put_blob(struct buf *out, struct str bytes, const char *hex, bool salted)
+{
+	struct hash salt = {};
+	char text[HASH_HEX_BYTES];
+
+	if (salted) {
+		memcpy(salt.b, bytes.p, HASH_BYTES);
+		bytes.p += HASH_BYTES;
+		bytes.n -= HASH_BYTES;
+	}
+	buf_add_c(out, "{\"blob\":\"");
+	base64_encode(out, bytes, BASE64_STANDARD);
+	buf_printf(out, "\",\"h\":\"%s\"", hex);
+	if (salted) {
+		hash_hex(&salt, text);
+		buf_printf(out, ",\"salt\":\"%s\"", text);
+	}
+	buf_add_byte(out, '}');
 }
 
 static int

@@ -18,6 +18,8 @@
 struct bundle_sums {
 	uint64_t records, blobs, bytes; /* bytes: of the file */
 	uint64_t omitted; /* blobs that the store no longer has */
+	int64_t
+	    removed_ns; /* they went by rule; of one that is read: it says */
 	bool open; /* the run had not ended: it may go on */
 	bool has_end; /* run.closed says how many records there are */
 };

@@ -85,6 +85,8 @@ static int take_proof(
     struct reading *r, const struct json *list, struct err *e);
 static int take_blob(struct reading *r, const struct json *o, struct err *e);
 static int take_policy(struct reading *r, const struct json *o, struct err *e);
+static int put_blob(struct reading *r, const struct hash *h, struct str bytes,
+    bool salted, struct err *e);
 static int put_bytes(struct reading *r, sqlite3_stmt *st, const struct hash *h,
     struct str bytes, struct err *e);
 static int check_proof(struct reading *r, struct err *e);
@@ -145,7 +147,8 @@ read_all(struct reading *r, struct err *e)
 		"INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
 		&r->put_event, e) < 0 ||
 	    db_prepare(r->db,
-		"INSERT OR IGNORE INTO blob VALUES(?1, length(?2), 0, ?2)",
+		"INSERT OR IGNORE INTO blob VALUES(?1, length(?2) - ?4, ?3, "
+		"?2)",
 		&r->put_blob, e) < 0 ||
 	    db_prepare(r->db, "INSERT OR IGNORE INTO policy VALUES(?1, ?2)",
 		&r->put_policy, e) < 0)
@@ -358,6 +361,7 @@ put_row(struct reading *r, const struct json *row, struct err *e)
 	    json_u64(json_get(row, STR("exit_status")), &status) < 0 ||
 	    hash_from_hex(json_str(json_get(row, STR("policy"))), &policy) < 0)
 		return err_set(e, "it does not say what the run was");
+	r->b->sums.removed_ns = signed_of(json_get(row, STR("removed")));
 	if (db_prepare(r->db,
 		"INSERT INTO run(tenant, actor, role, workflow, mode, status,"
 		" stop_reason, command, id, stage, steps, exit_status, policy,"
@@ -497,10 +501,15 @@ take_blob(struct reading *r, const struct json *o, struct err *e)
 {
 	own_buf struct buf bytes = { .max = BUNDLE_MAX_LINE_BYTES };
 	struct str hex = json_str(json_get(o, STR("h")));
+	const struct json *salt = json_get(o, STR("salt"));
 	struct hash named, h;
 
 	if (hash_from_hex(hex, &named) < 0)
 		return err_set(e, "a blob has no hash");
+	if (salt != NULL && hash_from_hex(json_str(salt), &h) < 0)
+		return err_set(e, "a blob's salt is none");
+	if (salt != NULL)
+		buf_add(&bytes, h.b, HASH_BYTES);
 	if (base64_decode(&bytes, json_str(json_get(o, STR("blob"))),
 		BASE64_STANDARD, e) < 0)
 		return -1;
@@ -511,7 +520,7 @@ take_blob(struct reading *r, const struct json *o, struct err *e)
 		return 0;
 	}
 	r->b->sums.blobs++;
-	return put_bytes(r, r->put_blob, &h, buf_str(&bytes), e);
+	return put_blob(r, &h, buf_str(&bytes), salt != NULL, e);
 }
 
 static int
@@ -528,6 +537,19 @@ take_policy(struct reading *r, const struct json *o, struct err *e)
 		return 0;
 	}
 	return put_bytes(r, r->put_policy, &h, text, e);
+}
+
+static int
+put_blob(struct reading *r, const struct hash *h, struct str bytes, bool salted,
+    struct err *e)
+{
+	(void)sqlite3_reset(r->put_blob); /* its last step was looked at */
+	if (sqlite3_bind_int(r->put_blob, 3, salted ? BLOB_SALTED : 0) !=
+		SQLITE_OK ||
+	    sqlite3_bind_int(r->put_blob, 4, salted ? HASH_BYTES : 0) !=
+		SQLITE_OK)
+		return db_err(r->db, e, "bind");
+	return put_bytes(r, r->put_blob, h, bytes, e);
 }
 
 static int

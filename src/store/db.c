@@ -12,8 +12,6 @@
 /* "pdck": tells our files from any other SQLite database. */
 enum { APPLICATION = 0x7064636b };
 
-enum { BUSY_TIMEOUT_MS = 5000 };
-
 /* What format 2 has more. */
 #define MAKE_CHECKPOINTS                                                    \
 	"ALTER TABLE meta ADD COLUMN key BLOB;"                             \
@@ -33,7 +31,17 @@ static const char later[] =
     " start INT NOT NULL, body BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS idem(key BLOB PRIMARY KEY,"
     " args BLOB NOT NULL, run TEXT NOT NULL, step INT NOT NULL,"
-    " state INT NOT NULL, kind INT NOT NULL, result BLOB NOT NULL)";
+    " state INT NOT NULL, kind INT NOT NULL, result BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS keep(tenant TEXT PRIMARY KEY,"
+    " level INT NOT NULL, after INT NOT NULL);"
+    /* Content that is one run's, and runs whose content was removed. */
+    "CREATE TABLE IF NOT EXISTS blob_run(run TEXT NOT NULL, h BLOB NOT NULL,"
+    " PRIMARY KEY(run, h)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS removed(run TEXT PRIMARY KEY,"
+    " seq INT NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS approval_run ON approval(run);"
+    "CREATE INDEX IF NOT EXISTS draft_run ON draft(run);"
+    "CREATE INDEX IF NOT EXISTS idem_run ON idem(run)";
 
 /*
  * The event index lets a run be read in the order of its calls without
@@ -338,7 +346,7 @@ open_file(const char *path, int flags, sqlite3 **out, struct err *e)
 		return err_add(e, "open");
 	}
 	(void)sqlite3_extended_result_codes(*out, 1);
-	(void)sqlite3_busy_timeout(*out, BUSY_TIMEOUT_MS);
+	(void)sqlite3_busy_timeout(*out, DB_BUSY_MS);
 	return 0;
 }
 
@@ -381,6 +389,8 @@ settle(sqlite3 *db, struct err *e)
 	    "PRAGMA journal_mode = WAL;"
 	    "PRAGMA synchronous = FULL;"
 	    "PRAGMA temp_store = MEMORY;"
+	    /* What retention removes is overwritten. */
+	    "PRAGMA secure_delete = ON;"
 	    /* 16 MiB: a checkpoint is paid once in some ten thousand records.
 	     */
 	    "PRAGMA wal_autocheckpoint = 2048;"

@@ -18,6 +18,8 @@
 #define DB_FILE "trace.db"
 #define DB_LOCK_FILE "lock"
 
+enum { DB_BUSY_MS = 5000 }; /* that a reader may hold up a writer */
+
 /*
  * 1 had no checkpoints; opening such a store for writing makes it 2. 3 has had
  * more than one key: who does not know that takes the older ones for false.

@@ -63,7 +63,7 @@ import_bundle(
 		return -1;
 	c.head = v.head;
 	c.text.max = STORE_MAX_EVENT_BYTES;
-	c.blob.max = STORE_MAX_EVENT_BYTES;
+	c.blob.max = STORE_MAX_EVENT_BYTES + HASH_BYTES;
 	if (v.fault != STORE_SOUND)
 		(void)err_set(e, "it is not sound: record %" PRIu64 ": %s: %s",
 		    v.seq, store_fault_name(v.fault), v.text);
@@ -472,7 +472,10 @@ copy_blob(struct copying *c, const struct json *ref, bool *kept)
 	if (got < 0)
 		return -1;
 	*kept = got > 0;
-	if (got > 0 && store_put_blob(c->im->store, &h, buf_str(&c->blob)) < 0)
+	if ((got == BLOB_FOUND &&
+		store_put_blob(c->im->store, &h, buf_str(&c->blob)) < 0) ||
+	    (got == BLOB_FOUND_SALTED &&
+		store_put_salted(c->im->store, &h, buf_str(&c->blob)) < 0))
 		return import_refused(c->im, c->e);
 	return 0;
 }

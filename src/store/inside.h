@@ -17,6 +17,7 @@
 
 #include "base/limits.h"
 #include "store/checkpoint.h"
+#include "store/keep.h"
 #include "store/store.h"
 #include "store/sums.h"
 
@@ -24,7 +25,7 @@ enum statement {
 	ST_BEGIN,
 	ST_COMMIT,
 	ST_EVENT,
-	ST_BLOB, /* h, bytes: packed by the writer */
+	ST_BLOB, /* h, bytes, and a salt or nothing: packed by the writer */
 	ST_META,
 	ST_RUN,
 	ST_RUN_HEAD,
@@ -36,6 +37,16 @@ enum statement {
 	ST_SPENT,
 	ST_IDEM,
 	ST_SNAPSHOT,
+	ST_BLOB_RUN,
+	ST_RULE,
+	ST_RULE_GONE,
+	ST_FORGET_BLOBS, /* before ST_FORGET_BLOB_RUN, which says which */
+	ST_FORGET_BLOB_RUN,
+	ST_FORGET_APPROVALS,
+	ST_FORGET_DRAFTS,
+	ST_FORGET_IDEM,
+	ST_REMOVED,
+	ST_SHARE_BLOB,
 	STATEMENTS,
 };
 
@@ -43,6 +54,9 @@ enum statement {
 enum kept_read { READ_STEPS, READ_PLACES, READ_EVENT, READ_BLOB, READS };
 
 enum { PARAMS_MAX = 16 };
+
+/* Bits of blob.z: packed by zstd, and a salt before that. */
+enum { BLOB_PACKED = 1, BLOB_SALTED = 2 };
 
 /* What is bound to a statement, in order. */
 struct param {
@@ -84,6 +98,8 @@ struct store {
 	uint64_t seq;
 	struct hash head;
 	struct sums sums; /* of open runs */
+	struct keep keep;
+	char *dir;
 	struct hash recent[STORE_RECENT_BLOBS]; /* queued, by their hash */
 	struct buf scratch;
 	struct slab *slab; /* that is being filled, or NULL */
@@ -105,6 +121,7 @@ struct store {
 	sqlite3 *db;
 	sqlite3_stmt *statement[STATEMENTS];
 	struct checkpointer checkpoints;
+	bool wal_holds; /* what was removed, until it is cut */
 	ZSTD_CCtx *packer;
 	struct buf packed;
 };
@@ -145,5 +162,7 @@ int store_append_bytes(
     struct store *s, const struct event *ev, struct str bytes);
 /* What records refer to; h is its hash. */
 int store_put_blob(struct store *s, const struct hash *h, struct str bytes);
+/* Likewise with a salt in front of the bytes. */
+int store_put_salted(struct store *s, const struct hash *h, struct str bytes);
 
 #endif

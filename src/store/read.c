@@ -3,11 +3,13 @@
  * stack; what a row points to is SQLite's until the next one.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include <zstd.h>
 
 #include "base/limits.h"
 #include "base/must.h"
+#include "codec/json.h"
 #include "core/id.h"
 #include "store/blob.h"
 #include "store/db.h"
@@ -319,6 +321,22 @@ store_approvals(struct store *s, uint64_t id, struct str state,
 }
 
 int
+store_is_asked(struct store *s, uint64_t run, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	char id[ID_BYTES];
+
+	id_text('r', run, id);
+	if (db_prepare(s->reader,
+		"SELECT 1 FROM approval WHERE run = ? AND state = 'pending'"
+		" LIMIT 1",
+		&st, e) < 0 ||
+	    bind_text(st, 1, str_of(id), e) < 0)
+		return -1;
+	return db_step(st, e);
+}
+
+int
 store_tokens(struct store *s,
     bool (*on)(void *arg, const struct store_token *t), void *arg,
     struct err *e)
@@ -443,6 +461,7 @@ store_blob(
 {
 	sqlite3_stmt *st = take(s, READ_BLOB, e);
 	char hex[HASH_HEX_BYTES];
+	const size_t before = out != NULL ? out->n : 0;
 	int got = st != NULL ? blob_find(st, h, out, e) : -1;
 
 	give(s, READ_BLOB, st);
@@ -451,6 +470,51 @@ store_blob(
 	hash_hex(h, hex);
 	if (got == 0)
 		return err_set(e, "no blob %s", hex);
+	if (got == BLOB_FOUND_SALTED) {
+		out->n -= HASH_BYTES;
+		memmove(out->p + before, out->p + before + HASH_BYTES,
+		    out->n - before);
+	}
+	return 0;
+}
+
+int
+store_blob_sound(
+    struct store *s, const struct hash *h, struct buf *out, struct err *e)
+{
+	own_buf struct buf all = { .max = STORE_MAX_EVENT_BYTES + HASH_BYTES };
+	sqlite3_stmt *st = take(s, READ_BLOB, e);
+	int got = st != NULL ? blob_find(st, h, &all, e) : -1;
+	struct hash found;
+
+	give(s, READ_BLOB, st);
+	if (got < 0)
+		return -1;
+	if (got == 0)
+		return err_set(e, "it is not kept any more");
+	found = hash_of(all.p, all.n);
+	if (!hash_eq(&found, h))
+		return err_set(e,
+		    "what is stored under this hash is something else: see "
+		    "`paddock trace verify`");
+	if (got == BLOB_FOUND_SALTED)
+		buf_drop(&all, HASH_BYTES);
+	buf_add_str(out, buf_str(&all));
+	return out->failed ? err_set(e, "out of memory") : 0;
+}
+
+int
+store_content_hash(struct store *s, const struct json *ref, struct hash *out)
+{
+	own_buf struct buf bytes = { .max =
+					 STORE_MAX_EVENT_BYTES + HASH_BYTES };
+	struct err ignored;
+
+	if (hash_from_hex(json_str(json_get(ref, STR("h"))), out) < 0)
+		return -1;
+	if (json_bool(json_get(ref, STR("salted")), false) &&
+	    store_blob(s, out, &bytes, &ignored) == 0)
+		*out = hash_of(bytes.p, bytes.n);
 	return 0;
 }
 
@@ -468,7 +532,7 @@ blob_find(
 	uint64_t n;
 	char *at;
 	size_t got = 0;
-	int rc;
+	int rc, z, found;
 
 	(void)sqlite3_reset(st); /* its last step was looked at */
 	if (sqlite3_bind_blob(st, 1, h->b, HASH_BYTES, SQLITE_STATIC) !=
@@ -479,11 +543,20 @@ blob_find(
 		return rc;
 	n = db_u64(st, 0);
 	data = db_str(st, 2);
-	if (sqlite3_column_int(st, 1) == 0) {
+	z = sqlite3_column_int(st, 1);
+	found = (z & BLOB_SALTED) != 0 ? BLOB_FOUND_SALTED : BLOB_FOUND;
+	if (found == BLOB_FOUND_SALTED) {
+		if (data.n < HASH_BYTES)
+			return err_set(e, "its salt is gone");
+		buf_add(out, data.p, HASH_BYTES);
+		data.p += HASH_BYTES;
+		data.n -= HASH_BYTES;
+	}
+	if ((z & BLOB_PACKED) == 0) {
 		if (n != data.n)
 			return err_set(e, "it has lost or gained bytes");
 		buf_add_str(out, data);
-		return out->failed ? err_set(e, "no room for it") : 1;
+		return out->failed ? err_set(e, "no room for it") : found;
 	}
 	at = n <= STORE_MAX_EVENT_BYTES ? buf_reserve(out, n) : NULL;
 	if (at == NULL)
@@ -493,7 +566,7 @@ blob_find(
 	if (ZSTD_isError(got) || got != n)
 		return err_set(e, "it cannot be unpacked");
 	out->n += n;
-	return 1;
+	return found;
 }
 
 static int

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -209,6 +210,8 @@ open_for_writing(struct store *s, const char *dir, struct err *e)
 		return err_sys(e, "mkdir %s", dir);
 	if (lock(dir, &lock_fd, e) < 0)
 		return -1;
+	s->dir = strdup(dir);
+	must(s->dir != NULL);
 	s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (s->event_fd < 0)
 		return err_sys(e, "eventfd");
@@ -218,6 +221,7 @@ open_for_writing(struct store *s, const char *dir, struct err *e)
 	if (db_open_write(dir, &s->db, e) < 0 || resume(s, e) < 0 ||
 	    checkpointer_open(&s->checkpoints, dir, s->db, e) < 0 ||
 	    sums_load(&s->sums, s->db, e) < 0 ||
+	    keep_load(&s->keep, dir, s->db, e) < 0 ||
 	    db_open_read(dir, &s->reader, e) < 0 || writer_prepare(s, e) < 0 ||
 	    (s->bulk ? db_exec(s->db, "PRAGMA cache_size = -16384", e)
 		     : writer_start(s, e)) < 0)
@@ -312,7 +316,7 @@ new_store(void)
 	s->event_fd = -1;
 	s->checkpoints.fd = -1;
 	s->scratch.max = STORE_MAX_EVENT_BYTES;
-	s->packed.max = ZSTD_COMPRESSBOUND(STORE_MAX_EVENT_BYTES);
+	s->packed.max = ZSTD_COMPRESSBOUND(STORE_MAX_EVENT_BYTES) + HASH_BYTES;
 	return s;
 }
 
@@ -325,6 +329,8 @@ free_store(struct store *s)
 		db_stmt_fini(&s->kept[i]);
 	slab_leave(s->slab);
 	sums_fini(&s->sums);
+	keep_fini(&s->keep);
+	free(s->dir);
 	checkpointer_fini(&s->checkpoints);
 	/* The reader first: the last one out folds the -wal in. */
 	db_fini(&s->reader);

@@ -22,6 +22,7 @@
 #include "base/hash.h"
 #include "core/event.h"
 
+struct json; /* codec/json.h */
 struct note_key; /* codec/note.h */
 struct store;
 
@@ -160,6 +161,69 @@ struct store_idem {
 int store_put_idem(
     struct store *s, const struct store_idem *row, struct str result);
 
+/* --- retention (store/keep.h) ------------------------------------------ */
+
+enum store_level {
+	STORE_KEEP_RAW,
+	STORE_KEEP_REDACTED, /* the form of what is JSON, and no value */
+	STORE_KEEP_HASH, /* nothing but an HMAC */
+};
+
+struct store_rule {
+	struct str tenant; /* "*": those without a rule of their own */
+	enum store_level level;
+	uint32_t after_s; /* since a run closed; 0: for ever */
+};
+
+/*
+ * Sets a tenant's rule, with the record of it, in one transaction; raw for
+ * ever takes it away. Returns the record's number, 0 with e.
+ */
+uint64_t store_put_rule(struct store *s, const struct store_rule *r,
+    struct event *ev, struct err *e);
+/* Those of a store that is open for writing. */
+void store_rules(struct store *s,
+    bool (*on)(void *arg, const struct store_rule *r), void *arg);
+const char *store_level_name(enum store_level l); /* "redacted" */
+int store_level_parse(struct str s, enum store_level *out);
+
+/* A closed run whose content has come to its age. */
+struct store_due {
+	uint64_t run;
+	struct str tenant;
+	uint64_t contents, bytes; /* that are its own, and kept */
+	int64_t closed_ns;
+	uint32_t after_s;
+};
+
+/*
+ * Looks at some rows of runs behind *cursor, and calls on for each that is due
+ * at now_ns. *cursor moves on; it is 0 again at their end. -1 with e.
+ */
+int store_due(struct store *s, int64_t now_ns, uint64_t *cursor, uint32_t rows,
+    bool (*on)(void *arg, const struct store_due *d), void *arg, struct err *e);
+/*
+ * Removes what is a run's own, and its approvals, drafts and answers under a
+ * key, with the record ev that says so, in one transaction. Returns the
+ * record's number, 0 when the store takes none.
+ */
+uint64_t store_forget(struct store *s, uint64_t run, struct event *ev);
+/* When content of a run was removed by rule, as the record of it says, or 0. */
+int64_t store_removed_ns(struct store *s, uint64_t run);
+
+struct store_swept {
+	uint64_t contents, bytes; /* removed */
+	uint64_t shared; /* kept: other runs refer to them, too */
+};
+
+/*
+ * For a store that is open in bulk, with nothing to commit: finds what was kept
+ * without a rule, if all runs that refer to it have come to their age since.
+ * Then store_sweep(), behind a record of it, removes that.
+ */
+int store_sweep_list(struct store *s, struct store_swept *out, struct err *e);
+int store_sweep(struct store *s, struct err *e);
+
 /* --- reading ----------------------------------------------------------- */
 /*
  * Each calls `on` per row until it returns false. 0, or -1 with e. They see
@@ -216,6 +280,8 @@ int store_policy(struct store *s, const struct hash *version, struct buf *out,
 int store_approvals(struct store *s, uint64_t id, struct str state,
     bool (*on)(void *arg, const struct store_approval *a), void *arg,
     struct err *e);
+/* Does an approval of the run wait for an answer? -1 with e. */
+int store_is_asked(struct store *s, uint64_t run, struct err *e);
 int store_tokens(struct store *s,
     bool (*on)(void *arg, const struct store_token *t), void *arg,
     struct err *e);
@@ -237,6 +303,15 @@ int store_snapshots(struct store *s,
 /* Appends a blob's bytes. -1 when there is none. */
 int store_blob(
     struct store *s, const struct hash *h, struct buf *out, struct err *e);
+/* The same, held against the hash. */
+int store_blob_sound(
+    struct store *s, const struct hash *h, struct buf *out, struct err *e);
+/*
+ * What a reference's content is compared by: its hash, or, where that is
+ * salted and the content still there, the content's own.
+ */
+int store_content_hash(
+    struct store *s, const struct json *ref, struct hash *out);
 
 enum store_fault {
 	STORE_SOUND,
@@ -260,6 +335,8 @@ struct store_verdict {
 	uint64_t runs;
 	uint64_t checkpoints; /* in the store, and of the witness */
 	uint64_t signed_size; /* records that the last of them covers */
+	uint64_t removed; /* references to what is gone by rule */
+	int64_t removed_ns; /* when the last of it went */
 	char text[256]; /* what is wrong with it, for people */
 	struct hash head;
 };

@@ -48,6 +48,7 @@ struct verifier {
 	struct buf blob;
 	struct buf seen; /* SEEN_BLOBS hashes */
 	sqlite3_stmt *find_blob;
+	sqlite3_stmt *find_removed; /* NULL: the store has no such table */
 
 	struct keys keys; /* the log's */
 	struct merkle tree; /* of the records so far */
@@ -75,6 +76,7 @@ static bool check_columns(
     struct verifier *w, const struct stored *row, const struct members *m);
 static bool check_blob(struct verifier *w, const struct stored *row,
     const struct json *ref, const char *what);
+static bool was_removed(struct verifier *w, uint64_t run);
 static uint64_t run_of(const struct stored *row);
 static bool check_end(struct verifier *w);
 static int locate(struct verifier *w, struct err *e);
@@ -92,12 +94,13 @@ store_verify(struct store *s, uint64_t run, const struct store_trust *trust,
 	int rc;
 
 	*v = (struct store_verdict){};
-	w.blob.max = STORE_MAX_EVENT_BYTES;
+	w.blob.max = STORE_MAX_EVENT_BYTES + HASH_BYTES;
 	/* One snapshot: what a daemon writes meanwhile is left out. */
 	if (db_exec(w.db, "BEGIN", e) < 0)
 		return -1;
 	rc = verify(&w, trust, e);
 	db_stmt_fini(&w.find_blob);
+	db_stmt_fini(&w.find_removed);
 	db_stmt_fini(&w.checkpoint);
 	arena_fini(&w.memory);
 	buf_fini(&w.blob);
@@ -115,6 +118,7 @@ verify(struct verifier *w, const struct store_trust *trust, struct err *e)
 {
 	size_t seen = SEEN_BLOBS * sizeof(struct hash);
 	char *zeros = buf_reserve(&w->seen, seen);
+	struct err none;
 
 	if (zeros == NULL)
 		return err_set(e, "out of memory");
@@ -122,6 +126,9 @@ verify(struct verifier *w, const struct store_trust *trust, struct err *e)
 	if (db_meta(w->db, &w->meta, e) < 0 ||
 	    blob_prepare(w->db, &w->find_blob, e) < 0 || run_exists(w, e) < 0)
 		return -1;
+	/* A store that this program has never written to has none. */
+	if (removed_prepare(w->db, &w->find_removed, &none) < 0)
+		w->find_removed = NULL;
 	w->prev = db_genesis(&w->meta.log);
 	w->expect = 1;
 	if (start_checkpoints(w, trust, e) < 0)
@@ -449,13 +456,32 @@ check_blob(struct verifier *w, const struct stored *row, const struct json *ref,
 		return bad(w, STORE_BLOB_MISMATCH, row->seq, run_of(row),
 		    "the blob of its %s cannot be read: %s", what, e.text);
 	if (got == 0)
-		return bad(w, STORE_BLOB_MISMATCH, row->seq, run_of(row),
-		    "the blob of its %s is gone", what);
+		return was_removed(w, run_of(row)) ||
+		    bad(w, STORE_BLOB_MISMATCH, row->seq, run_of(row),
+			"the blob of its %s is missing, and no record says "
+			"that it was removed",
+			what);
 	found = hash_of(w->blob.p, w->blob.n);
 	if (memcmp(found.b, h.b, HASH_BYTES) != 0)
 		return bad(w, STORE_BLOB_MISMATCH, row->seq, run_of(row),
 		    "the blob of its %s is not the one it names", what);
 	*seen = h;
+	return true;
+}
+
+/* Gone by rule, as a record of the chain says. */
+static bool
+was_removed(struct verifier *w, uint64_t run)
+{
+	struct err ignored;
+	int64_t ns = 0;
+
+	if (w->find_removed == NULL ||
+	    removed_find(w->find_removed, run, &ns, &ignored) <= 0)
+		return false;
+	w->v->removed++;
+	if (ns > w->v->removed_ns)
+		w->v->removed_ns = ns;
 	return true;
 }
 

@@ -61,6 +61,22 @@ static const char *const sql[STATEMENTS] = {
 	[ST_IDEM] = "INSERT OR REPLACE INTO idem VALUES(?, ?, ?, ?, ?, ?, ?)",
 	[ST_SPENT] = "INSERT OR REPLACE INTO spent VALUES(?, ?, ?)",
 	[ST_SNAPSHOT] = "INSERT OR REPLACE INTO snapshot VALUES(?, ?)",
+	[ST_BLOB_RUN] = "INSERT OR IGNORE INTO blob_run VALUES(?, ?)",
+	[ST_RULE] = "INSERT OR REPLACE INTO keep VALUES(?, ?, ?)",
+	[ST_RULE_GONE] = "DELETE FROM keep WHERE tenant = ?",
+	[ST_FORGET_BLOBS] = "DELETE FROM blob WHERE h IN"
+			    " (SELECT h FROM blob_run WHERE run = ?)",
+	[ST_FORGET_BLOB_RUN] = "DELETE FROM blob_run WHERE run = ?",
+	[ST_FORGET_APPROVALS] = "DELETE FROM approval WHERE run = ?",
+	[ST_FORGET_DRAFTS] = "DELETE FROM draft WHERE run = ?",
+	/* Its key stays, or the call could be made twice. */
+	[ST_FORGET_IDEM] =
+	    "UPDATE idem SET result ="
+	    " CAST('{\"note\":\"The call was made before; its result was"
+	    " removed.\",\"status\":\"done\"}' AS BLOB)"
+	    " WHERE run = ? AND length(result) > 0",
+	[ST_REMOVED] = "INSERT OR REPLACE INTO removed VALUES(?, ?)",
+	[ST_SHARE_BLOB] = "DELETE FROM blob_run WHERE h = ?",
 };
 _Static_assert(EVENT_RUN_CLOSED == 2, "ST_RUN names the kind");
 
@@ -70,6 +86,7 @@ static bool wait_for_group(struct store *s);
 static void wait_until(struct store *s, int64_t ns);
 static void write_and_tell(
     struct store *s, const struct item *group, bool sign);
+static void cut_wal(struct store *s, const struct item *group);
 static bool write_when_there_is_room(struct store *s, const struct item *group,
     bool sign, uint64_t *seq, struct err *e);
 static bool is_full(sqlite3 *db);
@@ -260,8 +277,26 @@ write_and_tell(struct store *s, const struct item *group, bool sign)
 		set_full(s, NULL);
 	if (seq > 0)
 		announce(s);
+	cut_wal(s, group);
 	if (checkpoint_tell(&s->checkpoints, &e) < 0)
 		fail(s, &e);
+}
+
+/*
+ * What was removed is still in the -wal, from when it was written. Cutting that
+ * waits for no reader: with the next group there is another try.
+ */
+static void
+cut_wal(struct store *s, const struct item *group)
+{
+	for (const struct item *it = group; it != NULL; it = it->next)
+		s->wal_holds = s->wal_holds || it->statement == ST_REMOVED;
+	if (!s->wal_holds)
+		return;
+	(void)sqlite3_busy_timeout(s->db, 0);
+	s->wal_holds = sqlite3_wal_checkpoint_v2(s->db, NULL,
+			   SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK;
+	(void)sqlite3_busy_timeout(s->db, DB_BUSY_MS);
 }
 
 /* False with e: it failed for good, or the store closes without room. */
@@ -478,26 +513,34 @@ write_blob(struct store *s, const struct item *it, struct err *e)
 	sqlite3_stmt *st = s->statement[ST_BLOB];
 	struct str h = { it->param[0].p, it->param[0].n };
 	struct str data = { it->param[1].p, it->param[1].n };
+	struct str salt = { it->param[2].p, it->param[2].n };
 	size_t n = data.n;
-	bool packed = false;
+	int z = salt.n > 0 ? BLOB_SALTED : 0;
 
+	buf_reset(&s->packed);
+	buf_add_str(&s->packed, salt);
 	if (n > STORE_PACK_BYTES) {
 		size_t bound = ZSTD_compressBound(n), got;
-		char *at;
+		char *at = buf_reserve(&s->packed, bound);
 
-		buf_reset(&s->packed);
-		at = buf_reserve(&s->packed, bound);
 		if (at == NULL)
 			return err_set(e, "zstd: out of memory");
 		got = ZSTD_compressCCtx(
 		    s->packer, at, bound, data.p, n, PACK_LEVEL);
-		packed = !ZSTD_isError(got) && got < n;
-		if (packed)
-			data = (struct str){ at, got };
+		if (!ZSTD_isError(got) && got < n) {
+			s->packed.n += got;
+			z |= BLOB_PACKED;
+		}
 	}
+	if (z == BLOB_SALTED)
+		buf_add_str(&s->packed, data);
+	if (s->packed.failed)
+		return err_set(e, "a blob is too long");
+	if (z != 0)
+		data = buf_str(&s->packed);
 	if (sqlite3_bind_blob64(st, 1, h.p, h.n, SQLITE_STATIC) != SQLITE_OK ||
 	    sqlite3_bind_int64(st, 2, (int64_t)n) != SQLITE_OK ||
-	    sqlite3_bind_int(st, 3, packed) != SQLITE_OK ||
+	    sqlite3_bind_int(st, 3, z) != SQLITE_OK ||
 	    sqlite3_bind_blob64(st, 4, data.p, data.n, SQLITE_STATIC) !=
 		SQLITE_OK)
 		return db_err(s->db, e, "bind");

@@ -13,6 +13,7 @@
 
 #include "store/checkpoint.h"
 #include "store/db.h"
+#include "store/keep.h"
 #include "store/store.h"
 #include "sys/fd.h"
 
@@ -38,7 +39,7 @@ dir_clear(const struct store_dir *d)
 {
 	static const char *const names[] = { DB_FILE, DB_FILE "-wal",
 		DB_FILE "-shm", DB_FILE "-journal", DB_LOCK_FILE, LOG_KEY_FILE,
-		CHECKPOINTS_FILE };
+		CHECKPOINTS_FILE, TENANT_KEY_FILE };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char file[96];
