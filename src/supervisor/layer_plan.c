@@ -52,6 +52,7 @@ struct link {
 struct layer_plan {
 	int beside;
 	struct layer_early *early;
+	bool rehearses;
 	uint64_t logical; /* bytes in files, with holes */
 	size_t n, room, larges, n_links;
 	struct item *item;
@@ -100,35 +101,51 @@ static int put_owner(
     const struct making *m, int fd, const struct item *x, struct err *e);
 
 struct layer_plan *
-layer_note(int upper, int beside, struct layer_early *early,
-    struct layer_sum *sum, struct err *e)
+layer_plan_new(int beside, struct layer_early *early)
 {
-	struct walk *w = calloc(1, sizeof(*w));
 	struct layer_plan *p = calloc(1, sizeof(*p));
-	int r;
 
-	if (w == NULL || p == NULL) {
-		free(w);
-		free(p);
-		(void)err_set(e, "out of memory");
+	if (p == NULL)
 		return NULL;
-	}
-	*sum = (struct layer_sum){};
-	w->sum = sum;
 	p->beside = beside;
 	p->early = early;
 	p->text.max = SNAPSHOT_LIST_BYTES;
 	p->pile.max = SNAPSHOT_PILE_BYTES + 2 * SMALL_BYTES;
+	return p;
+}
+
+void
+layer_rehearse(struct layer_plan *p, int upper)
+{
+	struct layer_sum sum;
+	struct err ignored = {};
+
+	p->rehearses = true;
+	/* What fails now and fails again is said then. */
+	(void)layer_note(p, upper, &sum, &ignored);
+	p->rehearses = false;
+	p->n = p->larges = p->n_links = 0;
+	p->logical = 0;
+	buf_reset(&p->text);
+	buf_reset(&p->pile);
+}
+
+int
+layer_note(
+    struct layer_plan *p, int upper, struct layer_sum *sum, struct err *e)
+{
+	struct walk *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (w == NULL)
+		return err_set(e, "out of memory");
+	*sum = (struct layer_sum){};
+	w->sum = sum;
 	r = layer_walk(w, upper, note_one, note_leave, p, e);
 	free(w);
-	p->early = NULL; /* it may go before the plan */
 	if (r == 0 && (p->text.failed || p->pile.failed))
 		r = err_set(e, "over %d bytes of names", SNAPSHOT_LIST_BYTES);
-	if (r < 0) {
-		layer_plan_free(p);
-		return NULL;
-	}
-	return p;
+	return r;
 }
 
 void
@@ -328,6 +345,8 @@ note_large(struct layer_plan *p, int from, const struct stat *st,
 
 	x->kind = KIND_LARGE;
 	x->at = p->larges++;
+	if (p->rehearses)
+		return 0;
 	(void)snprintf(own, sizeof(own), "l%zu", x->at);
 	to = openat(p->beside, own,
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

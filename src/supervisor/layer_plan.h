@@ -19,12 +19,21 @@ struct layer_early;
 struct layer_plan;
 
 /*
- * Notes what lies below upper. beside is the folder that early has its copies
- * in, borrowed; large files are copied there, too. early may be NULL. NULL with
- * e: what cannot be noted, by its path.
+ * beside is the folder that early has its copies in, borrowed; large files are
+ * copied there, too. early may be NULL, and is needed until it is noted. NULL
+ * when there is no memory.
  */
-struct layer_plan *layer_note(int upper, int beside, struct layer_early *early,
-    struct layer_sum *sum, struct err *e);
+struct layer_plan *layer_plan_new(int beside, struct layer_early *early);
+/*
+ * Goes through all that layer_note will, while the run goes on, and forgets it:
+ * then the memory for the note is there and was touched, which in a virtual
+ * machine takes its host milliseconds, and names are in the kernel's caches.
+ */
+void layer_rehearse(struct layer_plan *p, int upper);
+/* Notes what lies below upper, once. -1 with e: what cannot be noted, by its
+ * path. */
+int layer_note(
+    struct layer_plan *p, int upper, struct layer_sum *sum, struct err *e);
 /*
  * Makes it below the empty directory to, as the owner's; what lies beside is
  * moved. -1 with e: what could not be made; then part of it is there.

@@ -408,20 +408,22 @@ work_take(int upper, const struct order *o, struct told *sum, struct err *e)
 		if (beside < 0)
 			return err_sys(e, "open " BESIDE);
 		early = layer_early_new(upper, beside, o->owner, o->group);
+		plan = layer_plan_new(beside, early);
+		if (plan == NULL)
+			return err_set(e, "out of memory");
+		layer_rehearse(plan, upper);
 	}
 	say(SAID_READY, sum, "");
 	if (early != NULL)
 		layer_early_wait(early, TELL_FD);
 	if (recv(TELL_FD, &go, 1, 0) != 1)
 		_exit(1); /* the parent gave up, and has said why */
-	if (files)
-		plan = layer_note(upper, beside, early, &sum->sum, e);
-	r = files && plan == NULL ? -1 : 0;
+	r = files ? layer_note(plan, upper, &sum->sum, e) : 0;
 	say(SAID_COPIED, sum, "");
 	layer_early_free(early); /* who wants to write can */
 	if (world && recv(TELL_FD, &go, 1, 0) != 1)
 		_exit(1); /* as above */
-	if (plan != NULL)
+	if (r == 0 && files)
 		r = layer_make(plan, layer, o->owner, o->group, e);
 	layer_plan_free(plan);
 	if (r == 0)

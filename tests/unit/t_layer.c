@@ -81,12 +81,14 @@ static int
 take(const struct place *p, struct layer_early *early, struct layer_sum *sum,
     struct err *e)
 {
-	struct layer_plan *plan =
-	    layer_note(p->upper, p->beside, early, sum, e);
-	const int r = plan == NULL
-	    ? -1
-	    : layer_make(plan, p->layer, geteuid(), getegid(), e);
+	struct layer_plan *plan = layer_plan_new(p->beside, early);
+	int r;
 
+	assert_non_null(plan);
+	layer_rehearse(plan, p->upper);
+	r = layer_note(plan, p->upper, sum, e);
+	if (r == 0)
+		r = layer_make(plan, p->layer, geteuid(), getegid(), e);
 	layer_plan_free(plan);
 	return r;
 }
@@ -278,10 +280,14 @@ what_is_changed_after_the_moment_is_not_in_the_layer(void **state)
 	assert_int_equal(mkdirat(p->upper, "d", 0755), 0);
 	put(p, "d/small", "then");
 	put(p, "d/more", "then");
-	if (layer_list(p->upper, &before, &e) < 0)
-		fail_msg("%s", e.text);
-	plan = layer_note(p->upper, p->beside, NULL, &sum, &e);
+	plan = layer_plan_new(p->beside, NULL);
 	assert_non_null(plan);
+	put(p, "d/before", "too early");
+	layer_rehearse(plan, p->upper);
+	assert_int_equal(unlinkat(p->upper, "d/before", 0), 0);
+	if (layer_list(p->upper, &before, &e) < 0 ||
+	    layer_note(plan, p->upper, &sum, &e) < 0)
+		fail_msg("%s", e.text);
 	put(p, "d/small", "later");
 	put(p, "d/new", "later");
 	assert_int_equal(unlinkat(p->upper, "d/more", 0), 0);
