@@ -17,6 +17,7 @@ enum {
 	READ_BYTES = 65536,
 	ANSWER_TIMEOUT_MS = 60 * 1000, /* any request but a wait */
 	TOKEN_MAX_BYTES = 512,
+	PROBLEMS_SHOWN = 3, /* of a policy: as many as fit */
 };
 
 static int init_tcp(
@@ -247,13 +248,30 @@ client_refused(const struct client_reply *r, struct err *e)
 	const struct json *error = json_get(r->json, STR("error"));
 	struct str message = json_str(json_get(error, STR("message")));
 	struct str next = json_str(json_get(error, STR("suggested_next_step")));
+	const struct json *problems = json_get(error, STR("problems"));
+	own_buf struct buf text = {};
+	uint32_t n = 0;
 
 	if (message.n == 0)
 		return err_set(e, "the daemon answers %u %s", r->status,
 		    http1_reason(r->status));
+	/* It goes on behind the sentence. */
+	if (message.p[message.n - 1] == '.')
+		message.n--;
+	buf_add_str(&text, message);
+	for (const struct json *x =
+		 json_is(problems, JSON_ARRAY) ? json_first(problems) : NULL;
+	     x != NULL && n < PROBLEMS_SHOWN; x = json_next(problems, x), n++) {
+		const struct str path = json_str(json_get(x, STR("path")));
+
+		buf_add_c(&text, n == 0 ? ": " : ", ");
+		buf_add_str(&text, path);
+		buf_add_c(&text, path.n > 0 ? ": " : "");
+		buf_add_str(&text, json_str(json_get(x, STR("text"))));
+	}
 	if (next.n == 0)
-		return err_set(e, "%.*s", STR_FMT(message));
-	return err_set(e, "%.*s; %.*s", STR_FMT(message), STR_FMT(next));
+		return err_set(e, "%s", buf_c(&text));
+	return err_set(e, "%s; %.*s", buf_c(&text), STR_FMT(next));
 }
 
 int

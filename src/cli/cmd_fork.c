@@ -43,7 +43,8 @@ static const char help[] =
     "                     @FILE reads it from a file; may be given many times\n"
     "  --set PATH=VALUE   this member of the policy otherwise, such as\n"
     "                     budgets.max_tool_calls=5; may be given many times\n"
-    "  --prompt TEXT      what the user has asked for\n"
+    "  --prompt TEXT      what the user has asked for; @FILE reads it from a "
+    "file\n"
     "  --env K=V          a variable for the command; may be given many times\n"
     "  --quiet            say nothing but what went wrong\n"
     "  --json             notices, or the daemon's answer, as "
@@ -72,11 +73,12 @@ static const struct option options[] = {
 
 struct fork_command {
 	struct client_options where;
-	const char *run, *snapshot, *policy, *prompt;
-	bool has_at, quiet, json;
+	const char *run, *snapshot, *policy;
+	bool has_at, has_prompt, quiet, json;
 	uint64_t at, n;
 	struct buf set, env; /* members, each behind a comma */
 	struct buf faults; /* with commas between */
+	struct buf prompt;
 	char *const *command;
 };
 
@@ -90,6 +92,7 @@ static int read_options(
     struct args *a, struct fork_command *f, int argc, char **argv);
 static int add_set(const struct args *a, struct buf *out, const char *text);
 static int add_env(const struct args *a, struct buf *out, const char *text);
+static int read_prompt(struct buf *out, const char *text, struct err *e);
 static int choose(const struct client *c, const struct fork_command *f,
     struct client_reply *r, const struct json **doc, struct err *e);
 static int put_body(struct buf *body, const struct fork_command *f,
@@ -140,6 +143,7 @@ cmd_fork(int argc, char **argv)
 		    : leave_open(&c, &f, buf_str(&body), folder);
 	buf_fini(&f.set);
 	buf_fini(&f.faults);
+	buf_fini(&f.prompt);
 	buf_fini(&f.env);
 	return status;
 }
@@ -183,7 +187,9 @@ read_options(struct args *a, struct fork_command *f, int argc, char **argv)
 			bad = add_set(a, &f->set, optarg);
 			break;
 		case 'P':
-			f->prompt = optarg;
+			if (read_prompt(&f->prompt, optarg, &e) < 0)
+				return args_bad(a, "--prompt: %s", e.text);
+			f->has_prompt = true;
 			break;
 		case 'm':
 			return args_bad(a,
@@ -270,6 +276,17 @@ add_env(const struct args *a, struct buf *out, const char *text)
 	return 0;
 }
 
+/* The last one counts, as of other options. */
+static int
+read_prompt(struct buf *out, const char *text, struct err *e)
+{
+	buf_reset(out);
+	if (text[0] == '@')
+		return file_read(text + 1, out, JSON_MAX_BYTES, e);
+	buf_add_c(out, text);
+	return 0;
+}
+
 /* The snapshot's document, in r. */
 static int
 choose(const struct client *c, const struct fork_command *f,
@@ -299,6 +316,7 @@ choose(const struct client *c, const struct fork_command *f,
 	if (client_ask(c, &q, r, e) < 0)
 		return err_add(e, "snapshots of %s", f->run);
 	const struct json *all = json_get(r->json, STR("snapshots"));
+	uint64_t first = 0;
 
 	/* The last that fits: they are in the order in which they were taken.
 	 */
@@ -315,6 +333,14 @@ choose(const struct client *c, const struct fork_command *f,
 	}
 	if (*doc != NULL)
 		return 0;
+	if (f->has_at && json_is(all, JSON_ARRAY) && all->n > 0) {
+		(void)json_u64(json_get(json_first(all), STR("step")), &first);
+		return err_set(e,
+		    "%s has no snapshot at step %llu or before it: its first "
+		    "is of step %llu (paddock snapshot ls %s)",
+		    f->run, (unsigned long long)f->at,
+		    (unsigned long long)first, f->run);
+	}
 	return err_set(e,
 	    "%s has no such snapshot: paddock snapshot ls %s lists what there "
 	    "is, and one is taken while a run is open",
@@ -343,9 +369,9 @@ put_body(struct buf *body, const struct fork_command *f, const struct json *doc,
 	buf_add_byte(body, '}');
 	if (f->policy != NULL && put_policy(body, f->policy, e) < 0)
 		return -1;
-	if (f->prompt != NULL) {
+	if (f->has_prompt) {
 		buf_add_c(body, ",\"prompt\":");
-		json_put_str(body, str_of(f->prompt));
+		json_put_str(body, buf_str(&f->prompt));
 	}
 	if (path.n > 0) {
 		if (str_copy(path, name, sizeof(name)) < 0)

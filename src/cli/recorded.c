@@ -309,6 +309,14 @@ decided(struct reading *r, const struct store_row *row, const struct json *j)
 
 	if (p == NULL)
 		return 0; /* of edited arguments: judged for a reviewer */
+	/* A replay repeats the verdicts of the run that it is answered from,
+	 * and that one is judged by itself. */
+	if (json_at(j, "body", "would", NULL) == NULL &&
+	    (json_at(j, "body", "replayed", NULL) != NULL ||
+		str_eq(c.rule, STR("replay")))) {
+		*p = (struct proposal){};
+		return 0;
+	}
 	if (row->kind == EVENT_TOOL_PROPOSED)
 		c.verdict = VERDICT_ALLOW; /* it was made: docs/TRACE.md */
 	else if (verdict_parse(json_str(json_at(j, "body", "would", NULL)),

@@ -11,13 +11,15 @@
 #include "cli/out.h"
 #include "cli/recorded.h"
 #include "cli/replay.h"
+#include "cli/replay_files.h"
 #include "cli/trace_show.h"
 #include "codec/json.h"
 #include "core/id.h"
 
 static const char keys[] =
     "Enter or n: next, b: back, a number: that step, /TEXT: the next step\n"
-    "that has it, s: what the run had read and done by then, q: end\n";
+    "that has it, s: what the run had read and done by then, f: what it had\n"
+    "changed of its files by the last snapshot, q: end\n";
 
 enum {
 	LINE_BYTES = 1024, /* of a command */
@@ -76,6 +78,7 @@ static void put_line(
     struct frame *f, const char *what, enum term_style style, struct str text);
 static void put_labels(struct frame *f, const struct json *list);
 static int show_past(struct steps *s, uint32_t at, struct err *e);
+static int show_files(struct steps *s, uint32_t at, struct err *e);
 static bool on_past(void *arg, const struct store_row *row);
 static int find(struct steps *s, const char *text, uint32_t after, uint32_t *at,
     struct err *e);
@@ -152,6 +155,10 @@ talk(struct steps *s, uint32_t at, struct err *e)
 			to = at > 0 ? at - 1 : 0;
 		} else if (str_eq(c, STR("s"))) {
 			if (show_past(s, at, e) < 0)
+				return -1;
+			continue;
+		} else if (str_eq(c, STR("f"))) {
+			if (show_files(s, at, e) < 0)
 				return -1;
 			continue;
 		} else if (c.p[0] == '/' && c.n > 1) {
@@ -358,6 +365,18 @@ show_past(struct steps *s, uint32_t at, struct err *e)
 	for (uint32_t i = 0; i < p.labels.n; i++)
 		put_line(&f, i == 0 ? "had read" : "", TERM_YELLOW,
 		    str_of(p.labels.text[i]));
+	status = out_write(&s->out);
+	buf_reset(&s->out);
+	return status == EXIT_DONE ? 0 : err_set(e, "it was not written");
+}
+
+static int
+show_files(struct steps *s, uint32_t at, struct err *e)
+{
+	int status;
+
+	if (replay_files(s->t->store, s->run, at, &s->out, e) < 0)
+		return -1;
 	status = out_write(&s->out);
 	buf_reset(&s->out);
 	return status == EXIT_DONE ? 0 : err_set(e, "it was not written");

@@ -32,7 +32,7 @@ def snapshots(build, _peers):
         shutil.rmtree(work, ignore_errors=True)
     return (table(['microseconds that a run stands still', 'min', 'p50',
                    'max'], rows) +
-            f'\n\n{FORKS} forks, opened one after the other: {forks[0]:.2f} s'
+            f'\n\n{FORKS} forks by one command: {forks[0]:.2f} s'
             f' and {forks[1] / 1e6:.1f} MB of disk, their records included.')
 
 

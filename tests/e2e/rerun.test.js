@@ -132,6 +132,11 @@ describe('a run that is answered out of a record', () => {
 			await nothingReal(r.run);
 		}
 		await verify(place.state);
+		// Its verdicts are the record's, which is judged by itself.
+		const judged = await place.cli(['replay', 'all', '--policy', file]);
+
+		assert.strictEqual(judged.status, 0, judged.err);
+		assert.match(judged.out, /calls: 7, /);
 	});
 
 	test('stops at the first call that differs, which is told', async () => {

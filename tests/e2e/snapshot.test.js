@@ -337,8 +337,54 @@ test('what a fork is given counts; what cannot be is refused', async () => {
 
 		assert.strictEqual(r.status, 2, r.err);
 	}
+	// What is wrong is named, and not only that something is.
+	for (const [more, says_] of [[['--set', 'nonsense=1'], /nonsense/],
+		[['--prompt', '@/nowhere'], /prompt.*\/nowhere/]]) {
+		const r = await forkRun(d, run, more);
+
+		assert.notStrictEqual(r.status, 0);
+		assert.match(r.err, says_);
+	}
 	await d.stop();
 });
+
+test('many forks of one command are checked together, and fail together',
+	async () => {
+		const d = await Daemon.start();
+		const run = await make(d, folder({ a: 'one' }));
+
+		await says(d, run, 'echo kept >b; rm a; mkdir sub; ln -s b sub/l');
+		const s = await snapshot(d, run);
+		const names = (await fork(d, run, '--snapshot', s.snapshot,
+			'-n', '40')).split('\n');
+
+		assert.strictEqual(new Set(names).size, 40);
+		await says(d, names[7], 'echo mine >b');
+		for (const name of [names[0], names[39]])
+			assert.strictEqual(await says(d, name, 'cat b; ls'),
+				'kept\nb\nsub\n');
+		assert.strictEqual((await events(d, names[39], 'fork.opened'))[0].body
+			.snapshot, s.snapshot);
+		// The stepper knows the files by the list on record.
+		const r = await new Command(['replay', run, '--state', d.state],
+			{ program: d.place.paddock, input: 'f\nq\n' }).end();
+
+		assert.strictEqual(r.status, 0, r.err);
+		assert.match(r.out, /files changed by step 0 \(snapshot s-/);
+		assert.match(r.out, / 5 {2}b\n/);
+		assert.match(r.out, / a {2}\(removed\)\n/);
+		assert.match(r.out, / sub\/l -> b\n/);
+
+		fs.writeFileSync(path.join(d.state, 'snapshots', s.snapshot, 'layer',
+			'b'), 'kepT\n');
+		const bad = await forkRun(d, run,
+			['--snapshot', s.snapshot, '-n', '5']);
+
+		assert.strictEqual(bad.status, 1);
+		assert.strictEqual(bad.out, '');
+		assert.match(bad.err, /the snapshot was changed.*"b"/);
+		await d.stop();
+	});
 
 test('paddock diff knows what a fork has in common', async () => {
 	const d = await Daemon.start();

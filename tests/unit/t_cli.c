@@ -392,7 +392,7 @@ a_refusal_is_told_with_its_remedy(void **state)
 	(void)state;
 	assert_int_equal(client_receive(&conn, WAIT_MS, &r, &e), 0);
 	assert_int_equal(client_refused(&r, &e), -1);
-	assert_string_equal(e.text, "You may not.; Ask an operator.");
+	assert_string_equal(e.text, "You may not; Ask an operator.");
 }
 
 static void
