@@ -87,7 +87,7 @@ struct order {
 	char name[ID_BYTES];
 	uid_t owner;
 	gid_t group;
-	struct str keep; /* numbers, eight bytes each */
+	struct str gone; /* names that go, a NUL behind each */
 };
 
 static unsigned taking(const struct snapshots *s);
@@ -103,6 +103,8 @@ static int work_take(
 static int finish_take(int dir, int layer, const char *temp,
     const struct order *o, uint64_t *world_bytes, struct err *e);
 static int work_check(int list, const struct order *o, struct err *e);
+static int find_gone(
+    const char *state, struct str keep, struct buf *gone, struct err *e);
 static int work_keep(const struct order *o, struct err *e);
 static bool is_kept(const char *name, struct str keep);
 static void say(enum said said, struct told *m, const char *why);
@@ -147,8 +149,8 @@ snapshots_ask(struct snapshots *s, const struct frame *f)
 		.what = m->what,
 	};
 	struct order o = { .what = (enum snapshot_ask)m->what,
-		.flags = m->flags,
-		.keep = f->payload };
+		.flags = m->flags };
+	own_buf struct buf gone = {};
 	struct cell_files files = { .upper = -1 };
 	int with = -1;
 	struct err e = {};
@@ -170,6 +172,9 @@ snapshots_ask(struct snapshots *s, const struct frame *f)
 	} else if (m->what == SNAPSHOT_CHECK) {
 		with = f->n_fds == 1 ? f->fds[0] : -1;
 		r = with < 0 ? err_set(&e, "no list to check it by") : 0;
+	} else if (m->what == SNAPSHOT_KEEP) {
+		r = find_gone(s->state, f->payload, &gone, &e);
+		o.gone = buf_str(&gone);
 	}
 	if (r == 0 && m->what == SNAPSHOT_TAKE &&
 	    taking(s) >= SNAPSHOTS_BUSY_MAX)
@@ -482,27 +487,44 @@ work_check(int want, const struct order *o, struct err *e)
 	return 0;
 }
 
+/*
+ * Looked for when the numbers come and not in the child, which has its time:
+ * one that is taken meanwhile is none of them.
+ */
+static int
+find_gone(const char *state, struct str keep, struct buf *gone, struct err *e)
+{
+	int fd = open_store(state, true, e);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *x;
+
+	if (fd < 0)
+		return -1;
+	if (d == NULL) {
+		fd_fini(&fd);
+		return err_sys(e, "read the snapshots");
+	}
+	while ((x = readdir(d)) != NULL) {
+		const bool new = strncmp(x->d_name, NEW, strlen(NEW)) == 0;
+
+		if (!new && x->d_name[0] == '.')
+			continue;
+		if (!is_kept(x->d_name + (new ? strlen(NEW) : 0), keep))
+			buf_add(gone, x->d_name, strlen(x->d_name) + 1);
+	}
+	(void)closedir(d); /* only read */
+	return gone->failed ? err_set(e, "out of memory") : 0;
+}
+
 static int
 work_keep(const struct order *o, struct err *e)
 {
-	const int fd = fcntl(STORE_FD, F_DUPFD_CLOEXEC, FIRST_FREE);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *x;
 	int r = 0;
 
-	if (d == NULL)
-		return err_sys(e, "read the snapshots");
-	while ((x = readdir(d)) != NULL) {
-		if (x->d_name[0] != '.' && is_kept(x->d_name, o->keep))
-			continue;
-		if (strncmp(x->d_name, NEW, strlen(NEW)) == 0
-			? is_kept(x->d_name + strlen(NEW), o->keep)
-			: x->d_name[0] == '.')
-			continue;
-		if (layer_remove(STORE_FD, x->d_name, e) < 0)
+	for (size_t at = 0; at < o->gone.n; at += strlen(o->gone.p + at) + 1) {
+		if (layer_remove(STORE_FD, o->gone.p + at, e) < 0)
 			r = -1;
 	}
-	(void)closedir(d); /* only read */
 	if (snap_world_prune(STORE_FD, e) < 0)
 		r = -1;
 	return r;

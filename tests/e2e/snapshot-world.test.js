@@ -371,6 +371,30 @@ describe('the data of a world', () => {
 			'the worlds removed');
 	});
 
+	test('stays when it was taken while the rest was removed', async () => {
+		// What an earlier daemon may have left: more than is read at once.
+		const left = Array.from({ length: 3000 }, (_, i) => path.join(d.state,
+			'snapshots', `s-z${String(i).padStart(11, '0')}`));
+		const run = await d.open(sending);
+		const taken = [];
+
+		for (const dir of left)
+			fs.mkdirSync(dir, { recursive: true });
+		await send(run, 'x');
+		await d.post('/v1/snapshots/gc');
+		while (taken.length < 4)
+			taken.push((await snapshot(run)).snapshot);
+		await until(() => left.every((dir) => !fs.existsSync(dir)),
+			'the rest removed');
+		for (const s of taken) {
+			const f = await fork(run, { snapshot: s });
+
+			assert.deepStrictEqual(await mails(f), ['x']);
+			await d.post('/v1/stop', { run: f.run });
+		}
+		await d.post('/v1/stop', { run: run.run });
+	});
+
 	test('goes when nobody refers to it, and never before', async () => {
 		// Whatever is done in whatever order: all that is there restores.
 		let seed = 20261121;
