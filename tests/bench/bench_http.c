@@ -70,6 +70,7 @@ static int serve(char **argv, SSL_CTX *ctx);
 static void serve_one(struct conn *c);
 static int get(char **argv);
 static int load(char **argv);
+static void tell_lost(uint64_t lost);
 static int hold(char **argv);
 static int hold_some(
     char **argv, struct str request, uint64_t n, int up, int down);
@@ -251,6 +252,7 @@ get(char **argv)
 		return 1;
 	}
 	hang_up(&c);
+	tell_lost(lost);
 	sample_json(&times, &out);
 	printf("%s\n", buf_c(&out));
 	return 0;
@@ -335,8 +337,19 @@ load(char **argv)
 		}
 	}
 	printf("%.0f\n", (double)n * 1e9 / (double)(clock_mono_ns() - from));
+	tell_lost(lost);
 	free(all);
 	return 0;
+}
+
+static void
+tell_lost(uint64_t lost)
+{
+	if (lost > 0)
+		fprintf(stderr,
+		    "bench_http: %llu connections were closed without an "
+		    "answer\n",
+		    (unsigned long long)lost);
 }
 
 /* Several processes: in a sandbox none has more than 1024 descriptors. */
