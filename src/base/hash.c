@@ -1,15 +1,19 @@
+/*
+ * SHA256_Init() and its like, which OpenSSL 3 has and no longer recommends:
+ * EVP's calls around them cost more than what is hashed here, most of it a
+ * block or two, and a call of a tool takes nineteen
+ * (docs/decisions/049-hash-calls.md).
+ */
+#define OPENSSL_API_COMPAT 0x10100000L
 #include "base/hash.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
+#include <string.h>
 
 #include "base/must.h"
-
-/* One context for the life of a thread: making one costs more than hashing a
- * record. */
-static _Thread_local EVP_MD_CTX *ctx;
-static _Thread_local EVP_MD *md;
 
 struct hash
 hash_of(const void *p, size_t n)
@@ -23,29 +27,14 @@ struct hash
 hash_of_pieces(const struct str *pieces, size_t n)
 {
 	struct hash h;
-	unsigned len = 0;
+	SHA256_CTX c;
 
-	if (ctx == NULL) {
-		/* EVP_sha256() would be looked up again by each init: a third
-		 * of the time. crypto(7), "Performance" */
-		md = EVP_MD_fetch(NULL, "SHA256", NULL);
-		ctx = EVP_MD_CTX_new();
-		must(ctx != NULL && md != NULL);
-	}
-	must(EVP_DigestInit_ex(ctx, md, NULL) == 1);
+	must(SHA256_Init(&c) == 1);
 	for (size_t i = 0; i < n; i++)
-		must(EVP_DigestUpdate(ctx, pieces[i].p, pieces[i].n) == 1);
-	must(EVP_DigestFinal_ex(ctx, h.b, &len) == 1 && len == HASH_BYTES);
+		must(SHA256_Update(&c, pieces[i].p, pieces[i].n) == 1);
+	must(SHA256_Final(h.b, &c) == 1);
+	explicit_bzero(&c, sizeof(c)); /* it may have held a token */
 	return h;
-}
-
-void
-hash_end_thread(void)
-{
-	EVP_MD_CTX_free(ctx);
-	EVP_MD_free(md);
-	ctx = NULL;
-	md = NULL;
 }
 
 /* EVP_MD_CTX under a name of ours, so that no caller needs OpenSSL. */

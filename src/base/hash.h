@@ -25,9 +25,6 @@ void hasher_add(struct hasher *h, const void *p, size_t n);
 struct hash hasher_end_free(struct hasher *h);
 /* HMAC-SHA-256 (RFC 2104). */
 struct hash hash_hmac(struct str key, struct str text);
-/* Gives back what hashing keeps: the last call of a thread that ends before its
- * process does. */
-void hash_end_thread(void);
 bool hash_eq(const struct hash *a, const struct hash *b); /* constant time */
 void hash_hex(const struct hash *h, char out[static HASH_HEX_BYTES]);
 /* Lower or upper case, 64 digits. Returns 0, or -1. */

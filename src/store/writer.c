@@ -254,7 +254,6 @@ writer_main(void *arg)
 	}
 	if (checkpoint_due(&s->checkpoints) != INT64_MAX)
 		write_and_tell(s, NULL, true);
-	hash_end_thread();
 	return NULL;
 }
 
