@@ -242,6 +242,7 @@ call_execute_approved(struct run *r, const struct approval *a)
 	c->simulated = a->simulated;
 	c->approval = a->id;
 	c->known = true;
+	c->started_ns = clock_mono_ns(); /* a person's time is not its own */
 	r->calls_open++;
 	if (call_repeats_approved(r, c, a))
 		return;
