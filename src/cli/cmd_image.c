@@ -192,9 +192,9 @@ cmd_ls(int argc, char **argv)
 	int status =
 	    options_of(&a, argc, argv, "image ls", ls_help, ls_options);
 
-	if (status == ARGS_END)
-		status = args_need(&a.args, 0, 0, "");
-	if (status == 0) {
+	if (status == ARGS_END && args_need(&a.args, 0, 0, "") != 0)
+		status = EXIT_USAGE;
+	if (status == ARGS_END) {
 		l.json = a.json;
 		if (images_open(&store, buf_c(&a.state_dir), &e) < 0 ||
 		    list(&l, &e) < 0)
@@ -220,12 +220,16 @@ cmd_rm(int argc, char **argv)
 	int status =
 	    options_of(&a, argc, argv, "image rm", rm_help, rm_options);
 
-	if (status == ARGS_END)
-		status = args_need(&a.args, 1, ARGS_MANY, "IMAGE");
-	if (status == 0 &&
-	    images_change(&store, buf_c(&a.state_dir), NULL, NULL, &e) < 0)
+	/* Told what it is for, or what is wrong with it. */
+	if (status != ARGS_END ||
+	    args_need(&a.args, 1, ARGS_MANY, "IMAGE") != 0) {
+		buf_fini(&a.state_dir);
+		return status == ARGS_END ? EXIT_USAGE : status;
+	}
+	status = EXIT_DONE;
+	if (images_change(&store, buf_c(&a.state_dir), NULL, NULL, &e) < 0)
 		status = out_fail(&e);
-	for (int i = 0; status == 0 && i < args_count(&a.args); i++) {
+	for (int i = 0; status == EXIT_DONE && i < args_count(&a.args); i++) {
 		struct hash digest;
 		bool gone;
 
@@ -258,12 +262,11 @@ bring(int argc, char **argv, const char *name, const char *help,
 	int status = options_of(&a, argc, argv, name, help, import_options);
 	int r;
 
-	if (status == ARGS_END)
-		status = args_need(
-		    &a.args, 1, 1, image == image_pull ? "REF" : "SOURCE");
-	if (status != 0) {
+	if (status != ARGS_END ||
+	    args_need(&a.args, 1, 1, image == image_pull ? "REF" : "SOURCE") !=
+		0) {
 		buf_fini(&a.state_dir);
-		return status;
+		return status == ARGS_END ? EXIT_USAGE : status;
 	}
 	m.start_ns = clock_mono_ns();
 	in = (struct import){

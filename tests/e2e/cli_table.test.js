@@ -46,6 +46,13 @@ for (const c of commands) {
 			assert.match(r.stdout, new RegExp(
 				`[Ee]xample[^]*paddock ${c}`));
 			assert.strictEqual(r.stderr, '');
+			for (const w of words[c]) {
+				const of = run([c, w, '--help']);
+
+				assert.strictEqual(of.status, 0, `${w}: ${of.stderr}`);
+				assert.strictEqual(of.stderr, '', w);
+				assert.match(of.stdout, /^usage: paddock /, w);
+			}
 		});
 
 		test('an option that is none ends with 2, and is named', () => {
