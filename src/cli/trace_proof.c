@@ -350,8 +350,8 @@ put_bundle(struct buf *out, const struct trace *t)
 	if (b->sums.omitted > 0) {
 		buf_printf(out,
 		    "%" PRIu64 " of what its records refer to was no longer "
-		    "there when it was written",
-		    b->sums.omitted);
+		    "there when it was written, first that of record %" PRIu64,
+		    b->sums.omitted, b->sums.omitted_seq);
 		if (b->sums.removed_ns != 0) {
 			buf_add_c(out,
 			    "; who wrote it says, and its log proves: removed "

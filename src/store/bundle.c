@@ -108,7 +108,8 @@ write_all(struct writing *w, struct err *e)
 	    write_proof(w, e) < 0 || write_blobs(w, e) < 0 ||
 	    write_policies(w, e) < 0)
 		return -1;
-	buf_printf(&w->line, "{\"end\":%" PRIu64 "}", w->lines);
+	buf_printf(&w->line, "{\"end\":%" PRIu64 ",\"omitted\":%" PRIu64 "}",
+	    w->lines, w->sums->omitted);
 	if (end_line(w, e) < 0)
 		return -1;
 	return flush(w, ZSTD_e_end, e);

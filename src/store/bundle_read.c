@@ -55,6 +55,7 @@ struct reading {
 	struct note note;
 	struct buf note_text;
 	uint64_t want; /* records, by the head */
+	uint64_t omitted; /* by the end; UINT64_MAX: it does not say */
 	struct buf leaves, proof;
 	struct refs refs;
 	struct hash prev; /* of the last record */
@@ -91,6 +92,9 @@ static int put_bytes(struct reading *r, sqlite3_stmt *st, const struct hash *h,
     struct str bytes, struct err *e);
 static int check_proof(struct reading *r, struct err *e);
 static int check_run(struct reading *r, struct err *e);
+static int check_content(struct reading *r, struct err *e);
+static int has_blob(
+    struct reading *r, sqlite3_stmt *st, const char *h, struct err *e);
 static int64_t signed_of(const struct json *text);
 static void bad(struct reading *r, enum store_fault fault, uint64_t seq,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -294,6 +298,11 @@ take_line(struct reading *r, struct str line, struct err *e)
 			return err_set(e,
 			    "the bundle had %" PRIu64 " lines: it was cut",
 			    lines);
+		r->omitted =
+		    json_get(o, STR("omitted")) == NULL ? UINT64_MAX : 0;
+		if (r->omitted == 0 &&
+		    json_u64(json_get(o, STR("omitted")), &r->omitted) < 0)
+			return err_set(e, "it does not say what is left out");
 		return 0;
 	}
 	return -1;
@@ -612,9 +621,7 @@ check_proof(struct reading *r, struct err *e)
 static int
 check_run(struct reading *r, struct err *e)
 {
-	own_stmt sqlite3_stmt *st = NULL;
 	struct store_verdict *v = r->v;
-	size_t n;
 
 	r->b->sums.records = v->records;
 	r->b->sums.open = !r->b->sums.has_end;
@@ -629,23 +636,72 @@ check_run(struct reading *r, struct err *e)
 		return -1;
 	v->checkpoints = 1;
 	v->signed_size = r->note.size;
-	n = refs_sort(&r->refs.blobs);
-	if (db_prepare(r->db, "SELECT 1 FROM blob WHERE h = ?", &st, e) < 0)
+	return check_content(r, e);
+}
+
+/* What its records refer to is there, but for what the end says is not. */
+static int
+check_content(struct reading *r, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL, *row = NULL;
+	const size_t n = refs_sort(&r->refs.blobs);
+	uint64_t first;
+	int got;
+
+	if (db_prepare(r->db, "SELECT 1 FROM blob WHERE h = ?", &st, e) < 0 ||
+	    db_prepare(
+		r->db, "SELECT seq, body FROM event ORDER BY seq", &row, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		int got;
-
-		(void)sqlite3_reset(st); /* its last step was looked at */
-		if (sqlite3_bind_blob(st, 1,
-			r->refs.blobs.p + i * sizeof(struct hash), HASH_BYTES,
-			SQLITE_STATIC) != SQLITE_OK)
-			return db_err(r->db, e, "bind");
-		got = db_step(st, e);
+		got = has_blob(r, st, r->refs.blobs.p + i * HASH_BYTES, e);
 		if (got < 0)
 			return -1;
 		r->b->sums.omitted += got == 0;
 	}
+	if (r->b->sums.omitted == 0)
+		return 0;
+	while ((got = db_step(row, e)) > 0) {
+		struct refs refs;
+		bool lacks = false;
+
+		arena_reset(&r->memory);
+		refs_init(&refs);
+		got = refs_add(&refs,
+		    json_parse(db_str(row, 1), NULL, &r->memory, e, NULL), e);
+		for (size_t at = 0; got == 0 && !lacks && at < refs.blobs.n;
+		     at += HASH_BYTES) {
+			const int has = has_blob(r, st, refs.blobs.p + at, e);
+
+			lacks = has == 0;
+			got = has < 0 ? -1 : 0;
+		}
+		refs_fini(&refs);
+		if (got < 0)
+			return -1;
+		if (lacks)
+			break;
+	}
+	if (got < 0)
+		return -1;
+	first = db_u64(row, 0);
+	r->b->sums.omitted_seq = first;
+	if (r->b->sums.omitted > r->omitted)
+		bad(r, STORE_BLOB_MISMATCH, first,
+		    "what it refers to is missing: %" PRIu64
+		    " of the bundle were left out when it was written, and "
+		    "%" PRIu64 " are not there",
+		    r->omitted, r->b->sums.omitted);
 	return 0;
+}
+
+static int
+has_blob(struct reading *r, sqlite3_stmt *st, const char *h, struct err *e)
+{
+	(void)sqlite3_reset(st); /* its last step was looked at */
+	if (sqlite3_bind_blob(st, 1, h, HASH_BYTES, SQLITE_TRANSIENT) !=
+	    SQLITE_OK)
+		return db_err(r->db, e, "bind");
+	return db_step(st, e);
 }
 
 /* Nanoseconds are over 2^53: they are texts. */
