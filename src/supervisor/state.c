@@ -29,6 +29,7 @@ static int unix_listen(
     const struct state *s, const char *name, int *out, struct err *e);
 static int tcp_listen(struct state *s, const char *where, struct err *e);
 static int make_token(const struct state *s, struct err *e);
+static int sync_dir(const char *name);
 
 int
 state_open(struct state *s, const char *dir, const char *listen, struct err *e)
@@ -208,7 +209,7 @@ tcp_listen(struct state *s, const char *where, struct err *e)
 static int
 make_token(const struct state *s, struct err *e)
 {
-	char path[sizeof(s->dir) + 32];
+	char path[sizeof(s->dir) + 32], fresh[sizeof(s->dir) + 32];
 	char text[4 + HASH_HEX_BYTES] = "pdo_";
 	char hex[HASH_HEX_BYTES];
 	struct hash h;
@@ -233,15 +234,30 @@ make_token(const struct state *s, struct err *e)
 		return err_add(e, "%s", path);
 	if (geteuid() == 0 && fchown(hash_fd, owner, owner) < 0)
 		return err_sys(e, "chown %s", path);
+	if (fsync(hash_fd) < 0 || sync_dir(s->store) < 0)
+		return err_sys(e, "fsync %s", path);
 
-	/* Last: once it is there, the hash is too. */
+	/* Last, and whole: once it is there, the hash is on the disk. */
+	(void)snprintf(fresh, sizeof(fresh), "%s/operator.token.new", s->dir);
 	(void)snprintf(path, sizeof(path), "%s/operator.token", s->dir);
 	fd = open(
-	    path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	    fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return err_sys(e, "open %s", path);
+		return err_sys(e, "open %s", fresh);
 	if (fd_write_all(fd, text, strlen(text), e) < 0 ||
 	    fd_write_all(fd, "\n", 1, e) < 0)
-		return err_add(e, "%s", path);
-	return 0;
+		return err_add(e, "%s", fresh);
+	if (fsync(fd) < 0)
+		return err_sys(e, "fsync %s", fresh);
+	if (rename(fresh, path) < 0)
+		return err_sys(e, "rename %s", fresh);
+	return sync_dir(s->dir) < 0 ? err_sys(e, "fsync %s", s->dir) : 0;
+}
+
+static int
+sync_dir(const char *name)
+{
+	own_fd int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -1 : fsync(fd);
 }

@@ -24,6 +24,36 @@ function onDisk(t) {
 	return place;
 }
 
+// Its file system finds itself damaged, as a disk that fails makes it: from
+// then on nothing can be written, and mounting it anew mends that.
+function onFailingDisk(t) {
+	const place = new Place();
+	const image = path.join(place.dir, 'image');
+
+	fs.mkdirSync(place.state);
+	fs.closeSync(fs.openSync(image, 'w'));
+	fs.truncateSync(image, 32 << 20);
+	execFileSync('mkfs.ext4', ['-q', '-F', image]);
+	const mount = () => execFileSync('mount', ['-o',
+		'loop,errors=remount-ro', image, place.state]);
+	const umount = () => execFileSync('umount', [place.state]);
+
+	mount();
+	t.after(() => execFileSync('umount', ['-l', place.state]));
+	const from = fs.readFileSync('/proc/self/mountinfo', 'utf8')
+		.split('\n').find((l) => l.includes(` ${place.state} `))
+		.match(/ ext4 \/dev\/(\S+) /)[1];
+	const trigger = `/sys/fs/ext4/${from}/trigger_fs_error`;
+
+	fs.accessSync(trigger, fs.constants.W_OK);
+	place.fail = () => fs.writeFileSync(trigger, 'paddock-test');
+	place.mend = () => { umount(); mount(); };
+	return place;
+}
+
+const canFail = ['/dev/loop-control', '/sbin/mkfs.ext4'].every((f) =>
+	fs.existsSync(f));
+
 // Not a byte is left.
 function fill(place) {
 	const fd = fs.openSync(path.join(place.state, 'filler'), 'w');
@@ -125,6 +155,44 @@ describe('a state on a disk of its own', { skip: isRoot ? false
 		assert.strictEqual(a.status, 200);
 		await again.stop();
 		await verify(d.state);
+	});
+
+	test('that turns read-only while a run is open: nothing happens without ' +
+	    'a record, and the next daemon closes the run', { skip: canFail
+		? false : 'needs loop devices and mkfs.ext4' }, async (t) => {
+		let place;
+
+		try {
+			place = onFailingDisk(t);
+		} catch (e) {
+			t.skip(`no file system that can be made to fail: ${e.message}`);
+			return;
+		}
+		const d = await Daemon.start({ place });
+		const run = await d.open(sending);
+		const ids = [(await d.call(run, 'email.send', email)).body.id];
+
+		await d.recorded();
+		place.fail();
+		// Each is refused, or nobody is there to answer any more.
+		for (let n = 0; n < 5; n++) {
+			const a = await d.call(run, 'email.send', email)
+				.catch(() => undefined);
+
+			assert.ok(a === undefined || a.status >= 400,
+				JSON.stringify(a?.body));
+		}
+		await d.stop();
+		assert.match(d.command.err, /read-only|disk I\/O|attempt to write/i);
+		place.mend();
+		const next = await Daemon.start({ place });
+		const closed = await next.closed(run.run);
+
+		assert.ok(['failed', 'stopped'].includes(closed.status),
+			JSON.stringify(closed));
+		assert.deepStrictEqual(await sentTo(next, run), ids);
+		await next.stop();
+		await verify(place.state);
 	});
 
 	test('that may not be written is refused plainly', async (t) => {
