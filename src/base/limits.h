@@ -447,6 +447,19 @@ enum {
 	SUBSCRIBE_MS = 10 * 1000, /* until the server has agreed */
 };
 
+/* What tools were said to be (broker/pin) */
+enum {
+	/* Of one daemon and of one tenant. Half a KiB each in memory, and their
+	 * definitions on disk; eight servers' worth of the largest list. */
+	PINS_MAX = 16 * 1024,
+	PINS_TENANT_MAX = 4096,
+	PIN_BUCKETS = 4096,
+	/* Definitions of one tool in one run that are kept for a reviewer: a
+	 * server that changes without end fills no disk. */
+	PIN_CHANGES_MAX = 8,
+	PIN_REASON_BYTES = 255, /* of a reviewer, on the record */
+};
+
 /* Captures of what a tool server shows (core/policy_capture, broker/capture) */
 enum {
 	CAPTURE_TOOLS_MAX = 4, /* that one capture asks: picture, text, ... */

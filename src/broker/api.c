@@ -15,6 +15,7 @@
 #include "broker/follow.h"
 #include "broker/inside.h"
 #include "broker/kill.h"
+#include "broker/pin.h"
 #include "broker/retention.h"
 #include "broker/run.h"
 #include "broker/secret_api.h"
@@ -80,6 +81,10 @@ static void do_token_list(const struct request *q);
 static void do_token_revoke(const struct request *q);
 static void do_retention_list(const struct request *q);
 static void do_retention_set(const struct request *q);
+static void do_pin_list(const struct request *q);
+static void do_pin_get(const struct request *q);
+static void do_pin_decide(const struct request *q);
+static void do_mcp_door(const struct request *q);
 
 static void (*const handlers[API_OPS])(const struct request *q) = {
 	[API_HEALTH] = do_health,
@@ -119,6 +124,10 @@ static void (*const handlers[API_OPS])(const struct request *q) = {
 	[API_TOKEN_REVOKE] = do_token_revoke,
 	[API_RETENTION_LIST] = do_retention_list,
 	[API_RETENTION_SET] = do_retention_set,
+	[API_PIN_LIST] = do_pin_list,
+	[API_PIN_GET] = do_pin_get,
+	[API_PIN_DECIDE] = do_pin_decide,
+	[API_MCP_DOOR] = do_mcp_door,
 };
 
 struct run_list {
@@ -643,6 +652,37 @@ static void
 do_retention_set(const struct request *q)
 {
 	retention_set(q->who, q->call, q->args);
+}
+
+static void
+do_pin_list(const struct request *q)
+{
+	pin_list(q->who, q->call, q->args);
+}
+
+static void
+do_pin_get(const struct request *q)
+{
+	pin_get(q->who, q->call, q->args);
+}
+
+static void
+do_pin_decide(const struct request *q)
+{
+	pin_decide(q->who, q->call, q->args);
+}
+
+/* Calls that come by it are held against their own scope, each. */
+static void
+do_mcp_door(const struct request *q)
+{
+	const struct run *r = run_find(q->run);
+
+	if (r == NULL || r->state == RUN_CLOSED)
+		reply_error(q->call, 404, "unknown_run", "No such run is open.",
+		    "List open runs with `paddock ps` or GET /v1/runs.");
+	else
+		reply(q->call, REPLY_OK, 200, STR("{}"));
 }
 
 static void

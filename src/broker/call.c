@@ -273,6 +273,7 @@ call_decide(
 {
 	struct policy_call pc = { tool, args, &r->labels,
 		clock_utc_ns() / 1000000000, r->prov };
+	char reason[REASON_BYTES], next[REASON_BYTES];
 
 	policy_decide(r->policy, &pc, v);
 	if (v->kind == VERDICT_BLOCK || v->kind == VERDICT_DRAFT ||
@@ -295,10 +296,8 @@ call_decide(
 		    "List the tools and use one of them.");
 		return;
 	case OFFER_QUARANTINED:
-		block(v, "pin", "quarantined",
-		    "the tool server describes the tool otherwise than it was "
-		    "reviewed",
-		    "A person has to review it, and its `pin` in the policy.");
+		server_quarantine_why(r, tool, reason, next);
+		block(v, "pin", "quarantined", reason, next);
 		return;
 	case OFFER_GOOD:
 		hold_simulated(v);

@@ -24,6 +24,7 @@
 #include "broker/fetch.h"
 #include "broker/inside.h"
 #include "broker/kill.h"
+#include "broker/pin.h"
 #include "broker/retention.h"
 #include "broker/run.h"
 #include "broker/fork.h"
@@ -97,7 +98,8 @@ set_up(int supervisor_fd, struct err *e)
 	if (broker.store == NULL)
 		return err_add(e, "store");
 	if (load_operator_token(e) < 0 || token_load(e) < 0 ||
-	    spend_load(e) < 0 || snap_load(e) < 0 || run_recover(e) < 0)
+	    spend_load(e) < 0 || snap_load(e) < 0 || pin_load(e) < 0 ||
+	    run_recover(e) < 0)
 		return -1;
 	broker.durable_last = &broker.durable_first;
 	broker.store_watch = (struct loop_watch){
@@ -412,6 +414,7 @@ on_durable(struct loop_watch *w, uint32_t events)
 	capture_durable(store_durable(broker.store));
 	egress_durable(store_durable(broker.store));
 	token_durable(store_durable(broker.store));
+	pin_durable(store_durable(broker.store));
 	fork_durable(store_durable(broker.store));
 	snap_durable(store_durable(broker.store));
 	follow_durable();

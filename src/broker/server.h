@@ -14,9 +14,10 @@
  *     STARTING -> READY -> RESTING -> STARTING ...
  *                       -> ENDED, for this run
  *
- * What a tool is said to be is held against the policy's pin, and against what
- * it was said to be before in this run: a definition that differs is
- * quarantined, which is on the record, and its tool is not offered.
+ * What a tool is said to be is held against the policy's pin, against what it
+ * was said to be to other runs of the tenant (pin.h), and to this run: a
+ * definition that differs is quarantined, which is on the record, and its tool
+ * is not offered.
  */
 #ifndef BROKER_SERVER_H
 #define BROKER_SERVER_H
@@ -30,6 +31,7 @@
 #include "ipc/msg.h"
 
 struct call;
+struct pin_of;
 struct image_config;
 struct tool_server;
 
@@ -79,6 +81,15 @@ enum offer {
 	OFFER_QUARANTINED,
 };
 enum offer server_offers(const struct run *r, struct str tool);
+/* Why the tool is quarantined, and what can be done: of REASON_BYTES each. */
+void server_quarantine_why(
+    const struct run *r, struct str tool, char *reason, char *next_step);
+/*
+ * A person has accepted the definition of this hash, or taken that back: it
+ * holds at once, in all open runs of the tenant.
+ */
+void servers_pin_decided(
+    const struct pin_of *of, const struct hash *hash, bool good);
 /* The most that a call of the tool may take at its server. */
 uint32_t server_cap_ms(const struct run *r, struct str tool);
 

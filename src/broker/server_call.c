@@ -21,6 +21,7 @@ static void hold(struct run *r, const struct msg_tool_call *m,
     void (*again)(uint64_t call, uint64_t run, struct str what));
 static void early_free(struct early *h);
 static void begin(const struct run *r, struct tool_server *s, struct call *c);
+static bool refuse_changed(const struct run *r, struct call *c);
 static void send(
     const struct run *r, const struct tool_server *s, struct call *c);
 static struct tool_server *server_of(
@@ -55,6 +56,8 @@ server_call_send(struct call *c)
 		    c, REPLY_STOPPED, buf_str(&r->stop_json), false, "blocked");
 		return;
 	}
+	if (refuse_changed(r, c))
+		return;
 	c->unsent = false;
 	call_rearm(c, (int64_t)c->server_ms + SERVER_LATE_MS);
 	send(r, c->server, c);
@@ -94,12 +97,12 @@ void
 server_calls_send(struct tool_server *s)
 {
 	const struct run *r = run_find(s->run);
-	struct call *first = NULL;
+	struct call *first = NULL, *next;
 
 	must(r != NULL); /* it owns the server */
-	for (struct call *c = call_first_of(s); c != NULL;
-	     c = call_next_of(c, s)) {
-		if (!c->unsent)
+	for (struct call *c = call_first_of(s); c != NULL; c = next) {
+		next = call_next_of(c, s);
+		if (!c->unsent || refuse_changed(r, c))
 			continue;
 		if (s->row->capture == NULL)
 			begin(r, s, c);
@@ -233,6 +236,24 @@ begin(const struct run *r, struct tool_server *s, struct call *c)
 	}
 	c->unsent = false;
 	send(r, s, c);
+}
+
+/* It was decided about what the tool was said to be then. */
+static bool
+refuse_changed(const struct run *r, struct call *c)
+{
+	if (server_offers(r, str_of(c->tool)) != OFFER_QUARANTINED)
+		return false;
+	must(call_take(c->number) == c);
+	c->not_begun = true;
+	call_finish(c, REPLY_TOOL_ERROR,
+	    STR("{\"code\":\"quarantined\",\"error\":\"The tool server "
+		"describes the tool otherwise than it did when the call was "
+		"decided; the call was not made.\","
+		"\"suggested_next_step\":\"List the tools and use one of "
+		"them.\"}"),
+	    false, "error");
+	return true;
 }
 
 static struct tool_server *

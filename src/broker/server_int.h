@@ -12,6 +12,7 @@
 #ifndef BROKER_SERVER_INT_H
 #define BROKER_SERVER_INT_H
 
+#include "broker/pin.h"
 #include "broker/server.h"
 
 enum server_state {
@@ -23,9 +24,12 @@ enum server_state {
 
 struct offered {
 	char name[NAME_MAX_BYTES]; /* with the server's in front */
-	struct hash hash; /* of its definition */
+	struct hash hash; /* of its newest definition */
 	bool there; /* in the newest list */
-	bool quarantined;
+	bool shown; /* it was good at some time in this run */
+	bool flipped; /* and was another one then */
+	enum pin_verdict why; /* it is quarantined; PIN_GOOD: it is not */
+	uint32_t changes; /* definitions of it that were judged */
 	struct buf json; /* its definition, under its full name */
 };
 

@@ -68,7 +68,7 @@ server_lists_tell(struct tool_server *s, const struct run *r)
 	for (size_t i = 0; i < s->n_offered; i++) {
 		const struct offered *o = &s->offered[i];
 
-		if (!o->there || o->quarantined)
+		if (!o->there || o->why != PIN_GOOD)
 			continue;
 		buf_add_c(&text, o->name);
 		buf_add_byte(&text, '\n'); /* its definition cannot change */

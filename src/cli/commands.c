@@ -43,6 +43,8 @@ static const struct command {
 	    cmd_approvals },
 	{ NULL, "approve", "let a waiting call go ahead, once", cmd_approve },
 	{ NULL, "reject", "refuse a waiting call", cmd_reject },
+	{ NULL, "server", "what tool servers say, and whether it is accepted",
+	    cmd_server },
 	{ NULL, "token", "tokens of people and services", cmd_token },
 
 	{ "Look closer", "trace", "show and verify what runs did", cmd_trace },

@@ -109,6 +109,7 @@ term_style_of(struct str word)
 		{ "simulate", TERM_CYAN },
 		{ "simulated", TERM_CYAN },
 		{ "approve", TERM_YELLOW },
+		{ "changed", TERM_YELLOW },
 		{ "edited", TERM_YELLOW },
 		{ "pending", TERM_YELLOW },
 		{ "unknown", TERM_YELLOW },

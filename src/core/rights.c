@@ -11,11 +11,13 @@ static const struct {
 	{ STR("runner"),
 	    { STR("runs:open"), STR("runs:read"), STR("runs:stop"),
 		STR("runs:exec"), STR("runs:files"), STR("runs:ports"),
-		STR("calls:make"), STR("approvals:read") } },
+		STR("calls:make"), STR("approvals:read"),
+		STR("servers:read") } },
 	{ STR("approver"),
-	    { STR("runs:read"), STR("approvals:read"),
-		STR("approvals:decide") } },
-	{ STR("viewer"), { STR("runs:read"), STR("approvals:read") } },
+	    { STR("runs:read"), STR("approvals:read"), STR("approvals:decide"),
+		STR("servers:read"), STR("servers:decide") } },
+	{ STR("viewer"),
+	    { STR("runs:read"), STR("approvals:read"), STR("servers:read") } },
 };
 
 static bool role_gives(struct str role, struct str scope);

@@ -131,6 +131,7 @@ path_put(struct client *cl, const struct rest_route *r,
 		answer_error(cl, 404,
 		    name.p[0] == 'r'	   ? "not the name of a run"
 			: name.p[0] == 't' ? "not the name of a token"
+			: name.p[0] == 'p' ? "not the name of a definition"
 					   : "not the name of an approval");
 		return -1;
 	}

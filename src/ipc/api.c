@@ -103,6 +103,16 @@ static const struct api_rule rules[API_OPS] = {
 	[API_RETENTION_SET] = { .name = "say what is kept of content",
 	    .scope = STR("retention:manage"),
 	    .all_tenants = true },
+	[API_PIN_LIST] = { .name = "list definitions of tools",
+	    .scope = STR("servers:read") },
+	[API_PIN_GET] = { .name = "see the definition of a tool",
+	    .scope = STR("servers:read") },
+	[API_MCP_DOOR] = { .name = "use the MCP door of a run",
+	    .scope = STR("runs:read"),
+	    .agent = true,
+	    .needs_run = true },
+	[API_PIN_DECIDE] = { .name = "decide about the definition of a tool",
+	    .scope = STR("servers:decide") },
 };
 
 const struct api_rule *

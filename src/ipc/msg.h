@@ -565,6 +565,10 @@ enum api_op {
 	API_TOKEN_REVOKE,
 	API_RETENTION_LIST,
 	API_RETENTION_SET,
+	API_PIN_LIST,
+	API_PIN_GET,
+	API_PIN_DECIDE,
+	API_MCP_DOOR, /* of a run, for who is not its agent */
 	API_OPS,
 };
 

@@ -344,6 +344,34 @@ store_put_spent(
 }
 
 int
+store_put_pin(struct store *s, const struct store_pin *p)
+{
+	struct chain c = {};
+
+	if (p->body.n == 0)
+		add(s, &c, ST_PIN_GONE, (struct param[]){ hash(&p->key) }, 1);
+	else
+		add(s, &c, ST_PIN,
+		    (struct param[]){ hash(&p->key), blob(p->body) }, 2);
+	for (int slot = 0; slot < PIN_SLOTS; slot++) {
+		if (p->moves[slot])
+			add(s, &c, ST_PIN_TEXT_MOVE,
+			    (struct param[]){ number(slot), hash(&p->key),
+				number(PIN_SLOTS - 1 - slot) },
+			    3);
+		if (p->drops[slot] || p->body.n == 0)
+			add(s, &c, ST_PIN_TEXT_GONE,
+			    (struct param[]){ hash(&p->key), number(slot) }, 2);
+		if (p->text[slot].n > 0)
+			add(s, &c, ST_PIN_TEXT,
+			    (struct param[]){ hash(&p->key), number(slot),
+				blob(p->text[slot]) },
+			    3);
+	}
+	return put(s, &c);
+}
+
+int
 store_put_idem(struct store *s, const struct store_idem *row, struct str result)
 {
 	struct chain c = {};

@@ -427,6 +427,49 @@ store_spent(struct store *s,
 }
 
 int
+store_pins(struct store *s,
+    bool (*on)(void *arg, const struct hash *key, struct str body), void *arg,
+    struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	int got;
+
+	if (db_prepare(s->reader, "SELECT key, body FROM pin ORDER BY rowid",
+		&st, e) < 0)
+		return -1;
+	while ((got = db_step(st, e)) > 0) {
+		struct hash key;
+
+		if (db_hash(st, 0, &key) < 0)
+			return err_set(e, "the row of a definition is damaged");
+		if (!on(arg, &key, db_str(st, 1)))
+			return 0;
+	}
+	return got;
+}
+
+int
+store_pin_text(struct store *s, const struct hash *key, enum pin_slot slot,
+    struct buf *out, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	int got;
+
+	if (db_prepare(s->reader,
+		"SELECT body FROM pin_text WHERE key = ? AND slot = ?", &st,
+		e) < 0)
+		return -1;
+	if (sqlite3_bind_blob(st, 1, key->b, HASH_BYTES, SQLITE_STATIC) !=
+		SQLITE_OK ||
+	    sqlite3_bind_int(st, 2, (int)slot) != SQLITE_OK)
+		return db_err(s->reader, e, "bind");
+	got = db_step(st, e);
+	if (got > 0)
+		buf_add_str(out, db_str(st, 0));
+	return got;
+}
+
+int
 store_idem(struct store *s, const struct hash *key, struct store_idem *out,
     struct buf *result, struct err *e)
 {

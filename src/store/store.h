@@ -151,6 +151,23 @@ int store_draft(struct store *s, uint64_t id, struct buf *args, struct err *e);
 /* What is known of a snapshot: an object, the broker's own; "": it is gone. */
 int store_put_snapshot(struct store *s, uint64_t id, struct str body);
 
+/*
+ * What a tool of a server was said to be: a row, which is the broker's own
+ * object, and two definitions, one of them often absent. All of one change is
+ * on disk together, or nothing of it is.
+ */
+enum pin_slot { PIN_ACCEPTED, PIN_SEEN, PIN_SLOTS };
+struct store_pin {
+	struct hash key;
+	struct str body; /* "": the row and both texts are to go */
+	struct str text[PIN_SLOTS]; /* "": stays */
+	bool drops[PIN_SLOTS]; /* its text goes */
+	/* The other slot's text takes the place of this one's. */
+	bool moves[PIN_SLOTS];
+};
+
+int store_put_pin(struct store *s, const struct store_pin *p);
+
 /* A call that has a key (broker/idem.h); state and kind are the broker's. */
 struct store_idem {
 	struct hash key, args;
@@ -293,6 +310,13 @@ int store_api_tokens(struct store *s,
 int store_spent(struct store *s,
     bool (*on)(void *arg, struct str name, int64_t start_ms, struct str body),
     void *arg, struct err *e);
+/* Likewise. */
+int store_pins(struct store *s,
+    bool (*on)(void *arg, const struct hash *key, struct str body), void *arg,
+    struct err *e);
+/* 1 with the definition (appended), 0: it is not there. -1 with e. */
+int store_pin_text(struct store *s, const struct hash *key, enum pin_slot slot,
+    struct buf *out, struct err *e);
 /* 1 with the row and its result (appended), 0: there is none. -1 with e. */
 int store_idem(struct store *s, const struct hash *key, struct store_idem *out,
     struct buf *result, struct err *e);

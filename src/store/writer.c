@@ -77,6 +77,12 @@ static const char *const sql[STATEMENTS] = {
 	    " WHERE run = ? AND length(result) > 0",
 	[ST_REMOVED] = "INSERT OR REPLACE INTO removed VALUES(?, ?)",
 	[ST_SHARE_BLOB] = "DELETE FROM blob_run WHERE h = ?",
+	[ST_PIN] = "INSERT OR REPLACE INTO pin VALUES(?, ?)",
+	[ST_PIN_GONE] = "DELETE FROM pin WHERE key = ?",
+	[ST_PIN_TEXT] = "INSERT OR REPLACE INTO pin_text VALUES(?, ?, ?)",
+	[ST_PIN_TEXT_MOVE] = "UPDATE OR REPLACE pin_text SET slot = ?"
+			     " WHERE key = ? AND slot = ?",
+	[ST_PIN_TEXT_GONE] = "DELETE FROM pin_text WHERE key = ? AND slot = ?",
 };
 _Static_assert(EVENT_RUN_CLOSED == 2, "ST_RUN names the kind");
 

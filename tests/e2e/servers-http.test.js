@@ -45,8 +45,11 @@ after(async () => {
 const at = (port, where = '/mcp', more = {}) =>
 	({ url: `http://127.0.0.1:${port}${where}`, addrs, ...more });
 
+// Each of a tenant of its own: they are different servers under one name.
+let tenants = 0;
+
 function open(servers, tools = { 's.*': { risk: 'read' } }, more = {}) {
-	return d.open({ servers, tools, ...more });
+	return d.open({ tenant: `t${++tenants}`, servers, tools, ...more });
 }
 
 const words = (a) => a.body.content[0].text;
@@ -265,8 +268,9 @@ describe('the way to a server', () => {
 
 	test('is none to an address that is not public and not named',
 		async () => {
-			const run = await open({ s: { url:
-				`http://127.0.0.1:${ports.real}/mcp`, restarts: 0 } });
+			const to = (host) => ({ s: { restarts: 0,
+				url: `http://${host}:${ports.real}/mcp` } });
+			const run = await open(to('tools.test'));
 			const a = await d.call(run, 's.echo');
 
 			assert.strictEqual(a.status, 403);
@@ -274,11 +278,15 @@ describe('the way to a server', () => {
 				x.body?.note === 'server' && x.body.state === 'ended');
 
 			assert.match(e.body.why, /not public/);
+			// As an address it is seen before, and as localhost.
+			for (const host of ['127.0.0.1', 'localhost'])
+				await assert.rejects(open(to(host)),
+					/servers\.s\.url.*\\"addrs.*127\.0\.0\.1\/32/);
 		});
 
 	test('has a credential that only the proxy puts in', async () => {
 		const before = evil.seen.length;
-		const run = await d.open({
+		const run = await d.open({ tenant: `t${++tenants}`,
 			servers: { s: { url: `https://tools.test:${ports.tls}/mcp`,
 				addrs, ca, secrets: ['KEY'] } },
 			secrets: { KEY: { from: 'file:server.key', inject: {
@@ -299,7 +307,7 @@ describe('the way to a server', () => {
 
 	test('lets a secret of the run out by no argument', async () => {
 		const before = evil.seen.length;
-		const run = await d.open({
+		const run = await d.open({ tenant: `t${++tenants}`,
 			servers: { s: at(ports.evil) },
 			secrets: { KEY: { from: 'file:server.key', inject: {
 				header: 'authorization', format: 'Bearer {}' } } },

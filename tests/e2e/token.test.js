@@ -238,7 +238,7 @@ describe('every route', () => {
 	function ask(api, { route, method, op }) {
 		const at = route.replace('{run}', run.run)
 			.replace('{approval}', approval).replace('{token}', token)
-			.replace('{exec}', '1').replace('{port}', '8000')
+			.replace('{pin}', 'p-000000000000').replace('{exec}', '1').replace('{port}', '8000')
 			.replace('{path}', 'x');
 		const query = (op.parameters ?? []).filter((p) =>
 			p.in === 'query' && p.required).map((p) =>

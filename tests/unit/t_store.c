@@ -806,6 +806,79 @@ killed_at_any_moment_nothing_durable_is_lost(void **state)
 	dir_remove(&d);
 }
 
+static bool
+on_pin(void *arg, const struct hash *key, struct str body)
+{
+	struct buf *out = arg;
+
+	(void)key;
+	buf_add_str(out, body);
+	buf_add_byte(out, ';');
+	return true;
+}
+
+/* All rows, and both texts of the key: "body;|accepted|seen". */
+static void
+pins_are(struct store *s, const struct hash *key, const char *expected)
+{
+	own_buf struct buf out = {};
+	struct err e = {};
+
+	assert_int_equal(store_pins(s, on_pin, &out, &e), 0);
+	for (int slot = 0; slot < PIN_SLOTS; slot++) {
+		buf_add_byte(&out, '|');
+		assert_true(
+		    store_pin_text(s, key, (enum pin_slot)slot, &out, &e) >= 0);
+	}
+	assert_string_equal(buf_c(&out), expected);
+}
+
+static void
+definitions_change_places_and_are_gone_with_their_row(void **state)
+{
+	const struct hash key = hash_of("a", 1), other = hash_of("b", 1);
+	const struct {
+		struct store_pin pin;
+		const char *then;
+	} rows[] = {
+		{ { .body = STR("1"), .text = { STR("A") } }, "1;|A|" },
+		{ { .body = STR("2"), .text = { [PIN_SEEN] = STR("B") } },
+		    "2;|A|B" },
+		{ { .body = STR("3"), .text = { [PIN_SEEN] = STR("C") } },
+		    "3;|A|C" },
+		{ { .body = STR("4"), .moves = { [PIN_ACCEPTED] = true } },
+		    "4;|C|" },
+		{ { .body = STR("5"), .moves = { [PIN_SEEN] = true } },
+		    "5;||C" },
+		{ { .body = STR("6"),
+		      .moves = { [PIN_ACCEPTED] = true },
+		      .text = { [PIN_SEEN] = STR("D") } },
+		    "6;|C|D" },
+		{ { .body = STR("7"), .drops = { [PIN_ACCEPTED] = true } },
+		    "7;||D" },
+		{ {}, "||" },
+	};
+	struct store_dir d;
+	struct store *s;
+
+	(void)state;
+	dir_make(&d);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct store_pin p = rows[i].pin;
+
+		s = dir_open(&d);
+		p.key = key;
+		assert_int_equal(store_put_pin(s, &p), 0);
+		assert_int_equal(add(s, i), 0);
+		pins_are(s, &key, rows[i].then);
+		dir_close(s);
+	}
+	s = dir_open(&d);
+	pins_are(s, &other, "||");
+	dir_close(s);
+	dir_remove(&d);
+}
+
 int
 main(void)
 {
@@ -815,6 +888,8 @@ main(void)
 		cmocka_unit_test(nothing_queued_is_lost_by_closing),
 		cmocka_unit_test(blobs_come_back_and_are_kept_once),
 		cmocka_unit_test(rows_are_replaced_by_id_and_listed),
+		cmocka_unit_test(
+		    definitions_change_places_and_are_gone_with_their_row),
 		cmocka_unit_test(
 		    a_second_writer_is_refused_with_the_pid_of_the_first),
 		cmocka_unit_test(
