@@ -363,12 +363,11 @@ run_close(struct run *r)
 	store_hurry(broker.store);
 
 	/* Loss of a role loses its part of the run with it. */
-	if (r->door_fd >= 0) {
-		(void)peer_send(
-		    &broker.gateway, MSG_DOOR_CLOSE, &door, STR(""), NULL, 0);
+	(void)peer_send(
+	    &broker.gateway, MSG_DOOR_CLOSE, &door, STR(""), NULL, 0);
+	if (r->door_fd >= 0)
 		(void)peer_send(
 		    &broker.proxy, MSG_DOOR_CLOSE, &door, STR(""), NULL, 0);
-	}
 	if (r->has_world)
 		(void)peer_send(
 		    &broker.world, MSG_WORLD_CLOSE, &door, STR(""), NULL, 0);

@@ -108,7 +108,7 @@ on_request(struct http_conn *c)
 	bool mcp;
 
 	path.n = str_find(path, '?');
-	mcp = str_eq(path, STR("/mcp"));
+	mcp = str_eq(path, STR("/mcp")) || str_starts(path, STR("/mcp/"));
 	if (path.n == 0 || path.p[0] != '/')
 		answer_error(cl, 400, "the request target is not a path");
 	else if (!is_from_here(cl, &why) && mcp)
@@ -121,10 +121,12 @@ on_request(struct http_conn *c)
 		answer_error(cl, 401, why);
 	else if (!mcp)
 		rest_request(cl);
+	else if (path.n > 4)
+		mcp_request_of(cl, (struct str){ path.p + 5, path.n - 5 });
 	else if (cl->caller.door == DOOR_UNIX)
 		mcp_refuse(cl, 401,
 		    "a run's token is needed here: "
-		    "Authorization: Bearer TOKEN");
+		    "Authorization: Bearer TOKEN; or name the run: /mcp/RUN");
 	else
 		mcp_request(cl);
 }

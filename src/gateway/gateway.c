@@ -170,6 +170,7 @@ on_broker(struct peer *p, const struct frame *f)
 		door_close(g, m->run);
 		inside_close(g, m->run);
 		session_free_run(g, m->run);
+		mcp_on_run_end(g, m->run);
 	}
 }
 

@@ -77,7 +77,7 @@ struct doorway {
 /* Who asks, as the broker is told. */
 struct caller {
 	enum door door;
-	uint64_t run; /* DOOR_RUN */
+	uint64_t run; /* DOOR_RUN: its own; else one that the path names */
 	struct hash token; /* DOOR_TOKEN */
 	uint32_t uid; /* at a Unix socket, else UINT32_MAX */
 };
@@ -86,6 +86,7 @@ enum question {
 	ASK_NOTHING,
 	ASK_MCP_CALL,
 	ASK_MCP_TOOLS,
+	ASK_MCP_DOOR, /* may the caller come in? then the request */
 	ASK_MCP_LISTEN, /* a stream of ours, for what others tell */
 	ASK_MCP_SUBSCRIBE,
 	ASK_REST,

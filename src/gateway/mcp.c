@@ -1,5 +1,7 @@
 #include "gateway/mcp.h"
 
+#include <stdio.h>
+
 #include "gateway/answer.h"
 #include "gateway/pending.h"
 
@@ -7,6 +9,7 @@ static void post(struct client *cl);
 static int rpc_read(struct client *cl, struct rpc *m);
 static bool is_id(const struct json *id);
 static bool is_modern(const struct client *cl, const struct rpc *m);
+static void put_run(const struct client *cl, struct buf *b, char before);
 
 void
 mcp_request(struct client *cl)
@@ -22,6 +25,53 @@ mcp_request(struct client *cl)
 	else
 		answer_error_fields(cl, 405, "an MCP endpoint takes POST",
 		    STR("Allow: POST, GET, DELETE\r\n"));
+}
+
+void
+mcp_request_of(struct client *cl, struct str run)
+{
+	struct buf *b = &cl->gateway->payload;
+
+	/* An agent inside knows one run. */
+	if (cl->caller.door == DOOR_RUN) {
+		mcp_refuse(cl, 404, "there is nothing at this path");
+		return;
+	}
+	if (id_parse('r', run, &cl->caller.run) < 0) {
+		mcp_refuse(cl, 404,
+		    "not the name of a run: /mcp/r-7k3m9q2v5w1x is the door of "
+		    "the run of that name");
+		return;
+	}
+	buf_reset(b);
+	put_run(cl, b, '{');
+	buf_add_byte(b, '}');
+	(void)pending_begin(cl, ASK_MCP_DOOR);
+	if (pending_api(cl, API_MCP_DOOR, NULL, 0) < 0) {
+		pending_end(cl);
+		mcp_refuse(cl, 503, "the broker is not there");
+	}
+}
+
+void
+mcp_on_door(
+    struct client *cl, enum reply_kind kind, uint16_t http, struct str payload)
+{
+	own_arena struct arena a = {};
+	struct err e = {};
+	char text[ERR_TEXT_BYTES];
+	const struct json *error;
+
+	pending_end(cl);
+	if (kind == REPLY_OK) {
+		mcp_request(cl);
+		return;
+	}
+	error = json_get(json_parse(payload, NULL, &a, &e, NULL), STR("error"));
+	(void)snprintf(text, sizeof(text), "%.*s %.*s",
+	    STR_FMT(json_str(json_get(error, STR("message")))),
+	    STR_FMT(json_str(json_get(error, STR("suggested_next_step")))));
+	mcp_refuse(cl, http, text);
 }
 
 void
@@ -89,7 +139,10 @@ mcp_list(struct client *cl, const struct rpc *m, bool modern, const char *list)
 		return;
 	}
 	buf_reset(b);
-	buf_printf(b, "{\"list\":\"%s\"}", list);
+	buf_printf(b, "{\"list\":\"%s\"", list);
+	if (cl->caller.door != DOOR_RUN && cl->caller.run != 0)
+		put_run(cl, b, ',');
+	buf_add_byte(b, '}');
 	if (mcp_question(cl, m, modern, ASK_MCP_TOOLS) == NULL)
 		return;
 	if (pending_api(cl, API_TOOL_LIST, NULL, 0) < 0)
@@ -263,4 +316,13 @@ is_modern(const struct client *cl, const struct rpc *m)
 
 	return json_get(m->meta, MCP_META_VERSION) != NULL ||
 	    (header != NULL && str_eq(*header, MCP_MODERN));
+}
+
+static void
+put_run(const struct client *cl, struct buf *b, char before)
+{
+	char run[ID_BYTES];
+
+	id_text('r', cl->caller.run, run);
+	buf_printf(b, "%c\"run\":\"%s\"", before, run);
 }

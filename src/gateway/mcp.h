@@ -7,6 +7,10 @@
  * both we offer tools, and what else tool servers have. Every message is a POST
  * with an answer of its own: JSON, or an event stream when the broker holds the
  * call for longer.
+ *
+ * At /mcp is the run whose listener or token it is. People and services with
+ * tokens of their own name a run, /mcp/RUN: then the broker is asked first, for
+ * each message, whether they may come in there.
  */
 #ifndef GATEWAY_MCP_H
 #define GATEWAY_MCP_H
@@ -42,6 +46,12 @@ struct rpc {
 };
 
 void mcp_request(struct client *cl);
+/* At /mcp/RUN: run is what stands there. */
+void mcp_request_of(struct client *cl, struct str run);
+void mcp_on_door(
+    struct client *cl, enum reply_kind kind, uint16_t http, struct str payload);
+/* A run has closed: nothing more comes by its door. */
+void mcp_on_run_end(struct gateway *g, uint64_t run);
 void mcp_on_call(
     struct client *cl, enum reply_kind kind, uint16_t http, struct str payload);
 void mcp_on_tools(

@@ -80,6 +80,18 @@ mcp_on_lists(struct gateway *g, const struct msg_lists *m)
 	}
 }
 
+void
+mcp_on_run_end(struct gateway *g, uint64_t run)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *cl = g->clients[i];
+
+		if (cl != NULL && cl->pending.what == ASK_MCP_LISTEN &&
+		    cl->caller.run == run)
+			mcp_fail(cl, 404, "the run has ended");
+	}
+}
+
 uint32_t
 mcp_wants(const struct json *notifications)
 {
@@ -112,13 +124,13 @@ mcp_wants_put(struct buf *b, uint32_t wants, const struct json *uris)
 	buf_add_c(b, before[0] == '{' ? "{}" : "}");
 }
 
-/* By the listener that it came in by, or by the run's token. */
+/* By the listener that it came in by, by its path, or by the run's token. */
 static bool
 is_of(const struct client *cl, const struct msg_lists *m)
 {
 	static const struct hash none;
 
-	if (cl->caller.door == DOOR_RUN)
+	if (cl->caller.run != 0)
 		return cl->caller.run == m->run;
 	return !hash_eq(&m->token, &none) &&
 	    hash_eq(&cl->caller.token, &m->token);

@@ -148,6 +148,9 @@ pending_on_reply(
 	case ASK_MCP_TOOLS:
 		mcp_on_tools(cl, (enum reply_kind)r->kind, http, payload);
 		return;
+	case ASK_MCP_DOOR:
+		mcp_on_door(cl, (enum reply_kind)r->kind, http, payload);
+		return;
 	case ASK_REST:
 	case ASK_OUTPUT:
 	case ASK_EVENTS:
@@ -205,6 +208,10 @@ pending_fail_all(struct gateway *g)
 		case ASK_MCP_SUBSCRIBE:
 			mcp_fail(cl, 503, why);
 			break;
+		case ASK_MCP_DOOR:
+			pending_end(cl);
+			mcp_refuse(cl, 503, why);
+			break;
 		case ASK_REST:
 		case ASK_OUTPUT:
 		case ASK_EVENTS:
@@ -234,6 +241,7 @@ on_time(struct loop_timer *t)
 		rest_on_time(cl);
 		return;
 	case ASK_NOTHING:
+	case ASK_MCP_DOOR:
 	case ASK_REST:
 	case ASK_OUTPUT:
 	case ASK_INSIDE:

@@ -105,12 +105,15 @@ session_free(struct gateway *g, struct session *s)
 void
 session_free_run(struct gateway *g, uint64_t run)
 {
-	const struct caller owner = { .door = DOOR_RUN, .run = run };
-	struct session *s;
-	size_t count;
+	for (size_t i = 0; i < SESSION_BUCKETS; i++) {
+		struct session *next;
 
-	while ((s = oldest_of(g, &owner, &count)) != NULL)
-		session_free(g, s);
+		for (struct session *s = g->sessions[i]; s != NULL; s = next) {
+			next = s->next;
+			if (s->owner.run == run)
+				session_free(g, s);
+		}
+	}
 }
 
 void
@@ -129,7 +132,8 @@ is_same(const struct caller *a, const struct caller *b)
 		return false;
 	if (a->door == DOOR_RUN)
 		return a->run == b->run;
-	return hash_eq(&a->token, &b->token);
+	return hash_eq(&a->token, &b->token) && a->uid == b->uid &&
+	    a->run == b->run;
 }
 
 /* By three of its hexadecimal digits, as random as all of them. */

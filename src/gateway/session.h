@@ -34,7 +34,7 @@ struct session *session_find(
 struct session *session_of_number(struct gateway *g, uint64_t number);
 /* Streams and subscriptions that belong to it are ended. */
 void session_free(struct gateway *g, struct session *s);
-/* All sessions of a run. */
+/* All sessions of a run, by whatever door. */
 void session_free_run(struct gateway *g, uint64_t run);
 void session_free_all(struct gateway *g);
 
