@@ -15,6 +15,8 @@ static const char *url_fault(
     struct reader *r, struct str text, struct server_url *out);
 static const char *port_fault(struct str digits, uint16_t *out);
 static bool is_ours(struct str header);
+static void check_place(
+    struct reader *r, const struct spot *url, const struct egress_rule *e);
 static void check_secrets(
     struct reader *r, const struct spot *server, const struct egress_rule *e);
 
@@ -50,6 +52,7 @@ policy_parse_server_url(
 	if (rule == NULL)
 		return;
 	policy_parse_server_rule(r, server, &url, rule);
+	check_place(r, &at, rule);
 	check_secrets(r, server, rule);
 	out->rule = rule;
 	out->https = url.https;
@@ -130,6 +133,42 @@ port_fault(struct str digits, uint16_t *out)
 		       "65535";
 	*out = (uint16_t)v;
 	return NULL;
+}
+
+/*
+ * This machine, and a network of one's own, are reached only where `addrs` says
+ * so. That is found here for an address; for a name when it is resolved. What
+ * `localhost` is would be the resolver's to say: it is written as an address.
+ */
+static void
+check_place(
+    struct reader *r, const struct spot *url, const struct egress_rule *e)
+{
+	char shown[SHOWN_BYTES];
+	struct addr addr;
+	const char *why;
+
+	value_show(url->v, shown);
+	if (str_eq_nocase(e->host, STR("localhost")) ||
+	    str_ends(e->host, STR(".localhost"))) {
+		problem(r, url,
+		    "%s: write this machine as its address, 127.0.0.1, and "
+		    "beside it \"addrs\": [\"127.0.0.1/32\"]",
+		    shown);
+		return;
+	}
+	if (addr_parse(e->host, &addr) < 0 ||
+	    addr_may_dial(&addr, e->addrs, e->n_addrs))
+		return;
+	why = addr_denied(&addr);
+	if (e->n_addrs > 0 || why == NULL)
+		problem(r, url, "%s is no address that `addrs` names", shown);
+	else
+		problem(r, url,
+		    "%s: the address is not public (%s), and a run reaches it "
+		    "only where that is said: add \"addrs\": [\"%.*s/%d\"]",
+		    shown, why, STR_FMT(e->host),
+		    str_find(e->host, ':') < e->host.n ? 128 : 32);
 }
 
 /* What the protocol says itself, in the head of each request. */

@@ -91,9 +91,11 @@ for (const client of clients)
 
 				await call(c, client, search);
 				await d.ask('DELETE', `/v1/tokens/${made.token}`);
-				await assert.rejects(c.listTools(), /401|token/i);
-				await assert.rejects(call(c, client, search),
-					/401|token/i);
+				// Its connections are closed, which is an error of its own.
+				await assert.rejects(c.listTools());
+				await assert.rejects(call(c, client, search));
+				assert.strictEqual((await post(made, run.run,
+					{ method: 'tools/list' })).status, 401);
 				await c.close().catch(() => undefined);
 			});
 	});

@@ -277,7 +277,7 @@ describe('the way to a server', () => {
 			const [e] = await records(run, 1, (x) =>
 				x.body?.note === 'server' && x.body.state === 'ended');
 
-			assert.match(e.body.why, /not public/);
+			assert.match(e.body.why, /loopback/);
 			// As an address it is seen before, and as localhost.
 			for (const host of ['127.0.0.1', 'localhost'])
 				await assert.rejects(open(to(host)),

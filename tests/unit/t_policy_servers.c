@@ -53,15 +53,21 @@ a_url_is_a_rule_of_its_own(void **state)
 		const char *url, *host, *path;
 		uint16_t port;
 		bool https;
+		const char *addrs;
 	} rows[] = {
 		{ "https://mcp.example.com/v1/mcp", "mcp.example.com",
-		    "/v1/mcp", 443, true },
-		{ "https://mcp.example.com", "mcp.example.com", "/", 443,
-		    true },
-		{ "http://10.0.0.1:8080/mcp", "10.0.0.1", "/mcp", 8080, false },
+		    "/v1/mcp", 443, true, NULL },
+		{ "https://mcp.example.com", "mcp.example.com", "/", 443, true,
+		    NULL },
+		{ "http://10.0.0.1:8080/mcp", "10.0.0.1", "/mcp", 8080, false,
+		    "[\"10.0.0.0/8\"]" },
+		{ "http://127.0.0.1:1/mcp", "127.0.0.1", "/mcp", 1, false,
+		    "[\"127.0.0.1/32\"]" },
 		{ "https://[2001:db8::0:1]:8443/", "2001:db8::1", "/", 8443,
-		    true },
-		{ "https://[2001:db8::1]/x", "2001:db8::1", "/x", 443, true },
+		    true, "[\"2001:db8::1/128\"]" },
+		{ "https://[2001:db8::1]/x", "2001:db8::1", "/x", 443, true,
+		    "[\"2001:db8::/32\"]" },
+		{ "https://1.1.1.1/x", "1.1.1.1", "/x", 443, true, NULL },
 	};
 
 	(void)state;
@@ -71,8 +77,11 @@ a_url_is_a_rule_of_its_own(void **state)
 		const struct policy_server *s;
 		struct policy *p;
 
-		buf_printf(&text, HEAD "\"servers\":{\"s\":{\"url\":\"%s\"}}}",
+		buf_printf(&text, HEAD "\"servers\":{\"s\":{\"url\":\"%s\"",
 		    rows[i].url);
+		if (rows[i].addrs != NULL)
+			buf_printf(&text, ",\"addrs\":%s", rows[i].addrs);
+		buf_add_c(&text, "}}}");
 		p = make(buf_c(&text), &problems);
 		assert_non_null(p);
 		s = &p->servers[0];
@@ -124,6 +133,19 @@ what_cannot_be_is_refused_where_it_stands(void **state)
 		    "servers.s.secrets" },
 		{ "{\"s\":{\"url\":\"https://a.b/\",\"addrs\":[\"x\"]}}",
 		    "servers.s.addrs" },
+		{ "{\"s\":{\"url\":\"http://127.0.0.1:7/\"}}",
+		    "servers.s.url" },
+		{ "{\"s\":{\"url\":\"http://127.0.0.2/\",\"addrs\":["
+		  "\"127.0.0.1/32\"]}}",
+		    "servers.s.url" },
+		{ "{\"s\":{\"url\":\"https://1.1.1.1/\",\"addrs\":["
+		  "\"127.0.0.1/32\"]}}",
+		    "servers.s.url" },
+		{ "{\"s\":{\"url\":\"http://localhost/\",\"addrs\":["
+		  "\"127.0.0.1/32\"]}}",
+		    "servers.s.url" },
+		{ "{\"s\":{\"url\":\"http://a.localhost/\"}}",
+		    "servers.s.url" },
 		{ "{\"s\":{\"url\":7}}", "servers.s.url" },
 		{ "{\"s\":{\"url\":\"ftp://a.b/\"}}", "servers.s.url" },
 		{ "{\"s\":{\"url\":\"https://\"}}", "servers.s.url" },
