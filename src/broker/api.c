@@ -35,7 +35,9 @@ struct request {
 	const struct json *args;
 	const struct frame *frame;
 	const struct hash *token; /* that it came with; zeros: none */
-	uint64_t run; /* of args.run, or the agent's own; 0: none named */
+	uint64_t door_run; /* whose door it came by, by name; 0: by none */
+	/* Of args.run, of that door, or the agent's own; 0: none named. */
+	uint64_t run;
 };
 
 /* Events that are being listed. */
@@ -150,9 +152,11 @@ on_api(const struct msg_api *m, const struct frame *f)
 	static struct arena arena; /* one request at a time */
 	struct caller who =
 	    caller_of((enum door)m->door, m->uid, m->run, &m->token);
-	struct request q = {
-		.who = &who, .call = m->call, .frame = f, .token = &m->token
-	};
+	struct request q = { .who = &who,
+		.call = m->call,
+		.frame = f,
+		.token = &m->token,
+		.door_run = m->door != DOOR_RUN ? m->run : 0 };
 	struct err e = {};
 	const struct api_rule *rule;
 
@@ -222,10 +226,10 @@ find_run(struct request *q)
 {
 	const struct json *named = json_get(q->args, STR("run"));
 
-	q->run = q->who->run;
-	if (named == NULL)
+	q->run = q->door_run != 0 ? q->door_run : q->who->run;
+	if (named == NULL && q->door_run == 0)
 		return 0;
-	if (id_parse('r', json_str(named), &q->run) < 0) {
+	if (named != NULL && id_parse('r', json_str(named), &q->run) < 0) {
 		reply_error(q->call, 400, "bad_request",
 		    "The member `run` is not the name of a run.",
 		    "A run looks like \"r-7k3m9q2v5w1x\"; `paddock ps --all` "

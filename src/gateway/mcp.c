@@ -9,7 +9,6 @@ static void post(struct client *cl);
 static int rpc_read(struct client *cl, struct rpc *m);
 static bool is_id(const struct json *id);
 static bool is_modern(const struct client *cl, const struct rpc *m);
-static void put_run(const struct client *cl, struct buf *b, char before);
 
 void
 mcp_request(struct client *cl)
@@ -43,9 +42,13 @@ mcp_request_of(struct client *cl, struct str run)
 		    "the run of that name");
 		return;
 	}
+	/* To the broker, 0 is none that was named. */
+	if (cl->caller.run == 0) {
+		mcp_refuse(cl, 404, "There is no such run.");
+		return;
+	}
 	buf_reset(b);
-	put_run(cl, b, '{');
-	buf_add_byte(b, '}');
+	buf_add_c(b, "{}");
 	(void)pending_begin(cl, ASK_MCP_DOOR);
 	if (pending_api(cl, API_MCP_DOOR, NULL, 0) < 0) {
 		pending_end(cl);
@@ -139,10 +142,7 @@ mcp_list(struct client *cl, const struct rpc *m, bool modern, const char *list)
 		return;
 	}
 	buf_reset(b);
-	buf_printf(b, "{\"list\":\"%s\"", list);
-	if (cl->caller.door != DOOR_RUN && cl->caller.run != 0)
-		put_run(cl, b, ',');
-	buf_add_byte(b, '}');
+	buf_printf(b, "{\"list\":\"%s\"}", list);
 	if (mcp_question(cl, m, modern, ASK_MCP_TOOLS) == NULL)
 		return;
 	if (pending_api(cl, API_TOOL_LIST, NULL, 0) < 0)
@@ -316,13 +316,4 @@ is_modern(const struct client *cl, const struct rpc *m)
 
 	return json_get(m->meta, MCP_META_VERSION) != NULL ||
 	    (header != NULL && str_eq(*header, MCP_MODERN));
-}
-
-static void
-put_run(const struct client *cl, struct buf *b, char before)
-{
-	char run[ID_BYTES];
-
-	id_text('r', cl->caller.run, run);
-	buf_printf(b, "%c\"run\":\"%s\"", before, run);
 }

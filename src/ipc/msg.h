@@ -574,7 +574,8 @@ enum api_op {
 
 struct msg_api {
 	uint64_t call;
-	uint64_t run; /* DOOR_RUN: the run it came from; else 0 */
+	uint64_t run; /* DOOR_RUN: the run it came from; else that whose door
+		       * was named, or 0 */
 	struct hash token;
 	uint32_t uid;
 	uint32_t door;

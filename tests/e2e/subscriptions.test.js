@@ -29,7 +29,8 @@ before(async () => {
 		await at(http.newer)];
 
 	runs = Object.fromEntries(await Promise.all(servers.map(async (s, i) =>
-		[kinds[i], await d.open({ servers: { s }, tools: all })])));
+		[kinds[i], await d.open({ tenant: `t${i}`, servers: { s },
+			tools: all })])));
 });
 after(async () => {
 	await d.stop();
