@@ -344,9 +344,11 @@ put_date_time(struct buf *out, int64_t t)
 	yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
 	doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
 	month = (5 * doy + 2) / 153;
-	buf_printf(out, "%04lld-%02lld-%02lldT%02lld:%02lld:%02lld",
-	    (long long)(yoe + era * 400 + (month >= 10)),
-	    (long long)(month < 10 ? month + 3 : month - 9),
-	    (long long)(doy - (153 * month + 2) / 5 + 1), (long long)(s / 3600),
-	    (long long)(s / 60 % 60), (long long)(s % 60));
+	const long long year = yoe + era * 400 + (month >= 10);
+	const long long day = doy - (153 * month + 2) / 5 + 1;
+	const long long in_year = month < 10 ? month + 3 : month - 9;
+	const long long h = s / 3600, m = s / 60 % 60, rest = s % 60;
+
+	buf_printf(out, "%04lld-%02lld-%02lldT%02lld:%02lld:%02lld", year,
+	    in_year, day, h, m, rest);
 }
