@@ -76,7 +76,10 @@ sha256_end(struct sha256 *s, uint8_t out[static SHA256_BYTES])
 static void
 take_block(struct sha256 *s, const uint8_t *p)
 {
-	uint32_t w[64], v[8];
+	uint32_t w[64];
+	uint32_t a = s->state[0], b = s->state[1], c = s->state[2],
+		 d = s->state[3], e = s->state[4], f = s->state[5],
+		 g = s->state[6], h = s->state[7];
 
 	for (int i = 0; i < 16; i++)
 		w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 |
@@ -86,20 +89,31 @@ take_block(struct sha256 *s, const uint8_t *p)
 		    (turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^
 			w[i - 15] >> 3) +
 		    (turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10);
-	memcpy(v, s->state, sizeof(v));
+	/* In variables of their own they stay in registers. */
 	for (int i = 0; i < 64; i++) {
-		uint32_t a = v[7] + k[i] + w[i] +
-		    (turn(v[4], 6) ^ turn(v[4], 11) ^ turn(v[4], 25)) +
-		    ((v[4] & v[5]) ^ (~v[4] & v[6]));
-		uint32_t b = (turn(v[0], 2) ^ turn(v[0], 13) ^ turn(v[0], 22)) +
-		    ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+		uint32_t one = h + k[i] + w[i] +
+		    (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) +
+		    ((e & f) ^ (~e & g));
+		uint32_t two = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) +
+		    ((a & b) ^ (a & c) ^ (b & c));
 
-		memmove(v + 1, v, 7 * sizeof(v[0]));
-		v[4] += a;
-		v[0] = a + b;
+		h = g;
+		g = f;
+		f = e;
+		e = d + one;
+		d = c;
+		c = b;
+		b = a;
+		a = one + two;
 	}
-	for (int i = 0; i < 8; i++)
-		s->state[i] += v[i];
+	s->state[0] += a;
+	s->state[1] += b;
+	s->state[2] += c;
+	s->state[3] += d;
+	s->state[4] += e;
+	s->state[5] += f;
+	s->state[6] += g;
+	s->state[7] += h;
 }
 
 static uint32_t

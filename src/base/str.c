@@ -30,7 +30,7 @@ str_eq_nocase(struct str a, struct str b)
 	if (a.n != b.n)
 		return false;
 	for (size_t i = 0; i < a.n; i++) {
-		if (lower(a.p[i]) != lower(b.p[i]))
+		if (a.p[i] != b.p[i] && lower(a.p[i]) != lower(b.p[i]))
 			return false;
 	}
 	return true;

@@ -25,6 +25,7 @@ enum statement {
 	ST_BEGIN,
 	ST_COMMIT,
 	ST_EVENT,
+	ST_EVENTS, /* several items of ST_EVENT at once */
 	ST_BLOB, /* h, bytes, and a salt or nothing: packed by the writer */
 	ST_META,
 	ST_RUN,

@@ -27,13 +27,24 @@ enum {
 	NS_PER_MS = 1000 * 1000,
 	NS_PER_S = 1000 * 1000 * 1000,
 	PACK_LEVEL = 3,
-	YIELD_ITEMS = 8
+	YIELD_ITEMS = 8,
+	EVENT_PARAMS = 8,
+	/* One statement inserts them: its cursors stay where they are, which
+	 * saves a fifth. */
+	ROWS_AT_ONCE = 8,
 };
+
+#define ROW "(?, ?, ?, ?, ?, ?, ?, ?)"
+_Static_assert(ROWS_AT_ONCE == 8, "the rows of ST_EVENTS");
 
 static const char *const sql[STATEMENTS] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
 	[ST_COMMIT] = "COMMIT",
-	[ST_EVENT] = "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+	[ST_EVENT] = "INSERT INTO event VALUES" ROW,
+	/* A group is written whole or rolled back; "or rollback" spares the
+	 * statement a journal to take back some rows of it alone. */
+	[ST_EVENTS] = "INSERT OR ROLLBACK INTO event VALUES" ROW "," ROW "," ROW
+		      "," ROW "," ROW "," ROW "," ROW "," ROW,
 	[ST_BLOB] = "INSERT OR IGNORE INTO blob VALUES(?, ?, ?, ?)",
 	[ST_META] = "UPDATE meta SET count = ?, head = ?",
 	/* A head that is there stays, and one that the records have is found:
@@ -86,6 +97,12 @@ static const char *const sql[STATEMENTS] = {
 };
 _Static_assert(EVENT_RUN_CLOSED == 2, "ST_RUN names the kind");
 
+/* Records that wait to be inserted at once. */
+struct rows {
+	const struct item *item[ROWS_AT_ONCE];
+	size_t n;
+};
+
 static void *writer_main(void *arg);
 static bool take_group(struct store *s, struct item **out);
 static bool wait_for_group(struct store *s);
@@ -100,7 +117,11 @@ static bool wait_for_room(struct store *s, const struct err *why);
 static void set_full(struct store *s, const struct err *why);
 static int write_group(struct store *s, const struct item *first, bool sign,
     uint64_t *seq, struct err *e);
+static int write_items(
+    struct store *s, const struct item *first, struct err *e);
+static int write_rows(struct store *s, struct rows *r, struct err *e);
 static int write_item(struct store *s, const struct item *it, struct err *e);
+static int bind_item(sqlite3_stmt *st, const struct item *it, int first);
 static int write_blob(struct store *s, const struct item *it, struct err *e);
 static int write_meta(
     struct store *s, uint64_t seq, const struct hash *head, struct err *e);
@@ -454,23 +475,16 @@ write_group(struct store *s, const struct item *first, bool sign, uint64_t *seq,
     struct err *e)
 {
 	const struct item *last = NULL;
-	uint32_t turns = 0;
 
-	if (run(s, ST_BEGIN, e) < 0)
+	if (run(s, ST_BEGIN, e) < 0 || write_items(s, first, e) < 0)
 		return -1;
 	for (const struct item *it = first; it != NULL; it = it->next) {
-		if (write_item(s, it, e) < 0)
-			return -1;
 		if (it->seq > 0) {
 			checkpoint_add(&s->checkpoints, &it->hash);
 			last = it;
 		}
 		/* Whoever sees a run closed can show that it is in the log. */
 		sign = sign || it->statement == ST_RUN_HEAD;
-		/* The role's own thread may wait for this processor: a group
-		 * takes longer than all else that a call costs. */
-		if (++turns % YIELD_ITEMS == 0)
-			(void)sched_yield();
 	}
 	if (last != NULL && write_meta(s, last->seq, &last->hash, e) < 0)
 		return -1;
@@ -484,17 +498,82 @@ write_group(struct store *s, const struct item *first, bool sign, uint64_t *seq,
 	return 0;
 }
 
+/*
+ * Records that follow each other go in at once. Blobs between them do not
+ * matter to them; what else there is may look for them, and finds them.
+ */
+static int
+write_items(struct store *s, const struct item *first, struct err *e)
+{
+	struct rows rows = {};
+	uint32_t turns = 0;
+
+	for (const struct item *it = first; it != NULL; it = it->next) {
+		int rc = 0;
+
+		if (it->statement == ST_EVENT) {
+			rows.item[rows.n++] = it;
+			if (rows.n == ROWS_AT_ONCE)
+				rc = write_rows(s, &rows, e);
+		} else {
+			if (it->statement != ST_BLOB)
+				rc = write_rows(s, &rows, e);
+			if (rc == 0)
+				rc = write_item(s, it, e);
+		}
+		if (rc < 0)
+			return -1;
+		/* The role's own thread may wait for this processor: a group
+		 * takes longer than all else that a call costs. */
+		if (++turns % YIELD_ITEMS == 0)
+			(void)sched_yield();
+	}
+	return write_rows(s, &rows, e);
+}
+
+static int
+write_rows(struct store *s, struct rows *r, struct err *e)
+{
+	const size_t n = r->n;
+
+	r->n = 0;
+	if (n == ROWS_AT_ONCE) {
+		sqlite3_stmt *st = s->statement[ST_EVENTS];
+
+		for (size_t i = 0; i < n; i++) {
+			must(r->item[i]->params == EVENT_PARAMS);
+			if (bind_item(st, r->item[i],
+				(int)i * EVENT_PARAMS + 1) != SQLITE_OK)
+				return db_err(s->db, e, "bind");
+		}
+		return run(s, ST_EVENTS, e);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (write_item(s, r->item[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 write_item(struct store *s, const struct item *it, struct err *e)
 {
-	sqlite3_stmt *st = s->statement[it->statement];
-	int rc = SQLITE_OK;
-
 	if (it->statement == ST_BLOB)
 		return write_blob(s, it, e);
+	if (bind_item(s->statement[it->statement], it, 1) != SQLITE_OK)
+		return db_err(s->db, e, "bind");
+	return run(s, it->statement, e);
+}
+
+/* first: the number of its first parameter. SQLITE_OK, or what is wrong. */
+static int
+bind_item(sqlite3_stmt *st, const struct item *it, int first)
+{
+	int rc = SQLITE_OK;
+
 	for (uint32_t i = 0; i < it->params && rc == SQLITE_OK; i++) {
 		const struct param *p = &it->param[i];
-		int at = (int)i + 1;
+		int at = first + (int)i;
 
 		if (p->n == SIZE_MAX)
 			rc = sqlite3_bind_null(st, at);
@@ -507,9 +586,7 @@ write_item(struct store *s, const struct item *it, struct err *e)
 			rc = sqlite3_bind_blob64(
 			    st, at, p->p, p->n, SQLITE_STATIC);
 	}
-	if (rc != SQLITE_OK)
-		return db_err(s->db, e, "bind");
-	return run(s, it->statement, e);
+	return rc;
 }
 
 static int
