@@ -1,8 +1,8 @@
 /*
- * base/hash_small.c: the part of hash.h that the supervisor and the gateway
- * need, without OpenSSL: linked ahead of hash.c, into these two programs alone
- * (docs/decisions/035-floors.md). They hash names, tokens and the like; who has
- * files to hash calls OpenSSL (supervisor/digest.h).
+ * base/hash_small.c: the part of hash.h that supervisor, gateway and world
+ * need, without OpenSSL: linked ahead of hash.c, into these three programs
+ * alone (docs/decisions/035-floors.md). They hash names, tokens and the like;
+ * who has files to hash calls OpenSSL (supervisor/digest.h).
  */
 #include "base/hash.h"
 #include "base/sha256.h"

@@ -329,6 +329,9 @@ enum {
 	 * be given again. */
 	IDEM_MAX = 256 * 1024,
 	IDEM_RESULT_BYTES = 64 * 1024,
+	/* What is over is forgotten only this much later, and what is open as
+	 * much before it is: for clocks that are set. */
+	FORGET_LATE_MS = 24 * 3600 * 1000,
 	POLICY_COST_MAX = 2000 * 1000 * 1000, /* of one kind of budget */
 	POLICY_COST_MAX_USD = 1000 * 1000, /* exact as nano-dollars in JSON */
 	POLICY_RUN_MAX_MS = 7 * 24 * 3600 * 1000, /* a run: a week */
@@ -621,6 +624,9 @@ enum {
 	WORLD_MAX_STEPS = 2 * 1000 * 1000,
 	/* Pages of 4 KiB: a run that writes without end fills 256 MiB. */
 	WORLD_MAX_PAGES = 64 * 1024,
+	/* Databases that are open, of all runs: a quarter of a MiB each. One
+	 * that is not takes a call that wakes it a third of a millisecond. */
+	WORLDS_AWAKE_MAX = 32,
 	WORLD_CHANGES_MAX = 64, /* rows that a preview of a call shows */
 	/* A world that a call is tried in a copy of: 10 ms to copy. */
 	WORLD_TRY_MAX_BYTES = 32 * 1024 * 1024,
@@ -735,6 +741,9 @@ enum {
 	/* Records that are not on disk: with more, whoever reads waits for
 	 * the disk as who writes does, long before the queue is full. */
 	STORE_BEHIND_EVENTS = 8192,
+	/* Rows that are over and go with one that comes: more than come, so
+	 * that there are ever fewer, and as little work as the one is. */
+	STORE_FORGET_ROWS = 4,
 	STORE_MAX_QUEUE_BYTES = 256 * 1024 * 1024,
 	/* Between two tries to write while the disk is full: soon enough for
 	 * whoever waits, and seldom enough to be no load. */

@@ -50,7 +50,7 @@ approval_request(struct run *r, uint32_t step, uint64_t asker,
 	/* Who may decide such a call, and who may give a run more. */
 	if (ask->extends != BUDGET_KINDS)
 		rule = policy_approval_both(
-		    &r->policy->arena, rule, r->policy->budget_approval);
+		    &r->rules, rule, r->policy->budget_approval);
 	redact_write(
 	    &shown, args, v->tool->redact_args, v->tool->n_redact_args);
 	preview_at = make_why(&why, r, step, tool, v, rule);

@@ -21,6 +21,12 @@
 struct capture; /* broker/capture.h */
 struct tool_server; /* broker/server.h */
 
+/* What a call does, of which there is to be one: broker/idem.h. */
+struct idem_key {
+	struct hash hash;
+	uint64_t kept_ms; /* behind its end; 0: as long as its run is open */
+};
+
 struct call {
 	struct call *next_durable;
 	struct call *next; /* of those that the world is answering */
@@ -39,7 +45,7 @@ struct call {
 	uint64_t wait_seq; /* goes on when this record is on disk */
 	uint64_t draft; /* that it commits, or 0 */
 	bool has_idem;
-	struct hash idem; /* its key: broker/idem.h */
+	struct idem_key idem;
 	uint32_t tries; /* that we have made by ourselves */
 	bool charged; /* its costs were taken of the budgets */
 	bool finished; /* the world has answered */

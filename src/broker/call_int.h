@@ -82,7 +82,7 @@ void call_settle(struct run *r, const struct call *c,
 /* call_repeat.c: a call that was made before. */
 struct earlier {
 	bool has_key;
-	struct hash key;
+	struct idem_key key;
 	uint32_t step;
 	enum reply_kind kind;
 	struct buf result;

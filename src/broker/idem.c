@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/must.h"
 
-enum { BUCKETS = 1024 };
+enum { BUCKETS = 1024, NS_PER_MS = 1000 * 1000 };
 
 enum state {
 	STATE_BEGUN = 1,
@@ -23,6 +24,8 @@ struct idem {
 	uint32_t step;
 	enum state state;
 	enum reply_kind kind;
+	uint64_t kept_ms; /* 0: as long as the run is open */
+	int64_t until_ms;
 	struct buf result;
 };
 
@@ -33,12 +36,13 @@ static struct idem **find(const struct hash *key);
 static void drop(struct idem **at);
 static enum idem_found judge(
     enum state state, const struct hash *theirs, const struct hash *args);
-static int keep(const struct idem *m, struct str result);
+static int keep(struct idem *m, struct str result);
+static int64_t now_ms(void);
 
 bool
 idem_key_of(const struct run *r, const struct policy_tool *row, struct str tool,
-    const struct json *args, struct str own, bool simulated, struct hash *key,
-    const char **why)
+    const struct json *args, struct str own, bool simulated,
+    struct idem_key *key, const char **why)
 {
 	own_buf struct buf text = {};
 	enum idem_within within = IDEM_RUN;
@@ -71,22 +75,28 @@ idem_key_of(const struct run *r, const struct policy_tool *row, struct str tool,
 					    : STR("workflow"),
 		nul, place[0], nul, place[1], nul, tool, nul, buf_str(&text) };
 
-	*key = hash_of_pieces(pieces, sizeof(pieces) / sizeof(pieces[0]));
+	key->hash = hash_of_pieces(pieces, sizeof(pieces) / sizeof(pieces[0]));
+	key->kept_ms = of_policy ? row->idem_ms : 0;
+	must((key->kept_ms == 0) == (within == IDEM_RUN));
 	return true;
 }
 
 enum idem_found
-idem_find(const struct hash *key, const struct hash *args, uint32_t *step,
+idem_find(const struct idem_key *key, const struct hash *args, uint32_t *step,
     enum reply_kind *kind, struct buf *result)
 {
-	const struct idem *m = *find(key);
+	const struct idem *m = *find(&key->hash);
 	struct store_idem row;
 	own_buf struct buf body = {};
 	enum idem_found found;
+	int64_t until_ms = 0;
 	struct err e = {};
 	int got;
 
 	if (m != NULL) {
+		if (m->kept_ms > 0 && m->state != STATE_BEGUN &&
+		    m->until_ms < now_ms())
+			return IDEM_NEW;
 		*step = m->step;
 		found = judge(m->state, &m->args, args);
 		if (found == IDEM_DONE) {
@@ -95,9 +105,13 @@ idem_find(const struct hash *key, const struct hash *args, uint32_t *step,
 		}
 		return found;
 	}
-	got = store_idem(broker.store, key, &row, &body, &e);
-	if (got <= 0)
-		return got < 0 ? IDEM_FAILED : IDEM_NEW;
+	if (key->kept_ms == 0)
+		return IDEM_NEW;
+	got = store_idem(broker.store, &key->hash, &row, &body, &until_ms, &e);
+	if (got < 0)
+		return IDEM_FAILED;
+	if (got == 0 || until_ms < now_ms())
+		return IDEM_NEW;
 	*step = row.step;
 	/* No run that is open has it, so it has ended, or never will. */
 	if (row.state == STATE_BEGUN)
@@ -113,7 +127,7 @@ idem_find(const struct hash *key, const struct hash *args, uint32_t *step,
 bool
 idem_begin(struct run *r, const struct call *c)
 {
-	struct idem **at = find(&c->idem), *m = *at;
+	struct idem **at = find(&c->idem.hash), *m = *at;
 
 	if (m == NULL) {
 		if (n_kept >= IDEM_MAX)
@@ -123,7 +137,8 @@ idem_begin(struct run *r, const struct call *c)
 		*at = m;
 		n_kept++;
 	}
-	m->key = c->idem;
+	m->key = c->idem.hash;
+	m->kept_ms = c->idem.kept_ms;
 	m->args = c->args_hash;
 	m->run = r->id;
 	m->step = c->step;
@@ -135,7 +150,7 @@ idem_begin(struct run *r, const struct call *c)
 void
 idem_end(const struct call *c, bool happened, bool known, struct str shown)
 {
-	struct idem **at = find(&c->idem), *m = *at;
+	struct idem **at = find(&c->idem.hash), *m = *at;
 
 	if (m == NULL || m->run != c->run || m->step != c->step)
 		return;
@@ -212,8 +227,10 @@ judge(enum state state, const struct hash *theirs, const struct hash *args)
 }
 
 static int
-keep(const struct idem *m, struct str result)
+keep(struct idem *m, struct str result)
 {
+	const int64_t now = now_ms();
+	struct store_kept kept = {};
 	const struct store_idem row = {
 		.key = m->key,
 		.args = m->args,
@@ -223,5 +240,18 @@ keep(const struct idem *m, struct str result)
 		.kind = m->kind,
 	};
 
-	return store_put_idem(broker.store, &row, result);
+	if (m->kept_ms == 0)
+		return 0;
+	m->until_ms = now + (int64_t)m->kept_ms;
+	kept.until_ms = m->until_ms;
+	/* A call that ends adds no row. */
+	if (m->state == STATE_BEGUN)
+		kept.forget_ms = now - FORGET_LATE_MS;
+	return store_put_idem(broker.store, &row, result, &kept);
+}
+
+static int64_t
+now_ms(void)
+{
+	return clock_utc_ns() / NS_PER_MS;
 }

@@ -6,6 +6,11 @@
  * gets what that one came to, one with other arguments is refused, and so is
  * one whose first call began and has no known end. That a call has begun is in
  * the store before the record of its start, so that no crash makes it two.
+ *
+ * A key of a run is kept in memory, for there is no such run after a crash. Of
+ * a workflow or tenant it is kept as long as the policy's window, counted from
+ * the end of the call; then it is as if it had not been made, and its row goes
+ * when others come (store_put_idem).
  */
 #ifndef BROKER_IDEM_H
 #define BROKER_IDEM_H
@@ -27,12 +32,12 @@ enum idem_found {
  */
 bool idem_key_of(const struct run *r, const struct policy_tool *row,
     struct str tool, const struct json *args, struct str own, bool simulated,
-    struct hash *key, const char **why);
+    struct idem_key *key, const char **why);
 /*
  * What is known of a key. With IDEM_DONE *kind and result (appended) are what
  * it came to, and *step says when.
  */
-enum idem_found idem_find(const struct hash *key, const struct hash *args,
+enum idem_found idem_find(const struct idem_key *key, const struct hash *args,
     uint32_t *step, enum reply_kind *kind, struct buf *result);
 /* c, which has a key, begins. False: the store takes no more, or too many. */
 bool idem_begin(struct run *r, const struct call *c);

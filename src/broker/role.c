@@ -30,7 +30,6 @@
 #include "broker/fork.h"
 #include "broker/server.h"
 #include "broker/snap.h"
-#include "broker/spend.h"
 #include "broker/subscribe.h"
 #include "broker/token.h"
 #include "codec/json.h"
@@ -98,8 +97,7 @@ set_up(int supervisor_fd, struct err *e)
 	if (broker.store == NULL)
 		return err_add(e, "store");
 	if (load_operator_token(e) < 0 || token_load(e) < 0 ||
-	    spend_load(e) < 0 || snap_load(e) < 0 || pin_load(e) < 0 ||
-	    run_recover(e) < 0)
+	    snap_load(e) < 0 || pin_load(e) < 0 || run_recover(e) < 0)
 		return -1;
 	broker.durable_last = &broker.durable_first;
 	broker.store_watch = (struct loop_watch){

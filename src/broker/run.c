@@ -20,6 +20,7 @@
 #include "broker/follow.h"
 #include "broker/idem.h"
 #include "broker/inside.h"
+#include "broker/policies.h"
 #include "broker/record.h"
 #include "broker/rerun.h"
 #include "broker/run_int.h"
@@ -492,7 +493,8 @@ free_run(struct run *r)
 	draft_free_run(r);
 	prov_free(r->prov);
 	buf_fini(&r->prompt);
-	policy_free(r->policy);
+	policies_give(r->policy);
+	arena_fini(&r->rules);
 	policy_free(r->added);
 	free(r);
 }

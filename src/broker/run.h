@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/limits.h"
 #include "broker/box.h"
 #include "broker/broker.h"
@@ -64,8 +65,9 @@ struct run {
 	uint64_t id;
 	char text[ID_BYTES];
 	enum run_state state;
-	struct policy *policy;
+	const struct policy *policy; /* broker/policies.h */
 	char policy_hex[HASH_HEX_BYTES];
+	struct arena rules; /* of approvals, made of two of the policy's */
 	struct labels labels;
 	struct prov *prov; /* NULL: nothing asks where arguments come from */
 	struct buf prompt; /* the user's text, until it is recorded */

@@ -21,6 +21,7 @@
 #include "broker/fork.h"
 #include "broker/inside.h"
 #include "broker/kill.h"
+#include "broker/policies.h"
 #include "broker/record.h"
 #include "broker/rerun.h"
 #include "broker/run.h"
@@ -100,6 +101,11 @@ run_open(const struct caller *who, uint64_t call, const struct json *args,
 	r->stays = json_bool(json_get(args, STR("sandbox")), false);
 	for (size_t i = 0; i < f->n_fds; i++)
 		r->start_fds[r->n_start_fds++] = fd_take(&f->fds[i]);
+	if (spend_open(r, &e) < 0) {
+		run_refuse(r, 500, "store_failed", e.text,
+		    "An operator must look at the disk.");
+		return;
+	}
 	if (fork != NULL && fork_apply(r, &e) < 0) {
 		run_refuse(r, 409, "no_fork", e.text,
 		    "See docs/SNAPSHOTS.md for what a fork can be.");
@@ -347,10 +353,9 @@ make(const struct caller *who, uint64_t call, struct policy *policy)
 	must(r != NULL);
 	r->id = random_id();
 	id_text('r', r->id, r->text);
-	r->policy = policy;
-	hash_hex(&policy->version, r->policy_hex);
-	r->budget = policy->budgets;
-	spend_open(r);
+	r->policy = policies_take(policy);
+	hash_hex(&r->policy->version, r->policy_hex);
+	r->budget = r->policy->budgets;
 	memcpy(r->requester, who->name, sizeof(r->requester));
 	r->open_call = call;
 	r->door_fd = r->rpc_fd = r->image_fd = -1;

@@ -12,59 +12,56 @@
 #include "broker/record.h"
 #include "core/json_path.h"
 
-enum { NAME_BYTES = 2 * NAME_MAX_BYTES + 32, NS_PER_MS = 1000 * 1000 };
+enum {
+	NAME_BYTES = 2 * NAME_MAX_BYTES + 32,
+	NS_PER_MS = 1000 * 1000,
+	BUCKETS = 1024,
+	SWEPT = 4, /* buckets, when something is added */
+};
 
 static const double nano = 1e9;
 
 /* What the runs of one tenant or workflow have spent in one window. */
 struct spent {
 	struct spent *next;
+	uint32_t runs; /* that are open and share it */
 	uint64_t window_ms;
 	int64_t start_ms;
+	int64_t told_ms; /* the window that its row is of, or 0 */
 	uint64_t used[BUDGET_KINDS];
 	char name[NAME_BYTES]; /* "tenant acme 1d": no name has a space */
 };
 
-static struct spent *all;
+static struct spent *buckets[BUCKETS];
+static uint32_t next_swept;
 
-static bool on_row(
-    void *arg, struct str name, int64_t start_ms, struct str body);
 static struct spent *find(struct str name);
 static struct spent *make(struct str name, uint64_t window_ms);
+static int load(struct spent *s, struct err *e);
+static struct spent **bucket_of(struct str name);
+static void sweep(void);
 static struct spent *shared(struct run *r, uint32_t i);
+static int64_t now_ms(void);
 static bool first_of(const struct run *r, uint32_t i);
-static void keep(const struct spent *s);
+static void keep(struct spent *s);
 static uint64_t sum(uint64_t a, uint64_t b);
 static bool measure(enum budget_kind k, const struct policy_cost *c,
     const struct json *result, uint64_t *out);
 static void on_value(void *arg, const struct json *at);
 
 int
-spend_load(struct err *e)
-{
-	while (all != NULL) {
-		struct spent *s = all;
-
-		all = s->next;
-		free(s);
-	}
-	return store_spent(broker.store, on_row, NULL, e) < 0
-	    ? err_add(e, "what was spent")
-	    : 0;
-}
-
-void
-spend_open(struct run *r)
+spend_open(struct run *r, struct err *e)
 {
 	const struct policy *p = r->policy;
 
 	if (p->n_windows == 0)
-		return;
+		return 0;
 	r->shares = calloc(p->n_windows, sizeof(struct spent *));
 	must(r->shares != NULL);
 	for (uint32_t i = 0; i < p->n_windows; i++) {
 		const struct budget_window *w = &p->windows[i];
 		char name[NAME_BYTES];
+		struct spent *s;
 
 		if (w->scope == BUDGET_OF_TENANT)
 			(void)snprintf(name, sizeof(name), "tenant %.*s %s",
@@ -75,16 +72,28 @@ spend_open(struct run *r)
 			    "workflow %.*s %.*s %s",
 			    STR_FMT(p->identity.tenant), STR_FMT(p->workflow),
 			    budget_window_word(w->window_ms));
-		r->shares[i] = find(str_of(name));
-		if (r->shares[i] == NULL)
-			r->shares[i] = make(str_of(name), w->window_ms);
-		r->shares[i]->window_ms = w->window_ms;
+		s = find(str_of(name));
+		if (s == NULL) {
+			sweep();
+			s = make(str_of(name), w->window_ms);
+			if (load(s, e) < 0) {
+				*bucket_of(str_of(name)) = s->next;
+				free(s);
+				return err_add(e, "what was spent");
+			}
+		}
+		r->shares[i] = s;
+		s->runs++;
 	}
+	return 0;
 }
 
 void
 spend_free(struct run *r)
 {
+	for (uint32_t i = 0; r->shares != NULL && i < r->policy->n_windows; i++)
+		if (r->shares[i] != NULL)
+			r->shares[i]->runs--;
 	free(r->shares);
 	r->shares = NULL;
 }
@@ -295,49 +304,83 @@ spend_stop(struct run *r, const struct over *o)
 	run_stop_budget(r, o->kind, used, o->window);
 }
 
-static bool
-on_row(void *arg, struct str name, int64_t start_ms, struct str body)
-{
-	own_arena struct arena a = {};
-	struct err e = {};
-	const struct json *v = json_parse(body, NULL, &a, &e, NULL);
-	struct spent *s;
-
-	(void)arg;
-	if (v == NULL || name.n >= NAME_BYTES) {
-		log_warn("what was spent is unreadable name=\"%.*s\"",
-		    STR_FMT(name));
-		return true;
-	}
-	s = make(name, 0); /* who uses it says how long it is */
-	s->start_ms = start_ms;
-	for (int k = 0; k < BUDGET_KINDS; k++)
-		(void)json_u64(
-		    json_get(v, str_of(budget_member((enum budget_kind)k))),
-		    &s->used[k]); /* what is not there is 0 */
-	return true;
-}
-
 static struct spent *
 find(struct str name)
 {
-	for (struct spent *s = all; s != NULL; s = s->next) {
+	for (struct spent *s = *bucket_of(name); s != NULL; s = s->next) {
 		if (str_eq_c(name, s->name))
 			return s;
 	}
 	return NULL;
 }
 
+/* The first of its bucket. */
 static struct spent *
 make(struct str name, uint64_t window_ms)
 {
-	struct spent *s = calloc(1, sizeof(*s));
+	struct spent *s = calloc(1, sizeof(*s)), **at = bucket_of(name);
 
 	must(s != NULL && str_copy(name, s->name, sizeof(s->name)) == 0);
 	s->window_ms = window_ms;
-	s->next = all;
-	all = s;
+	s->next = *at;
+	*at = s;
 	return s;
+}
+
+/* What the store has of it. A row that cannot be read lets nothing through. */
+static int
+load(struct spent *s, struct err *e)
+{
+	own_arena struct arena a = {};
+	own_buf struct buf body = {};
+	const struct json *v;
+	int got =
+	    store_spent(broker.store, str_of(s->name), &s->start_ms, &body, e);
+
+	if (got <= 0)
+		return got;
+	v = json_parse(buf_str(&body), NULL, &a, e, NULL);
+	if (v == NULL)
+		return -1;
+	for (int k = 0; k < BUDGET_KINDS; k++)
+		(void)json_u64(
+		    json_get(v, str_of(budget_member((enum budget_kind)k))),
+		    &s->used[k]); /* what is not there is 0 */
+	return 0;
+}
+
+static struct spent **
+bucket_of(struct str name)
+{
+	const struct hash h = hash_of(name.p, name.n);
+	uint32_t i;
+
+	memcpy(&i, h.b, sizeof(i));
+	return &buckets[i % BUCKETS];
+}
+
+/* Forgets of some buckets what no run shares and whose window is over: its row
+ * is no longer read for anything. */
+static void
+sweep(void)
+{
+	const int64_t now = now_ms() - FORGET_LATE_MS;
+
+	for (int i = 0; i < SWEPT; i++) {
+		struct spent **at = &buckets[next_swept++ % BUCKETS];
+
+		while (*at != NULL) {
+			struct spent *s = *at;
+
+			if (s->runs > 0 ||
+			    s->start_ms + (int64_t)s->window_ms > now) {
+				at = &s->next;
+				continue;
+			}
+			*at = s->next;
+			free(s);
+		}
+	}
 }
 
 /* In the window that it is now. */
@@ -345,8 +388,8 @@ static struct spent *
 shared(struct run *r, uint32_t i)
 {
 	struct spent *s = r->shares[i];
-	int64_t now_ms = clock_utc_ns() / NS_PER_MS;
-	int64_t start_ms = now_ms - now_ms % (int64_t)s->window_ms;
+	const int64_t now = now_ms();
+	int64_t start_ms = now - now % (int64_t)s->window_ms;
 
 	/* A clock that is set back does not give anything back. */
 	if (start_ms > s->start_ms) {
@@ -368,9 +411,12 @@ first_of(const struct run *r, uint32_t i)
 }
 
 static void
-keep(const struct spent *s)
+keep(struct spent *s)
 {
 	own_buf struct buf body = {};
+	struct store_kept kept = {
+		.until_ms = s->start_ms + (int64_t)s->window_ms,
+	};
 
 	buf_add_byte(&body, '{');
 	for (int k = 0; k < BUDGET_KINDS; k++) {
@@ -381,9 +427,19 @@ keep(const struct spent *s)
 			    (unsigned long long)s->used[k]);
 	}
 	buf_add_byte(&body, '}');
+	/* Only one that may be new adds a row. */
+	if (s->told_ms != s->start_ms)
+		kept.forget_ms = now_ms() - FORGET_LATE_MS;
 	/* A store that takes no more takes no record of the effect either. */
-	(void)store_put_spent(
-	    broker.store, str_of(s->name), s->start_ms, buf_str(&body));
+	if (store_put_spent(broker.store, str_of(s->name), s->start_ms,
+		buf_str(&body), &kept) == 0)
+		s->told_ms = s->start_ms;
+}
+
+static int64_t
+now_ms(void)
+{
+	return clock_utc_ns() / NS_PER_MS;
 }
 
 /* As a record can hold it: exactly as JSON. */

@@ -5,7 +5,8 @@
  * Taken before the effect, settled behind it: a crash can only overcount. What
  * is shared is kept in the store, in the order of the records, so that what a
  * record on disk stands for has been counted on disk, and a daemon that starts
- * again goes on from there (store_put_spent).
+ * again goes on from there (store_put_spent). It is read when a run opens that
+ * shares it; of a window that is over nothing is kept.
  */
 #ifndef BROKER_SPEND_H
 #define BROKER_SPEND_H
@@ -22,10 +23,11 @@ struct over {
 	const struct budget_window *window; /* NULL: the run's own */
 };
 
-/* Reads what was spent before the daemon started. -1 with e. */
-int spend_load(struct err *e);
-/* Of a run that opens, whose tenant and workflow are known; and its end. */
-void spend_open(struct run *r);
+/*
+ * Of a run that opens, whose tenant and workflow are known; and its end. -1
+ * with e: what others have spent cannot be read.
+ */
+int spend_open(struct run *r, struct err *e);
 void spend_free(struct run *r);
 
 /* Takes all of cost, or nothing: then *o says what had too little. */

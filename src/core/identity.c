@@ -1,6 +1,8 @@
 #include "core/identity.h"
 
 static bool holds(struct str held, struct str scope);
+static bool same_texts(
+    const struct str *a, uint32_t n_a, const struct str *b, uint32_t n_b);
 
 bool
 identity_has_role(const struct identity *i, struct str role)
@@ -30,6 +32,37 @@ identity_attribute(const struct identity *i, struct str name)
 			return &i->attributes[k];
 	}
 	return NULL;
+}
+
+bool
+identity_same(const struct identity *a, const struct identity *b)
+{
+	if (!str_eq(a->tenant, b->tenant) || !str_eq(a->actor, b->actor) ||
+	    !same_texts(a->roles, a->n_roles, b->roles, b->n_roles) ||
+	    !same_texts(a->scopes, a->n_scopes, b->scopes, b->n_scopes) ||
+	    a->n_attributes != b->n_attributes)
+		return false;
+	for (uint32_t i = 0; i < a->n_attributes; i++) {
+		const struct identity_attribute *x = &a->attributes[i];
+		const struct identity_attribute *y = &b->attributes[i];
+
+		if (!str_eq(x->name, y->name) || x->is_list != y->is_list ||
+		    !same_texts(x->values, x->n, y->values, y->n))
+			return false;
+	}
+	return true;
+}
+
+static bool
+same_texts(const struct str *a, uint32_t n_a, const struct str *b, uint32_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (uint32_t i = 0; i < n_a; i++) {
+		if (!str_eq(a[i], b[i]))
+			return false;
+	}
+	return true;
 }
 
 bool

@@ -34,6 +34,8 @@ struct identity {
 	struct identity_attribute attributes[ATTRIBUTES_MAX];
 };
 
+/* Every part of it, in the same order. */
+bool identity_same(const struct identity *a, const struct identity *b);
 bool identity_has_role(const struct identity *i, struct str role);
 /*
  * True when the identity holds the scope: the same text, or a held scope that

@@ -148,6 +148,8 @@ struct policy_tool {
 	struct expr *idem; /* what the call does, by its arguments; or NULL */
 	struct str idem_text;
 	enum idem_within idem_within;
+	uint64_t idem_ms; /* how long a key is kept behind its call; 0: as long
+			   * as its run is open */
 	struct policy_retry retry;
 	uint32_t n_when, n_clearance;
 	const struct policy_when *when;

@@ -236,6 +236,12 @@ diff_repeats(struct differ *x, struct str name, const struct policy_tool *a,
 		    a->idem == NULL	  ? "no call is made twice now"
 			: b->idem == NULL ? "calls may be made twice"
 					  : "other calls are the same");
+	else if (a->idem_ms != b->idem_ms)
+		diff_add(x,
+		    a->idem_ms < b->idem_ms ? POLICY_TIGHTER : POLICY_LOOSER,
+		    "tools", name, "idempotency.window",
+		    a->idem_ms < b->idem_ms ? "no call is made twice for longer"
+					    : "calls may be made twice sooner");
 	if (!str_eq(a->commit, b->commit))
 		diff_add(x, POLICY_CHANGED, "tools", name, "commit",
 		    "drafts become other calls");

@@ -3,12 +3,18 @@
  * for again, and how often we ask a tool again by ourselves.
  *
  *     "idempotency": "args.invoice"
- *     "idempotency": { "key": "args.invoice", "within": "tenant" }
+ *     "idempotency": { "key": "args.invoice", "within": "tenant",
+ *                      "window": "30d" }
  *     "retry": { "times": 3, "base_ms": 200, "max_ms": 10000 }
  */
 #include "base/hash.h"
 #include "base/limits.h"
 #include "core/policy_int.h"
+
+enum {
+	IDEM_WINDOW_DEFAULT = 3, /* "30d" */
+	MS_PER_HOUR = 3600 * 1000,
+};
 
 static bool put_key(struct buf *out, const struct expr_value *v);
 
@@ -16,13 +22,17 @@ void
 policy_parse_idempotency(
     struct reader *r, const struct spot *tool, struct policy_tool *t)
 {
-	static const char *const known[] = { "key", "within", NULL };
+	static const char *const known[] = { "key", "window", "within", NULL };
 	static const char *const later[] = { NULL };
 	static const char *const within[] = { "run", "workflow", "tenant",
 		NULL };
+	static const char *const windows[] = { "1h", "1d", "7d", "30d", "90d",
+		NULL };
+	static const uint64_t window_hours[] = { 1, 24, 7 * 24, 30 * 24,
+		90 * 24 };
 	struct expr_fault fault;
 	struct spot at, key;
-	uint32_t word = IDEM_RUN;
+	uint32_t word = IDEM_RUN, window = IDEM_WINDOW_DEFAULT;
 
 	if (!read_member(tool, "idempotency", &at))
 		return;
@@ -30,6 +40,11 @@ policy_parse_idempotency(
 	if (json_is(at.v, JSON_OBJECT)) {
 		read_known(r, &at, known, later, NOT_YET);
 		(void)read_word(r, &at, "within", within, &word);
+		(void)read_word(r, &at, "window", windows, &window);
+		if (word == IDEM_RUN && read_member(&at, "window", &key))
+			problem(r, &key,
+			    "the keys of a run are kept as long as it is open: "
+			    "leave it out, or say `within`");
 		if (!read_member(&at, "key", &key)) {
 			read_missing(r, &at, "key",
 			    "an expression over args, such as "
@@ -38,6 +53,7 @@ policy_parse_idempotency(
 		}
 	}
 	t->idem_within = (enum idem_within)word;
+	t->idem_ms = word == IDEM_RUN ? 0 : window_hours[window] * MS_PER_HOUR;
 	if (!json_is(key.v, JSON_STRING)) {
 		problem(r, &key,
 		    "must be an expression over args, such as "

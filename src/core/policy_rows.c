@@ -194,6 +194,7 @@ fill(struct rows *rows, struct policy_tool *t)
 			t->idem = one->idem;
 			t->idem_text = one->idem_text;
 			t->idem_within = one->idem_within;
+			t->idem_ms = one->idem_ms;
 		}
 		if (one->retry.times < t->retry.times)
 			t->retry.times = one->retry.times;

@@ -31,6 +31,8 @@ static void add_blob(
     struct store *s, struct chain *c, uint64_t run, const struct event_blob *b);
 static struct hash *recent(struct store *s, const struct hash *h);
 static void remember(struct store *s, const struct event_blob *b);
+static void forget(struct store *s, struct chain *c, enum statement which,
+    const struct store_kept *kept);
 static int put(struct store *s, struct chain *c);
 static void add_record(struct store *s, struct chain *c, const struct event *ev,
     struct str bytes, struct hash *h);
@@ -331,15 +333,16 @@ store_put_api_token(struct store *s, const struct hash *token, struct str body)
 }
 
 int
-store_put_spent(
-    struct store *s, struct str name_, int64_t start_ms, struct str body)
+store_put_spent(struct store *s, struct str name_, int64_t start_ms,
+    struct str body, const struct store_kept *kept)
 {
 	struct chain c = {};
 
 	add(s, &c, ST_SPENT,
-	    (struct param[]){
-		text(name_), number((uint64_t)start_ms), blob(body) },
-	    3);
+	    (struct param[]){ text(name_), number(start_ms), blob(body),
+		number(kept->until_ms) },
+	    4);
+	forget(s, &c, ST_SPENT_FORGET, kept);
 	return put(s, &c);
 }
 
@@ -372,7 +375,8 @@ store_put_pin(struct store *s, const struct store_pin *p)
 }
 
 int
-store_put_idem(struct store *s, const struct store_idem *row, struct str result)
+store_put_idem(struct store *s, const struct store_idem *row, struct str result,
+    const struct store_kept *kept)
 {
 	struct chain c = {};
 	char run[ID_BYTES];
@@ -381,9 +385,21 @@ store_put_idem(struct store *s, const struct store_idem *row, struct str result)
 	add(s, &c, ST_IDEM,
 	    (struct param[]){ hash(&row->key), hash(&row->args), name(run),
 		number(row->step), number(row->state), number(row->kind),
-		blob(result) },
-	    7);
+		blob(result), number(kept->until_ms) },
+	    8);
+	forget(s, &c, ST_IDEM_FORGET, kept);
 	return put(s, &c);
+}
+
+static void
+forget(struct store *s, struct chain *c, enum statement which,
+    const struct store_kept *kept)
+{
+	if (kept->forget_ms > 0)
+		add(s, c, which,
+		    (struct param[]){
+			number(kept->forget_ms), number(STORE_FORGET_ROWS) },
+		    2);
 }
 
 static struct param

@@ -1,16 +1,22 @@
 #include "store/db.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/must.h"
 #include "core/id.h"
 
 /* "pdck": tells our files from any other SQLite database. */
 enum { APPLICATION = 0x7064636b };
+
+enum { NS_PER_MS = 1000 * 1000 };
+/* The longest window of a policy: 90 days. */
+#define KEPT_MOST_MS (INT64_C(90) * 24 * 3600 * 1000)
 
 /* What format 2 has more. */
 #define MAKE_CHECKPOINTS                                                    \
@@ -32,10 +38,11 @@ static const char later[] =
     "CREATE TABLE IF NOT EXISTS pin_text(key BLOB NOT NULL,"
     " slot INT NOT NULL, body BLOB NOT NULL, PRIMARY KEY(key, slot));"
     "CREATE TABLE IF NOT EXISTS spent(name TEXT PRIMARY KEY,"
-    " start INT NOT NULL, body BLOB NOT NULL);"
+    " start INT NOT NULL, body BLOB NOT NULL, until INT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS idem(key BLOB PRIMARY KEY,"
     " args BLOB NOT NULL, run TEXT NOT NULL, step INT NOT NULL,"
-    " state INT NOT NULL, kind INT NOT NULL, result BLOB NOT NULL);"
+    " state INT NOT NULL, kind INT NOT NULL, result BLOB NOT NULL,"
+    " until INT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS keep(tenant TEXT PRIMARY KEY,"
     " level INT NOT NULL, after INT NOT NULL);"
     /* Content that is one run's, and runs whose content was removed. */
@@ -46,6 +53,11 @@ static const char later[] =
     "CREATE INDEX IF NOT EXISTS approval_run ON approval(run);"
     "CREATE INDEX IF NOT EXISTS draft_run ON draft(run);"
     "CREATE INDEX IF NOT EXISTS idem_run ON idem(run)";
+
+/* What is asked for by when it is over, in milliseconds of UTC. */
+static const char forgets[] =
+    "CREATE INDEX IF NOT EXISTS spent_until ON spent(until);"
+    "CREATE INDEX IF NOT EXISTS idem_until ON idem(until)";
 
 /*
  * The event index lets a run be read in the order of its calls without
@@ -93,6 +105,7 @@ static int open_unchanging(const char *path, sqlite3 **out, struct err *e);
 static int settle(sqlite3 *db, struct err *e);
 static int make(sqlite3 *db, struct err *e);
 static int renew(sqlite3 *db, struct err *e);
+static int give_until(sqlite3 *db, const char *table, struct err *e);
 static int check(sqlite3 *db, const char *path, bool *empty, struct err *e);
 static int format_of(sqlite3 *db, int64_t *out, struct err *e);
 static int number(sqlite3 *db, const char *sql, int64_t *out, struct err *e);
@@ -138,7 +151,8 @@ db_open_write(const char *dir, sqlite3 **out, struct err *e)
 	if (check(db, buf_c(&path), &empty, e) < 0)
 		return err_add(e, "open %s", buf_c(&path));
 	if (settle(db, e) < 0 || (empty ? make(db, e) : renew(db, e)) < 0 ||
-	    db_exec(db, later, e) < 0)
+	    db_exec(db, later, e) < 0 || give_until(db, "spent", e) < 0 ||
+	    give_until(db, "idem", e) < 0 || db_exec(db, forgets, e) < 0)
 		return err_add(e, "open %s", buf_c(&path));
 	*out = db_take(&db);
 	return 0;
@@ -450,6 +464,29 @@ renew(sqlite3 *db, struct err *e)
 	    db_exec(db, MAKE_CHECKPOINTS, e) < 0 || db_exec(db, pragma, e) < 0)
 		return -1;
 	return db_exec(db, "COMMIT", e);
+}
+
+/*
+ * Rows of programs that kept all of them for ever are kept as long as any row
+ * is: then nothing that was promised of them ends early. A default is not
+ * written into the rows, so this takes no time.
+ */
+static int
+give_until(sqlite3 *db, const char *table, struct err *e)
+{
+	const int64_t until_ms = clock_utc_ns() / NS_PER_MS + KEPT_MOST_MS;
+	char sql[160];
+	int64_t has = 0;
+
+	(void)snprintf(sql, sizeof(sql),
+	    "SELECT count(*) FROM pragma_table_info('%s') WHERE name='until'",
+	    table);
+	if (number(db, sql, &has, e) < 0)
+		return -1;
+	(void)snprintf(sql, sizeof(sql),
+	    "ALTER TABLE %s ADD COLUMN until INT NOT NULL DEFAULT %lld", table,
+	    (long long)until_ms);
+	return has == 0 ? db_exec(db, sql, e) : 0;
 }
 
 /* Ours, and of a format we know? An empty database is: *empty is set. */

@@ -408,25 +408,6 @@ store_api_tokens(struct store *s,
 }
 
 int
-store_spent(struct store *s,
-    bool (*on)(void *arg, struct str name, int64_t start_ms, struct str body),
-    void *arg, struct err *e)
-{
-	own_stmt sqlite3_stmt *st = NULL;
-	int got;
-
-	if (db_prepare(
-		s->reader, "SELECT name, start, body FROM spent", &st, e) < 0)
-		return -1;
-	while ((got = db_step(st, e)) > 0) {
-		if (!on(arg, db_str(st, 0), (int64_t)db_u64(st, 1),
-			db_str(st, 2)))
-			return 0;
-	}
-	return got;
-}
-
-int
 store_pins(struct store *s,
     bool (*on)(void *arg, const struct hash *key, struct str body), void *arg,
     struct err *e)
@@ -470,14 +451,35 @@ store_pin_text(struct store *s, const struct hash *key, enum pin_slot slot,
 }
 
 int
-store_idem(struct store *s, const struct hash *key, struct store_idem *out,
-    struct buf *result, struct err *e)
+store_spent(struct store *s, struct str name, int64_t *start_ms,
+    struct buf *body, struct err *e)
 {
 	own_stmt sqlite3_stmt *st = NULL;
 	int got;
 
 	if (db_prepare(s->reader,
-		"SELECT args, run, step, state, kind, result FROM idem"
+		"SELECT start, body FROM spent WHERE name = ?", &st, e) < 0)
+		return -1;
+	if (sqlite3_bind_text64(
+		st, 1, name.p, name.n, SQLITE_STATIC, SQLITE_UTF8) != SQLITE_OK)
+		return db_err(s->reader, e, "bind");
+	got = db_step(st, e);
+	if (got <= 0)
+		return got;
+	*start_ms = (int64_t)db_u64(st, 0);
+	buf_add_str(body, db_str(st, 1));
+	return 1;
+}
+
+int
+store_idem(struct store *s, const struct hash *key, struct store_idem *out,
+    struct buf *result, int64_t *until_ms, struct err *e)
+{
+	own_stmt sqlite3_stmt *st = NULL;
+	int got;
+
+	if (db_prepare(s->reader,
+		"SELECT args, run, step, state, kind, result, until FROM idem"
 		" WHERE key = ?",
 		&st, e) < 0)
 		return -1;
@@ -495,6 +497,7 @@ store_idem(struct store *s, const struct hash *key, struct store_idem *out,
 	if (db_hash(st, 0, &out->args) < 0)
 		return err_set(e, "the row of a call's key is damaged");
 	buf_add_str(result, db_str(st, 5));
+	*until_ms = sqlite3_column_int64(st, 6);
 	return 1;
 }
 

@@ -140,11 +140,21 @@ int store_put_api_token(
     struct store *s, const struct hash *token, struct str body);
 
 /*
+ * How long a row is kept: it may go when it is asked for with a later
+ * forget_ms. With one, STORE_FORGET_ROWS of those that may go do so in the same
+ * transaction; so the rows become no more than those that are still needed, and
+ * no row makes more work than that. 0: none goes.
+ */
+struct store_kept {
+	int64_t until_ms, forget_ms; /* UTC */
+};
+
+/*
  * What a tenant or workflow has spent in the window that begins at start_ms:
  * body is an object, the broker's own. A later one takes its place.
  */
-int store_put_spent(
-    struct store *s, struct str name, int64_t start_ms, struct str body);
+int store_put_spent(struct store *s, struct str name, int64_t start_ms,
+    struct str body, const struct store_kept *kept);
 /* Appends the arguments of a draft. -1 with e: it is not kept here. */
 int store_draft(struct store *s, uint64_t id, struct buf *args, struct err *e);
 
@@ -175,8 +185,8 @@ struct store_idem {
 	uint32_t step, state, kind;
 };
 
-int store_put_idem(
-    struct store *s, const struct store_idem *row, struct str result);
+int store_put_idem(struct store *s, const struct store_idem *row,
+    struct str result, const struct store_kept *kept);
 
 /* --- retention (store/keep.h) ------------------------------------------ */
 
@@ -307,19 +317,21 @@ int store_api_tokens(struct store *s,
     bool (*on)(void *arg, const struct hash *token, struct str body), void *arg,
     struct err *e);
 /* Likewise. */
-int store_spent(struct store *s,
-    bool (*on)(void *arg, struct str name, int64_t start_ms, struct str body),
-    void *arg, struct err *e);
-/* Likewise. */
 int store_pins(struct store *s,
     bool (*on)(void *arg, const struct hash *key, struct str body), void *arg,
     struct err *e);
 /* 1 with the definition (appended), 0: it is not there. -1 with e. */
 int store_pin_text(struct store *s, const struct hash *key, enum pin_slot slot,
     struct buf *out, struct err *e);
-/* 1 with the row and its result (appended), 0: there is none. -1 with e. */
+/* What is spent of one name. 1 with body appended, 0: there is none. -1 with e. */
+int store_spent(struct store *s, struct str name, int64_t *start_ms,
+    struct buf *body, struct err *e);
+/*
+ * 1 with the row, its result (appended) and until when it is kept, 0: there is
+ * none. -1 with e.
+ */
 int store_idem(struct store *s, const struct hash *key, struct store_idem *out,
-    struct buf *result, struct err *e);
+    struct buf *result, int64_t *until_ms, struct err *e);
 /* Those that are not gone. */
 int store_snapshots(struct store *s,
     bool (*on)(void *arg, uint64_t id, struct str body), void *arg,

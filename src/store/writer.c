@@ -36,6 +36,10 @@ enum {
 
 #define ROW "(?, ?, ?, ?, ?, ?, ?, ?)"
 _Static_assert(ROWS_AT_ONCE == 8, "the rows of ST_EVENTS");
+/* The first that are over, by their index. */
+#define FORGET(table)                                                    \
+	"DELETE FROM " table " WHERE rowid IN (SELECT rowid FROM " table \
+	" WHERE until < ?1 ORDER BY until LIMIT ?2)"
 
 static const char *const sql[STATEMENTS] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
@@ -69,8 +73,11 @@ static const char *const sql[STATEMENTS] = {
 	[ST_POLICY] = "INSERT OR IGNORE INTO policy VALUES(?, ?)",
 	[ST_TOKEN] = "INSERT OR REPLACE INTO token VALUES(?, ?, ?, ?, ?)",
 	[ST_API_TOKEN] = "INSERT OR REPLACE INTO api_token VALUES(?, ?)",
-	[ST_IDEM] = "INSERT OR REPLACE INTO idem VALUES(?, ?, ?, ?, ?, ?, ?)",
-	[ST_SPENT] = "INSERT OR REPLACE INTO spent VALUES(?, ?, ?)",
+	[ST_IDEM] =
+	    "INSERT OR REPLACE INTO idem VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+	[ST_IDEM_FORGET] = FORGET("idem"),
+	[ST_SPENT] = "INSERT OR REPLACE INTO spent VALUES(?, ?, ?, ?)",
+	[ST_SPENT_FORGET] = FORGET("spent"),
 	[ST_SNAPSHOT] = "INSERT OR REPLACE INTO snapshot VALUES(?, ?)",
 	[ST_BLOB_RUN] = "INSERT OR IGNORE INTO blob_run VALUES(?, ?)",
 	[ST_RULE] = "INSERT OR REPLACE INTO keep VALUES(?, ?, ?)",

@@ -65,7 +65,8 @@ enum {
 	BROKER_FILES = 8 * RUNS_MAX, /* doors and world of each run */
 	/* Two a daemon, and the uid is that of every daemon's broker here. */
 	BROKER_THREADS = 512,
-	WORLD_FILES = 2 * RUNS_MAX,
+	/* A database of each run, one below it, and what arrives. */
+	WORLD_FILES = 3 * RUNS_MAX,
 	/* Three pipes of each server, or connections of one over HTTP. */
 	TOOLS_FILES = 4 * RUNS_MAX + EGRESS_FLOWS_MAX,
 	SMALL_FILE = 2 * IPC_MAX_PAYLOAD_BYTES, /* a message's memfd */

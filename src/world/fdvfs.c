@@ -8,19 +8,24 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "base/must.h"
 #include "base/str.h"
 
-enum { NAME_BYTES = 32, SECTOR_BYTES = 4096 };
+enum { NAME_BYTES = 32 };
+
+static const char name_of_all[] = "world";
 
 /* SQLite allocates one of these for each file that it opens. */
 struct fdfile {
 	sqlite3_file base;
-	int fd; /* borrowed: the world owns it */
+	struct pages *pages; /* borrowed: the world owns them */
 };
 
-static int fd_of(sqlite3_file *file);
+/* What the next file that is opened lies in. */
+static struct pages *opening;
+
+static struct pages *pages_of(sqlite3_file *file);
 static int on_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file,
     int flags, int *out_flags);
 static int on_delete(sqlite3_vfs *vfs, const char *name, int sync_dir);
@@ -85,11 +90,25 @@ fdvfs_init(struct err *e)
 	return 0;
 }
 
-/* The one place where SQLite's base struct becomes ours. */
-static int
-fd_of(sqlite3_file *file)
+int
+fdvfs_open(struct pages *p, sqlite3 **out, struct err *e)
 {
-	return ((struct fdfile *)(void *)file)->fd;
+	int rc;
+
+	must(opening == NULL);
+	opening = p;
+	rc = sqlite3_open_v2(name_of_all, out,
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+	    fdvfs.zName);
+	opening = NULL;
+	return rc == SQLITE_OK ? 0 : err_set(e, "open: %s", sqlite3_errstr(rc));
+}
+
+/* The one place where SQLite's base struct becomes ours. */
+static struct pages *
+pages_of(sqlite3_file *file)
+{
+	return ((struct fdfile *)(void *)file)->pages;
 }
 
 static int
@@ -97,15 +116,14 @@ on_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags,
     int *out_flags)
 {
 	struct fdfile *f = (struct fdfile *)(void *)file;
-	uint64_t fd;
 
 	(void)vfs;
 	file->pMethods = NULL; /* SQLite then knows that it need not close */
-	if (name == NULL || (flags & SQLITE_OPEN_MAIN_DB) == 0)
+	if (name == NULL || (flags & SQLITE_OPEN_MAIN_DB) == 0 ||
+	    opening == NULL)
 		return SQLITE_CANTOPEN;
-	if (str_to_u64(str_of(name), &fd) < 0 || fd > INT32_MAX)
-		return SQLITE_CANTOPEN;
-	f->fd = (int)fd;
+	f->pages = opening;
+	opening = NULL;
 	file->pMethods = &methods;
 	if (out_flags != NULL)
 		*out_flags = flags;
@@ -186,50 +204,30 @@ on_close(sqlite3_file *file)
 static int
 on_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 {
-	size_t want = (size_t)n, done = 0;
+	const size_t want = (size_t)n;
+	const ssize_t got = pages_read(pages_of(file), p, want, (off_t)at);
 
-	while (done < want) {
-		ssize_t got = pread(fd_of(file), (char *)p + done, want - done,
-		    (off_t)at + (off_t)done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return SQLITE_IOERR_READ;
-		if (got == 0)
-			break;
-		done += (size_t)got;
-	}
-	if (done == want)
+	if (got < 0)
+		return SQLITE_IOERR_READ;
+	if ((size_t)got == want)
 		return SQLITE_OK;
 	/* SQLite demands zeros for what lies behind the end. */
-	memset((char *)p + done, 0, want - done);
+	memset((char *)p + got, 0, want - (size_t)got);
 	return SQLITE_IOERR_SHORT_READ;
 }
 
 static int
 on_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
 {
-	size_t want = (size_t)n, done = 0;
-
-	while (done < want) {
-		ssize_t put = pwrite(fd_of(file), (const char *)p + done,
-		    want - done, (off_t)at + (off_t)done);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return put < 0 && errno == ENOSPC ? SQLITE_FULL
-							  : SQLITE_IOERR_WRITE;
-		done += (size_t)put;
-	}
-	return SQLITE_OK;
+	if (pages_write(pages_of(file), p, (size_t)n, (off_t)at) == 0)
+		return SQLITE_OK;
+	return errno == ENOSPC ? SQLITE_FULL : SQLITE_IOERR_WRITE;
 }
 
 static int
 on_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-	if (ftruncate(fd_of(file), (off_t)size) < 0)
+	if (pages_truncate(pages_of(file), (off_t)size) < 0)
 		return SQLITE_IOERR_TRUNCATE;
 	return SQLITE_OK;
 }
@@ -248,7 +246,7 @@ on_file_size(sqlite3_file *file, sqlite3_int64 *out)
 {
 	struct stat st;
 
-	if (fstat(fd_of(file), &st) < 0)
+	if (fstat(pages_of(file)->fd, &st) < 0)
 		return SQLITE_IOERR_FSTAT;
 	*out = st.st_size;
 	return SQLITE_OK;
@@ -284,7 +282,7 @@ static int
 on_sector_size(sqlite3_file *file)
 {
 	(void)file;
-	return SECTOR_BYTES;
+	return PAGE_BYTES;
 }
 
 static int

@@ -19,12 +19,14 @@
 struct open_run {
 	uint64_t run;
 	struct world *world;
+	uint64_t used; /* when, as role_state counts */
 };
 
 struct role_state {
 	struct links links;
 	struct open_run runs[RUNS_MAX]; /* the first n_runs */
 	size_t n_runs;
+	uint64_t uses; /* of all worlds so far */
 	struct arena arena; /* of one call */
 	struct buf out; /* its answer */
 };
@@ -41,6 +43,7 @@ static int call(struct role_state *s, const struct msg_world_call *m,
 static int call_error(struct role_state *s, const char *code, const char *error,
     const char *next);
 static struct open_run *run_find(struct role_state *s, uint64_t run);
+static struct open_run *run_use(struct role_state *s, uint64_t run);
 
 int
 world_role_main(int supervisor_fd)
@@ -127,7 +130,7 @@ on_world_open(struct role_state *s, const struct frame *f)
 		    str_of(e.text), NULL, 0);
 		return;
 	}
-	s->runs[s->n_runs++] = (struct open_run){ m->run, w };
+	s->runs[s->n_runs++] = (struct open_run){ m->run, w, 0 };
 	buf_reset(&s->out);
 	world_tools(w, &s->out);
 	answer.ok = 1;
@@ -165,7 +168,7 @@ static void
 on_world_save(struct role_state *s, const struct frame *f)
 {
 	const struct msg_world_save *m = f->body;
-	const struct open_run *r = run_find(s, m->run);
+	struct open_run *r = run_use(s, m->run);
 	struct msg_world_saved answer = { .run = m->run,
 		.snapshot = m->snapshot };
 	struct err e = {};
@@ -182,7 +185,7 @@ static void
 on_world_try(struct role_state *s, const struct frame *f)
 {
 	const struct msg_world_try *m = f->body;
-	const struct open_run *r = run_find(s, m->run);
+	struct open_run *r = run_use(s, m->run);
 	struct msg_world_tried answer = { .run = m->run,
 		.approval = m->approval };
 	const struct json *v;
@@ -206,7 +209,7 @@ static int
 call(struct role_state *s, const struct msg_world_call *m, struct str payload,
     bool *wrote)
 {
-	struct open_run *r = run_find(s, m->run);
+	struct open_run *r = run_use(s, m->run);
 	const struct json *v, *name, *args;
 	struct err e = {};
 
@@ -246,4 +249,33 @@ run_find(struct role_state *s, uint64_t run)
 		if (s->runs[i].run == run)
 			return &s->runs[i];
 	return NULL;
+}
+
+/*
+ * As run_find, for a run whose world is about to wake: the one that was used
+ * longest ago dozes for it when as many as may are awake.
+ */
+static struct open_run *
+run_use(struct role_state *s, uint64_t run)
+{
+	struct open_run *r = run_find(s, run), *oldest = NULL;
+	size_t awake = 0;
+
+	if (r == NULL)
+		return NULL;
+	r->used = ++s->uses;
+	if (world_is_awake(r->world))
+		return r;
+	for (size_t i = 0; i < s->n_runs; i++) {
+		struct open_run *o = &s->runs[i];
+
+		if (!world_is_awake(o->world))
+			continue;
+		awake++;
+		if (oldest == NULL || o->used < oldest->used)
+			oldest = o;
+	}
+	if (awake >= WORLDS_AWAKE_MAX)
+		world_doze(oldest->world);
+	return r;
 }

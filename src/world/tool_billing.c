@@ -18,7 +18,7 @@ billing_invoices(struct tool_call *c)
 	struct wdb *db = c->db;
 	enum wdb_step step;
 
-	(void)wdb_query(db, Q_CUSTOMER);
+	wdb_query(db, Q_CUSTOMER);
 	wdb_bind_text(db, Q_CUSTOMER, 1, customer);
 	switch (wdb_step(db, Q_CUSTOMER)) {
 	case WDB_FAILED:
@@ -33,7 +33,7 @@ billing_invoices(struct tool_call *c)
 	result_open(c->out, NULL, '{');
 	result_text(c->out, "customer", customer);
 	result_open(c->out, "invoices", '[');
-	(void)wdb_query(db, Q_INVOICES);
+	wdb_query(db, Q_INVOICES);
 	wdb_bind_text(db, Q_INVOICES, 1, customer);
 	while ((step = wdb_step(db, Q_INVOICES)) == WDB_ROW)
 		if (!put_invoice(c, wdb_int(db, Q_INVOICES, 4)))
@@ -56,7 +56,7 @@ billing_refund(struct tool_call *c)
 	struct wdb *db = c->db;
 	enum tool_end end;
 
-	(void)wdb_query(db, Q_INVOICE);
+	wdb_query(db, Q_INVOICE);
 	wdb_bind_text(db, Q_INVOICE, 1, invoice);
 	switch (wdb_step(db, Q_INVOICE)) {
 	case WDB_FAILED:
@@ -82,7 +82,7 @@ billing_refund(struct tool_call *c)
 		return end;
 
 	/* The same amount of the same payment again is a repeated call. */
-	(void)wdb_query(db, Q_REFUND_SAME);
+	wdb_query(db, Q_REFUND_SAME);
 	wdb_bind_text(db, Q_REFUND_SAME, 1, payment);
 	wdb_bind_int(db, Q_REFUND_SAME, 2, cents);
 	switch (wdb_step(db, Q_REFUND_SAME)) {
@@ -117,7 +117,7 @@ choose_payment(struct tool_call *c, struct str *payment, int64_t *left)
 
 	*payment = tool_text(c, "payment");
 	if (payment->p == NULL) {
-		(void)wdb_query(db, Q_PAYMENT_PICK);
+		wdb_query(db, Q_PAYMENT_PICK);
 		wdb_bind_text(db, Q_PAYMENT_PICK, 1, invoice);
 		wdb_bind_int(db, Q_PAYMENT_PICK, 2,
 		    shape_cents(json_get(c->args, STR("amount"))));
@@ -133,7 +133,7 @@ choose_payment(struct tool_call *c, struct str *payment, int64_t *left)
 		*left = wdb_int(db, Q_PAYMENT_PICK, 1);
 		return TOOL_OK;
 	}
-	(void)wdb_query(db, Q_PAYMENT);
+	wdb_query(db, Q_PAYMENT);
 	wdb_bind_text(db, Q_PAYMENT, 1, *payment);
 	step = wdb_step(db, Q_PAYMENT);
 	if (step == WDB_FAILED)
@@ -164,7 +164,7 @@ add_refund(struct tool_call *c, struct str payment)
 	struct wdb *db = c->db;
 	struct str currency = wdb_text(db, Q_INVOICE, 3);
 
-	(void)wdb_query(db, Q_REFUND_ADD);
+	wdb_query(db, Q_REFUND_ADD);
 	wdb_bind_text(db, Q_REFUND_ADD, 1, tool_text(c, "invoice"));
 	wdb_bind_text(db, Q_REFUND_ADD, 2, payment);
 	wdb_bind_int(db, Q_REFUND_ADD, 3, cents);
@@ -210,7 +210,7 @@ put_lines(struct tool_call *c, struct str invoice)
 	struct wdb *db = c->db;
 	enum wdb_step step;
 
-	(void)wdb_query(db, Q_LINES);
+	wdb_query(db, Q_LINES);
 	wdb_bind_text(db, Q_LINES, 1, invoice);
 	result_open(c->out, "lines", '[');
 	while ((step = wdb_step(db, Q_LINES)) == WDB_ROW) {
@@ -232,7 +232,7 @@ put_payments(struct tool_call *c, struct str invoice)
 	const enum wdb_query q = Q_INVOICE_PAYMENTS;
 	enum wdb_step step;
 
-	(void)wdb_query(c->db, q);
+	wdb_query(c->db, q);
 	wdb_bind_text(c->db, q, 1, invoice);
 	result_open(c->out, "payments", '[');
 	while ((step = wdb_step(c->db, q)) == WDB_ROW) {
@@ -252,7 +252,7 @@ put_refunds(struct tool_call *c, struct str invoice)
 	struct wdb *db = c->db;
 	enum wdb_step step;
 
-	(void)wdb_query(db, Q_REFUNDS);
+	wdb_query(db, Q_REFUNDS);
 	wdb_bind_text(db, Q_REFUNDS, 1, invoice);
 	result_open(c->out, "refunds", '[');
 	while ((step = wdb_step(db, Q_REFUNDS)) == WDB_ROW) {
@@ -276,7 +276,7 @@ put_statement(struct tool_call *c, struct str customer)
 		"invoice", "method", "paid_at", "status" };
 	enum wdb_step step;
 
-	(void)wdb_query(c->db, Q_PAYMENTS);
+	wdb_query(c->db, Q_PAYMENTS);
 	wdb_bind_text(c->db, Q_PAYMENTS, 1, customer);
 	result_open(c->out, "payments", '[');
 	while ((step = wdb_step(c->db, Q_PAYMENTS)) == WDB_ROW) {

@@ -17,7 +17,7 @@ customer_find(struct tool_call *c)
 	int64_t total = 0;
 	enum wdb_step step;
 
-	(void)wdb_query(db, Q_CUSTOMERS);
+	wdb_query(db, Q_CUSTOMERS);
 	for (int i = 0; i < 3; i++)
 		wdb_bind_text(db, Q_CUSTOMERS, i + 1, want[i]);
 	wdb_bind_int(db, Q_CUSTOMERS, 4, FOUND_MAX);
@@ -45,7 +45,7 @@ customer_find(struct tool_call *c)
 static int
 count(struct wdb *db, const struct str want[3], int64_t *total)
 {
-	(void)wdb_query(db, Q_CUSTOMERS_COUNT);
+	wdb_query(db, Q_CUSTOMERS_COUNT);
 	for (int i = 0; i < 3; i++)
 		wdb_bind_text(db, Q_CUSTOMERS_COUNT, i + 1, want[i]);
 	if (wdb_step(db, Q_CUSTOMERS_COUNT) != WDB_ROW)

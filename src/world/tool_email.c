@@ -9,7 +9,7 @@ email_send(struct tool_call *c)
 	struct wdb *db = c->db;
 
 	if (ticket.p != NULL) {
-		(void)wdb_query(db, Q_TICKET);
+		wdb_query(db, Q_TICKET);
 		wdb_bind_text(db, Q_TICKET, 1, ticket);
 		switch (wdb_step(db, Q_TICKET)) {
 		case WDB_FAILED:
@@ -23,7 +23,7 @@ email_send(struct tool_call *c)
 			break;
 		}
 	}
-	(void)wdb_query(db, Q_EMAIL_ADD);
+	wdb_query(db, Q_EMAIL_ADD);
 	wdb_bind_text(db, Q_EMAIL_ADD, 1, to);
 	wdb_bind_text(db, Q_EMAIL_ADD, 2, tool_text(c, "subject"));
 	wdb_bind_text(db, Q_EMAIL_ADD, 3, tool_text(c, "body"));

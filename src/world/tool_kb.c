@@ -20,7 +20,7 @@ kb_search(struct tool_call *c)
 		return tool_error(c, "invalid_arguments",
 		    "Search for at least one word.",
 		    "query: holds no word to search for");
-	(void)wdb_query(db, Q_KB);
+	wdb_query(db, Q_KB);
 	wdb_bind_text(db, Q_KB, 1, buf_str(&match));
 	wdb_bind_int(db, Q_KB, 2, tool_count(c, "limit", 5));
 	result_open(c->out, NULL, '{');

@@ -17,7 +17,7 @@ ticket_read(struct tool_call *c)
 	struct str id = tool_text(c, "ticket");
 	struct wdb *db = c->db;
 
-	(void)wdb_query(db, Q_TICKET);
+	wdb_query(db, Q_TICKET);
 	wdb_bind_text(db, Q_TICKET, 1, id);
 	switch (wdb_step(db, Q_TICKET)) {
 	case WDB_FAILED:
@@ -56,7 +56,7 @@ ticket_list(struct tool_call *c)
 	struct wdb *db = c->db;
 	enum wdb_step step;
 
-	(void)wdb_query(db, Q_TICKETS);
+	wdb_query(db, Q_TICKETS);
 	wdb_bind_text(db, Q_TICKETS, 1, status);
 	wdb_bind_int(db, Q_TICKETS, 2, tool_count(c, "limit", 20));
 	result_open(c->out, NULL, '{');
@@ -71,7 +71,7 @@ ticket_list(struct tool_call *c)
 	if (step == WDB_FAILED)
 		return TOOL_FAILED;
 	result_close(c->out, ']');
-	(void)wdb_query(db, Q_TICKETS_COUNT);
+	wdb_query(db, Q_TICKETS_COUNT);
 	wdb_bind_text(db, Q_TICKETS_COUNT, 1, status);
 	if (wdb_step(db, Q_TICKETS_COUNT) != WDB_ROW)
 		return TOOL_FAILED;
@@ -86,7 +86,7 @@ ticket_reply_draft(struct tool_call *c)
 	struct str id = tool_text(c, "ticket");
 	struct wdb *db = c->db;
 
-	(void)wdb_query(db, Q_TICKET);
+	wdb_query(db, Q_TICKET);
 	wdb_bind_text(db, Q_TICKET, 1, id);
 	switch (wdb_step(db, Q_TICKET)) {
 	case WDB_FAILED:
@@ -100,7 +100,7 @@ ticket_reply_draft(struct tool_call *c)
 		return tool_error(c, "conflict",
 		    "Ask for the ticket to be opened again.",
 		    "ticket %.*s is closed", STR_FMT(tool_shown(id)));
-	(void)wdb_query(db, Q_DRAFT_ADD);
+	wdb_query(db, Q_DRAFT_ADD);
 	wdb_bind_text(db, Q_DRAFT_ADD, 1, id);
 	wdb_bind_text(db, Q_DRAFT_ADD, 2, tool_text(c, "body"));
 	wdb_bind_text(db, Q_DRAFT_ADD, 3, c->now);
@@ -122,7 +122,7 @@ put_comments(struct tool_call *c, struct str ticket)
 	struct wdb *db = c->db;
 	enum wdb_step step;
 
-	(void)wdb_query(db, Q_COMMENTS);
+	wdb_query(db, Q_COMMENTS);
 	wdb_bind_text(db, Q_COMMENTS, 1, ticket);
 	result_open(c->out, "comments", '[');
 	while ((step = wdb_step(db, Q_COMMENTS)) == WDB_ROW) {
@@ -142,7 +142,7 @@ put_drafts(struct tool_call *c, struct str ticket)
 	struct wdb *db = c->db;
 	enum wdb_step step;
 
-	(void)wdb_query(db, Q_DRAFTS);
+	wdb_query(db, Q_DRAFTS);
 	wdb_bind_text(db, Q_DRAFTS, 1, ticket);
 	result_open(c->out, "drafts", '[');
 	while ((step = wdb_step(db, Q_DRAFTS)) == WDB_ROW) {
@@ -162,7 +162,7 @@ put_emails(struct tool_call *c, struct str ticket)
 	struct wdb *db = c->db;
 	enum wdb_step step;
 
-	(void)wdb_query(db, Q_TICKET_EMAILS);
+	wdb_query(db, Q_TICKET_EMAILS);
 	wdb_bind_text(db, Q_TICKET_EMAILS, 1, ticket);
 	result_open(c->out, "emails", '[');
 	while ((step = wdb_step(db, Q_TICKET_EMAILS)) == WDB_ROW) {

@@ -12,11 +12,9 @@
 
 enum {
 	STEPS_UNIT = 1000,
-	NAME_BYTES = 16,
 	TEXT_MAX = 8 * 1024 * 1024,
 	VERSION = 1,
 	PART_BYTES = 1024 * 1024, /* of the moment: a row must fit TEXT_MAX */
-	COPY_BYTES = 64 * 1024, /* at once */
 };
 
 /*
@@ -143,17 +141,15 @@ static const char *const sql[WDB_QUERIES] = {
 };
 _Static_assert(WDB_QUERIES <= 64, "a bit of db.used for each");
 
-static int open_file(struct wdb *d, int fd, struct err *e);
-static int read_moment(struct wdb *d, struct buf *out, struct err *e);
+static int open_file(struct wdb *d, struct pages *p, struct err *e);
 static int write_moment(struct wdb *d, struct str moment, struct err *e);
-static int copy_file(int from, int to, struct err *e);
 static int on_progress(void *arg);
 static void set_limits(sqlite3 *handle);
 
 int
-wdb_init(struct wdb *d, int fd, struct err *e)
+wdb_create(struct wdb *d, struct pages *p, struct err *e)
 {
-	if (open_file(d, fd, e) < 0)
+	if (open_file(d, p, e) < 0)
 		return -1;
 	if (sqlite3_exec(d->handle, schema, NULL, NULL, NULL) != SQLITE_OK)
 		return err_set(
@@ -162,42 +158,52 @@ wdb_init(struct wdb *d, int fd, struct err *e)
 }
 
 int
-wdb_init_saved(struct wdb *d, int fd, struct buf *moment, struct err *e)
+wdb_fill(struct wdb *d, struct err *e)
+{
+	static const char fill[] =
+	    "INSERT INTO kb_text(kb_text) VALUES('rebuild'); COMMIT;";
+
+	if (sqlite3_exec(d->handle, fill, NULL, NULL, NULL) != SQLITE_OK)
+		return err_set(
+		    e, "index the kb: %s", sqlite3_errmsg(d->handle));
+	return 0;
+}
+
+int
+wdb_open(struct wdb *d, struct pages *p, struct err *e)
 {
 	sqlite3_stmt *q = NULL;
 	int version = -1;
 
-	if (open_file(d, fd, e) < 0)
+	if (open_file(d, p, e) < 0)
 		return -1;
-	if (sqlite3_prepare_v2(
-		d->handle, "PRAGMA user_version", -1, &q, NULL) == SQLITE_OK &&
+	/* A column of a table, so that all tables are read now, and no call
+	 * pays for that. */
+	if (sqlite3_prepare_v2(d->handle,
+		"SELECT user_version, (SELECT max(n) FROM moment) "
+		"FROM pragma_user_version",
+		-1, &q, NULL) == SQLITE_OK &&
 	    sqlite3_step(q) == SQLITE_ROW)
 		version = sqlite3_column_int(q, 0);
 	(void)sqlite3_finalize(q); /* it repeats an error already seen */
+	if (version < 0)
+		return err_set(e, "open: %s", sqlite3_errmsg(d->handle));
 	if (version != VERSION)
 		return err_set(e,
 		    "the tables are of version %d, and this program's are of "
 		    "version %d",
 		    version, VERSION);
-	d->saved = true;
-	return read_moment(d, moment, e);
+	sqlite3_progress_handler(d->handle, STEPS_UNIT, on_progress, d);
+	return 0;
 }
 
 static int
-open_file(struct wdb *d, int fd, struct err *e)
+open_file(struct wdb *d, struct pages *p, struct err *e)
 {
-	char name[NAME_BYTES];
-	int rc;
-
-	*d = (struct wdb){ .fd = fd };
-	if (fdvfs_init(e) < 0)
+	*d = (struct wdb){ .pages = p };
+	wdb_call_begin(d);
+	if (fdvfs_init(e) < 0 || fdvfs_open(p, &d->handle, e) < 0)
 		return -1;
-	(void)snprintf(name, sizeof(name), "%d", fd);
-	rc = sqlite3_open_v2(name, &d->handle,
-	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-	    "paddock-fd");
-	if (rc != SQLITE_OK)
-		return err_set(e, "open: %s", sqlite3_errstr(rc));
 	set_limits(d->handle);
 	if (sqlite3_exec(d->handle, pragmas, NULL, NULL, NULL) != SQLITE_OK)
 		return err_set(e, "open: %s", sqlite3_errmsg(d->handle));
@@ -205,32 +211,12 @@ open_file(struct wdb *d, int fd, struct err *e)
 }
 
 void
-wdb_fini(struct wdb *d)
+wdb_close(struct wdb *d)
 {
 	for (size_t i = 0; i < WDB_QUERIES; i++)
 		(void)sqlite3_finalize(d->query[i]); /* NULL is harmless */
 	must(sqlite3_close(d->handle) == SQLITE_OK);
 	*d = (struct wdb){};
-}
-
-int
-wdb_prepare(struct wdb *d, struct err *e)
-{
-	static const char fill[] =
-	    "INSERT INTO kb_text(kb_text) VALUES('rebuild'); COMMIT;";
-
-	if (!d->saved &&
-	    sqlite3_exec(d->handle, fill, NULL, NULL, NULL) != SQLITE_OK)
-		return err_set(
-		    e, "index the kb: %s", sqlite3_errmsg(d->handle));
-	for (size_t i = 0; i < WDB_QUERIES; i++)
-		if (sqlite3_prepare_v3(d->handle, sql[i], -1,
-			SQLITE_PREPARE_PERSISTENT, &d->query[i],
-			NULL) != SQLITE_OK)
-			return err_set(
-			    e, "prepare: %s", sqlite3_errmsg(d->handle));
-	sqlite3_progress_handler(d->handle, STEPS_UNIT, on_progress, d);
-	return 0;
 }
 
 int
@@ -242,11 +228,11 @@ wdb_save(struct wdb *d, struct str moment, int to, struct err *e)
 		return -1;
 	}
 	/* A commit writes all pages: the file is the database. */
-	return copy_file(d->fd, to, e);
+	return pages_copy(d->pages, to, e);
 }
 
-static int
-read_moment(struct wdb *d, struct buf *out, struct err *e)
+int
+wdb_moment(struct wdb *d, struct buf *out, struct err *e)
 {
 	sqlite3_stmt *q = NULL;
 	int rc = sqlite3_prepare_v2(
@@ -297,25 +283,6 @@ write_moment(struct wdb *d, struct str moment, struct err *e)
 	    : err_set(e, "keep its moment: %s", sqlite3_errmsg(d->handle));
 }
 
-static int
-copy_file(int from, int to, struct err *e)
-{
-	static char part[COPY_BYTES];
-	off_t at = 0;
-	ssize_t n;
-
-	while ((n = pread(from, part, sizeof(part), at)) > 0) {
-		for (ssize_t done = 0, k; done < n; done += k) {
-			k = pwrite(
-			    to, part + done, (size_t)(n - done), at + done);
-			if (k <= 0)
-				return err_sys(e, "copy the database");
-		}
-		at += n;
-	}
-	return n < 0 ? err_sys(e, "read the database") : 0;
-}
-
 void
 wdb_call_begin(struct wdb *d)
 {
@@ -328,7 +295,7 @@ void
 wdb_call_end(struct wdb *d)
 {
 	for (size_t i = 0; i < WDB_QUERIES; i++) {
-		if ((d->used >> i & 1) == 0)
+		if ((d->used >> i & 1) == 0 || d->query[i] == NULL)
 			continue;
 		/* It repeats the result of the last step, which is known. */
 		(void)sqlite3_reset(d->query[i]);
@@ -337,15 +304,21 @@ wdb_call_end(struct wdb *d)
 	d->used = 0;
 }
 
-sqlite3_stmt *
+void
 wdb_query(struct wdb *d, enum wdb_query q)
 {
 	uint64_t bit = UINT64_C(1) << q;
+	int rc;
 
 	if ((d->used & bit) != 0)
 		(void)sqlite3_reset(d->query[q]); /* as in wdb_call_end */
 	d->used |= bit;
-	return d->query[q];
+	if (d->query[q] != NULL)
+		return;
+	rc = sqlite3_prepare_v3(d->handle, sql[q], -1,
+	    SQLITE_PREPARE_PERSISTENT, &d->query[q], NULL);
+	if (rc != SQLITE_OK && d->failed == SQLITE_OK)
+		d->failed = rc & 0xff; /* the primary code */
 }
 
 void

@@ -3,18 +3,20 @@
  * and the cap on what one call may cost.
  *
  * All SQL is here, fixed at compile time; what a caller wants is bound, never
- * pasted. Statements are prepared once, when the world opens.
+ * pasted. A statement is prepared when it is first asked for. The file holds
+ * all that there is between two calls: a database may be closed and opened
+ * again there, and nobody can tell.
  */
 #ifndef WORLD_WDB_H
 #define WORLD_WDB_H
 
 #include <sqlite3.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "world/pages.h"
 
 enum wdb_query {
 	Q_BEGIN,
@@ -50,23 +52,23 @@ struct wdb {
 	sqlite3_stmt *query[WDB_QUERIES];
 	uint64_t used; /* bit per query that a call has begun */
 	uint32_t steps; /* left for this call, in thousands of instructions */
-	int fd; /* borrowed */
-	bool saved; /* its rows were there when it was opened */
+	struct pages *pages; /* borrowed */
 	int failed; /* SQLite's result code of the first failure, or 0 */
 };
 
 enum wdb_step { WDB_DONE, WDB_ROW, WDB_FAILED };
 
-/* An empty database with its tables. fd is borrowed until wdb_fini. */
-int wdb_init(struct wdb *d, int fd, struct err *e);
 /*
- * One that wdb_save has filled, with what was kept beside its rows in moment.
- * -1 with e also for one of another version of this program.
+ * An empty database with its tables, in a transaction that fill ends when the
+ * rows are in. p is borrowed until wdb_close, which is due either way.
  */
-int wdb_init_saved(struct wdb *d, int fd, struct buf *moment, struct err *e);
-void wdb_fini(struct wdb *d);
-/* After the rows are in: prepares every statement. */
-int wdb_prepare(struct wdb *d, struct err *e);
+int wdb_create(struct wdb *d, struct pages *p, struct err *e);
+int wdb_fill(struct wdb *d, struct err *e);
+/* One that was filled. -1 with e also for one of another version. */
+int wdb_open(struct wdb *d, struct pages *p, struct err *e);
+void wdb_close(struct wdb *d); /* also one that is closed */
+/* What wdb_save has kept beside the rows. */
+int wdb_moment(struct wdb *d, struct buf *out, struct err *e);
 /*
  * Keeps moment beside the rows, and copies all of the database into the empty
  * file to. No call may be under way.
@@ -79,7 +81,7 @@ void wdb_call_begin(struct wdb *d);
 void wdb_call_end(struct wdb *d);
 
 /* The statement, ready to be bound. Bound text must live until call_end. */
-sqlite3_stmt *wdb_query(struct wdb *d, enum wdb_query q);
+void wdb_query(struct wdb *d, enum wdb_query q);
 /* A text whose p is NULL binds as NULL. Parameters count from 1. */
 void wdb_bind_text(struct wdb *d, enum wdb_query q, int at, struct str value);
 void wdb_bind_int(struct wdb *d, enum wdb_query q, int at, int64_t value);

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "sys/fd.h"
+#include "world/base.h"
 #include "world/canned.h"
 #include "world/changes.h"
 #include "world/result.h"
@@ -18,7 +19,9 @@
 
 struct world {
 	int fd;
-	struct wdb db;
+	struct base *base; /* NULL: it goes on from what was saved */
+	struct pages pages;
+	struct wdb db; /* closed while it dozes */
 	struct canned *canned;
 	bool called; /* first_ns is known */
 	int64_t first_ns; /* now_ns of the first call */
@@ -29,7 +32,9 @@ struct world {
 	bool broken; /* a commit failed half way: the file may be anything */
 };
 
-static int open_document(struct world *w, struct str document, struct err *e);
+static struct world *new_take(int fd);
+static int begin(struct world *w, struct str document, struct err *e);
+static int wake(struct world *w, struct err *e);
 static void advance(struct world *w, int64_t now_ns);
 static int call_canned(struct canned_tool *t, struct tool_call *c, bool *wrote);
 static enum tool_end run(
@@ -41,20 +46,15 @@ static enum tool_end failure(struct tool_call *c);
 struct world *
 world_new_take(int fd, struct str document, struct err *e)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct world *w = new_take(fd);
 	struct stat st;
 
-	must(w != NULL);
-	w->fd = fd;
-	if (fstat(fd, &st) < 0) {
+	if (fstat(fd, &st) < 0)
 		err_sys(e, "fstat the world's file");
-	} else if (!S_ISREG(st.st_mode) || st.st_size != 0) {
+	else if (!S_ISREG(st.st_mode) || st.st_size != 0)
 		err_set(e, "the world's file is not an empty regular file");
-	} else if (wdb_init(&w->db, fd, e) < 0) {
-		err_add(e, "world database");
-	} else if (open_document(w, document, e) == 0) {
+	else if (begin(w, document, e) == 0)
 		return w;
-	}
 	world_free(w);
 	return NULL;
 }
@@ -63,16 +63,28 @@ struct world *
 world_saved_take(int fd, struct err *e)
 {
 	own_buf struct buf moment = { .max = WORLD_MAX_PARSE_BYTES };
-	struct world *w = calloc(1, sizeof(*w));
+	own_arena struct arena a = { .max_bytes = WORLD_MAX_PARSE_BYTES };
+	struct world *w = new_take(fd);
+	const struct json *v;
 
-	must(w != NULL);
-	w->fd = fd;
-	if (wdb_init_saved(&w->db, fd, &moment, e) < 0)
+	if (pages_init(&w->pages, fd, -1, e) < 0 ||
+	    wdb_open(&w->db, &w->pages, e) < 0 ||
+	    wdb_moment(&w->db, &moment, e) < 0) {
 		(void)err_add(e, "world database");
-	else if (open_document(w, buf_str(&moment), e) == 0)
-		return w;
-	world_free(w);
-	return NULL;
+		world_free(w);
+		return NULL;
+	}
+	/* A document without rows, which are there already. */
+	v = json_parse(buf_str(&moment), NULL, &a, e, NULL);
+	if (v != NULL && seed_load(&w->db, v, &w->start_s, e) == 0)
+		w->canned = canned_new(json_get(v, STR("tools")), e);
+	if (w->canned == NULL) {
+		(void)err_add(e, "world document");
+		world_free(w);
+		return NULL;
+	}
+	w->now_s = w->start_s;
+	return w;
 }
 
 int
@@ -83,6 +95,8 @@ world_save(struct world *w, int64_t now_ns, int to, struct err *e)
 
 	if (w->broken)
 		return err_set(e, "the world is lost: a write failed half way");
+	if (wake(w, e) < 0)
+		return -1;
 	if (w->called)
 		advance(w, now_ns);
 	stamp_text(w->now_s, now);
@@ -102,10 +116,25 @@ world_free(struct world *w)
 {
 	if (w == NULL)
 		return;
-	wdb_fini(&w->db);
+	wdb_close(&w->db);
+	pages_fini(&w->pages);
+	if (w->base != NULL && --w->base->worlds == 0)
+		base_free(w->base);
 	canned_free(w->canned);
 	fd_fini(&w->fd);
 	free(w);
+}
+
+bool
+world_is_awake(const struct world *w)
+{
+	return w->db.handle != NULL;
+}
+
+void
+world_doze(struct world *w)
+{
+	wdb_close(&w->db);
 }
 
 void
@@ -152,6 +181,9 @@ world_call(struct world *w, struct str name, const struct json *args,
 		return tool_error(&c, "invalid_arguments",
 		    "Correct the argument as the tool's inputSchema says.",
 		    "%s", e.text);
+	if (wake(w, &e) < 0)
+		return tool_error(&c, "unavailable", "Try again later.",
+		    "the service failed: %s", e.text);
 	wdb_call_begin(&w->db);
 	end = run(w, t, &c, wrote);
 	wdb_call_end(&w->db);
@@ -214,25 +246,57 @@ out:
 int64_t
 world_changes(const struct world *w)
 {
-	return sqlite3_total_changes64(w->db.handle);
+	return world_is_awake(w) ? sqlite3_total_changes64(w->db.handle) : 0;
 }
 
+static struct world *
+new_take(int fd)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	must(w != NULL);
+	w->fd = fd;
+	w->stamped_s = -1;
+	return w;
+}
+
+/* As its document says. A document that is known need not be read again. */
 static int
-open_document(struct world *w, struct str document, struct err *e)
+begin(struct world *w, struct str document, struct err *e)
 {
 	own_arena struct arena a = { .max_bytes = WORLD_MAX_PARSE_BYTES };
-	const struct json *v = json_parse(document, NULL, &a, e, NULL);
+	const struct hash digest = hash_of(document.p, document.n);
+	const struct json *v = NULL;
+	struct base *b = base_find(&digest);
 
-	if (v == NULL || seed_load(&w->db, v, &w->start_s, e) < 0)
-		return err_add(e, "world document");
+	if (b == NULL || b->has_tools) {
+		v = json_parse(document, NULL, &a, e, NULL);
+		if (v == NULL)
+			return err_add(e, "world document");
+	}
+	if (b == NULL)
+		b = base_new(&digest, v, e);
+	if (b == NULL)
+		return -1;
+	b->worlds++;
+	w->base = b;
+	w->start_s = b->start_s;
+	w->now_s = b->start_s;
 	w->canned = canned_new(json_get(v, STR("tools")), e);
 	if (w->canned == NULL)
 		return err_add(e, "world document");
-	if (wdb_prepare(&w->db, e) < 0)
-		return err_add(e, "world database");
-	w->now_s = w->start_s;
-	w->stamped_s = -1;
-	return 0;
+	return pages_init(&w->pages, w->fd, b->fd, e) < 0
+	    ? err_add(e, "world database")
+	    : 0;
+}
+
+static int
+wake(struct world *w, struct err *e)
+{
+	if (world_is_awake(w) || wdb_open(&w->db, &w->pages, e) == 0)
+		return 0;
+	wdb_close(&w->db);
+	return err_add(e, "world database");
 }
 
 /* A clock that jumps, or a caller that lies, cannot turn time back. */
@@ -303,12 +367,12 @@ run_write(
 	enum tool_end end;
 	int failed;
 
-	(void)wdb_query(&w->db, Q_BEGIN);
+	wdb_query(&w->db, Q_BEGIN);
 	if (wdb_step(&w->db, Q_BEGIN) != WDB_DONE)
 		return TOOL_FAILED;
 	end = t->run(c);
 	if (end == TOOL_OK) {
-		(void)wdb_query(&w->db, Q_COMMIT);
+		wdb_query(&w->db, Q_COMMIT);
 		if (wdb_step(&w->db, Q_COMMIT) == WDB_DONE) {
 			*wrote = world_changes(w) != before;
 			return TOOL_OK;
@@ -321,7 +385,7 @@ run_write(
 		failed = w->db.failed;
 		wdb_call_end(&w->db);
 		wdb_call_begin(&w->db);
-		(void)wdb_query(&w->db, Q_ROLLBACK);
+		wdb_query(&w->db, Q_ROLLBACK);
 		if (wdb_step(&w->db, Q_ROLLBACK) != WDB_DONE)
 			w->broken = true;
 		w->db.failed = failed;

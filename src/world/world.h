@@ -32,6 +32,13 @@ struct world *world_saved_take(int fd, struct err *e);
 void world_free(struct world *w); /* w may be NULL */
 
 /*
+ * Gives back what a world needs for a call only. It wakes by itself when it is
+ * needed, and no answer tells that it has dozed.
+ */
+void world_doze(struct world *w);
+bool world_is_awake(const struct world *w);
+
+/*
  * Copies all that the world is into the empty file to: its rows, the answers
  * that it has left, and what time it is there at now_ns. 0, or -1 with e.
  */
@@ -59,7 +66,7 @@ int world_call(struct world *w, struct str name, const struct json *args,
 int world_try(struct world *w, struct str name, const struct json *args,
     int64_t now_ns, struct buf *out, struct err *e);
 
-/* Rows changed since the world opened, for tests: reads leave it alone. */
+/* Rows changed since the world woke, for tests: reads leave it alone. */
 int64_t world_changes(const struct world *w);
 
 #endif

@@ -16,6 +16,7 @@ from machine import (EXAMPLE, Failed, Paddock, TOP, free_port, listens, output,
                      publish, running, table, until, us)
 from imports import imports
 from relay import flows, net, splice
+from runs import runs
 from snapshots import snapshots
 from web import tls, web
 
@@ -267,6 +268,7 @@ MEASURES = {'mcp': mcp, 'exec': start, 'web': web, 'tls': tls,
                              'tests/bench/bench_noop'),
             'rpc': plain('bench_rpc', 'src/paddock', 'tests/bench/bench_noop'),
             'snapshot': snapshots,
+            'runs': runs,
             'store': plain('bench_store', '.'),
             'import': imports,
             'parse': plain('bench_parse'),

@@ -149,27 +149,72 @@ a_commit_that_fails_closes_the_world(void **state)
 			fail_at = 0;
 			w = open_world(&fd, &e);
 			assert_non_null(w);
+			/* It is awake, and what it needs is read. */
+			assert_int_equal(draft(w, "one", &out), 0);
 			fail_errno = rows[i].number;
 			calls = 0;
 			fail_at = at;
-			done = draft(w, "one", &out) == 0;
+			done = draft(w, "two", &out) == 0;
 			fail_at = 0;
 			if (done) {
 				assert_true(calls < at);
-				assert_int_equal(draft(w, "two", &out), 0);
+				assert_int_equal(draft(w, "three", &out), 0);
 				assert_non_null(
-				    strstr(buf_c(&out), "\"DRAFT-2\""));
+				    strstr(buf_c(&out), "\"DRAFT-3\""));
 			} else {
 				failures++;
 				assert_non_null(
 				    strstr(buf_c(&out), rows[i].code));
-				assert_int_equal(draft(w, "two", &out), 1);
+				assert_int_equal(draft(w, "three", &out), 1);
 				assert_non_null(strstr(buf_c(&out), lost));
 			}
 			world_free(w);
 		}
 		assert_true(failures > 0);
 	}
+}
+
+/* What it wrote is there afterwards, and is written once. */
+static void
+a_world_that_cannot_wake_says_so_and_wakes_later(void **state)
+{
+	struct err e = {};
+	struct world *w;
+	bool woke = false;
+	int fd;
+
+	(void)state;
+	fail_at = 0;
+	w = open_world(&fd, &e);
+	assert_non_null(w);
+	fail_errno = EIO;
+	for (int at = 1; !woke; at++) {
+		own_buf struct buf out = {};
+		own_arena struct arena a = {};
+		bool wrote;
+		int r;
+
+		world_doze(w);
+		assert_false(world_is_awake(w));
+		calls = 0;
+		fail_at = at;
+		r = world_call(w, STR("ticket.list"),
+		    json_parse(STR("{}"), NULL, &a, &e, NULL), 0, &out, &wrote);
+		woke = calls < at;
+		fail_at = 0;
+		assert_true(r == 0 || strstr(buf_c(&out), "unavailable"));
+		assert_true(at > 1 || r != 0);
+	}
+	for (int i = 1; i <= 3; i++) {
+		own_buf struct buf out = {};
+		char id[16];
+
+		world_doze(w);
+		assert_int_equal(draft(w, "text", &out), 0);
+		(void)snprintf(id, sizeof(id), "\"DRAFT-%d\"", i);
+		assert_non_null(strstr(buf_c(&out), id));
+	}
+	world_free(w);
 }
 
 int
@@ -179,6 +224,8 @@ main(void)
 		cmocka_unit_test(
 		    a_world_that_cannot_open_says_why_and_leaks_nothing),
 		cmocka_unit_test(a_commit_that_fails_closes_the_world),
+		cmocka_unit_test(
+		    a_world_that_cannot_wake_says_so_and_wakes_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

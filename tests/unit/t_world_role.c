@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
 #include "ipc/peer.h"
 #include "sys/fd.h"
 #include "world/role.h"
@@ -222,6 +224,33 @@ the_role_serves_runs_apart_from_each_other(void **state)
 	end(&f, 0);
 }
 
+/* Each has its own mail numbered on, whoever was asked between, and however
+ * many there are; what one has written no other one has. */
+static void
+more_runs_than_may_be_awake_go_on_in_turn(void **state)
+{
+	enum { RUNS = 2 * WORLDS_AWAKE_MAX + 3, TURNS = 3 };
+	static const char send[] =
+	    "{\"arguments\":{\"body\":\"b\",\"subject\":\"s\","
+	    "\"to\":\"a@example.com\"},\"name\":\"email.send\"}";
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	for (uint64_t run = 1; run <= RUNS; run++)
+		assert_true(open_run(&f, run, document));
+	for (int turn = 1; turn <= TURNS; turn++) {
+		for (uint64_t run = 1; run <= RUNS; run++) {
+			char id[16];
+
+			assert_int_equal(call(&f, run, send)->ok, 1);
+			(void)snprintf(id, sizeof(id), "EMAIL-%d\"", turn);
+			assert_non_null(strstr(f.payload, id));
+		}
+	}
+	end(&f, 0);
+}
+
 static void
 what_is_wrong_is_answered_and_not_fatal(void **state)
 {
@@ -269,6 +298,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_role_serves_runs_apart_from_each_other),
+		cmocka_unit_test(more_runs_than_may_be_awake_go_on_in_turn),
 		cmocka_unit_test(what_is_wrong_is_answered_and_not_fatal),
 		cmocka_unit_test(the_role_ends_when_the_broker_is_gone),
 	};

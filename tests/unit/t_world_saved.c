@@ -266,6 +266,43 @@ what_a_call_would_change_is_told_and_not_done(void **state)
 	world_free(w);
 }
 
+/* What one writes the other does not see, and both may doze at any time. */
+static void
+worlds_of_one_document_share_it_and_nothing_else(void **state)
+{
+	const int64_t now = 1700000000 * SECOND;
+	struct world *plain = begin(), *dozing = begin(), *third;
+	own_buf struct buf one = {}, two = {};
+	int saved;
+
+	(void)state;
+	for (unsigned turn = 0; turn < 3; turn++) {
+		for (unsigned i = 0; i < CALLS; i++) {
+			const int got = call(plain, i, now, &one);
+
+			world_doze(dozing);
+			assert_int_equal(call(dozing, i, now, &two), got);
+			assert_true(str_eq(buf_str(&one), buf_str(&two)));
+		}
+	}
+	/* A world of the document is as new, whatever others have written. */
+	third = begin();
+	assert_int_equal(call(third, 2, now, &one), 0);
+	assert_non_null(strstr(buf_c(&one), "DRAFT-1"));
+	/* One that is kept while it dozes is the same as one that is awake. */
+	world_doze(dozing);
+	saved = save(dozing, now);
+	world_free(dozing);
+	dozing = open_saved(saved);
+	assert_alike(plain, now, dozing, now);
+	world_free(plain);
+	world_free(dozing);
+	/* The last one still has what is below it. */
+	world_doze(third);
+	assert_int_equal(call(third, 1, now, &one), 0);
+	world_free(third);
+}
+
 int
 main(void)
 {
@@ -277,6 +314,8 @@ main(void)
 		cmocka_unit_test(a_saved_world_is_saved_again),
 		cmocka_unit_test(what_is_no_saved_world_is_refused),
 		cmocka_unit_test(what_a_call_would_change_is_told_and_not_done),
+		cmocka_unit_test(
+		    worlds_of_one_document_share_it_and_nothing_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
