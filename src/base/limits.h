@@ -139,7 +139,11 @@ enum {
 	EGRESS_STALLED_MS = 10 * 60 * 1000,
 	/* A request that the broker is asked about: a request line whose
 	 * every byte is escaped, and a few names beside it. */
-	EGRESS_MAX_ASK_BYTES = 2 * HTTP_MAX_LINE_BYTES + 4096,
+	/* Of a body that waits for a person, what that person sees: a screen
+	 * of text, which as JSON may be six times as long. */
+	EGRESS_SHOWN_BODY_BYTES = 2048,
+	EGRESS_MAX_ASK_BYTES =
+	    2 * HTTP_MAX_LINE_BYTES + 4096 + 6 * EGRESS_SHOWN_BODY_BYTES,
 	EGRESS_ASK_REST_BYTES = 512, /* of it: what only the connection knows */
 	/* A body, of a request or an answer, that is kept in the trace: as
 	 * text it still fits a message. */

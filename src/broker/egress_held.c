@@ -24,8 +24,10 @@ static bool ask_for_yes(struct run *r, struct egress_held *h,
 static void put_args(struct buf *out, const struct run *r,
     const struct egress_ask *ask, const struct egress_verdict *v, bool clear);
 static void put_member(struct buf *out, const char *name, struct str value);
-static void put_why(
+static size_t put_why(
     struct buf *out, const struct run *r, const struct egress_verdict *v);
+static void show_body(
+    struct approval *a, const struct run *r, const struct egress_ask *ask);
 static void tell_wait(const struct run *r, const struct egress_held *h,
     uint32_t flags, uint64_t max_body);
 static void refuse(
@@ -228,11 +230,12 @@ ask_for_yes(struct run *r, struct egress_held *h, const struct egress_ask *ask,
 	    : STR("egress.connection");
 	own_buf struct buf clear = {}, shown = {}, why = {};
 	struct approval *a = NULL;
+	size_t preview_at;
 	uint64_t seq;
 
 	put_args(&clear, r, ask, v, true);
 	put_args(&shown, r, ask, v, false);
-	put_why(&why, r, v);
+	preview_at = put_why(&why, r, v);
 	seq = egress_record(r, h->ask, 0, ask, v);
 	h->step = r->steps;
 	if (seq != 0)
@@ -249,6 +252,7 @@ ask_for_yes(struct run *r, struct egress_held *h, const struct egress_ask *ask,
 			.args_shown = buf_str(&shown),
 			.hash = call_hash(tool, buf_str(&clear)),
 			.why = buf_str(&why),
+			.preview_at = preview_at,
 		    });
 	if (a == NULL) {
 		egress_refuse(v, "store_failed", v->where,
@@ -256,6 +260,7 @@ ask_for_yes(struct run *r, struct egress_held *h, const struct egress_ask *ask,
 		return false;
 	}
 	h->approval = a->id;
+	show_body(a, r, ask);
 	return true;
 }
 
@@ -311,16 +316,43 @@ put_member(struct buf *out, const char *name, struct str value)
 	json_put_str(out, value);
 }
 
-/* As for a tool call: what a reviewer needs besides the request. */
-static void
+/* As for a tool call: what a reviewer needs besides the request, and where in
+ * it the preview stands. */
+static size_t
 put_why(struct buf *out, const struct run *r, const struct egress_verdict *v)
 {
+	size_t preview_at;
+
 	buf_add_c(out, "\"labels\":");
 	labels_write(out, &r->labels);
+	preview_at = out->n;
 	buf_printf(out, ",\"quorum\":%u,\"reasons\":[", v->approval->quorum);
 	json_put_str(out, str_of(v->reason));
 	buf_printf(out, "],\"risk\":\"%s\",\"rule\":", risk_name(v->risk));
 	json_put_str(out, str_of(v->where));
+	return preview_at;
+}
+
+/*
+ * The beginning of the body, for who decides while it waits: values of secrets
+ * are not shown, and the store has its digest only.
+ */
+static void
+show_body(struct approval *a, const struct run *r, const struct egress_ask *ask)
+{
+	own_buf struct buf text = { .max = EGRESS_MAX_ASK_BYTES };
+	uint64_t hidden = 0;
+
+	if (ask->body_text.n == 0 ||
+	    egress_text_hide(r, ask->body_text, &text, &hidden) < 0)
+		return;
+	a->preview_hidden = true;
+	buf_add_c(&a->preview, "{\"body\":");
+	json_put_str(&a->preview, buf_str(&text));
+	buf_printf(&a->preview, ",\"hidden\":%llu,\"more\":%s,",
+	    (unsigned long long)hidden,
+	    ask->content_length > ask->body_text.n ? "true" : "false");
+	buf_add_c(&a->preview, "\"status\":\"request\"}");
 }
 
 static void

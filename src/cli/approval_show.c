@@ -13,6 +13,8 @@ static void put_value(struct buf *out, const struct json *v);
 static void put_lines(struct buf *out, const struct json *v);
 static void put_changes(
     const struct term *t, struct buf *out, const struct json *preview);
+static void put_body(
+    const struct term *t, struct buf *out, const struct json *preview);
 static void put_members(const struct term *t, struct buf *out,
     const struct json *row, const struct json *was);
 static void put_preview(
@@ -198,6 +200,10 @@ put_changes(const struct term *t, struct buf *out, const struct json *preview)
 
 	if (status.n == 0)
 		return; /* of files.export, which is tried by nobody */
+	if (json_get(preview, STR("body")) != NULL) {
+		put_body(t, out, preview);
+		return;
+	}
 	buf_add_c(out, "  ");
 	term_put(t, out, TERM_DIM, STR("preview "));
 	if (json_is(why, JSON_STRING))
@@ -240,6 +246,24 @@ put_changes(const struct term *t, struct buf *out, const struct json *preview)
 		term_put(t, out, TERM_BOLD, STR("answers"));
 		put_members(t, out, json_get(preview, STR("answer")), NULL);
 	}
+}
+
+/* The beginning of what a request would send. */
+static void
+put_body(const struct term *t, struct buf *out, const struct json *preview)
+{
+	uint64_t hidden = 0;
+
+	(void)json_u64(json_get(preview, STR("hidden")), &hidden);
+	buf_add_c(out, "  ");
+	term_put(t, out, TERM_DIM, STR("body "));
+	put_lines(out, json_get(preview, STR("body")));
+	if (json_bool(json_get(preview, STR("more")), false))
+		term_put(t, out, TERM_DIM, STR(" ... and more"));
+	if (hidden > 0)
+		buf_printf(out, "  (%llu secrets are not shown)",
+		    (unsigned long long)hidden);
+	buf_add_byte(out, '\n');
 }
 
 /* A member a line; of those that were otherwise, what they were. */

@@ -66,6 +66,7 @@ struct egress_ask {
 	struct str content_type, content_encoding;
 	uint64_t content_length; /* UINT64_MAX: not known */
 	struct str body_sha256; /* 64 digits, of a body that has been read */
+	struct str body_text; /* its beginning, when that is text */
 	struct str via, to;
 	/* Set by who knows, not by the reader: */
 	struct str server; /* tool server that it is of; p NULL: the run's own
@@ -77,9 +78,10 @@ struct egress_ask {
 
 /*
  * Reads the payload of MSG_EGRESS_ASK:
- * {"body_sha256"?,"content_encoding"?,"content_length"?,"content_type"?,"ech"?,
- *  "host","method"?,"path"?,"port","proto","query"?,"sni"?,"to"?,"via"?}. proto
- * is "tcp", "tls", "http", "https", "ws" or "wss". -1 when it is no question.
+ * {"body_sha256"?,"body_text"?,"content_encoding"?,"content_length"?,
+ *  "content_type"?,"ech"?,"host","method"?,"path"?,"port","proto","query"?,
+ *  "sni"?,"to"?,"via"?}. proto is "tcp", "tls", "http", "https", "ws" or "wss".
+ * -1 when it is no question.
  * The texts point into v.
  */
 int egress_ask_parse(const struct json *v, enum egress_level level,

@@ -833,11 +833,12 @@ enum egress_kind {
 
 /*
  * Payload: canonical JSON of what is known (core/egress.h has each member):
- * {"body_sha256","content_encoding","content_length","content_type","ech",
- *  "host","method","path","port","proto","query","sni","to","via"}.
+ * {"body_sha256","body_text","content_encoding","content_length",
+ *  "content_type","ech","host","method","path","port","proto","query","sni","to","via"}.
  *
  * EGRESS_ASK_WHOLE: the same ask again, after an EGRESS_WAIT that said
- * EGRESS_GATHER: the body has been read, and body_sha256 is of it.
+ * EGRESS_GATHER: the body has been read, body_sha256 is of it, and body_text
+ * its beginning, if it is text.
  */
 enum { EGRESS_ASK_WHOLE = 1 };
 

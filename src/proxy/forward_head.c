@@ -66,8 +66,10 @@ head_ask(const struct forward *f, struct buf *out)
 	head_split(f->path, &path, &query);
 	buf_reset(out);
 	buf_add_byte(out, '{');
-	if (f->body_sha256[0] != '\0')
+	if (f->body_sha256[0] != '\0') {
 		buf_printf(out, "\"body_sha256\":\"%s\",", f->body_sha256);
+		held_show(f, out);
+	}
 	put_text(out, "content_encoding", h, "Content-Encoding");
 	if (f->body_sha256[0] != '\0')
 		buf_printf(out, "\"content_length\":%llu,",

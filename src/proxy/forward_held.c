@@ -8,13 +8,14 @@
 
 #include "base/limits.h"
 #include "base/must.h"
+#include "codec/json_text.h"
 #include "proxy/forward_int.h"
 
 /* With the lines that chunks are framed by; smaller chunks are no use. */
 enum { HELD_RAW_BYTES = 2 * EGRESS_HELD_BODY_BYTES };
 
 static bool gathered(struct forward *f);
-static struct hash digest(const struct forward *f);
+static struct str content_of(const struct forward *f, struct buf *own);
 
 void
 held_wait(struct forward *f, const struct msg_egress_verdict *v)
@@ -99,7 +100,9 @@ held_release(struct forward *f)
 static bool
 gathered(struct forward *f)
 {
-	struct hash h = digest(f);
+	own_buf struct buf own = { .max = EGRESS_HELD_BODY_BYTES };
+	const struct str content = content_of(f, &own);
+	const struct hash h = hash_of(content.p, content.n);
 
 	hash_hex(&h, f->body_sha256);
 	f->gathered_bytes = f->request.total;
@@ -107,20 +110,42 @@ gathered(struct forward *f)
 	return true;
 }
 
-/* Of the content, whatever its framing. */
-static struct hash
-digest(const struct forward *f)
+void
+held_show(const struct forward *f, struct buf *out)
 {
-	own_buf struct buf content = { .max = EGRESS_HELD_BODY_BYTES };
+	own_buf struct buf own = { .max = EGRESS_HELD_BODY_BYTES };
+	const struct str content = content_of(f, &own);
+	size_t n = 0;
+
+	while (n < content.n) {
+		const size_t k = json_text_utf8(content.p + n, content.n - n);
+
+		if (k == 0 || content.p[n] == '\0')
+			return; /* no text: its digest says all */
+		if (n + k > EGRESS_SHOWN_BODY_BYTES)
+			break;
+		n += k;
+	}
+	if (n == 0)
+		return;
+	buf_add_c(out, "\"body_text\":");
+	json_put_str(out, (struct str){ content.p, n });
+	buf_add_byte(out, ',');
+}
+
+/* Whatever its framing; own is what it lies in when that has to go. */
+static struct str
+content_of(const struct forward *f, struct buf *own)
+{
 	struct http1_body body;
 	struct err e = {};
 	uint16_t status;
 
 	if (f->head.body != HTTP1_BODY_CHUNKED)
-		return hash_of(f->held.p, f->held.n);
+		return buf_str(&f->held);
 	http1_body_init(&body, &f->head, EGRESS_HELD_BODY_BYTES);
-	must(http1_body_feed(
-		 &body, f->held.p, f->held.n, &content, &status, &e) >= 0 &&
-	    body.done && !content.failed); /* it was read once already */
-	return hash_of(content.p, content.n);
+	must(http1_body_feed(&body, f->held.p, f->held.n, own, &status, &e) >=
+		0 &&
+	    body.done && !own->failed); /* it was read once already */
+	return buf_str(own);
 }

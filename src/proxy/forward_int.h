@@ -77,6 +77,8 @@ int trailers_judge(
 /* The verdict is EGRESS_WAIT. */
 void held_wait(struct forward *f, const struct msg_egress_verdict *v);
 bool held_gather(struct forward *f); /* some of the body */
+/* Appends "body_text":"...", of one that is whole, if it is text. */
+void held_show(const struct forward *f, struct buf *out);
 /* The body is to be sent after all: back to where it came from. */
 void held_release(struct forward *f);
 

@@ -134,10 +134,13 @@ describe('a request that a person decides on', () => {
 		assert.deepStrictEqual(a.detail.reasons,
 			['a rule wants a person to decide']);
 		assert.strictEqual(seen.length, 0);
+		assert.deepStrictEqual(a.detail.preview, { body: 'y'.repeat(2048),
+			hidden: 0, more: true, status: 'request' });
 		const shown = await place.cli(['approvals', a.approval]);
 
 		assert.match(shown.out, new RegExp(`body_sha256 = ${sha256}`),
 			shown.out + shown.err);
+		assert.match(shown.out, /body y{2048} ... and more\n/);
 		assert.strictEqual((await d.decide(a.approval, 'approve_edited',
 			{ arguments: a.arguments })).status, 400);
 		await yes(a);
@@ -160,8 +163,30 @@ describe('a request that a person decides on', () => {
 		[['approve', 'waiting'], ['allow', 'sent']]);
 		assert.strictEqual(kinds(about, 'egress.decision')[1].body.approval,
 			a.approval);
-		assert.strictEqual((await d.get(`/v1/approvals/${a.approval}`)).state,
-			'executed');
+		const kept = await d.get(`/v1/approvals/${a.approval}`);
+
+		assert.strictEqual(kept.state, 'executed');
+		// What was in the body is for who decides, and for nobody later.
+		assert.deepStrictEqual(kept.detail.preview, { status: 'redacted' });
+	});
+
+	test('shows a whole text as it is, and of other bytes their digest', async () => {
+		const c = await start(
+			`curl -d '{"to":"\u00e9\n"}' http://api.test:${plain}/ask/t; ` +
+			`printf 'a\\000b' | curl --data-binary @- http://api.test:${plain}/ask/u`);
+		const a = await one(c.run);
+
+		assert.deepStrictEqual(a.detail.preview, { body: '{"to":"\u00e9\n"}',
+			hidden: 0, more: false, status: 'request' });
+		await yes(a);
+		const b = await until(async () => (await pending())
+			.find((x) => x.run === c.run && x.arguments.path === '/ask/u'),
+		'the second');
+
+		assert.strictEqual(b.arguments.body_bytes, 3);
+		assert.strictEqual(b.detail.preview, undefined);
+		await yes(b);
+		await c.end();
 	});
 
 	test('leaves a trace that verifies, whatever becomes of it', async () => {
