@@ -296,6 +296,7 @@ enum {
 	POLICY_MAX_VALUES = 200 * 1000, /* nodes: 1 MiB rarely has more */
 	POLICY_MAX_MEMBERS = 2 * TOOLS_MAX, /* so that TOOLS_MAX is told */
 	POLICY_ARENA_BYTES = 64 * 1024 * 1024, /* the tape of all of these */
+	POLICY_PATH_BYTES = 4096, /* of a path that a call names: PATH_MAX */
 	POLICY_LIST_MAX = 64, /* scopes, labels or paths of one tool or rule */
 	POLICY_FLOW_MAX = 64, /* flow rules: each is tried at every call */
 	POLICY_WHEN_MAX = 32, /* rules of one tool: likewise */

@@ -113,6 +113,8 @@ struct policy_cost {
 			* was; "": it is what was taken */
 };
 
+struct policy_paths; /* core/policy_paths.c */
+
 struct policy_tool {
 	struct str name; /* may hold '*' */
 	struct str of; /* "base@3" in a part of a policy, else "" */
@@ -144,6 +146,7 @@ struct policy_tool {
 	struct expr
 	    *owner; /* what a call is about is the identity's; or NULL */
 	struct str owner_text;
+	const struct policy_paths *paths; /* that calls may name; NULL: any */
 	struct str commit; /* the tool that drafts become a call of; "": none */
 	struct expr *idem; /* what the call does, by its arguments; or NULL */
 	struct str idem_text;

@@ -45,6 +45,8 @@ static void decide_owner(const struct policy *p, const struct policy_tool *t,
     const struct json *args, struct verdict *out);
 static void decide_args(
     const struct policy_tool *t, const struct json *args, struct verdict *out);
+static void decide_paths(
+    const struct policy_tool *t, const struct json *args, struct verdict *out);
 static void decide_exec(
     const struct policy_tool *t, const struct json *args, struct verdict *out);
 static void decide_request(
@@ -118,6 +120,7 @@ decide_alone(const struct policy *p, const struct policy_tool *t,
 	decide_scopes(p, t, out);
 	decide_owner(p, t, c->args, out);
 	decide_args(t, c->args, out);
+	decide_paths(t, c->args, out);
 	decide_exec(t, c->args, out);
 	decide_request(p, c, out);
 	decide_clearance(t, c->labels, out);
@@ -150,6 +153,8 @@ decide_parts(const struct policy *p, const struct policy_tool *t,
 		decide_owner(p, rows[i], c->args, out);
 	for (uint32_t i = 0; i < n; i++)
 		decide_args(rows[i], c->args, out);
+	for (uint32_t i = 0; i < n; i++)
+		decide_paths(rows[i], c->args, out);
 	decide_exec(t, c->args, out);
 	decide_request(p, c, out);
 	for (uint32_t i = 0; i < n; i++)
@@ -335,6 +340,28 @@ decide_owner(const struct policy *p, const struct policy_tool *t,
 		    p->identity.actor, STR("'s: "), t->owner_text,
 		    why != NULL ? STR(" cannot be told: ") : STR(""),
 		    str_of(why) },
+	    });
+}
+
+static void
+decide_paths(
+    const struct policy_tool *t, const struct json *args, struct verdict *out)
+{
+	const char *why;
+
+	if (t->paths == NULL)
+		return;
+	why = policy_paths_decide(t, args);
+	if (why == NULL)
+		return;
+	speak(out,
+	    &(struct speech){
+		.kind = VERDICT_BLOCK,
+		.code = "path",
+		.rule = { STR("tools."), t->name, STR(".paths") },
+		.reason = { STR("the call has "), str_of(why),
+		    t->risk == RISK_READ ? STR(" for reading")
+					 : STR(" for writing") },
 	    });
 }
 

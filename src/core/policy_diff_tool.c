@@ -25,6 +25,8 @@ static void diff_costs(struct differ *x, struct str name,
     const struct policy_cost *a, const struct policy_cost *b);
 static void diff_exec(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
+static void diff_paths(struct differ *x, struct str name,
+    const struct policy_tool *a, const struct policy_tool *b);
 static void diff_owner(struct differ *x, struct str name,
     const struct policy_tool *a, const struct policy_tool *b);
 static void diff_clearance(struct differ *x, struct str name,
@@ -94,6 +96,7 @@ diff_row(struct differ *x, struct str name, const struct policy_tool *a,
 	diff_args(x, name, a, b);
 	diff_when(x, name, a, b);
 	diff_owner(x, name, a, b);
+	diff_paths(x, name, a, b);
 	diff_clearance(x, name, a, b);
 	diff_approval(x, "tools", name, a->approval, b->approval);
 	diff_lists(x, "tools", name, "labels_out",
@@ -302,6 +305,28 @@ diff_exec(struct differ *x, struct str name, const struct policy_tool *a,
 	else if (!json_equal(was, is))
 		diff_add(x, POLICY_CHANGED, "tools", name, "exec",
 		    "the command is another one, which is not compared");
+}
+
+static void
+diff_paths(struct differ *x, struct str name, const struct policy_tool *a,
+    const struct policy_tool *b)
+{
+	for (uint32_t i = 0; n_rows(a) == n_rows(b) && i < n_rows(a); i++) {
+		const struct policy_paths *was = row_at(a, i)->paths;
+		const struct policy_paths *is = row_at(b, i)->paths;
+
+		if (policy_paths_same(was, is))
+			continue;
+		diff_add(x,
+		    was == NULL	     ? POLICY_TIGHTER
+			: is == NULL ? POLICY_LOOSER
+				     : POLICY_CHANGED,
+		    "tools", name, "paths", "%s",
+		    was == NULL	     ? "calls may name listed paths only"
+			: is == NULL ? "calls may name any path"
+				     : "other paths may be named, which are "
+				       "not compared");
+	}
 }
 
 static void

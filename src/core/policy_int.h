@@ -309,6 +309,16 @@ void policy_parse_owner(
 enum expr_truth policy_owner_decide(const struct policy *p,
     const struct policy_tool *t, const struct json *args, const char **why);
 
+/* policy_paths.c: "paths" of a tool; then rows take those of patterns. */
+void policy_parse_paths(
+    struct reader *r, const struct spot *tool, struct policy_tool *t);
+void policy_paths_inherit(struct policy *p, struct policy_tool *rows);
+/* What is wrong with the paths of a call, or NULL. args may be NULL. */
+const char *policy_paths_decide(
+    const struct policy_tool *t, const struct json *args);
+bool policy_paths_same(
+    const struct policy_paths *a, const struct policy_paths *b);
+
 /* policy_repeat.c: "idempotency" and "retry" of a tool, whose risk is known. */
 void policy_parse_idempotency(
     struct reader *r, const struct spot *tool, struct policy_tool *t);

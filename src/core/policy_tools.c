@@ -198,6 +198,7 @@ policy_parse_tools(struct reader *r, const struct spot *root)
 		t->json = s.v;
 		parse_tool(r, &s, t);
 	}
+	policy_paths_inherit(r->p, rows);
 	policy_openapi_check(r, &tools);
 	check_globs(r, &tools);
 	check_commits(r, &tools);
@@ -267,8 +268,8 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 		"reversible", "args", "when", "clearance", "owner", "rate",
 		"breaker", "pin", "destination", "leaves",
 		"untrusted_destination", "costs", "idempotency", "retry",
-		"commit", "exec", NULL };
-	static const char *const later[] = { "paths", "faults", NULL };
+		"commit", "exec", "paths", NULL };
+	static const char *const later[] = { "faults", NULL };
 	uint64_t retries = UINT32_MAX, timeout_ms = POLICY_TOOL_TIMEOUT_MS;
 	uint32_t risk = RISK_DESTRUCTIVE;
 
@@ -304,6 +305,7 @@ parse_tool(struct reader *r, const struct spot *s, struct policy_tool *t)
 	(void)read_name(r, s, "commit", &t->commit);
 	parse_tool_args(r, s, t);
 	policy_parse_owner(r, s, t);
+	policy_parse_paths(r, s, t);
 	policy_parse_pin(r, s, t);
 	policy_parse_exec(r, s, t);
 	policy_parse_when(r, s, t);
