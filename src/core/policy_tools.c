@@ -100,13 +100,15 @@ parse_approval(
 {
 	static const char *const known[] = { "quorum", "from_roles",
 		"distinct_from", "deadline_s", "on_timeout", "edit",
-		"escalate_to", "preview", NULL };
-	static const char *const later[] = { "channels", "reuse", NULL };
+		"escalate_to", "preview", "reuse", NULL };
+	static const char *const later[] = { "channels", NULL };
+	/* A yes is for one call, always: this says so to who reads it. */
+	static const char *const reuses[] = { "once", NULL };
 	static const char *const previews[] = { "none", "fork", NULL };
 	static const char *const timeouts[] = { "deny", "halt", "escalate",
 		NULL };
 	uint64_t quorum = 1, deadline_s = APPROVAL_DEADLINE_MS / 1000;
-	uint32_t on_timeout = ON_TIMEOUT_DENY, preview = 0;
+	uint32_t on_timeout = ON_TIMEOUT_DENY, preview = 0, reuse = 0;
 	struct list list;
 	struct spot distinct;
 
@@ -126,6 +128,7 @@ parse_approval(
 	a->on_timeout = (enum on_timeout)on_timeout;
 	(void)read_word(r, s, "preview", previews, &preview);
 	a->preview = preview == 1;
+	(void)read_word(r, s, "reuse", reuses, &reuse);
 	(void)read_name(r, s, "escalate_to", &a->escalate_name);
 	if (read_list(r, s, "from_roles", ENTRY_NAME,
 		sizeof(a->from_roles) / sizeof(a->from_roles[0]), &list)) {

@@ -597,7 +597,7 @@ each_problem_is_told_at_its_place(void **state)
 		    "  'approvals': { 'a b': {}, 'x': { 'quorum': 0,\n"
 		    "    'distinct_from': ['author'], 'deadline_s': 0, "
 		    "'on_timeout': 'allow',\n"
-		    "    'edit': [''], 'reuse': 'once' } } }",
+		    "    'edit': [''], 'reuse': 'ever' } } }",
 		    "2:18: approvals.a b: the name of an approval must be 1 to "
 		    "128 letters, digits and characters of ._:/@+-\n"
 		    "2:46: approvals.x.quorum: must be a whole number from 1 "
@@ -610,8 +610,7 @@ each_problem_is_told_at_its_place(void **state)
 		    "escalate, not \"allow\"\n"
 		    "4:14: approvals.x.edit[0]: must be the name of an "
 		    "argument, 1 to 128 bytes, not \"\"\n"
-		    "4:19: approvals.x.reuse: `reuse` is not enforced by "
-		    "this version: remove it\n" },
+		    "4:28: approvals.x.reuse: must be once, not \"ever\"\n" },
 		{ "numbers of the short form", POLICY_JSON,
 		    "{ 'workflow': 'w', 'tools': {}, 'max_tool_calls': 0,\n"
 		    "  'max_runtime_seconds': '120', 'tenant_id': null }",
