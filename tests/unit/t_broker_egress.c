@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "broker/policies.h"
 #include "broker/approval_int.h"
 #include "broker/egress.h"
 #include "broker/egress_int.h"
@@ -112,15 +113,17 @@ static struct run *
 run_make(void)
 {
 	static struct policy_problems problems;
+	struct policy *p;
 	struct run *r = calloc(1, sizeof(*r));
 
 	assert_non_null(r);
-	r->policy = policy_new(str_of(policy_text), POLICY_JSON, &problems);
-	if (r->policy == NULL)
+	p = policy_new(str_of(policy_text), POLICY_JSON, &problems);
+	if (p == NULL)
 		fail_msg(
 		    "%s: %s", problems.item[0].path, problems.item[0].text);
 	r->id = ++rig.next_run;
 	id_text('r', r->id, r->text);
+	r->policy = policies_take(p);
 	hash_hex(&r->policy->version, r->policy_hex);
 	r->state = RUN_OPEN;
 	r->budget = r->policy->budgets;
