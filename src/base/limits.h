@@ -105,6 +105,9 @@ enum {
 /* MCP and REST (gateway) */
 enum {
 	MCP_MAX_ID_BYTES = 256, /* a request's id or progress token, as JSON */
+	/* Requests that say two things, of one run: each is a record. */
+	MCP_BAD_RECORDED_MAX = 100,
+	MCP_PARAMS_MAX = 64, /* fields Mcp-Param-* of one request */
 	MCP_MAX_SESSIONS = 4096, /* of clients that know initialize */
 	MCP_MAX_SESSIONS_PER_RUN = 16, /* the least recently used one goes */
 	MCP_HELD_MS = 2000, /* no answer yet: the answer becomes a stream */
@@ -453,6 +456,7 @@ enum {
 	SUBSCRIPTIONS_MADE_MAX = 1000,
 	SUBSCRIPTIONS_TOLD_MAX = 10000,
 	SUBSCRIBE_MS = 10 * 1000, /* until the server has agreed */
+	SERVER_LEAVE_MS = 2000, /* of a run's end: its session is ended */
 };
 
 /* What tools were said to be (broker/pin) */

@@ -23,7 +23,6 @@
 #include "broker/who.h"
 #include "ipc/api.h"
 
-static struct run *run_of(const struct msg_tool_call *m, struct caller *who);
 static void propose(struct run *r, uint64_t asker, struct str tool,
     const struct json *args, struct str own_key);
 static void block(struct verdict *v, const char *rule, const char *code,
@@ -39,7 +38,7 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 	own_buf struct buf named = {};
 	const struct json *call, *args;
 	struct caller who;
-	struct run *r = run_of(m, &who);
+	struct run *r = call_run_of(m, &who);
 	struct str tool, own_key;
 	struct err e = {};
 
@@ -87,6 +86,9 @@ on_tool_call(const struct msg_tool_call *m, struct str payload)
 		    "Put the data into a file and pass its name.");
 		return;
 	}
+	if (!call_heads_ok(
+		r, m->call, tool, args, json_get(call, STR("heads"))))
+		return;
 	if (r->calls_open >= RUN_PENDING_MAX) {
 		reply_error(m->call, 429, "too_many_calls",
 		    "Too many calls of this run are under way.",
@@ -131,8 +133,8 @@ call_hash(struct str tool, struct str args)
 }
 
 /* The run comes from the listener or the token, never from the message. */
-static struct run *
-run_of(const struct msg_tool_call *m, struct caller *who)
+struct run *
+call_run_of(const struct msg_tool_call *m, struct caller *who)
 {
 	*who = caller_of((enum door)m->door, m->uid, m->run, &m->token);
 	if (!who->known)

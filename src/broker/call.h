@@ -74,6 +74,8 @@ struct hash call_hash(struct str tool, struct str args);
 
 /* MSG_TOOL_CALL. Answers by itself. */
 void on_tool_call(const struct msg_tool_call *m, struct str payload);
+/* MSG_BAD_REQUEST: it is on the record. */
+void on_bad_request(const struct msg_tool_call *m, struct str payload);
 /* MSG_WORLD_RESULT. */
 void on_world_result(const struct msg_world_result *m, struct str payload);
 /* MSG_SERVER_RESULT. */

@@ -2,6 +2,7 @@
  * broker/call_int.h: what the sources of call.h share among themselves.
  *
  *     call.c          the request, its verdict, and what each verdict does
+ *     call_heads.c    requests that say two things
  *     call_record.c   the records before an effect
  *     call_use.c      how often a tool failed and was tried again
  *     call_repeat.c   the same call once more
@@ -21,6 +22,12 @@
 	"no "                                                                  \
 	"more records: nothing was done.\",\"suggested_next_step\":\"An "      \
 	"operator must look at the disk.\"}}"
+
+/* The run that it is for, or NULL. */
+struct run *call_run_of(const struct msg_tool_call *m, struct caller *who);
+/* Of a call that came with heads. False: it has been answered. */
+bool call_heads_ok(struct run *r, uint64_t asker, struct str tool,
+    const struct json *args, const struct json *heads);
 
 /* A call that will be executed. Takes the arguments over. */
 struct call *call_new(struct run *r, uint64_t asker, struct str tool,

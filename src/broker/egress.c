@@ -123,7 +123,10 @@ ask_again(
 		deny_unread(m, "the proxy could not name what was asked for");
 		return;
 	}
-	if (r == NULL || (r->state != RUN_OPEN && r->state != RUN_OPENING)) {
+	if (r == NULL ||
+	    (r->state != RUN_OPEN && r->state != RUN_OPENING &&
+		!(server_is_leaving(r, m->server) &&
+		    str_eq(ask.method, STR("DELETE"))))) {
 		deny_unread(m, "the run is ending");
 		return;
 	}

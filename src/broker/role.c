@@ -194,6 +194,9 @@ on_frame(struct peer *p, const struct frame *f)
 		command_cancel(m->call);
 		return;
 	}
+	case MSG_BAD_REQUEST:
+		on_bad_request(f->body, f->payload);
+		return;
 	case MSG_GONE: {
 		const struct msg_gone *m = f->body;
 
@@ -287,6 +290,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SERVER_OPEN:
 	case MSG_SERVER_CALL:
 	case MSG_SERVER_CANCEL:
+	case MSG_SERVER_LEAVE:
 	case MSG_SERVER_CLOSE:
 	case MSG_EGRESS_VERDICT:
 	case MSG_EGRESS_REVOKE:

@@ -30,6 +30,7 @@
 #include "core/egress.h"
 #include "sys/fd.h"
 
+static bool leaves(struct run *r);
 static void end_now(struct run *r);
 static void answer_opener_late(struct run *r);
 static void drop_net_fds(struct run *r);
@@ -83,7 +84,7 @@ on_sandbox_exited(const struct msg_sandbox_exited *m)
 	if (r->stop_json.n == 0)
 		write_limit_stop(r);
 	/* What it has sent has ended, and is about to be told of. */
-	if (!egress_settle(r, &r->grace))
+	if (!egress_settle(r, &r->grace) && !leaves(r))
 		run_close(r);
 }
 
@@ -431,6 +432,33 @@ run_on_orphan(struct loop_timer *t)
 	run_stop(LOOP_OF(t, struct run, orphan), "client_gone", STR(""), true);
 }
 
+/*
+ * Who is killed is cut off where he stands, and without a supervisor we end:
+ * else sessions with servers elsewhere are ended, as far as there is time.
+ */
+static bool
+leaves(struct run *r)
+{
+	if (strcmp(r->stop_reason, "killed") == 0 ||
+	    strcmp(r->stop_reason, "fault_kill") == 0 ||
+	    strcmp(r->stop_reason, "supervisor_lost") == 0 || !servers_leave(r))
+		return false;
+	loop_timer_set(broker.loop, &r->grace,
+	    clock_mono_ns() + (int64_t)SERVER_LEAVE_MS * 1000000);
+	return true;
+}
+
+void
+run_left(struct run *r)
+{
+	if (r->state == RUN_CLOSED)
+		return;
+	loop_timer_clear(broker.loop, &r->grace);
+	run_close(r);
+	run_sweep();
+	broker_maybe_quit();
+}
+
 /* The sandbox's end closes the run; without one there is nothing to await. */
 static void
 end_now(struct run *r)
@@ -438,7 +466,8 @@ end_now(struct run *r)
 	struct msg_sandbox_kill m = { .run = r->id };
 
 	if (!r->sandbox_sent) {
-		run_close(r);
+		if (!leaves(r))
+			run_close(r);
 		return;
 	}
 	(void)peer_send(&broker.supervisor, MSG_SANDBOX_KILL, &m, STR(""), NULL,

@@ -152,9 +152,11 @@ struct run {
 	struct tool_server *servers;
 	struct early *early; /* who waits for their tools, in order */
 	uint32_t n_early;
+	bool has_left; /* servers_leave has been asked */
 	uint32_t n_subscribed; /* broker/subscribe.h: that there are */
 	uint32_t subscribes; /* that were ever asked for */
 	uint32_t told; /* that a resource has changed */
+	uint32_t bad_requests; /* broker/call_heads.c */
 	struct egress_replay *replay; /* NULL: servers answer by themselves */
 	struct rerun *rerun; /* NULL: so do tools */
 };

@@ -61,6 +61,8 @@ struct store_run run_row(const struct run *r);
 void run_forget(struct run *r);
 /* Records the end, gives everything back; freed by run_sweep. */
 void run_close(struct run *r);
+/* All sessions with its servers are ended: it closes. */
+void run_left(struct run *r);
 /* Writes its row. 0, or -1 when the store takes no more. */
 int run_store(const struct run *r);
 void run_doors_open(struct run *r, struct peer *to);

@@ -29,6 +29,7 @@ static int keep(struct tool_server *s, int fd, struct err *e);
 static void add_word(struct tool_server *s, struct str word);
 static void start(struct tool_server *s, const struct run *r);
 static void down(struct tool_server *s, struct run *r, struct str why);
+static void left(struct tool_server *s, struct run *r);
 static bool lives(const struct run *r);
 static void drop_sandbox(struct tool_server *s);
 static void on_timer(struct loop_timer *t);
@@ -74,6 +75,7 @@ servers_end(struct run *r)
 	subscribe_end_run(r);
 	for (struct tool_server *s = r->servers; s != NULL; s = s->next) {
 		s->state = SERVER_ENDED;
+		s->leaving = false;
 		s->known = true;
 		loop_timer_clear(broker.loop, &s->timer);
 		drop_sandbox(s);
@@ -81,6 +83,37 @@ servers_end(struct run *r)
 		    s, "The run ended before the tool server answered", false);
 	}
 	servers_release(r);
+}
+
+bool
+servers_leave(struct run *r)
+{
+	bool any = false;
+
+	if (r->has_left)
+		return false;
+	r->has_left = true;
+	for (struct tool_server *s = r->servers; s != NULL; s = s->next) {
+		const struct msg_server m = { .server = s->id };
+
+		if (s->state != SERVER_READY || s->row->rule == NULL ||
+		    s->row->api != NULL)
+			continue;
+		any = s->leaving = true;
+		(void)peer_send(&broker.tools, MSG_SERVER_LEAVE, &m, STR(""),
+		    NULL, 0); /* a role that is gone has no session */
+	}
+	return any;
+}
+
+bool
+server_is_leaving(const struct run *r, uint64_t server)
+{
+	for (const struct tool_server *s = r->servers; s != NULL; s = s->next) {
+		if (s->id == server && s->leaving)
+			return r->state != RUN_CLOSED;
+	}
+	return false;
 }
 
 bool
@@ -150,6 +183,10 @@ on_server_listed(const struct msg_server_listed *m, struct str payload)
 	if (s == NULL ||
 	    (s->state != SERVER_STARTING && s->state != SERVER_READY))
 		return;
+	if (!m->ok && s->leaving) {
+		left(s, r);
+		return;
+	}
 	if (!m->ok) {
 		down(s, r, payload);
 		return;
@@ -403,6 +440,18 @@ server_begin(struct tool_server *s)
 
 	(void)peer_send(&broker.tools, MSG_SERVER_OPEN, &m, STR(""), NULL,
 	    0); /* without a link the timer ends it, and it is tried again */
+}
+
+/* The last one lets the run close. */
+static void
+left(struct tool_server *s, struct run *r)
+{
+	s->leaving = false;
+	for (const struct tool_server *o = r->servers; o != NULL; o = o->next) {
+		if (o->leaving)
+			return;
+	}
+	run_left(r);
 }
 
 /* It is of no use as it is: another one, later, or none any more. */

@@ -42,6 +42,13 @@ struct tool_server;
 int servers_take(
     struct run *r, const struct image_config *image, struct err *e);
 void servers_start(struct run *r);
+/*
+ * The run ends: sessions of servers over HTTP are ended first. True when that
+ * is under way: run_left follows, unless somebody is quicker. Once.
+ */
+bool servers_leave(struct run *r);
+/* True of a request by which that is done. */
+bool server_is_leaving(const struct run *r, uint64_t server);
 /* The run closes: they are killed, and what they were asked is answered. */
 void servers_end(struct run *r);
 /* True when nothing of them is left. */
@@ -80,6 +87,12 @@ enum offer {
 	OFFER_GOOD,
 	OFFER_QUARANTINED,
 };
+/*
+ * True when the fields that a call of the tool came with say what its arguments
+ * do, or its definition wants none; else why says what is wrong.
+ */
+bool server_heads_ok(const struct run *r, struct str tool,
+    const struct json *args, const struct json *heads, struct buf *why);
 enum offer server_offers(const struct run *r, struct str tool);
 /* Why the tool is quarantined, and what can be done: of REASON_BYTES each. */
 void server_quarantine_why(

@@ -47,6 +47,7 @@ struct tool_server {
 	enum server_state state;
 	uint64_t id; /* of its sandbox; new at each start */
 	bool sandbox; /* the supervisor has been asked for it, and it lives */
+	bool leaving; /* its session is being ended */
 	bool known; /* its tools are, or will not be: nobody waits for them */
 	uint32_t ends; /* how often it has ended */
 	int64_t rest_until_ns;

@@ -7,6 +7,7 @@
 #include "broker/export.h"
 #include "broker/server_int.h"
 #include "broker/record.h"
+#include "core/http_fields.h"
 #include "core/labels.h"
 
 enum { UNTRUSTED_BYTES = sizeof("untrusted:") }; /* with a label's NUL */
@@ -23,6 +24,7 @@ static struct pin_of pin_of(
 static bool is_pinned(const struct run *r, const struct offered *o);
 static bool decided(struct tool_server *s, struct run *r, struct offered *o,
     const struct hash *hash, bool good);
+static bool has_marks(struct str canonical);
 static void write_renamed(
     struct buf *out, const struct json *tool, const char *name);
 static bool is_ours(const struct run *r, struct str tool);
@@ -202,6 +204,34 @@ servers_pin_decided(const struct pin_of *of, const struct hash *hash, bool good)
 	}
 }
 
+bool
+server_heads_ok(const struct run *r, struct str tool, const struct json *args,
+    const struct json *heads, struct buf *why)
+{
+	own_arena struct arena a = { .max_bytes = WORLD_MAX_PARSE_BYTES };
+	const struct offered *o;
+	const struct json *schema;
+	struct str name = STR("");
+	struct err e = {};
+	const char *fault;
+
+	if (server_tools_find(r, tool, &o) == NULL ||
+	    !has_marks(buf_str(&o->json)))
+		return true;
+	schema = json_get(json_parse(buf_str(&o->json), NULL, &a, &e, NULL),
+	    STR("inputSchema"));
+	/* One whose annotations are no good is called as without any. */
+	if (http_fields_fault(schema) != NULL)
+		return true;
+	fault = http_fields_differ(schema, args, heads, &name);
+	if (fault == NULL)
+		return true;
+	buf_add_c(why, "header Mcp-Param-");
+	buf_add_str(why, name);
+	buf_printf(why, " %s", fault);
+	return false;
+}
+
 void
 servers_write_tools(struct buf *out, const struct run *r)
 {
@@ -357,6 +387,20 @@ decided(struct tool_server *s, struct run *r, struct offered *o,
 	o->shown = o->shown || good;
 	o->why = good ? PIN_GOOD : PIN_REJECTED;
 	return true;
+}
+
+/* In canonical text a quote stands in front of a name, never within a text. */
+static bool
+has_marks(struct str canonical)
+{
+	static const struct str mark = STR("\"x-mcp-header\":");
+
+	for (size_t i = 0; i + mark.n <= canonical.n; i++) {
+		if (canonical.p[i] == '"' &&
+		    str_eq((struct str){ canonical.p + i, mark.n }, mark))
+			return true;
+	}
+	return false;
 }
 
 static void

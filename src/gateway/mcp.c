@@ -103,14 +103,17 @@ mcp_call(struct client *cl, const struct rpc *m, bool modern)
 		return;
 	}
 
-	/* Canonical: these three are in the order of RFC 8785. */
+	/* Canonical: these are in the order of RFC 8785. */
 	buf_reset(b);
 	buf_add_str(b, STR("{\"arguments\":"));
 	if (args != NULL)
 		json_write(b, args);
 	else
 		buf_add_str(b, STR("{}"));
-	buf_add_str(b, STR(",\"name\":"));
+	buf_add_byte(b, ',');
+	if (modern)
+		mcp_params_put(cl, b);
+	buf_add_str(b, STR("\"name\":"));
 	json_write(b, name);
 	if (state != NULL) {
 		buf_add_str(b, STR(",\"state\":"));

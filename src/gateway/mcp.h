@@ -35,6 +35,8 @@ enum mcp_code { /* JSON-RPC, and what MCP adds to it */
 #define MCP_META_VERSION STR("io.modelcontextprotocol/protocolVersion")
 #define MCP_META_CAPABILITIES STR("io.modelcontextprotocol/clientCapabilities")
 #define MCP_META_SERVER "io.modelcontextprotocol/serverInfo"
+/* The bridge of `paddock mcp` says this of each request: init/mcp_message.c */
+#define MCP_FROM_PIPE "Paddock-From-Pipe"
 #define MCP_META_SUBSCRIPTION "io.modelcontextprotocol/subscriptionId"
 
 /* One JSON-RPC message of a client. id NULL: a notification. */
@@ -129,6 +131,11 @@ void mcp_answer(struct client *cl, uint16_t status, struct buf *b);
 
 /* mcp_headers.c: 0, or -1 when the request has been answered with -32020. */
 int mcp_headers_check(struct client *cl, const struct rpc *m);
+/* Answers with -32020; the broker is told, and records it. */
+void mcp_mismatch(struct client *cl, const struct rpc *m, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Appends "heads":{...}, of MSG_TOOL_CALL, or nothing. */
+void mcp_params_put(struct client *cl, struct buf *b);
 /* The only value of a header; -1 when there are several. NULL when none. */
 int mcp_header(
     const struct client *cl, struct str name, const struct str **value);

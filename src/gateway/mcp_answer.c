@@ -14,9 +14,10 @@ static void plain_error_put(
     struct client *cl, struct buf *b, enum reply_kind kind, struct str payload);
 static void content_put(struct client *cl, struct str payload, struct buf *b);
 static void pending_result_put(struct buf *b, struct str payload);
-static void bad_put(
+static uint16_t bad_put(
     struct client *cl, struct buf *b, uint16_t http, struct str payload);
 static struct buf *pending_begin_message(struct client *cl);
+static bool is_mismatch(const struct json *error);
 static uint16_t status_of_bad(uint16_t http);
 
 void
@@ -122,8 +123,7 @@ mcp_on_call(
 		content_put(cl, payload, b);
 		break;
 	case REPLY_BAD:
-		status = status_of_bad(http);
-		bad_put(cl, b, http, payload);
+		status = bad_put(cl, b, http, payload);
 		break;
 	}
 	mcp_answer(cl, status, b);
@@ -151,8 +151,7 @@ mcp_on_tools(
 		buf_add(b, payload.p + 1, payload.n - 1);
 		buf_add_byte(b, '}');
 	} else {
-		status = status_of_bad(http);
-		bad_put(cl, b, http, payload);
+		status = bad_put(cl, b, http, payload);
 	}
 	mcp_answer(cl, status, b);
 }
@@ -188,8 +187,7 @@ mcp_on_refused(struct client *cl, uint16_t http, struct str payload)
 {
 	struct buf *b = pending_begin_message(cl);
 
-	bad_put(cl, b, http, payload);
-	mcp_answer(cl, status_of_bad(http), b);
+	mcp_answer(cl, bad_put(cl, b, http, payload), b);
 }
 
 void
@@ -437,8 +435,11 @@ pending_result_put(struct buf *b, struct str payload)
 	buf_add_str(b, STR("}}"));
 }
 
-/* payload: {"error":{"code","message","suggested_next_step"}}. */
-static void
+/*
+ * payload: {"error":{"code","message","suggested_next_step"}}. Returns the
+ * status of HTTP that goes with it.
+ */
+static uint16_t
 bad_put(struct client *cl, struct buf *b, uint16_t http, struct str payload)
 {
 	own_arena struct arena a = {};
@@ -448,13 +449,24 @@ bad_put(struct client *cl, struct buf *b, uint16_t http, struct str payload)
 	struct str text = json_str(json_get(error, STR("message")));
 
 	(void)cl;
-	error_put(b, http >= 500 ? MCP_INTERNAL_ERROR : MCP_INVALID_PARAMS,
+	error_put(b,
+	    is_mismatch(error) ? MCP_HEADER_MISMATCH
+		: http >= 500  ? MCP_INTERNAL_ERROR
+			       : MCP_INVALID_PARAMS,
 	    text.n > 0 ? text : STR("refused without a reason"));
 	if (error != NULL) {
 		buf_add_str(b, STR(",\"data\":"));
 		json_write(b, error);
 	}
 	buf_add_str(b, STR("}}"));
+	return is_mismatch(error) ? 400 : status_of_bad(http);
+}
+
+static bool
+is_mismatch(const struct json *error)
+{
+	return str_eq(
+	    json_str(json_get(error, STR("code"))), STR("header_mismatch"));
 }
 
 /*

@@ -73,7 +73,7 @@ envelope_check(struct client *cl, const struct rpc *m)
 	}
 	if (mcp_header(cl, STR("MCP-Protocol-Version"), &header) < 0 ||
 	    (header != NULL && !str_eq(*header, json_str(version)))) {
-		mcp_error(cl, 400, m, MCP_HEADER_MISMATCH,
+		mcp_mismatch(cl, m,
 		    "header MCP-Protocol-Version is not what the body says");
 		return -1;
 	}

@@ -76,6 +76,9 @@ mcp_request_put(
 	if (version.n > 0)
 		field_put(out, "MCP-Protocol-Version", version);
 	if (is_modern && m->method.n > 0) {
+		/* No Mcp-Param-*: what a tool's arguments are to repeat is not
+		 * for a bridge to know. */
+		field_put(out, "Paddock-From-Pipe", STR("1"));
 		field_put(out, "Mcp-Method", m->method);
 		if (name_of(m).n > 0)
 			field_put(out, "Mcp-Name", name_of(m));

@@ -58,6 +58,7 @@ enum msg_type {
 	MSG_TOOL_CALL, /* gateway -> broker */
 	MSG_API, /* gateway -> broker: a request of REST /v1 */
 	MSG_BEARER, /* gateway -> broker: a signed token, before its request */
+	MSG_BAD_REQUEST, /* gateway -> broker: one that says two things */
 	MSG_GONE, /* gateway -> broker: who asked has hung up */
 	MSG_CANCEL, /* gateway -> broker: before GONE: who asked wants it no
 		       more */
@@ -93,6 +94,7 @@ enum msg_type {
 			    */
 	MSG_SERVER_PROGRESS, /* tools -> broker: how far a call has come */
 	MSG_SERVER_UPDATED, /* tools -> broker: a resource is another now */
+	MSG_SERVER_LEAVE, /* broker -> tools: end its session, if it has one */
 	MSG_SERVER_CLOSE, /* broker -> tools */
 
 	MSG_EGRESS_ASK, /* proxy -> broker: may this go out? */
@@ -496,8 +498,12 @@ struct msg_door {
 _Static_assert(sizeof(struct msg_door) == 16, "no padding");
 
 /*
- * Payload: canonical JSON {"arguments":{...},"name":"...","state":"..."};
- * state is optional: the approval id of an earlier answer.
+ * Payload: canonical JSON {"arguments":{...},"heads":{...},"name":"...",
+ * "state":"..."}; state is optional: the approval id of an earlier answer, and
+ * so is heads: the fields Mcp-Param-* that the call came with, decoded, where
+ * it has to have them, by their names behind that in lower case.
+ *
+ * Of MSG_BAD_REQUEST: {"code":"header_mismatch","why":"..."}; call is 0.
  */
 struct msg_tool_call {
 	uint64_t call; /* the gateway's number, echoed in the reply */
@@ -733,8 +739,10 @@ _Static_assert(sizeof(struct msg_world_saved) == 24, "no padding");
  * A tool server of a run, which is a sandbox of its own: server is the number
  * that this sandbox has (struct msg_sandbox_start.run), new at each start.
  *
- * OPEN, PIPES and CLOSE. PIPES' descriptors: what the server reads, what it
- * writes, and where it complains; the other ends stay with who sends them.
+ * OPEN, PIPES, LEAVE and CLOSE. LEAVE is answered by MSG_SERVER_LISTED with ok
+ * 0, when the server has said that its session is over, or cannot. PIPES'
+ * descriptors: what the server reads, what it writes, and where it complains;
+ * the other ends stay with who sends them.
  */
 struct msg_server {
 	uint64_t server;

@@ -393,6 +393,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_TOOL_CALL:
 	case MSG_API:
 	case MSG_BEARER:
+	case MSG_BAD_REQUEST:
 	case MSG_GONE:
 	case MSG_CANCEL:
 	case MSG_LISTS:
@@ -424,6 +425,7 @@ on_frame(struct peer *p, const struct frame *f)
 	case MSG_SERVER_CANCEL:
 	case MSG_SERVER_PROGRESS:
 	case MSG_SERVER_UPDATED:
+	case MSG_SERVER_LEAVE:
 	case MSG_SERVER_CLOSE:
 	case MSG_EGRESS_ASK:
 	case MSG_EGRESS_VERDICT:

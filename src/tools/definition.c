@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/must.h"
-#include "tools/http_fields.h"
+#include "core/http_fields.h"
 
 /* Names in the order of RFC 8785, so that all of it is canonical. */
 static const struct kind {

@@ -23,6 +23,7 @@ static int start(struct role_state *s, int supervisor_fd, struct err *e);
 static void on_broker_frame(struct peer *p, const struct frame *f);
 static void on_server_open(struct role_state *s, const struct frame *f);
 static void on_server_call(struct role_state *s, const struct frame *f);
+static void on_server_leave(struct role_state *s, const struct msg_server *m);
 static void on_server_close(struct role_state *s, const struct msg_server *m);
 static void on_listed(void *arg, uint64_t id, bool ok, struct str payload);
 static void on_result(void *arg, uint64_t id, uint64_t call,
@@ -81,6 +82,8 @@ on_broker_frame(struct peer *p, const struct frame *f)
 		on_server_call(s, f);
 	else if (f->type == MSG_SERVER_CANCEL)
 		on_server_cancel(s, f->body);
+	else if (f->type == MSG_SERVER_LEAVE)
+		on_server_leave(s, f->body);
 	else if (f->type == MSG_SERVER_CLOSE)
 		on_server_close(s, f->body);
 	else
@@ -146,6 +149,17 @@ on_server_cancel(struct role_state *s, const struct msg_server_part *m)
 
 	if (at != NULL)
 		server_cancel(*at, m->call);
+}
+
+static void
+on_server_leave(struct role_state *s, const struct msg_server *m)
+{
+	struct server **at = find(s, m->server);
+
+	if (at != NULL)
+		server_leave(*at);
+	else
+		on_listed(s, m->server, false, STR("it has ended"));
 }
 
 static void

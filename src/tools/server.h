@@ -64,4 +64,10 @@ void server_call(struct server *s, uint64_t call, enum server_ask ask,
 /* Nobody wants the answer: it is told to stop, and the call ends. */
 void server_cancel(struct server *s, uint64_t call);
 
+/*
+ * Nothing more is asked of it: a session of its own is ended. on_listed with
+ * ok false follows, at once where there is none.
+ */
+void server_leave(struct server *s);
+
 #endif

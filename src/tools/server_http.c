@@ -8,7 +8,7 @@
 
 #include "base/limits.h"
 #include "sys/fd.h"
-#include "tools/http_fields.h"
+#include "core/http_fields.h"
 #include "tools/server_int.h"
 
 static void put_version(struct buf *out, const struct server *s, bool modern);
@@ -16,6 +16,8 @@ static void on_line(struct http *h, int fd);
 static void on_message(struct http *h, struct str json);
 static void on_fail(struct http *h, uint64_t id, const struct http_fault *f);
 static void on_session_end(struct http *h);
+static void on_left(struct http *h, uint64_t id, const struct http_answer *a);
+static void left(struct server *s);
 static bool refuses_discover(uint16_t status);
 static const struct json *schema_of(
     const struct server *s, const struct json *params, struct arena *a);
@@ -89,6 +91,42 @@ server_http_listen(struct server *s)
 	http_listen(&s->http, buf_str(&fields));
 }
 
+void
+server_leave(struct server *s)
+{
+	struct http *h = &s->http;
+	own_buf struct buf fields = {};
+
+	if (!s->over_http || s->over || s->leaving != 0 || h->session.n == 0) {
+		left(s);
+		return;
+	}
+	put_version(&fields, s, false);
+	buf_add_c(&fields, "Mcp-Session-Id: ");
+	buf_add_str(&fields, buf_str(&h->session));
+	buf_add_c(&fields, "\r\n");
+	s->leaving = ++s->next_id;
+	h->on_answer = on_left;
+	http_ask(h, s->leaving, STR("DELETE"), buf_str(&h->path),
+	    buf_str(&fields), STR(""));
+}
+
+/* Whatever it says: that it ends no sessions is as good. */
+static void
+on_left(struct http *h, uint64_t id, const struct http_answer *a)
+{
+	(void)id;
+	(void)a;
+	left(LOOP_OF(h, struct server, http));
+}
+
+static void
+left(struct server *s)
+{
+	s->hear.on_listed(
+	    s->hear.arg, s->id, false, STR("its session has ended"));
+}
+
 static void
 put_version(struct buf *out, const struct server *s, bool modern)
 {
@@ -120,8 +158,11 @@ on_fail(struct http *h, uint64_t id, const struct http_fault *f)
 	own_buf struct buf why = {};
 	enum ask_kind kind;
 
-	if (a == NULL)
+	if (a == NULL) {
+		if (id == s->leaving)
+			left(s);
 		return;
+	}
 	kind = a->kind;
 	if (kind == ASK_CALL) {
 		buf_add_c(&why, "The tool server did not answer: ");

@@ -56,6 +56,7 @@ struct server {
 	bool over; /* on_listed has said so */
 	struct server_api *api; /* over HTTP: it speaks no MCP; or NULL */
 	bool listens; /* over HTTP: to what it says by itself */
+	uint64_t leaving; /* the request that ends its session; 0: none */
 	bool has[DEFINITION_KINDS]; /* as its capabilities say */
 	bool completes;
 	bool listing, list_again;

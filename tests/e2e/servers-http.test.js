@@ -176,6 +176,32 @@ describe('while a call is under way', () => {
 				/ended the session/.test(e.body.why));
 		});
 
+	test('its session is ended with the run, but for one that is killed',
+		async () => {
+			const ends = () => real.seen.filter((q) => q.method === 'DELETE')
+				.map((q) => q.headers['mcp-session-id']);
+			const [run, killed] = await Promise.all([
+				open({ s: at(ports.real) }), open({ s: at(ports.real) })]);
+
+			await Promise.all([d.call(run, 's.echo'),
+				d.call(killed, 's.echo')]);
+			const before = ends().length;
+
+			await d.post('/v1/kill', { what: 'run', name: killed.run });
+			await d.closed(killed.run);
+			await d.post(`/v1/runs/${run.run}/stop`, {});
+			await d.closed(run.run);
+			const all = ends().slice(before);
+
+			assert.strictEqual(all.length, 1);
+			assert.match(all[0], /^[0-9a-f-]{36}$/);
+			await records(run, 1, (e) => e.kind === 'egress.decision' &&
+				e.body.method === 'DELETE');
+			const after = await d.trace(run.run);
+
+			assert.strictEqual(after.at(-1).kind, 'run.closed');
+		});
+
 	test('many at once have their own answers', async () => {
 		const run = await open({ s: at(ports.real) });
 		const all = await Promise.all(Array.from({ length: 60 }, (_, i) =>

@@ -4,11 +4,13 @@
  *
  * Holds: what is taken over is canonical JSON, and taken again it stays what it
  * is; names are in order and once; no head of a request can be ended by what a
- * message says, and no name of a field in it comes twice.
+ * message says, no name of a field in it comes twice, and who checks it finds
+ * that it says what the message does.
  */
 #include "base/must.h"
+#include "codec/base64.h"
+#include "core/http_fields.h"
 #include "tools/definition.h"
-#include "tools/http_fields.h"
 #include "tools/result.h"
 
 static const struct json *
@@ -104,6 +106,46 @@ check_head(struct str head)
 	}
 }
 
+/* What a head repeats is what who checks it wants. */
+static void
+check_agrees(struct str head, const struct json *args,
+    const struct json *schema, struct arena *a)
+{
+	static const struct str param = STR("Mcp-Param-");
+	own_buf struct buf fields = {};
+	struct err e = {};
+	struct str name;
+
+	buf_add_byte(&fields, '{');
+	while (head.n > 0) {
+		size_t end = str_find(head, '\r');
+		size_t colon = str_find(head, ':');
+		struct str value = { head.p + colon + 2, end - colon - 2 };
+		own_buf struct buf plain = {};
+
+		if (str_starts(value, STR("=?base64?"))) {
+			value.p += 9;
+			value.n -= 11;
+			must(base64_decode(
+				 &plain, value, BASE64_STANDARD, &e) == 0);
+		} else {
+			buf_add_str(&plain, value);
+		}
+		if (str_starts(head, param)) {
+			buf_add_c(&fields, fields.n > 1 ? "," : "");
+			json_put_str(&fields,
+			    (struct str){ head.p + param.n, colon - param.n });
+			buf_add_byte(&fields, ':');
+			json_put_str(&fields, buf_str(&plain));
+		}
+		head.p += end + 2;
+		head.n -= end + 2;
+	}
+	buf_add_byte(&fields, '}');
+	must(http_fields_differ(
+		 schema, args, parse(buf_str(&fields), a), &name) == NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
@@ -125,5 +167,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		schema = NULL;
 	http_fields_write(&head, STR("tools/call"), v, schema);
 	check_head(buf_str(&head));
+	if (schema != NULL)
+		check_agrees(
+		    buf_str(&head), json_get(v, STR("arguments")), schema, &a);
 	return 0;
 }

@@ -228,6 +228,13 @@ modern_request_is_refused_with_the_code_that_says_why(void **state)
 		    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\","
 		    "\"params\":{\"cursor\":\"x\"," META "}}",
 		    400, -32602 },
+		{ "a Mcp-Name that the body has not", CALL_HEADERS,
+		    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\","
+		    "\"params\":{" META "}}",
+		    400, -32020 },
+		{ "a Mcp-Param twice",
+		    CALL_HEADERS "Mcp-Param-A: 1\r\nmcp-param-a: 1\r\n",
+		    CALL(""), 400, -32020 },
 		{ "listening to nothing",
 		    JSON_TYPE BOTH V "Mcp-Method: subscriptions/listen\r\n",
 		    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
@@ -250,6 +257,7 @@ modern_request_is_refused_with_the_code_that_says_why(void **state)
 				"Mcp-Name: kb.search\r\n",
 		    CALL(""), 406, -32000 },
 	};
+	struct rig_frame f = {};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -260,8 +268,14 @@ modern_request_is_refused_with_the_code_that_says_why(void **state)
 		rig_answer(fd, &a);
 		the_error_is(&a, rows[i].why, rows[i].status, rows[i].code);
 		rig_answer_fini(&a);
+		if (rows[i].code != -32020)
+			continue;
+		/* The broker is told, for the record, and of nothing else. */
+		rig_take_frame(&rig, rig.broker, MSG_BAD_REQUEST, &f);
+		assert_true(rig_has(&f.payload, "\"header_mismatch\""));
 	}
 	assert_false(rig_readable(rig.broker, RIG_QUIET_MS));
+	rig_frame_fini(&f);
 }
 
 static void
@@ -274,24 +288,33 @@ modern_call_reaches_the_broker_as_one_canonical_value(void **state)
 		    CALL_HEADERS,
 		    CALL(",\"arguments\":{\"z\":1.50,\"a\":[1e2,true]}"),
 		    "{\"arguments\":{\"a\":[100,true],\"z\":1.5},"
-		    "\"name\":\"kb.search\"}" },
+		    "\"heads\":{},\"name\":\"kb.search\"}" },
 		{ "no arguments are none", CALL_HEADERS, CALL(""),
-		    "{\"arguments\":{},\"name\":\"kb.search\"}" },
+		    "{\"arguments\":{},\"heads\":{},\"name\":\"kb.search\"}" },
 		{ "the state of an earlier answer", CALL_HEADERS,
 		    CALL(",\"requestState\":\"a-7k3m9q2v5w1x\""),
-		    "{\"arguments\":{},\"name\":\"kb.search\","
+		    "{\"arguments\":{},\"heads\":{},\"name\":\"kb.search\","
 		    "\"state\":\"a-7k3m9q2v5w1x\"}" },
 		{ "the name in base64",
 		    JSON_TYPE BOTH V "Mcp-Method: tools/call\r\n"
 				     "Mcp-Name: =?base64?a2Iuc2VhcmNo?=\r\n",
-		    CALL(""), "{\"arguments\":{},\"name\":\"kb.search\"}" },
+		    CALL(""),
+		    "{\"arguments\":{},\"heads\":{},\"name\":\"kb.search\"}" },
 		{ "names of headers in any case",
 		    JSON_TYPE BOTH "mcp-protocol-version: 2026-07-28\r\n"
 				   "MCP-METHOD: tools/call\r\n"
 				   "mcp-name: kb.search\r\n",
-		    CALL(""), "{\"arguments\":{},\"name\":\"kb.search\"}" },
-		{ "a Mcp-Param that no tool knows",
-		    CALL_HEADERS "Mcp-Param-Region: us-west1\r\n", CALL(""),
+		    CALL(""),
+		    "{\"arguments\":{},\"heads\":{},\"name\":\"kb.search\"}" },
+		{ "fields Mcp-Param-* decoded, in order, for the broker to "
+		  "judge",
+		    CALL_HEADERS "Mcp-Param-Region: us-west1\r\n"
+				 "mcp-param-AREA: =?base64?dXM=?=\r\n",
+		    CALL(""),
+		    "{\"arguments\":{},\"heads\":{\"area\":\"us\","
+		    "\"region\":\"us-west1\"},\"name\":\"kb.search\"}" },
+		{ "none of a pipe, which has no head",
+		    CALL_HEADERS "Paddock-From-Pipe: 1\r\n", CALL(""),
 		    "{\"arguments\":{},\"name\":\"kb.search\"}" },
 	};
 	struct rig_frame f = {};
@@ -671,7 +694,7 @@ large_arguments_and_results_pass_whole(void **state)
 	buf_add_str(&body, STR("\"}}}"));
 	fd = post(CALL_HEADERS, buf_c(&body));
 	rig_take_frame(&rig, rig.broker, MSG_TOOL_CALL, &f);
-	assert_int_equal(f.payload.n, N + 41);
+	assert_int_equal(f.payload.n, N + 52);
 	buf_add_str(&result, STR("{\"r\":\""));
 	for (int i = 0; i < N; i++)
 		buf_add_byte(&result, 'r');

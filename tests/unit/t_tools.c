@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "tools/definition.h"
-#include "tools/http_fields.h"
+#include "core/http_fields.h"
 #include "tools/result.h"
 
 static const struct json *
@@ -136,6 +136,59 @@ a_schema_with_an_annotation_that_cannot_be_is_refused(void **state)
 		buf_printf(&text, "{\"properties\":%s}", rows[i].properties);
 		assert_true((http_fields_fault(parse(&a, buf_c(&text))) ==
 				NULL) == rows[i].good);
+	}
+}
+
+static void
+fields_that_a_call_came_with_say_what_its_arguments_do(void **state)
+{
+	static const char schema[] =
+	    "{\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":"
+	    "\"Area\"},\"n\":{\"type\":\"integer\",\"x-mcp-header\":\"N\"},"
+	    "\"in\":{\"properties\":{\"b\":{\"type\":\"boolean\","
+	    "\"x-mcp-header\":\"Sure\"}}}}}";
+	static const struct {
+		const char *args, *fields;
+		const char *name, *why; /* NULL: they agree */
+	} rows[] = {
+		{ "{}", "{}", NULL, NULL },
+		{ "{\"a\":\"x\"}", "{\"area\":\"x\"}", NULL, NULL },
+		{ "{\"a\":\"\"}", "{\"area\":\"\"}", NULL, NULL },
+		{ "{\"n\":42}", "{\"n\":\"42\"}", NULL, NULL },
+		{ "{\"n\":42}", "{\"n\":\"42.0\"}", NULL, NULL },
+		{ "{\"in\":{\"b\":true}}", "{\"sure\":\"true\"}", NULL, NULL },
+		{ "{\"a\":null}", "{}", NULL, NULL },
+		{ "{}", "{\"other\":\"x\"}", NULL, NULL },
+		{ "{\"a\":\"x\"}", "{\"area\":\"y\"}", "Area",
+		    "is not what the body says" },
+		{ "{\"a\":\"x\"}", "{\"area\":\"X\"}", "Area",
+		    "is not what the body says" },
+		{ "{\"a\":\"x\"}", "{}", "Area", "is missing" },
+		{ "{\"a\":null}", "{\"area\":\"\"}", "Area",
+		    "says what the body does not" },
+		{ "{}", "{\"sure\":\"false\"}", "Sure",
+		    "says what the body does not" },
+		{ "{\"n\":42}", "{\"n\":\"\\\"42\\\"\"}", "N",
+		    "is not what the body says" },
+		{ "{\"n\":42}", "{\"n\":\"42 \\u0000\"}", "N",
+		    "is not what the body says" },
+		{ "{\"in\":{\"b\":true}}", "{\"sure\":\"1\"}", "Sure",
+		    "is not what the body says" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_arena struct arena a = {};
+		struct str name;
+		const char *why = http_fields_differ(parse(&a, schema),
+		    parse(&a, rows[i].args), parse(&a, rows[i].fields), &name);
+
+		if (rows[i].why == NULL) {
+			assert_null(why);
+			continue;
+		}
+		assert_string_equal(why, rows[i].why);
+		assert_true(str_eq_c(name, rows[i].name));
 	}
 }
 
@@ -370,6 +423,8 @@ main(void)
 		cmocka_unit_test(a_head_repeats_what_its_message_says),
 		cmocka_unit_test(
 		    a_schema_with_an_annotation_that_cannot_be_is_refused),
+		cmocka_unit_test(
+		    fields_that_a_call_came_with_say_what_its_arguments_do),
 		cmocka_unit_test(
 		    tools_that_cannot_be_offered_are_refused_one_by_one),
 		cmocka_unit_test(a_list_has_an_end),

@@ -1,4 +1,4 @@
-#include "tools/http_fields.h"
+#include "core/http_fields.h"
 
 #include "base/limits.h"
 #include "codec/base64.h"
@@ -7,6 +7,7 @@
 enum {
 	PLACES_MAX = 64, /* objects within objects that are looked at */
 	NAMES_MAX = 64, /* annotations in one schema */
+	FIELD_PARSE_BYTES = 64 * 1024, /* for a number */
 };
 
 /* A walk along "properties", and the arguments beside it. */
@@ -15,7 +16,9 @@ struct place {
 };
 
 struct walk {
-	struct buf *out; /* NULL: nobody calls */
+	struct buf *out; /* NULL: nothing is written */
+	const struct json *fields; /* to be held against; NULL: none are */
+	struct str name; /* of the one that differs */
 	struct str names[NAMES_MAX];
 	size_t n_names;
 	const char *fault;
@@ -27,6 +30,8 @@ static void walk_schema(
     struct walk *w, const struct json *schema, const struct json *args);
 static void take(struct walk *w, const struct json *name,
     const struct json *schema, const struct json *value);
+static void compare(struct walk *w, struct str name, const struct json *value);
+static bool says(struct str field, const struct json *value);
 static bool is_among(const struct walk *w, struct str name);
 static size_t count_keys(const struct json *schema);
 
@@ -68,6 +73,17 @@ http_fields_fault(const struct json *schema)
 	if (w.fault == NULL && count_keys(schema) != w.n_names)
 		return "an x-mcp-header in its inputSchema is not at an "
 		       "argument";
+	return w.fault;
+}
+
+const char *
+http_fields_differ(const struct json *schema, const struct json *args,
+    const struct json *fields, struct str *name)
+{
+	struct walk w = { .fields = fields };
+
+	walk_schema(&w, schema, args);
+	*name = w.name;
 	return w.fault;
 }
 
@@ -142,6 +158,8 @@ take(struct walk *w, const struct json *name, const struct json *schema,
 	if (w->fault != NULL)
 		return;
 	w->names[w->n_names++] = s;
+	if (w->fields != NULL)
+		compare(w, s, value);
 	if (w->out == NULL || value == NULL || json_is(value, JSON_NULL) ||
 	    json_is(value, JSON_OBJECT) || json_is(value, JSON_ARRAY))
 		return;
@@ -154,6 +172,49 @@ take(struct walk *w, const struct json *name, const struct json *schema,
 		json_write(&text, value);
 	http_field_put(w->out, buf_str(&text));
 	buf_add_c(w->out, "\r\n");
+}
+
+static void
+compare(struct walk *w, struct str name, const struct json *value)
+{
+	const struct json *field = NULL;
+
+	if (json_is(value, JSON_NULL) || json_is(value, JSON_OBJECT) ||
+	    json_is(value, JSON_ARRAY))
+		value = NULL; /* no field can say it */
+	for (const struct json *k = json_first(w->fields);
+	     k != NULL && field == NULL; k = json_next(w->fields, k)) {
+		if (str_eq_nocase(json_str(k), name))
+			field = json_value(k);
+	}
+	if (value == NULL && field != NULL)
+		w->fault = "says what the body does not";
+	else if (value != NULL && field == NULL)
+		w->fault = "is missing";
+	else if (value != NULL && !says(json_str(field), value))
+		w->fault = "is not what the body says";
+	if (w->fault != NULL)
+		w->name = name;
+}
+
+/* A number may be written in more than one way: 42 and 42.0 */
+static bool
+says(struct str field, const struct json *value)
+{
+	own_arena struct arena a = { .max_bytes = FIELD_PARSE_BYTES };
+	own_buf struct buf text = {};
+	struct err e = {};
+	const struct json *number;
+
+	if (json_is(value, JSON_STRING))
+		return str_eq(field, json_str(value));
+	json_write(&text, value);
+	if (str_eq(field, buf_str(&text)))
+		return true;
+	if (!json_is(value, JSON_NUMBER) || field.n > NAME_MAX_BYTES)
+		return false;
+	number = json_parse(field, NULL, &a, &e, NULL);
+	return json_is(number, JSON_NUMBER) && number->num == value->num;
 }
 
 static bool
