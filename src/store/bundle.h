@@ -18,7 +18,7 @@
 struct bundle_sums {
 	uint64_t records, blobs, bytes; /* bytes: of the file */
 	uint64_t omitted; /* blobs that the store no longer has */
-	uint64_t omitted_seq; /* of one that is read: the first that lacks one */
+	uint64_t omitted_seq; /* when read: the first that lacks one */
 	int64_t
 	    removed_ns; /* they went by rule; of one that is read: it says */
 	bool open; /* the run had not ended: it may go on */

@@ -323,7 +323,7 @@ int store_pins(struct store *s,
 /* 1 with the definition (appended), 0: it is not there. -1 with e. */
 int store_pin_text(struct store *s, const struct hash *key, enum pin_slot slot,
     struct buf *out, struct err *e);
-/* What is spent of one name. 1 with body appended, 0: there is none. -1 with e. */
+/* What is spent of one name. 1: body appended, 0: there is none. -1 with e. */
 int store_spent(struct store *s, struct str name, int64_t *start_ms,
     struct buf *body, struct err *e);
 /*

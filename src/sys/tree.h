@@ -1,9 +1,9 @@
 /*
  * sys/tree.h: what a process and all below it have used, from /proc.
  *
- * For machines that give no cgroup. Costs a file and one more for each thread of
- * each process, so it is for questions that a person asks, and for an end by a
- * limit, and not for the way of a start.
+ * For machines that give no cgroup. Costs a file and one more for each thread
+ * of each process, so it is for questions that a person asks, and for an end by
+ * a limit, and not for the way of a start.
  */
 #ifndef SYS_TREE_H
 #define SYS_TREE_H
