@@ -207,7 +207,7 @@ a_world_that_cannot_wake_says_so_and_wakes_later(void **state)
 	}
 	for (int i = 1; i <= 3; i++) {
 		own_buf struct buf out = {};
-		char id[16];
+		char id[32];
 
 		world_doze(w);
 		assert_int_equal(draft(w, "text", &out), 0);
