@@ -241,7 +241,7 @@ more_runs_than_may_be_awake_go_on_in_turn(void **state)
 		assert_true(open_run(&f, run, document));
 	for (int turn = 1; turn <= TURNS; turn++) {
 		for (uint64_t run = 1; run <= RUNS; run++) {
-			char id[16];
+			char id[32];
 
 			assert_int_equal(call(&f, run, send)->ok, 1);
 			(void)snprintf(id, sizeof(id), "EMAIL-%d\"", turn);
