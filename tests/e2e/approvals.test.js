@@ -34,8 +34,15 @@ async function waiting(approvals, more = {}) {
 }
 
 async function sent(run) {
-	return (await d.trace(run.run)).filter((e) =>
-		e.kind === 'tool.finished' && e.res.status === 'ok').length;
+	const all = await d.trace(run.run);
+	const done = all.filter((e) =>
+		e.kind === 'tool.finished' && e.res.status === 'ok');
+
+	// What it took is its own time; mono is in microseconds.
+	for (const e of done)
+		assert.ok(e.use.ms * 1000 <= e.mono - all[0].mono + 1000,
+			JSON.stringify(e));
+	return done.length;
 }
 
 describe('an approval that nobody decides', () => {
