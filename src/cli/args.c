@@ -111,8 +111,8 @@ args_run(const struct args *a, const char *name)
 {
 	uint64_t id;
 
-	if (id_parse('r', str_of(name), &id) == 0)
-		return 0;
+	if (id_parse('r', str_of(name), &id) == 0 && id != 0)
+		return 0; /* none has 0, which stands for no run */
 	return args_bad(a, "%s is not the name of a run", name);
 }
 
