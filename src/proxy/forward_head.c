@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -8,6 +9,7 @@
 
 static bool lists(struct str value, struct str token);
 static void put_default_host(const struct forward *f, struct buf *out);
+static bool is_as_judged(const struct forward *f, struct str host);
 static void put_text(struct buf *out, const char *name,
     const struct http1_head *h, const char *field);
 
@@ -123,6 +125,7 @@ void
 head_write_request(const struct forward *f, struct buf *out)
 {
 	const struct http1_head *h = &f->head;
+	const struct str *named = http1_get(h, STR("Host"));
 
 	buf_add_str(out, h->method);
 	buf_add_byte(out, ' ');
@@ -130,10 +133,13 @@ head_write_request(const struct forward *f, struct buf *out)
 		buf_add_byte(out, '/');
 	buf_add_str(out, h->target);
 	buf_add_c(out, " HTTP/1.1\r\n");
-	if (http1_get(h, STR("Host")) == NULL)
+	if (named == NULL || !is_as_judged(f, *named))
 		put_default_host(f, out);
 	for (uint32_t i = 0; i < h->n; i++) {
 		if (head_is_hop(h, h->field[i].name))
+			continue;
+		if (str_eq_nocase(h->field[i].name, STR("Host")) &&
+		    !is_as_judged(f, h->field[i].value))
 			continue;
 		/* Of HTTP/1.0 it says nothing. RFC 9110 section 10.1.1 */
 		if (h->minor == 0 &&
@@ -242,6 +248,28 @@ lists(struct str value, struct str token)
 		value.n -= comma + 1;
 	}
 	return false;
+}
+
+/*
+ * Another spelling of the same place, such as with a dot at its end or zeros in
+ * its port, is one that the server may read as another: it gets ours.
+ */
+static bool
+is_as_judged(const struct forward *f, struct str host)
+{
+	const bool six = strchr(f->to_host, ':') != NULL;
+	char with[FORWARD_HOST_BYTES + sizeof("[]:65535")];
+	int n;
+
+	n = snprintf(with, sizeof(with), "%s%s%s:%u", six ? "[" : "",
+	    f->to_host, six ? "]" : "", f->to_port);
+	if (n < 0 || (size_t)n >= sizeof(with))
+		return false;
+	if (str_eq_nocase(host, (struct str){ with, (size_t)n }))
+		return true;
+	*strrchr(with, ':') = '\0';
+	return f->to_port == (f->https ? 443 : 80) &&
+	    str_eq_nocase(host, str_of(with));
 }
 
 static void

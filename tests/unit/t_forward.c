@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "forward_rig.h"
 
 #include "base/clock.h"
@@ -78,6 +80,38 @@ a_host_that_is_another_is_never_asked_about(void **state)
 	client_is_refused("421", "bad_request");
 	wait_for(client_ended);
 	assert_int_equal(server()->heard.n, 0);
+}
+
+static void
+another_spelling_of_the_host_is_written_as_it_was_judged(void **state)
+{
+	static const char *const others[] = { "api.example.com.",
+		"api.example.com.:80", "api.example.com:080" };
+	static const char *const same[] = { "API.Example.com",
+		"api.example.com:80" };
+
+	(void)state;
+	rig.verdict.flags = EGRESS_STANDING;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		char text[96];
+
+		(void)snprintf(text, sizeof(text),
+		    "GET /a HTTP/1.1\r\nHost: %s\r\n\r\n", others[i]);
+		say(&rig.client, text);
+		server_hears(GET);
+		say(server(), OK5);
+		hears(&rig.client, OK5);
+	}
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		char text[96];
+
+		(void)snprintf(text, sizeof(text),
+		    "GET /a HTTP/1.1\r\nHost: %s\r\n\r\n", same[i]);
+		say(&rig.client, text);
+		server_hears(text);
+		say(server(), OK5);
+		hears(&rig.client, OK5);
+	}
 }
 
 static void
@@ -740,6 +774,7 @@ main(void)
 		TEST(pipelined_requests_are_answered_in_turn),
 		TEST(standing_requests_are_told_but_not_asked_about),
 		TEST(a_host_that_is_another_is_never_asked_about),
+		TEST(another_spelling_of_the_host_is_written_as_it_was_judged),
 		TEST(head_has_no_body_whatever_its_length),
 		TEST(chunks_pass_as_they_are_both_ways_at_once),
 		TEST(trailers_pass_only_when_judged),
