@@ -23,6 +23,7 @@
 static struct keep_rule *own_rule(const struct keep *k, struct str tenant);
 static int put_rule(struct keep *k, const struct store_rule *r);
 static void drop_rule(struct keep *k, struct keep_rule *r);
+static struct keep_rule *add_rule(struct keep *k, struct str tenant);
 static struct hash tenant_key(const struct keep *k, struct str tenant);
 static struct str key_text(const struct hash *key);
 static int master_read(struct keep *k, const char *dir, struct err *e);
@@ -94,7 +95,9 @@ keep_set(
 	if (!k->has_master && master_make(k, dir, e) < 0)
 		return -1;
 	return put_rule(k, r) < 0
-	    ? err_set(e, "over %d tenants with a rule", KEEP_RULES_MAX)
+	    ? err_set(e,
+		  "over %d tenants with a rule, or a name of over %d bytes",
+		  KEEP_RULES_MAX, NAME_MAX_BYTES)
 	    : 0;
 }
 
@@ -169,27 +172,35 @@ put_rule(struct keep *k, const struct store_rule *r)
 {
 	struct keep_rule *at = own_rule(k, r->tenant);
 
-	if (at == NULL && k->n == KEEP_RULES_MAX)
+	if (at == NULL)
+		at = add_rule(k, r->tenant);
+	if (at == NULL)
 		return -1;
-	if (k->rules == NULL) {
-		k->rules = calloc(KEEP_RULES_MAX, sizeof(*k->rules));
-		must(k->rules != NULL);
-	}
-	if (at == NULL) {
-		at = &k->rules[k->n++];
-		at->tenant = strndup(r->tenant.p, r->tenant.n);
-		must(at->tenant != NULL);
-		at->key = tenant_key(k, r->tenant);
-	}
 	at->level = r->level;
 	at->after_s = r->after_s;
 	return 0;
 }
 
+/* NULL: there are as many as may be, or it is no tenant's name. */
+static struct keep_rule *
+add_rule(struct keep *k, struct str tenant)
+{
+	struct keep_rule *r;
+
+	if (k->n == KEEP_RULES_MAX || tenant.n > NAME_MAX_BYTES)
+		return NULL;
+	if (k->rules == NULL)
+		k->rules = calloc(KEEP_RULES_MAX, sizeof(*k->rules));
+	must(k->rules != NULL);
+	r = &k->rules[k->n++];
+	r->key = tenant_key(k, tenant);
+	(void)str_copy(tenant, r->tenant, sizeof(r->tenant));
+	return r;
+}
+
 static void
 drop_rule(struct keep *k, struct keep_rule *r)
 {
-	free(r->tenant);
 	*r = k->rules[--k->n];
 	explicit_bzero(&k->rules[k->n], sizeof(k->rules[k->n]));
 }

@@ -23,13 +23,14 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/limits.h"
 #include "core/event.h"
 #include "store/store.h"
 
 #define TENANT_KEY_FILE "tenant.key"
 
 struct keep_rule {
-	char *tenant; /* "*": who has no other */
+	char tenant[NAME_MAX_BYTES + 1]; /* "*": who has no other */
 	enum store_level level;
 	uint32_t after_s; /* of a closed run; 0: for ever */
 	struct hash key; /* the tenant's; of "*" not used */
