@@ -30,6 +30,7 @@ static const struct {
 	{ "tools", "toolsListChanged" },
 };
 
+static void forget(struct server *s, struct watched **at);
 static void watch(
     struct server *s, uint64_t call, struct str uri, uint64_t timeout_ms);
 static void unwatch(
@@ -81,18 +82,23 @@ server_watch_call(struct server *s, uint64_t call, enum server_ask ask,
 void
 server_watch_forget(struct server *s, struct str uri)
 {
-	for (struct watched **at = &s->watched; *at != NULL;
-	     at = &(*at)->next) {
-		struct watched *w = *at;
+	struct watched **at = &s->watched;
 
-		if (!str_eq(buf_str(&w->uri), uri))
-			continue;
-		*at = w->next;
-		buf_fini(&w->uri);
-		free(w);
-		s->n_watched--;
-		return;
-	}
+	while (*at != NULL && !str_eq(buf_str(&(*at)->uri), uri))
+		at = &(*at)->next;
+	if (*at != NULL)
+		forget(s, at);
+}
+
+static void
+forget(struct server *s, struct watched **at)
+{
+	struct watched *w = *at;
+
+	*at = w->next;
+	buf_fini(&w->uri);
+	free(w);
+	s->n_watched--;
 }
 
 void
@@ -371,15 +377,16 @@ static void
 fail_waiting(
     struct server *s, uint64_t listen, const char *code, struct str why)
 {
-	struct watched *next;
+	struct watched **at = &s->watched;
 
-	for (struct watched *w = s->watched; w != NULL; w = next) {
-		const uint64_t call = w->call;
+	while (*at != NULL) {
+		const uint64_t call = (*at)->call;
 
-		next = w->next;
-		if (call == 0 || (listen != 0 && w->listen != listen))
+		if (call == 0 || (listen != 0 && (*at)->listen != listen)) {
+			at = &(*at)->next;
 			continue;
-		server_watch_forget(s, buf_str(&w->uri));
+		}
+		forget(s, at);
 		server_call_fail(s, call, code, why);
 	}
 }

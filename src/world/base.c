@@ -61,14 +61,16 @@ fill(struct base *b, const struct json *document, struct err *e)
 	struct wdb d = {};
 	int r = -1;
 
-	if (pages_init(&p, b->fd, -1, e) < 0 || wdb_create(&d, &p, e) < 0)
-		(void)err_add(e, "world database");
-	else if (seed_load(&d, document, &b->start_s, e) < 0)
-		(void)err_add(e, "world document");
-	else if (wdb_fill(&d, e) < 0)
-		(void)err_add(e, "world database");
-	else
-		r = 0;
+	const char *what = "world database";
+
+	if (pages_init(&p, b->fd, -1, e) == 0 && wdb_create(&d, &p, e) == 0) {
+		if (seed_load(&d, document, &b->start_s, e) < 0)
+			what = "world document";
+		else
+			r = wdb_fill(&d, e);
+	}
+	if (r < 0)
+		(void)err_add(e, "%s", what);
 	wdb_close(&d);
 	pages_fini(&p);
 	return r;
