@@ -36,7 +36,7 @@ static bool may_read(struct run *r, const struct tool_server *s, struct str uri,
 static struct sub *find(const struct run *r, uint64_t holder, struct str uri);
 static struct sub *peer_of(const struct sub *sub);
 static uint64_t ask_server(const struct sub *sub, enum server_ask what);
-static void open_one(struct sub *sub);
+static struct sub_ask *open_one(struct sub *sub);
 static void refuse(struct run *r, struct sub_ask *ask,
     const struct tool_server *s, struct str uri, const char *code,
     struct str reason);
@@ -144,7 +144,7 @@ subscribe_result(const struct msg_server_result *m, struct str payload)
 		any = true;
 		sub->number = 0;
 		if (m->kind == SERVER_DONE && sub->ask != NULL) {
-			open_one(sub);
+			settled(open_one(sub));
 		} else if (m->kind == SERVER_DONE) {
 			tell(r, sub); /* it may have changed meanwhile */
 		} else if (sub->ask != NULL) {
@@ -248,17 +248,17 @@ begin(struct run *r, struct sub_ask *ask, const struct json *uri)
 	buf_add_str(&sub->uri, json_str(uri));
 	sub->holder = ask->holder;
 	sub->ask = ask;
-	ask->waiting++;
 	sub->next = subs;
 	subs = sub;
 	r->n_subscribed++;
 	other = peer_of(sub);
-	if (other != NULL && other->ask == NULL)
-		open_one(sub);
-	else if (other != NULL)
-		sub->number = other->number;
-	else
-		sub->number = ask_server(sub, SERVER_ASK_SUBSCRIBE);
+	if (other != NULL && other->ask == NULL) {
+		(void)open_one(sub);
+		return;
+	}
+	ask->waiting++;
+	sub->number = other != NULL ? other->number
+				    : ask_server(sub, SERVER_ASK_SUBSCRIBE);
 }
 
 /* NULL: it may be told. Else it has been put on the list of the refused. */
@@ -364,7 +364,8 @@ ask_server(const struct sub *sub, enum server_ask what)
 	return m.call;
 }
 
-static void
+/* What asked for it has one less to wait for. */
+static struct sub_ask *
 open_one(struct sub *sub)
 {
 	struct sub_ask *ask = sub->ask;
@@ -372,7 +373,7 @@ open_one(struct sub *sub)
 	sub->ask = NULL;
 	note(run_find(sub->run), sub->server, buf_str(&sub->uri), "open", NULL,
 	    STR(""));
-	settled(ask);
+	return ask;
 }
 
 static void

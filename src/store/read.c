@@ -516,7 +516,8 @@ store_blob(
 	hash_hex(h, hex);
 	if (got == 0)
 		return err_set(e, "no blob %s", hex);
-	if (got == BLOB_FOUND_SALTED) {
+	if (got == BLOB_FOUND_SALTED && out != NULL &&
+	    out->n >= before + HASH_BYTES) {
 		out->n -= HASH_BYTES;
 		memmove(out->p + before, out->p + before + HASH_BYTES,
 		    out->n - before);

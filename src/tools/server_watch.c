@@ -346,13 +346,14 @@ cut(struct server *s, uint64_t id)
 static void
 settle(struct server *s, const struct json *agreed)
 {
-	struct watched *next;
+	struct watched **at = &s->watched;
 
-	for (struct watched *w = s->watched; w != NULL; w = next) {
+	while (*at != NULL) {
+		struct watched **before = at, *w = *at;
 		const uint64_t call = w->call;
 		bool told = false;
 
-		next = w->next;
+		at = &w->next;
 		if (call == 0 || w->listen != s->listen)
 			continue;
 		if (json_is(agreed, JSON_ARRAY)) {
@@ -365,7 +366,8 @@ settle(struct server *s, const struct json *agreed)
 			done(s, call);
 			continue;
 		}
-		server_watch_forget(s, buf_str(&w->uri));
+		at = before;
+		forget(s, at);
 		server_call_fail(s, call, "not_supported",
 		    STR("The tool server does not tell when this resource "
 			"changes."));
