@@ -123,7 +123,8 @@ check_agrees(struct str head, const struct json *args,
 		struct str value = { head.p + colon + 2, end - colon - 2 };
 		own_buf struct buf plain = {};
 
-		if (str_starts(value, STR("=?base64?"))) {
+		if (value.n >= 11 && str_starts(value, STR("=?base64?")) &&
+		    str_ends(value, STR("?="))) {
 			value.p += 9;
 			value.n -= 11;
 			must(base64_decode(
