@@ -117,6 +117,8 @@ static int do_ls(int argc, char **argv);
 static int do_show(int argc, char **argv);
 static int do_diff(int argc, char **argv);
 static int do_decide(int argc, char **argv);
+static int ask_one(int argc, char **argv, const char *text, struct wanted *w,
+    struct client_reply *r);
 static int read_wanted(struct args *a, struct wanted *w);
 static int get(const struct client *c, const struct wanted *w,
     struct client_reply *r, struct err *e);
@@ -202,22 +204,14 @@ do_ls(int argc, char **argv)
 static int
 do_show(int argc, char **argv)
 {
-	own_client struct client client = {};
 	own_reply struct client_reply r = {};
 	own_buf struct buf out = {};
 	struct wanted w = {};
 	struct term t;
-	struct args a;
-	struct err e;
-	int status;
+	int status = ask_one(argc, argv, show_help, &w, &r);
 
-	args_init(&a, argc, argv, show_help, show_options);
-	status = read_wanted(&a, &w);
 	if (status >= 0)
 		return status;
-	if (client_init(&client, &w.where, &e) < 0 ||
-	    get(&client, &w, &r, &e) < 0)
-		return out_fail(&e);
 	if (w.json)
 		return out_json(r.json);
 	term_init(&t, STDOUT_FILENO);
@@ -228,29 +222,41 @@ do_show(int argc, char **argv)
 static int
 do_diff(int argc, char **argv)
 {
-	own_client struct client client = {};
 	own_reply struct client_reply r = {};
 	own_buf struct buf out = {};
 	struct wanted w = {};
 	struct term t;
-	struct args a;
-	struct err e;
 	bool differs;
-	int status;
+	int status = ask_one(argc, argv, diff_help, &w, &r);
 
-	args_init(&a, argc, argv, diff_help, show_options);
-	status = read_wanted(&a, &w);
 	if (status >= 0)
 		return status;
-	if (client_init(&client, &w.where, &e) < 0 ||
-	    get(&client, &w, &r, &e) < 0)
-		return out_fail(&e);
 	term_init(&t, STDOUT_FILENO);
 	differs = server_diff(&t, r.json, &out);
 	status = w.json ? out_json(r.json) : out_write(&out);
 	if (status == EXIT_DONE && !differs && !w.json)
 		out_note("nothing else than what is accepted was seen");
 	return status == EXIT_DONE && differs ? EXIT_FAILED : status;
+}
+
+/* What is known of one tool. -1 to go on, else the exit status. */
+static int
+ask_one(int argc, char **argv, const char *text, struct wanted *w,
+    struct client_reply *r)
+{
+	own_client struct client client = {};
+	struct args a;
+	struct err e;
+	int status;
+
+	args_init(&a, argc, argv, text, show_options);
+	status = read_wanted(&a, w);
+	if (status >= 0)
+		return status;
+	if (client_init(&client, &w->where, &e) < 0 ||
+	    get(&client, w, r, &e) < 0)
+		return out_fail(&e);
+	return -1;
 }
 
 /* approve, reject, forget: argv[0] says which. */
