@@ -119,7 +119,8 @@ spoil_give(struct spoil *s, int64_t now_ns, struct buf *out, size_t *length)
 		(void)give(s, s->body.n, out);
 		/* Counted from the first byte that may be wrong. */
 		for (uint64_t i = before;
-		     f->kind == FAULT_GARBLE && i < s->passed; i++) {
+		     f->kind == FAULT_GARBLE && !out->failed && i < s->passed;
+		     i++) {
 			if (i >= f->bytes &&
 			    (i - f->bytes) % GARBLED_EVERY == 0)
 				out->p[from + (i - before)] ^= GARBLED_BY;
